@@ -1,0 +1,2 @@
+//! The `lungfish` command.
+fn main() {}

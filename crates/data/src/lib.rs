@@ -1,0 +1,1 @@
+//! A folder of chest X-rays in, batches of pixels out.

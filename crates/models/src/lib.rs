@@ -1,0 +1,1 @@
+//! Networks as graphs, their heads and parts, and their weights in and out.
