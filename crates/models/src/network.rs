@@ -1,0 +1,117 @@
+//! A backbone with a new head on it.
+
+use lungfish_engine::{Graph, GraphBuilder, PartId, ValueId};
+
+use crate::{Architecture, ModelError, efficientnet_lite, resnet};
+
+/// The head that replaces ImageNet's classifier: `Linear(features, hidden)`, ReLU,
+/// `Linear(hidden, classes)`, LogSoftmax.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeadConfig {
+    /// Width of the hidden layer.
+    pub hidden: usize,
+    /// Probability with which a pooled feature is dropped while training, before the first linear
+    /// layer; at 0 the graph has no dropout node.
+    pub dropout: f32,
+}
+
+impl Default for HeadConfig {
+    /// 256 hidden features, no dropout.
+    fn default() -> Self {
+        HeadConfig { hidden: 256, dropout: 0.0 }
+    }
+}
+
+/// A network ready to be compiled: normalised pixels `[N, 3, H, W]` in, log-probabilities
+/// `[N, classes]` out.
+///
+/// ```
+/// use lungfish_models::{Architecture, HeadConfig, Network};
+/// let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default());
+/// assert_eq!(network.graph.param_count(&[network.head]), 131_842);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The backbone.
+    pub architecture: Architecture,
+    /// Number of classes.
+    pub classes: usize,
+    /// The whole network; its parameters and buffers bear torchvision's names (Lite0:
+    /// `efficientnet_lite_pytorch`'s), its last value is the log-probabilities.
+    pub graph: Graph,
+    /// Named values worth looking at, in running order: the output of `stem` and of each layer or
+    /// stage (`top` for Lite0, before pooling), `pool` (`[N, features]`), `logits` (`[N, classes]`,
+    /// before LogSoftmax).
+    pub taps: Vec<(String, ValueId)>,
+    /// The part with the head. The parts before it are the backbone, which ends with the pooling.
+    pub head: PartId,
+}
+
+impl Network {
+    /// The network with a new head for `classes` classes.
+    pub fn new(architecture: Architecture, classes: usize, head: &HeadConfig) -> Network {
+        let mut g = GraphBuilder::new(3);
+        let mut taps = Vec::new();
+        let pool = match architecture {
+            Architecture::Resnet18 => resnet::backbone(&mut g, resnet::Block::Basic, [2, 2, 2, 2], &mut taps),
+            Architecture::Resnet34 => resnet::backbone(&mut g, resnet::Block::Basic, [3, 4, 6, 3], &mut taps),
+            Architecture::Resnet50 => resnet::backbone(&mut g, resnet::Block::Bottleneck, [3, 4, 6, 3], &mut taps),
+            Architecture::EfficientnetLite0 => efficientnet_lite::backbone(&mut g, &mut taps),
+        };
+        taps.push(("pool".to_owned(), pool));
+
+        g.part("head");
+        let fc = architecture.classifier();
+        let mut x = pool;
+        if head.dropout > 0.0 {
+            x = g.dropout(&format!("{fc}.dropout"), x, head.dropout);
+        }
+        let x = g.gemm(&format!("{fc}.fc1"), x, head.hidden);
+        let x = g.relu(&format!("{fc}.relu"), x);
+        let logits = g.gemm(&format!("{fc}.fc2"), x, classes);
+        taps.push(("logits".to_owned(), logits));
+        let output = g.log_softmax(&format!("{fc}.output"), logits);
+        let graph = g.finish(output);
+        let head = graph.nodes()[graph.nodes().len() - 1].part;
+        Network { architecture, classes, graph, taps, head }
+    }
+
+    /// A value of [`taps`](Self::taps) by name.
+    pub fn tap(&self, name: &str) -> Option<ValueId> {
+        self.taps.iter().find(|(n, _)| n == name).map(|&(_, v)| v)
+    }
+
+    /// The parts named in a comma-separated list, or every part for `all`, in the network's order
+    /// and each once. The head is always among them.
+    ///
+    /// ```
+    /// # use lungfish_models::{Architecture, HeadConfig, Network};
+    /// let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default());
+    /// let parts = network.parts_by_names("layer4, layer3")?;
+    /// let names: Vec<&str> = parts.iter().map(|&p| network.graph.part_name(p)).collect();
+    /// assert_eq!(names, ["layer3", "layer4", "head"]);
+    /// # Ok::<(), lungfish_models::ModelError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ModelError::NoSuchPart`], with the names there are.
+    pub fn parts_by_names(&self, names: &str) -> Result<Vec<PartId>, ModelError> {
+        let wanted: Vec<&str> = names.split(',').map(str::trim).collect();
+        let known = self.graph.parts();
+        if let Some(name) = wanted.iter().find(|&&w| w != "all" && !known.iter().any(|k| k == w)) {
+            return Err(ModelError::NoSuchPart {
+                name: (*name).to_owned(),
+                architecture: self.architecture.to_string(),
+                parts: known.join(", "),
+            });
+        }
+        let mut parts = Vec::new();
+        for name in known {
+            let part = self.graph.part(name)?;
+            if part == self.head || wanted.iter().any(|&w| w == "all" || w == name) {
+                parts.push(part);
+            }
+        }
+        Ok(parts)
+    }
+}
