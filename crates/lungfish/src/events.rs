@@ -1,0 +1,251 @@
+//! What a training, a test or a prediction tells while it runs. The library never prints: it hands
+//! [`Event`]s to an [`Observer`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A side of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// What the weights are fitted on.
+    Train,
+    /// What the best epoch is chosen on.
+    Val,
+    /// What is only ever looked at afterwards.
+    Test,
+}
+
+impl Side {
+    /// All three, in order.
+    pub const ALL: [Side; 3] = [Side::Train, Side::Val, Side::Test];
+
+    /// `train`, `val` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Train => "train",
+            Side::Val => "val",
+            Side::Test => "test",
+        }
+    }
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Side {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Side::ALL
+            .into_iter()
+            .find(|s| s.name() == name)
+            .ok_or_else(|| format!("\"{name}\" is no side; the sides are train, val and test"))
+    }
+}
+
+/// A phase of a training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The head alone.
+    Frozen,
+    /// The head and the parts of `unfreeze`.
+    Unfrozen,
+}
+
+impl Phase {
+    /// `frozen` or `unfrozen`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Frozen => "frozen",
+            Phase::Unfrozen => "unfrozen",
+        }
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something with an end that takes a while; all count films.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Task {
+    /// Decoding every film once before anything else.
+    Checking,
+    /// One pass through the frozen parts: the features of one view of one side.
+    Features {
+        /// The side.
+        side: Side,
+        /// The view, from 0.
+        view: usize,
+    },
+    /// An epoch's steps.
+    Training,
+    /// Figures on the validation side.
+    Validating,
+    /// Scoring films for a test or a prediction.
+    Predicting,
+}
+
+/// One line of `log.jsonl`. Epoch 0 of the unfrozen phase is the validation before its first step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// The phase.
+    pub phase: Phase,
+    /// The epoch within the phase, from 1; 0 is before the first step.
+    pub epoch: usize,
+    /// The loss that is optimised (class weights and label smoothing in it), mean over the epoch; none for epoch 0.
+    pub train_loss: Option<f64>,
+    /// Part of the training films that the network had right as it went along; none for epoch 0.
+    pub train_accuracy: Option<f64>,
+    /// Plain negative log-likelihood on the validation side, mean.
+    pub val_loss: f64,
+    /// Part of the validation films that the network has right.
+    pub val_accuracy: f64,
+    /// Area under the ROC curve on the validation side; none where undefined.
+    pub val_auc: Option<f64>,
+    /// Learning rate of the epoch.
+    pub lr: f64,
+    /// Wall clock, training and validation, seconds.
+    pub seconds: f64,
+    /// Training films through the network in a second; none for epoch 0.
+    pub films_per_s: Option<f64>,
+}
+
+/// The epoch whose weights a run keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestEpoch {
+    /// The phase.
+    pub phase: Phase,
+    /// The epoch within the phase.
+    pub epoch: usize,
+    /// Part of the validation films it has right.
+    pub val_accuracy: f64,
+    /// Area under the ROC curve on the validation side; none where undefined.
+    pub val_auc: Option<f64>,
+    /// Plain negative log-likelihood on the validation side.
+    pub val_loss: f64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Worth knowing.
+    Note(String),
+    /// Worth acting on.
+    Warning(String),
+    /// A film that cannot be used and is left out.
+    BadFilm {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A side of the data set, as torchvision prints one.
+    Dataset {
+        /// The side.
+        side: Side,
+        /// The folder.
+        root: PathBuf,
+        /// Films.
+        count: usize,
+        /// Films of each class, in class order.
+        classes: Vec<(String, usize)>,
+        /// What is done to each film, a step an entry (`Resize(size=224, ...)`).
+        transforms: Vec<String>,
+    },
+    /// Where the weights came from.
+    Weights {
+        /// `imagenet`, a file, or `none`.
+        source: String,
+        /// Tensors taken.
+        loaded: usize,
+        /// Tensors of the network that were not there.
+        missing: Vec<String>,
+        /// Tensors that were there and are not the network's.
+        unexpected: Vec<String>,
+    },
+    /// A phase begins (or goes on).
+    PhaseStarted {
+        /// The phase.
+        phase: Phase,
+        /// Its epochs.
+        epochs: usize,
+        /// Names of the parts that train.
+        parts: Vec<String>,
+        /// Learned numbers in them.
+        trainable_parameters: usize,
+    },
+    /// An epoch begins (or goes on).
+    EpochStarted {
+        /// The phase.
+        phase: Phase,
+        /// The epoch, from 1.
+        epoch: usize,
+        /// Epochs of the phase.
+        of: usize,
+    },
+    /// How far a task has come. `done == total` is sent once at its end.
+    Progress {
+        /// The task.
+        task: Task,
+        /// Films done.
+        done: usize,
+        /// Films in all.
+        total: usize,
+    },
+    /// An epoch is over and saved.
+    EpochDone {
+        /// Its figures.
+        record: EpochRecord,
+        /// Epochs of the phase.
+        of: usize,
+        /// Seconds that the rest of the phase will take, as far as one can tell.
+        seconds_left: Option<f64>,
+    },
+    /// The best epoch so far; `best.safetensors` holds it.
+    Best(BestEpoch),
+    /// A checkpoint inside an epoch was written.
+    Saved {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A phase ended early.
+    EarlyStop {
+        /// The phase.
+        phase: Phase,
+        /// The epoch after which it ended.
+        epoch: usize,
+        /// Epochs without a better figure.
+        patience: usize,
+    },
+}
+
+/// Takes [`Event`]s. Called from the thread that runs the job, in order.
+pub trait Observer {
+    /// Something happened.
+    fn event(&mut self, event: &Event);
+}
+
+impl<F: FnMut(&Event)> Observer for F {
+    fn event(&mut self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Takes events and does nothing with them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: &Event) {}
+}

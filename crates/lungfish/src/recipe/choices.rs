@@ -1,0 +1,70 @@
+//! The words that recipe keys choose between.
+
+use serde::{Deserialize, Serialize};
+
+/// The networks there are.
+pub(super) const ARCHITECTURES: &[&str] = &["resnet18", "resnet34", "resnet50", "efficientnet-lite0"];
+
+/// Channels that films are decoded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// One, by Pillow's L formula; repeated to three at the network's door.
+    Gray,
+    /// Three.
+    Rgb,
+}
+
+/// How a film that is not square becomes square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Shorter side resized, the middle cut out (torchvision's Resize and CenterCrop).
+    Crop,
+    /// Longer side resized, padded with black.
+    Pad,
+    /// Both sides resized.
+    Squash,
+}
+
+/// The optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimizer {
+    /// torch.optim.Adam; weight decay is added to the gradient.
+    Adam,
+    /// torch.optim.AdamW; weight decay shrinks the weights.
+    AdamW,
+}
+
+/// How a learning rate moves from epoch to epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// It does not.
+    Constant,
+    /// torch's StepLR: times gamma every step_size epochs.
+    Step,
+    /// torch's CosineAnnealingLR over the epochs of the phase, to zero.
+    Cosine,
+}
+
+/// Weight of each class in the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// All the same.
+    None,
+    /// films / (classes * films of the class), as scikit-learn's "balanced".
+    Balanced,
+}
+
+/// The validation figure that decides which epoch is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Best {
+    /// Accuracy; of equal ones the lower loss.
+    Accuracy,
+    /// Area under the ROC curve; of equal ones the lower loss.
+    Auc,
+}
