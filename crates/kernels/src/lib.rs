@@ -1,1 +1,26 @@
-//! CPU kernels: plain slices in, plain slices out.
+//! CPU kernels for training convolutional networks: plain slices in, plain slices out.
+//!
+//! Values lie channels-last (NHWC), `f32`, `n` films one after another; convolution weights
+//! are handed over as OIHW and kept packed in a [`conv::Filter`]. Every function is safe, takes
+//! slices of exactly the length its shape says (a wrong length panics: that is a mistake of the
+//! caller's program, never of its user's data), and writes into memory the caller owns.
+//!
+//! Work is cut by shape and never by the number of threads, and partial sums are added in slot
+//! order, so the results are the same bits in a rayon pool of any size.
+//!
+//! These are the plain kernels: im2col over the `gemm` crate, direct loops that `pulp` compiles
+//! for each instruction set and chooses between at run time. Faster ones go behind the same
+//! functions and are tested against these.
+
+pub mod conv;
+pub mod elementwise;
+pub mod linear;
+pub mod machine;
+pub mod norm;
+pub mod optim;
+pub mod pixels;
+pub mod pool;
+pub mod softmax;
+
+mod chunks;
+mod gemm;

@@ -1,0 +1,91 @@
+//! How work is cut: by shape, never by the number of threads.
+
+use std::cell::Cell;
+
+use rayon::prelude::*;
+
+/// Floats in one chunk of an elementwise pass: large against rayon's cost, small against L2.
+pub(crate) const ELEMENTS: usize = 1 << 14;
+
+/// Slots of partial sums in a reduction over rows.
+const SLOTS: usize = 64;
+
+/// Runs `f` compiled for the best instruction set of this machine, chosen at run time.
+#[inline(always)]
+pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// Calls `f(index, chunk)` for consecutive chunks of `len` elements (the last may be shorter), in parallel.
+pub(crate) fn for_chunks<T: Send>(y: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    if y.len() <= len {
+        // A single chunk is not worth waking the pool for.
+        if !y.is_empty() {
+            f(0, y);
+        }
+    } else {
+        y.par_chunks_mut(len).enumerate().for_each(|(index, chunk)| f(index, chunk));
+    }
+}
+
+/// `y[i] = f(y[i], a[i])`, in parallel and vectorised.
+#[inline(always)]
+pub(crate) fn map1(y: &mut [f32], a: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+    assert_eq!(y.len(), a.len());
+    for_chunks(y, ELEMENTS, |index, y| {
+        let a = &a[index * ELEMENTS..][..y.len()];
+        vectorised(|| y.iter_mut().zip(a).for_each(|(y, &a)| *y = f(*y, a)));
+    });
+}
+
+/// `y[i] = f(y[i], a[i], b[i])`, in parallel and vectorised.
+#[inline(always)]
+pub(crate) fn map2(y: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32) -> f32 + Sync) {
+    assert_eq!((y.len(), y.len()), (a.len(), b.len()));
+    for_chunks(y, ELEMENTS, |index, y| {
+        let (a, b) = (&a[index * ELEMENTS..][..y.len()], &b[index * ELEMENTS..][..y.len()]);
+        vectorised(|| y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(*y, a, b)));
+    });
+}
+
+/// Rows of `c` floats in one elementwise chunk.
+pub(crate) fn rows_per_chunk(c: usize) -> usize {
+    (ELEMENTS / c.max(1)).max(1)
+}
+
+/// Sums `width` columns over `rows` in `f64`: `f(first_row, end_row, sums)` adds its rows to `sums`,
+/// one slot of at least 64 rows at a time; the slots are then added in order.
+pub(crate) fn sum_rows(rows: usize, width: usize, f: impl Fn(usize, usize, &mut [f64]) + Sync) -> Vec<f64> {
+    let step = rows.div_ceil(SLOTS).max(64);
+    let slots = rows.div_ceil(step).max(1);
+    let mut partial = vec![0.0; slots * width];
+    for_chunks(&mut partial, width, |slot, sums| f(slot * step, ((slot + 1) * step).min(rows), sums));
+    let (total, rest) = partial.split_at_mut(width);
+    for slot in rest.chunks_exact(width.max(1)) {
+        total.iter_mut().zip(slot).for_each(|(total, part)| *total += part);
+    }
+    partial.truncate(width);
+    partial
+}
+
+/// Writes `values` to `y`, or adds them.
+pub(crate) fn store(y: &mut [f32], values: impl Iterator<Item = f32>, accumulate: bool) {
+    if accumulate {
+        y.iter_mut().zip(values).for_each(|(y, value)| *y += value);
+    } else {
+        y.iter_mut().zip(values).for_each(|(y, value)| *y = value);
+    }
+}
+
+/// Memory a thread keeps between calls, so that no call pays for fresh pages. Taken out while in
+/// use: a rayon thread that picks up other work meanwhile then simply gets its own.
+pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    thread_local!(static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) });
+    let mut scratch = SCRATCH.take();
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
+    }
+    let result = f(&mut scratch[..len]);
+    SCRATCH.set(scratch);
+    result
+}

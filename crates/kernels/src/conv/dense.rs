@@ -1,0 +1,255 @@
+//! Convolutions that mix channels, as products of matrices: the windows of a few hundred pixels are copied into a
+//! matrix ([`gather`](super::gather)) that stays in the cache, and multiplied by the packed weights.
+
+use rayon::prelude::*;
+
+use super::gather::{Source, Tap, backward_taps, forward_taps};
+use super::{ConvShape, Epilogue, Filter};
+use crate::chunks::{for_chunks, with_scratch};
+use crate::gemm::{Matrix, gemm};
+
+/// Depth of one product: deep enough for `gemm`, small enough for the gathered matrix to stay in L2.
+const DEPTH: usize = 768;
+
+/// Floats of partial sums that a gradient to weights may take.
+const PARTIAL_SUMS: usize = 8 << 20;
+
+/// Slots of partial sums at most.
+const SLOTS: usize = 32;
+
+/// Pixels that are worked on at a time, for `width` floats of operand and result a pixel and `pixels` in all.
+fn pixels_per_chunk(width: usize, pixels: usize) -> usize {
+    let cached = ((1 << 18) / width.max(1)).clamp(128, 1024);
+    // A single film should still keep several threads busy.
+    cached.min(pixels.div_ceil(8).max(48))
+}
+
+/// Taps cut into products of about `DEPTH`, as even as can be.
+fn taps_per_product(taps: usize, channels: usize) -> usize {
+    let products = (taps * channels).div_ceil(DEPTH).clamp(1, taps.max(1));
+    taps.div_ceil(products).max(1)
+}
+
+pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+    let ([oh, ow], [ci, co], c_out) = (shape.out(), shape.group(), shape.c_out);
+    let weights = filter.forward();
+    if shape.is_pointwise() {
+        let pixels = pixels_per_chunk(shape.c_in + c_out, n * oh * ow);
+        for_chunks(y, pixels * c_out, |index, y| {
+            let x = &x[index * pixels * shape.c_in..];
+            pointwise(y.len() / c_out, shape.groups, x, [shape.c_in, ci], weights, y, [c_out, co], false);
+            epilogue.apply(index * pixels * c_out, c_out, y);
+        });
+        return;
+    }
+    let taps = forward_taps(shape);
+    let a_product = taps_per_product(taps.len(), ci);
+    let rows = pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(ow);
+    for_chunks(y, rows * ow * c_out, |index, y| {
+        let pixels = y.len() / c_out;
+        with_scratch(pixels * a_product * ci, |scratch| {
+            for group in 0..shape.groups {
+                let mut weights = &weights[group * taps.len() * ci * co..];
+                for (product, taps) in taps.chunks(a_product).enumerate() {
+                    let depth = taps.len() * ci;
+                    gather_input(shape, x, index * rows, pixels / ow, group, taps, scratch);
+                    let (a, b) = (Matrix::rows(scratch, depth), Matrix::rows(weights, co));
+                    gemm([pixels, co, depth], a, b, &mut y[group * co..], c_out, product > 0);
+                    weights = &weights[depth * co..];
+                }
+            }
+        });
+        epilogue.apply(index * rows * ow * c_out, c_out, y);
+    });
+}
+
+pub(super) fn backward_data(
+    shape: &ConvShape,
+    n: usize,
+    dy: &[f32],
+    filter: &Filter,
+    dx: &mut [f32],
+    accumulate: bool,
+) {
+    let ([oh, ow], [ci, co], c_in) = (shape.out(), shape.group(), shape.c_in);
+    let weights = filter.backward();
+    if shape.is_pointwise() {
+        let pixels = pixels_per_chunk(c_in + shape.c_out, n * oh * ow);
+        for_chunks(dx, pixels * c_in, |index, dx| {
+            let dy = &dy[index * pixels * shape.c_out..];
+            pointwise(dx.len() / c_in, shape.groups, dy, [shape.c_out, co], weights, dx, [c_in, ci], accumulate);
+        });
+        return;
+    }
+    let ([sh, sw], top, w) = (shape.stride, shape.pads[0], shape.w);
+    let phases = backward_taps(shape);
+    let most = phases.iter().map(|phase| phase.taps.len()).max().unwrap_or(0);
+    let a_product = taps_per_product(most, co);
+    let step = pixels_per_chunk(a_product * co + c_in, n * shape.h * w / (sh * sw)).div_ceil(w.div_ceil(sw)) * sh;
+    // With stride 1 the one phase is the whole of dx: the products go straight there.
+    let direct = [sh, sw] == [1, 1];
+    for_chunks(dx, step * w * c_in, |index, dx| {
+        let rows = index * step..index * step + dx.len() / (w * c_in);
+        let room = rows.len().div_ceil(sh) * w.div_ceil(sw);
+        // One film's share of rows may begin anywhere, so a phase may have one row more than its even share.
+        let room = room + w.div_ceil(sw) * (rows.len() / shape.h + 2);
+        with_scratch(room * (a_product * co + ci), |scratch| {
+            let (gathered, result) = scratch.split_at_mut(room * a_product * co);
+            let mut before = 0;
+            for phase in &phases {
+                let lines: Vec<usize> =
+                    rows.clone().filter(|row| (row % shape.h + top) % sh == phase.residue[0]).collect();
+                let pixels = lines.len() * phase.columns;
+                for group in 0..shape.groups {
+                    let mut weights = &weights[(group * shape.taps() + before) * ci * co..];
+                    for (product, taps) in phase.taps.chunks(a_product).enumerate() {
+                        let depth = taps.len() * co;
+                        if depth > 0 && phase.columns > 0 {
+                            for (row, out) in lines.iter().zip(gathered.chunks_mut(phase.columns * depth)) {
+                                let source = Source {
+                                    data: &dy[row / shape.h * shape.y_len()..][..shape.y_len()],
+                                    h: oh,
+                                    w: ow,
+                                    c: shape.c_out,
+                                    first: group * co,
+                                    channels: co,
+                                };
+                                let base = (row % shape.h + top - phase.residue[0]) / sh;
+                                source.gather(base as isize, taps, phase.columns, 1, out);
+                            }
+                        }
+                        let (a, b) = (Matrix::rows(gathered, depth), Matrix::rows(weights, ci));
+                        if direct {
+                            let dx = &mut dx[group * ci..];
+                            gemm([pixels, ci, depth], a, b, dx, c_in, accumulate || product > 0);
+                        } else {
+                            gemm([pixels, ci, depth], a, b, result, ci, product > 0);
+                        }
+                        weights = &weights[depth * ci..];
+                    }
+                    if !(direct || phase.taps.is_empty() && accumulate) {
+                        if phase.taps.is_empty() {
+                            result[..pixels * ci].fill(0.0);
+                        }
+                        for (row, result) in lines.iter().zip(result.chunks(phase.columns.max(1) * ci)) {
+                            let line = &mut dx[(row - rows.start) * w * c_in..][..w * c_in];
+                            let places = line.chunks_exact_mut(c_in).skip(phase.first_column).step_by(sw);
+                            for (place, result) in places.zip(result.chunks_exact(ci)) {
+                                let place = &mut place[group * ci..][..ci];
+                                crate::chunks::store(place, result.iter().copied(), accumulate);
+                            }
+                        }
+                    }
+                }
+                before += phase.taps.len();
+            }
+        });
+    });
+}
+
+pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
+    let ([oh, ow], [ci, co], c_out, len) = (shape.out(), shape.group(), shape.c_out, shape.weight_len());
+    let taps = forward_taps(shape);
+    let a_product = taps_per_product(taps.len(), ci);
+    // Rows of output are the unit; a pointwise convolution has no rows and counts in pixels.
+    let (units, unit) = if shape.is_pointwise() { (n * oh * ow, 1) } else { (n * oh, ow) };
+    let chunk = pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(unit);
+    let slots = (PARTIAL_SUMS / len.max(1)).clamp(1, SLOTS).min(units.div_ceil(chunk)).max(1);
+    let a_slot = units.div_ceil(slots);
+    with_scratch(slots * len, |partial| {
+        // One task is one slot of rows, one group and one run of taps: its own rows of its slot's partial sums.
+        let mut tasks = Vec::new();
+        for (slot, mut partial) in partial.chunks_exact_mut(len.max(1)).enumerate() {
+            for group in 0..shape.groups {
+                for taps in taps.chunks(a_product) {
+                    let (mine, rest) = partial.split_at_mut(taps.len() * ci * co);
+                    tasks.push((slot, group, taps, mine));
+                    partial = rest;
+                }
+            }
+        }
+        tasks.into_par_iter().for_each(|(slot, group, taps, partial)| {
+            let depth = taps.len() * ci;
+            let end = ((slot + 1) * a_slot).min(units);
+            partial.fill(0.0);
+            for first in (slot * a_slot..end).step_by(chunk) {
+                let rows = chunk.min(end - first);
+                let pixels = rows * unit;
+                let dy = Matrix::rows(&dy[first * unit * c_out + group * co..], c_out);
+                if shape.is_pointwise() {
+                    let x = Matrix::rows(&x[first * shape.c_in + group * ci..], shape.c_in);
+                    gemm([depth, co, pixels], x.t(), dy, partial, co, true);
+                } else {
+                    with_scratch(pixels * depth, |scratch| {
+                        gather_input(shape, x, first, rows, group, taps, scratch);
+                        gemm([depth, co, pixels], Matrix::rows(scratch, depth).t(), dy, partial, co, true);
+                    });
+                }
+            }
+        });
+        reduce(shape, partial, dw, accumulate);
+    });
+}
+
+/// Adds the slots in order, from `[slots, groups, taps, c_in, c_out]` to OIHW.
+fn reduce(shape: &ConvShape, partial: &[f32], dw: &mut [f32], accumulate: bool) {
+    /// Output channels of a task: what one cache line holds.
+    const CHANNELS: usize = 16;
+    let ([ci, co], taps, len) = (shape.group(), shape.taps(), shape.weight_len());
+    let a_group = ci * taps;
+    for_chunks(dw, CHANNELS * a_group, |index, dw| {
+        for tap in 0..taps {
+            for i in 0..ci {
+                for (o, dw) in dw.chunks_exact_mut(a_group).enumerate() {
+                    let o = index * CHANNELS + o;
+                    let at = ((o / co * taps + tap) * ci + i) * co + o % co;
+                    let sum = partial[at..].iter().step_by(len).fold(0.0, |sum, part| sum + part);
+                    let place = &mut dw[i * taps + tap];
+                    *place = if accumulate { *place + sum } else { sum };
+                }
+            }
+        }
+    });
+}
+
+/// Gathers the windows of `rows` output rows (numbered through all films) from `first` on, for a group's channels.
+fn gather_input(
+    shape: &ConvShape,
+    x: &[f32],
+    first: usize,
+    rows: usize,
+    group: usize,
+    taps: &[Tap],
+    scratch: &mut [f32],
+) {
+    let ([oh, ow], [ci, _]) = (shape.out(), shape.group());
+    for (row, out) in (first..first + rows).zip(scratch.chunks_mut(ow * taps.len() * ci)) {
+        let source = Source {
+            data: &x[row / oh * shape.x_len()..][..shape.x_len()],
+            h: shape.h,
+            w: shape.w,
+            c: shape.c_in,
+            first: group * ci,
+            channels: ci,
+        };
+        source.gather((row % oh * shape.stride[0]) as isize, taps, ow, shape.stride[1], out);
+    }
+}
+
+/// `y = x * weights` for each group, for `pixels` pixels: nothing to gather. `[stride, channels of a group]` for both.
+#[allow(clippy::too_many_arguments)]
+fn pointwise(
+    pixels: usize,
+    groups: usize,
+    x: &[f32],
+    [x_stride, ci]: [usize; 2],
+    weights: &[f32],
+    y: &mut [f32],
+    [y_stride, co]: [usize; 2],
+    accumulate: bool,
+) {
+    for group in 0..groups {
+        let (a, b) = (Matrix::rows(&x[group * ci..], x_stride), Matrix::rows(&weights[group * ci * co..], co));
+        gemm([pixels, co, ci], a, b, &mut y[group * co..], y_stride, accumulate);
+    }
+}

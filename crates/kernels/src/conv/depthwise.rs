@@ -1,0 +1,294 @@
+//! Depthwise convolutions: direct loops, vectorised over channels. Both directions are one kernel that sums, for each
+//! result pixel, the source pixels its taps name.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::gather::{Tap, backward_taps, forward_taps};
+use super::{ConvShape, Epilogue, Filter};
+use crate::chunks::{ELEMENTS, for_chunks, vectorised, with_scratch};
+
+/// Slots of partial sums of a gradient to weights.
+const SLOTS: usize = 32;
+
+pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+    assert_eq!(y.len(), n * shape.y_len());
+    let ([oh, ow], c) = (shape.out(), shape.c_out);
+    let taps = forward_taps(shape);
+    let rows = (ELEMENTS / (ow * c)).max(1);
+    for_chunks(y, rows * ow * c, |index, y| {
+        let mut scratch = Vec::with_capacity(taps.len());
+        for (row, y) in (index * rows..).zip(y.chunks_exact_mut(ow * c)) {
+            let base_row = row % oh * shape.stride[0];
+            pulp::Arch::new().dispatch(Row {
+                source: &x[row / oh * shape.x_len()..][..shape.x_len()],
+                size: [shape.h, shape.w],
+                c,
+                base_row,
+                step: shape.stride[1],
+                taps: &taps,
+                weights: filter.forward(),
+                result: y,
+                columns: ow,
+                places: [0, 1],
+                accumulate: false,
+                pairs: &mut scratch,
+            });
+            epilogue.apply(row * ow * c, c, y);
+        }
+    });
+}
+
+pub(super) fn backward_data(
+    shape: &ConvShape,
+    n: usize,
+    dy: &[f32],
+    filter: &Filter,
+    dx: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!(dx.len(), n * shape.x_len());
+    let (c, w, [sh, sw], top) = (shape.c_in, shape.w, shape.stride, shape.pads[0]);
+    let phases = backward_taps(shape);
+    let rows = (ELEMENTS / (w * c)).max(1);
+    for_chunks(dx, rows * w * c, |index, dx| {
+        let mut scratch = Vec::with_capacity(shape.taps());
+        for (row, dx) in (index * rows..).zip(dx.chunks_exact_mut(w * c)) {
+            let (film, row) = (row / shape.h, row % shape.h + top);
+            for phase in phases.iter().filter(|phase| row % sh == phase.residue[0]) {
+                pulp::Arch::new().dispatch(Row {
+                    source: &dy[film * shape.y_len()..][..shape.y_len()],
+                    size: shape.out(),
+                    c,
+                    base_row: (row - phase.residue[0]) / sh,
+                    step: 1,
+                    taps: &phase.taps,
+                    weights: filter.forward(),
+                    result: dx,
+                    columns: phase.columns,
+                    places: [phase.first_column, sw],
+                    accumulate,
+                    pairs: &mut scratch,
+                });
+            }
+        }
+    });
+}
+
+/// One row of results: result `j` is the sum over taps of `weight * source[base_row + row, j * step + column]`.
+struct Row<'a> {
+    /// One film, `[size, c]`.
+    source: &'a [f32],
+    size: [usize; 2],
+    c: usize,
+    base_row: usize,
+    step: usize,
+    taps: &'a [Tap],
+    /// `[taps, c]`.
+    weights: &'a [f32],
+    /// One row, `[w, c]`; result `j` goes to pixel `first + j * stride`.
+    result: &'a mut [f32],
+    columns: usize,
+    /// First and stride.
+    places: [usize; 2],
+    accumulate: bool,
+    /// Room for the taps that fall inside the film: offsets of source and weights.
+    pairs: &'a mut Vec<(isize, usize)>,
+}
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let ([h, w], c) = (self.size.map(|side| side as isize), self.c);
+        let inside = |tap: &Tap| (0..h).contains(&(self.base_row as isize + tap.row));
+        let leftmost = self.taps.iter().filter(|tap| inside(tap)).map(|tap| tap.column).min().unwrap_or(0);
+        let rightmost = self.taps.iter().filter(|tap| inside(tap)).map(|tap| tap.column).max().unwrap_or(0);
+        let mut ready = false;
+        for j in 0..self.columns {
+            let column = (j * self.step) as isize;
+            // Away from both sides every tap is inside, and the offsets only shift.
+            let interior = column + leftmost >= 0 && column + rightmost < w;
+            if !(interior && ready) {
+                self.pairs.clear();
+                for tap in self.taps.iter().filter(|tap| inside(tap)) {
+                    if interior || (0..w).contains(&(column + tap.column)) {
+                        let offset = ((self.base_row as isize + tap.row) * w + tap.column) * c as isize;
+                        self.pairs.push((offset, tap.weight * c));
+                    }
+                }
+                ready = interior;
+            }
+            let result = &mut self.result[(self.places[0] + j * self.places[1]) * c..][..c];
+            let sums = Sums { source: self.source, weights: self.weights, pairs: self.pairs, at: column * c as isize };
+            let mut at = 0;
+            at = sums.blocks::<S, 4>(simd, at, result, self.accumulate);
+            at = sums.blocks::<S, 1>(simd, at, result, self.accumulate);
+            sums.rest(at, result, self.accumulate);
+        }
+    }
+}
+
+/// The sums for one result pixel.
+struct Sums<'a> {
+    source: &'a [f32],
+    weights: &'a [f32],
+    pairs: &'a [(isize, usize)],
+    /// Added to the source's offsets.
+    at: isize,
+}
+
+impl Sums<'_> {
+    /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
+    #[inline(always)]
+    fn blocks<S: Simd, const V: usize>(&self, simd: S, first: usize, result: &mut [f32], accumulate: bool) -> usize {
+        let len = V * S::F32_LANES;
+        let mut at = first;
+        while at + len <= result.len() {
+            let mut sums = [simd.splat_f32s(0.0); V];
+            for &(offset, weight) in self.pairs {
+                let (x, _) = S::as_simd_f32s(&self.source[(offset + self.at) as usize + at..][..len]);
+                let (w, _) = S::as_simd_f32s(&self.weights[weight + at..][..len]);
+                for v in 0..V {
+                    sums[v] = simd.mul_add_e_f32s(x[v], w[v], sums[v]);
+                }
+            }
+            let (y, _) = S::as_mut_simd_f32s(&mut result[at..at + len]);
+            for v in 0..V {
+                y[v] = if accumulate { simd.add_f32s(y[v], sums[v]) } else { sums[v] };
+            }
+            at += len;
+        }
+        at
+    }
+
+    /// The channels from `first` on, one by one.
+    #[inline(always)]
+    fn rest(&self, first: usize, result: &mut [f32], accumulate: bool) {
+        for (i, y) in result.iter_mut().enumerate().skip(first) {
+            let products = self
+                .pairs
+                .iter()
+                .map(|&(offset, weight)| self.source[(offset + self.at) as usize + i] * self.weights[weight + i]);
+            let sum = products.fold(0.0, |sum, product| sum + product);
+            *y = if accumulate { *y + sum } else { sum };
+        }
+    }
+}
+
+pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
+    let ([oh, ow], c, len) = (shape.out(), shape.c_out, shape.weight_len());
+    let taps = forward_taps(shape);
+    let a_slot = (n * oh).div_ceil(SLOTS).max(1);
+    let slots = (n * oh).div_ceil(a_slot).max(1);
+    with_scratch(slots * len, |partial| {
+        partial.par_chunks_mut(len.max(1)).enumerate().for_each(|(slot, partial)| {
+            partial.fill(0.0);
+            for row in slot * a_slot..((slot + 1) * a_slot).min(n * oh) {
+                pulp::Arch::new().dispatch(RowProducts {
+                    shape,
+                    taps: &taps,
+                    x: &x[row / oh * shape.x_len()..][..shape.x_len()],
+                    dy: &dy[row * ow * c..][..ow * c],
+                    base_row: row % oh * shape.stride[0],
+                    sums: partial,
+                });
+            }
+        });
+        // [slots, taps, c] to [c, taps].
+        vectorised(|| {
+            let places = dw.chunks_exact_mut(shape.taps()).enumerate();
+            for (channel, places) in places {
+                for (tap, place) in places.iter_mut().enumerate() {
+                    let parts = partial[tap * c + channel..].iter().step_by(len);
+                    let sum = parts.fold(0.0, |sum, part| sum + part);
+                    *place = if accumulate { *place + sum } else { sum };
+                }
+            }
+        });
+    });
+}
+
+/// One row's share of a gradient to weights: for each tap, the sum over the row of `dy * x`, added to `sums`.
+struct RowProducts<'a> {
+    shape: &'a ConvShape,
+    taps: &'a [Tap],
+    /// One film.
+    x: &'a [f32],
+    /// One row.
+    dy: &'a [f32],
+    base_row: usize,
+    /// `[taps, c]`.
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for RowProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut at = 0;
+        at = self.blocks::<S, 4>(simd, at);
+        at = self.blocks::<S, 1>(simd, at);
+        self.rest(at);
+    }
+}
+
+impl RowProducts<'_> {
+    /// Where in `x` a tap's pixel lies for the first output column that has one inside the film, and those columns.
+    #[inline(always)]
+    fn reach(&self, tap: &Tap) -> Option<(usize, std::ops::Range<usize>)> {
+        let (shape, step) = (self.shape, self.shape.stride[1] as isize);
+        let row = self.base_row as isize + tap.row;
+        if !(0..shape.h as isize).contains(&row) {
+            return None;
+        }
+        let columns = (self.dy.len() / shape.c_out) as isize;
+        let first = ((-tap.column).max(0) + step - 1) / step;
+        let end = (shape.w as isize - tap.column + step - 1).div_euclid(step).clamp(0, columns);
+        let start = (row * shape.w as isize + first * step + tap.column) * shape.c_in as isize;
+        (first < end).then_some((start as usize, first as usize..end as usize))
+    }
+
+    #[inline(always)]
+    fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
+        let (c, len) = (self.shape.c_out, V * S::F32_LANES);
+        let stride = self.shape.stride[1] * c;
+        let mut at = first;
+        while at + len <= c {
+            for tap in self.taps {
+                let Some((start, columns)) = self.reach(tap) else { continue };
+                let mut sums = [simd.splat_f32s(0.0); V];
+                for (i, column) in columns.enumerate() {
+                    let (x, _) = S::as_simd_f32s(&self.x[start + i * stride + at..][..len]);
+                    let (dy, _) = S::as_simd_f32s(&self.dy[column * c + at..][..len]);
+                    for v in 0..V {
+                        sums[v] = simd.mul_add_e_f32s(x[v], dy[v], sums[v]);
+                    }
+                }
+                let (total, _) = S::as_mut_simd_f32s(&mut self.sums[tap.weight * c + at..][..len]);
+                for v in 0..V {
+                    total[v] = simd.add_f32s(total[v], sums[v]);
+                }
+            }
+            at += len;
+        }
+        at
+    }
+
+    #[inline(always)]
+    fn rest(&mut self, first: usize) {
+        let c = self.shape.c_out;
+        let stride = self.shape.stride[1] * c;
+        for channel in first..c {
+            for tap in self.taps {
+                let Some((start, columns)) = self.reach(tap) else { continue };
+                let products = columns
+                    .enumerate()
+                    .map(|(i, column)| self.x[start + i * stride + channel] * self.dy[column * c + channel]);
+                self.sums[tap.weight * c + channel] += products.fold(0.0, |sum, product| sum + product);
+            }
+        }
+    }
+}

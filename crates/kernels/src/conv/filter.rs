@@ -1,0 +1,101 @@
+//! Weights as the kernels like to read them.
+
+use std::sync::OnceLock;
+
+use super::ConvShape;
+use super::gather::{Tap, backward_taps};
+use crate::chunks::for_chunks;
+
+/// A convolution's weights, packed. Made from OIHW once, refilled without allocation after each step of an optimiser.
+///
+/// Its layout is private: this is where other algorithms keep their transformed weights.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    shape: ConvShape,
+    /// `[groups, taps, c_in of a group, c_out of a group]`; depthwise: `[taps, c]`.
+    forward: Vec<f32>,
+    /// `[groups, taps, c_out of a group, c_in of a group]`, taps as [`backward_taps`] orders them. Made when first
+    /// wanted: inference never does.
+    backward: OnceLock<Vec<f32>>,
+}
+
+impl Filter {
+    /// Packs weights `[c_out, c_in / groups, kernel]`.
+    pub fn new(shape: &ConvShape, oihw: &[f32]) -> Filter {
+        assert!(shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups), "{shape:?}");
+        let mut filter = Filter { shape: *shape, forward: vec![0.0; shape.weight_len()], backward: OnceLock::new() };
+        filter.refill(oihw);
+        filter
+    }
+
+    /// As [`Filter::new`], each output channel multiplied by its `scale`: a batch normalisation folded in.
+    pub fn scaled(shape: &ConvShape, oihw: &[f32], scale: &[f32]) -> Filter {
+        assert_eq!((oihw.len(), scale.len()), (shape.weight_len(), shape.c_out));
+        let a_channel = shape.weight_len() / shape.c_out;
+        let scaled: Vec<f32> =
+            oihw.chunks_exact(a_channel).zip(scale).flat_map(|(w, scale)| w.iter().map(move |w| w * scale)).collect();
+        Filter::new(shape, &scaled)
+    }
+
+    /// Takes other weights of the same shape; allocates nothing.
+    pub fn refill(&mut self, oihw: &[f32]) {
+        assert_eq!(oihw.len(), self.shape.weight_len());
+        pack_forward(&self.shape, oihw, &mut self.forward);
+        if let Some(backward) = self.backward.get_mut() {
+            pack_backward(&self.shape, &self.forward, backward);
+        }
+    }
+
+    /// The convolution these weights belong to.
+    pub fn shape(&self) -> &ConvShape {
+        &self.shape
+    }
+
+    /// `[groups, taps, c_in of a group, c_out of a group]`; depthwise: `[taps, c]`.
+    pub(super) fn forward(&self) -> &[f32] {
+        &self.forward
+    }
+
+    /// `[groups, taps, c_out of a group, c_in of a group]`, taps as [`backward_taps`] orders them; not for depthwise.
+    pub(super) fn backward(&self) -> &[f32] {
+        self.backward.get_or_init(|| {
+            let mut backward = vec![0.0; self.forward.len()];
+            pack_backward(&self.shape, &self.forward, &mut backward);
+            backward
+        })
+    }
+}
+
+fn pack_forward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
+    let ([ci, co], taps) = (shape.group(), shape.taps());
+    if shape.is_depthwise() {
+        for_chunks(packed, shape.c_out, |tap, packed| {
+            packed.iter_mut().zip(oihw[tap..].iter().step_by(taps)).for_each(|(packed, &w)| *packed = w);
+        });
+        return;
+    }
+    for_chunks(packed, ci * co, |block, packed| {
+        let (group, tap) = (block / taps, block % taps);
+        let oihw = &oihw[group * co * ci * taps..][..co * ci * taps];
+        for (i, packed) in packed.chunks_exact_mut(co).enumerate() {
+            for (o, packed) in packed.iter_mut().enumerate() {
+                *packed = oihw[(o * ci + i) * taps + tap];
+            }
+        }
+    });
+}
+
+fn pack_backward(shape: &ConvShape, forward: &[f32], packed: &mut [f32]) {
+    let ([ci, co], taps) = (shape.group(), shape.taps());
+    let order: Vec<usize> =
+        backward_taps(shape).into_iter().flat_map(|phase| phase.taps).map(|Tap { weight, .. }| weight).collect();
+    for_chunks(packed, ci * co, |block, packed| {
+        let (group, tap) = (block / taps, order[block % taps]);
+        let forward = &forward[(group * taps + tap) * ci * co..][..ci * co];
+        for (o, packed) in packed.chunks_exact_mut(ci).enumerate() {
+            for (i, packed) in packed.iter_mut().enumerate() {
+                *packed = forward[i * co + o];
+            }
+        }
+    });
+}

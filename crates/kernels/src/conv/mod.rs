@@ -1,0 +1,218 @@
+//! Two-dimensional convolution over channels-last films, forward and backward.
+//!
+//! [`Filter`] is the seam: how weights are packed, and which algorithm serves a shape, is known in
+//! this folder only.
+
+mod dense;
+mod depthwise;
+mod filter;
+mod gather;
+
+pub use filter::Filter;
+
+use crate::chunks::vectorised;
+
+/// One convolution's geometry, padding resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    /// Input height, pixels.
+    pub h: usize,
+    /// Input width, pixels.
+    pub w: usize,
+    /// Input channels.
+    pub c_in: usize,
+    /// Output channels.
+    pub c_out: usize,
+    /// Window height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal step.
+    pub stride: [usize; 2],
+    /// Rows and columns of zeros at top, left, bottom, right.
+    pub pads: [usize; 4],
+    /// Groups of channels that do not see each other; divides both channel counts.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Output height and width.
+    ///
+    /// # Panics
+    /// If the padded image is smaller than the window.
+    pub fn out(&self) -> [usize; 2] {
+        let [top, left, bottom, right] = self.pads;
+        assert!(self.h + top + bottom >= self.kernel[0] && self.w + left + right >= self.kernel[1], "{self:?}");
+        [
+            (self.h + top + bottom - self.kernel[0]) / self.stride[0] + 1,
+            (self.w + left + right - self.kernel[1]) / self.stride[1] + 1,
+        ]
+    }
+
+    /// Elements of one film's input.
+    pub fn x_len(&self) -> usize {
+        self.h * self.w * self.c_in
+    }
+
+    /// Elements of one film's output.
+    pub fn y_len(&self) -> usize {
+        let [h, w] = self.out();
+        h * w * self.c_out
+    }
+
+    /// Elements of the weights, `[c_out, c_in / groups, kernel]`.
+    pub fn weight_len(&self) -> usize {
+        self.c_out * self.c_in / self.groups * self.taps()
+    }
+
+    /// Multiplications and additions for one film, pairs.
+    pub fn macs(&self) -> u64 {
+        let [h, w] = self.out();
+        (h * w) as u64 * self.weight_len() as u64
+    }
+
+    /// Pixels of a window.
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Input and output channels of a group.
+    fn group(&self) -> [usize; 2] {
+        [self.c_in / self.groups, self.c_out / self.groups]
+    }
+
+    /// Each channel by itself: direct loops, no products of matrices.
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.c_in && self.groups == self.c_out
+    }
+
+    /// One input pixel is all that an output pixel sees, in the same place.
+    fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.pads == [0; 4]
+    }
+}
+
+/// What follows a convolution elementwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Act {
+    /// Nothing.
+    None,
+    /// `max(v, 0)`.
+    Relu,
+    /// `min(max(v, min), max)`; ReLU6 is 0 to 6.
+    Clip {
+        /// Lower bound.
+        min: f32,
+        /// Upper bound.
+        max: f32,
+    },
+}
+
+impl Act {
+    /// NaN stays NaN, as in PyTorch.
+    #[inline(always)]
+    pub(crate) fn apply(self, v: f32) -> f32 {
+        match self {
+            Act::None => v,
+            Act::Relu => {
+                if v < 0.0 {
+                    0.0
+                } else {
+                    v
+                }
+            }
+            Act::Clip { min, max } => {
+                let v = if v < min { min } else { v };
+                if v > max { max } else { v }
+            }
+        }
+    }
+}
+
+/// What is done to the result while it is in the cache: `y = act(conv + bias + residual)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// A term an output channel.
+    pub bias: Option<&'a [f32]>,
+    /// A value of the output's own shape.
+    pub residual: Option<&'a [f32]>,
+    /// Applied last.
+    pub act: Act,
+}
+
+impl Epilogue<'_> {
+    /// The convolution alone.
+    pub const NONE: Epilogue<'static> = Epilogue { bias: None, residual: None, act: Act::None };
+
+    /// Finishes the elements of `y` that start at element `at` of the whole output, a whole number of pixels.
+    fn apply(&self, at: usize, c: usize, y: &mut [f32]) {
+        let act = self.act;
+        match (self.bias, self.residual) {
+            (None, None) if act == Act::None => {}
+            (None, None) => vectorised(|| y.iter_mut().for_each(|y| *y = act.apply(*y))),
+            (None, Some(residual)) => {
+                let residual = &residual[at..][..y.len()];
+                vectorised(|| y.iter_mut().zip(residual).for_each(|(y, &r)| *y = act.apply(*y + r)));
+            }
+            (Some(bias), None) => vectorised(|| {
+                for y in y.chunks_exact_mut(c) {
+                    y.iter_mut().zip(bias).for_each(|(y, &b)| *y = act.apply(*y + b));
+                }
+            }),
+            (Some(bias), Some(residual)) => vectorised(|| {
+                for (y, r) in y.chunks_exact_mut(c).zip(residual[at..].chunks_exact(c)) {
+                    y.iter_mut().zip(bias).zip(r).for_each(|((y, &b), &r)| *y = act.apply(*y + b + r));
+                }
+            }),
+        }
+    }
+}
+
+/// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`: convolution, then the epilogue.
+pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+    check(shape, n, x.len(), y.len());
+    check_filter(shape, filter);
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
+    assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
+    if shape.is_depthwise() {
+        depthwise::forward(shape, n, x, filter, epilogue, y);
+    } else {
+        dense::forward(shape, n, x, filter, epilogue, y);
+    }
+}
+
+/// Gradient to the input from the gradient `dy` to the convolution's result (before any epilogue), added to `dx` if
+/// `accumulate`.
+pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, dx: &mut [f32], accumulate: bool) {
+    check(shape, n, dx.len(), dy.len());
+    check_filter(shape, filter);
+    if shape.is_depthwise() {
+        depthwise::backward_data(shape, n, dy, filter, dx, accumulate);
+    } else {
+        dense::backward_data(shape, n, dy, filter, dx, accumulate);
+    }
+}
+
+/// Gradient to the weights (OIHW), added to `dw_oihw` if `accumulate`.
+pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oihw: &mut [f32], accumulate: bool) {
+    check(shape, n, x.len(), dy.len());
+    assert_eq!(dw_oihw.len(), shape.weight_len());
+    if shape.is_depthwise() {
+        depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+    } else {
+        dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+    }
+}
+
+/// Gradient to a bias: the sums of `dy` `[n_pixels, c]` over pixels, in `f64`, added to `db` if `accumulate`.
+pub fn backward_bias(n_pixels: usize, c: usize, dy: &[f32], db: &mut [f32], accumulate: bool) {
+    crate::linear::column_sums(n_pixels, c, dy, db, accumulate);
+}
+
+fn check(shape: &ConvShape, n: usize, x_len: usize, y_len: usize) {
+    assert_eq!((x_len, y_len), (n * shape.x_len(), n * shape.y_len()), "{shape:?} for {n} films");
+}
+
+/// A filter serves any size of image, but one window, stride, padding and number of channels.
+fn check_filter(shape: &ConvShape, filter: &Filter) {
+    let of_this_size = ConvShape { h: shape.h, w: shape.w, pads: shape.pads, ..*filter.shape() };
+    assert_eq!(*shape, of_this_size, "filter made for another convolution");
+}

@@ -1,0 +1,70 @@
+//! Fully connected layers: `y = x * weight^T + bias`, weight `[outputs, inputs]` (torch.nn.Linear).
+
+use crate::chunks::{for_chunks, store, sum_rows};
+use crate::gemm::{Matrix, gemm};
+
+/// Rows of the result in one task.
+const ROWS: usize = 64;
+
+/// `y` `[n, outputs]` from `x` `[n, inputs]`.
+pub fn forward(n: usize, inputs: usize, outputs: usize, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+    assert_eq!((x.len(), y.len()), (n * inputs, n * outputs));
+    assert_eq!((weight.len(), bias.len()), (outputs * inputs, outputs));
+    for_chunks(y, ROWS * outputs, |index, y| {
+        let x = Matrix::rows(&x[index * ROWS * inputs..], inputs);
+        let m = y.len() / outputs;
+        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+        gemm([m, outputs, inputs], x, Matrix::rows(weight, inputs).t(), y, outputs, true);
+    });
+}
+
+/// Gradient to the input: `dx = dy * weight`, added if `accumulate`.
+pub fn backward_data(
+    n: usize,
+    inputs: usize,
+    outputs: usize,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!((dy.len(), dx.len(), weight.len()), (n * outputs, n * inputs, outputs * inputs));
+    for_chunks(dx, ROWS * inputs, |index, dx| {
+        let dy = Matrix::rows(&dy[index * ROWS * outputs..], outputs);
+        gemm([dx.len() / inputs, inputs, outputs], dy, Matrix::rows(weight, inputs), dx, inputs, accumulate);
+    });
+}
+
+/// Gradients to weight and bias: `dw = dy^T * x`, `db` = the column sums of `dy`; both added if `accumulate`.
+#[allow(clippy::too_many_arguments)]
+pub fn backward_weight(
+    n: usize,
+    inputs: usize,
+    outputs: usize,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: &mut [f32],
+    accumulate: bool,
+) {
+    assert_eq!((x.len(), dy.len()), (n * inputs, n * outputs));
+    assert_eq!((dw.len(), db.len()), (outputs * inputs, outputs));
+    for_chunks(dw, ROWS * inputs, |index, dw| {
+        let dy = Matrix::rows(dy.get(index * ROWS..).unwrap_or_default(), outputs).t();
+        gemm([dw.len() / inputs, inputs, n], dy, Matrix::rows(x, inputs), dw, inputs, accumulate);
+    });
+    column_sums(n, outputs, dy, db, accumulate);
+}
+
+/// Column sums of `x` `[rows, c]` in `f64`, written or added to `y`.
+pub(crate) fn column_sums(rows: usize, c: usize, x: &[f32], y: &mut [f32], accumulate: bool) {
+    assert_eq!((x.len(), y.len()), (rows * c, c));
+    let sums = sum_rows(rows, c, |first, end, sums| {
+        crate::chunks::vectorised(|| {
+            for x in x[first * c..end * c].chunks_exact(c) {
+                sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += f64::from(x));
+            }
+        });
+    });
+    store(y, sums.iter().map(|&sum| sum as f32), accumulate);
+}

@@ -1,0 +1,71 @@
+//! Pixels in, and layouts across.
+
+use crate::chunks::{for_chunks, vectorised};
+
+/// What `(v / 255 - mean) / std` gives for each byte `v`, in torchvision's order of operations
+/// (`ToTensor`, then `Normalize`).
+fn table(mean: [f32; 3], std: [f32; 3]) -> [[f32; 3]; 256] {
+    std::array::from_fn(|v| std::array::from_fn(|c| (v as f32 / 255.0 - mean[c]) / std[c]))
+}
+
+/// Pixels in one task.
+const PIXELS: usize = 1 << 13;
+
+/// Gray bytes `[n, hw]` repeated to three channels `[n, hw, 3]`, each with its own mean and standard deviation.
+pub fn normalise_gray(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [f32; 3], y: &mut [f32]) {
+    assert_eq!((pixels.len(), y.len()), (n * hw, n * hw * 3));
+    let table = table(mean, std);
+    for_chunks(y, PIXELS * 3, |index, y| {
+        for (y, &v) in y.chunks_exact_mut(3).zip(&pixels[index * PIXELS..]) {
+            y.copy_from_slice(&table[usize::from(v)]);
+        }
+    });
+}
+
+/// Interleaved RGB bytes `[n, hw, 3]` to `[n, hw, 3]`, each channel with its own mean and standard deviation.
+pub fn normalise_rgb(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [f32; 3], y: &mut [f32]) {
+    assert_eq!((pixels.len(), y.len()), (n * hw * 3, n * hw * 3));
+    let table = table(mean, std);
+    for_chunks(y, PIXELS * 3, |index, y| {
+        for (y, v) in y.chunks_exact_mut(3).zip(pixels[index * PIXELS * 3..].chunks_exact(3)) {
+            for c in 0..3 {
+                y[c] = table[usize::from(v[c])][c];
+            }
+        }
+    });
+}
+
+/// `[n, c, hw]` to `[n, hw, c]`.
+pub fn nchw_to_nhwc(n: usize, c: usize, hw: usize, x: &[f32], y: &mut [f32]) {
+    assert_eq!((x.len(), y.len()), (n * c * hw, n * c * hw));
+    transpose_films(c, hw, x, y);
+}
+
+/// `[n, hw, c]` to `[n, c, hw]`.
+pub fn nhwc_to_nchw(n: usize, c: usize, hw: usize, x: &[f32], y: &mut [f32]) {
+    assert_eq!((x.len(), y.len()), (n * c * hw, n * c * hw));
+    transpose_films(hw, c, x, y);
+}
+
+/// Each film `[rows, columns]` to `[columns, rows]`.
+fn transpose_films(rows: usize, columns: usize, x: &[f32], y: &mut [f32]) {
+    /// Side of the tiles in which both sides stay in the cache.
+    const TILE: usize = 16;
+    let len = rows * columns;
+    for_chunks(y, len, |film, y| {
+        let x = &x[film * len..][..len];
+        vectorised(|| {
+            for first in (0..columns).step_by(TILE) {
+                let last = (first + TILE).min(columns);
+                for start in (0..rows).step_by(TILE) {
+                    let end = (start + TILE).min(rows);
+                    for column in first..last {
+                        for (y, row) in y[column * rows..][start..end].iter_mut().zip(start..end) {
+                            *y = x[row * columns + column];
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
