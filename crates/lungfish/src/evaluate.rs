@@ -18,8 +18,6 @@ pub struct TestRequest {
     pub side: Option<Side>,
     /// Folder for `predictions-{side}.csv`; none is the run folder, or the model file's folder.
     pub out: Option<PathBuf>,
-    /// Threads that decode films; 0 is as many as there are cores.
-    pub workers: usize,
 }
 
 /// Figures of one class.

@@ -51,19 +51,17 @@ impl Predictor {
         Err(Error::refused(format!("{} cannot be opened yet", model.display())))
     }
 
-    /// Scores files, and the films in folders and theirs. `workers` threads decode ahead; 0 is as many as there are
-    /// cores. The answer does not depend on what else is in the list.
+    /// Scores files, and the films in folders and theirs.
     ///
     /// # Errors
     /// A path that does not exist, a folder without films, [`Error::Stopped`]; bad films are no error.
     pub fn predict(
         &mut self,
         paths: &[PathBuf],
-        workers: usize,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Predictions, Error> {
-        let _ = (paths, workers, observer, stop);
+        let _ = (paths, observer, stop);
         Ok(Predictions::default())
     }
 }
