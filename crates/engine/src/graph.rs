@@ -86,26 +86,62 @@ impl Window {
 /// An operator, under its ONNX name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    /// 2-D convolution; weight `[out, in / groups, kh, kw]`.
-    Conv { weight: ParamId, bias: Option<ParamId>, window: Window, groups: usize },
-    /// `scale * (x - mean) / sqrt(var + epsilon) + bias`, a channel at a time. `momentum` is
-    /// PyTorch's: `running = (1 - momentum) * running + momentum * batch`, variance unbiased.
-    BatchNormalization { scale: ParamId, bias: ParamId, mean: BufferId, var: BufferId, epsilon: f32, momentum: f32 },
+    /// 2-D convolution.
+    Conv {
+        /// `[out, in / groups, kh, kw]`.
+        weight: ParamId,
+        /// `[out]`.
+        bias: Option<ParamId>,
+        /// What slides.
+        window: Window,
+        /// Blocks of channels that do not see each other; as many as channels is depthwise.
+        groups: usize,
+    },
+    /// `scale * (x - mean) / sqrt(var + epsilon) + bias`, a channel at a time.
+    BatchNormalization {
+        /// `[C]`.
+        scale: ParamId,
+        /// `[C]`.
+        bias: ParamId,
+        /// Running mean `[C]`.
+        mean: BufferId,
+        /// Running variance `[C]`, unbiased.
+        var: BufferId,
+        /// Added to the variance.
+        epsilon: f32,
+        /// PyTorch's: `running = (1 - momentum) * running + momentum * batch`.
+        momentum: f32,
+    },
     /// `max(x, 0)`.
     Relu,
     /// `min(max(x, min), max)`; ReLU6 is 0 to 6.
-    Clip { min: f32, max: f32 },
+    Clip {
+        /// Lower bound.
+        min: f32,
+        /// Upper bound.
+        max: f32,
+    },
     /// Elementwise sum of two values.
     Add,
     /// Largest value in each window.
-    MaxPool { window: Window },
+    MaxPool {
+        /// What slides.
+        window: Window,
+    },
     /// Mean over height and width: `[N, C, H, W]` to `[N, C]` (ONNX's, flattened).
     GlobalAveragePool,
-    /// `x * weight^T + bias`; weight `[out, in]`.
-    Gemm { weight: ParamId, bias: ParamId },
-    /// While training, zeroes each element with probability `ratio` and scales the rest by
-    /// `1 / (1 - ratio)`.
-    Dropout { ratio: f32 },
+    /// `x * weight^T + bias`.
+    Gemm {
+        /// `[out, in]`.
+        weight: ParamId,
+        /// `[out]`.
+        bias: ParamId,
+    },
+    /// While training, zeroes elements and scales the rest by `1 / (1 - ratio)`.
+    Dropout {
+        /// Probability of a zero.
+        ratio: f32,
+    },
     /// `x - ln(sum(exp(x)))` along the last axis.
     LogSoftmax,
 }
@@ -361,8 +397,13 @@ impl GraphBuilder {
 
     /// `min(max(x, 0), 6)`, as ONNX writes it.
     pub fn relu6(&mut self, name: &str, x: ValueId) -> ValueId {
+        self.clip(name, x, 0.0, 6.0)
+    }
+
+    /// `min(max(x, min), max)`.
+    pub fn clip(&mut self, name: &str, x: ValueId, min: f32, max: f32) -> ValueId {
         let c = self.channels(x);
-        self.node(name, Op::Clip { min: 0.0, max: 6.0 }, &[x], c)
+        self.node(name, Op::Clip { min, max }, &[x], c)
     }
 
     /// `a + b`, of equal shapes.

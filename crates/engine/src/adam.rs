@@ -1,0 +1,141 @@
+//! Adam and AdamW over the trained parts, and clipping by the global norm.
+
+use std::ops::Range;
+
+use crate::backend::AdamUpdate;
+use crate::store::Layout;
+use crate::{Backend, EngineError, Graph, PartId, Store};
+
+/// Constants of Adam (Kingma & Ba, arXiv 1412.6980) and AdamW (Loshchilov & Hutter, arXiv
+/// 1711.05101). The defaults are `torch.optim.Adam`'s.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamConfig {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Weight decay: added to the gradient, or with `decoupled` taken from the weights.
+    pub weight_decay: f64,
+    /// AdamW.
+    pub decoupled: bool,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        AdamConfig { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false }
+    }
+}
+
+/// What going on with an [`Adam`] needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdamState {
+    /// Steps taken.
+    pub step: u64,
+    /// First moments of the trained parameters, end to end.
+    pub m: Vec<f32>,
+    /// Second moments.
+    pub v: Vec<f32>,
+}
+
+/// An optimiser of the trained parts of one network.
+pub struct Adam<B: Backend> {
+    backend: B,
+    config: AdamConfig,
+    parts: Vec<PartId>,
+    ranges: Vec<Range<usize>>,
+    m: B::Buffer,
+    v: B::Buffer,
+    step: u64,
+}
+
+impl<B: Backend> Adam<B> {
+    /// Moments 0.
+    ///
+    /// # Errors
+    /// Where the device has no room.
+    pub fn new(backend: &B, graph: &Graph, train: &[PartId], config: AdamConfig) -> Result<Self, EngineError> {
+        let ranges = Layout::new(graph).parts(graph, train);
+        let len = ranges.iter().map(Range::len).sum();
+        Ok(Adam {
+            backend: backend.clone(),
+            config,
+            parts: train.to_vec(),
+            m: backend.allocate(len)?,
+            v: backend.allocate(len)?,
+            ranges,
+            step: 0,
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.ranges.iter().map(Range::len).sum()
+    }
+
+    /// One step along the gradients in `store`.
+    ///
+    /// # Errors
+    /// [`EngineError::NotKept`] before the first backward pass.
+    pub fn step(&mut self, store: &mut Store<B>, lr: f64) -> Result<(), EngineError> {
+        let Some(grads) = &store.grads else {
+            return Err(EngineError::NotKept { what: "a gradient".to_owned() });
+        };
+        let AdamConfig { beta1, beta2, epsilon, weight_decay, decoupled } = self.config;
+        let update = AdamUpdate { lr, beta1, beta2, epsilon, weight_decay, decoupled, step: self.step + 1 };
+        self.backend.adam(&update, &self.ranges, &mut store.params, grads, &mut self.m, &mut self.v)?;
+        self.step += 1;
+        store.touch(&self.parts);
+        Ok(())
+    }
+
+    /// A copy of the moments.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn state(&self) -> Result<AdamState, EngineError> {
+        let mut state = AdamState { step: self.step, m: vec![0.0; self.len()], v: vec![0.0; self.len()] };
+        self.backend.download(&self.m, 0, &mut state.m)?;
+        self.backend.download(&self.v, 0, &mut state.v)?;
+        Ok(state)
+    }
+
+    /// Goes on from a state.
+    ///
+    /// # Errors
+    /// [`EngineError::Length`] where it belongs to other parts or another network.
+    pub fn restore(&mut self, state: &AdamState) -> Result<(), EngineError> {
+        for (what, moments) in [("first moments", &state.m), ("second moments", &state.v)] {
+            if moments.len() != self.len() {
+                return Err(EngineError::Length { what: what.to_owned(), got: moments.len(), want: self.len() });
+            }
+        }
+        self.backend.upload(&mut self.m, 0, &state.m)?;
+        self.backend.upload(&mut self.v, 0, &state.v)?;
+        self.step = state.step;
+        Ok(())
+    }
+}
+
+/// Scales the gradients of `train` so that their norm together is at most `max_norm`, as
+/// `torch.nn.utils.clip_grad_norm_`. Gives the norm before.
+///
+/// # Errors
+/// [`EngineError::NotKept`] before the first backward pass.
+pub fn clip_gradients<B: Backend>(
+    store: &mut Store<B>,
+    graph: &Graph,
+    train: &[PartId],
+    max_norm: f64,
+) -> Result<f64, EngineError> {
+    let ranges = store.layout.parts(graph, train);
+    let Some(grads) = &mut store.grads else {
+        return Err(EngineError::NotKept { what: "a gradient".to_owned() });
+    };
+    let norm = store.backend.sum_of_squares(grads, &ranges)?.sqrt();
+    let factor = max_norm / (norm + 1e-6);
+    if factor < 1.0 {
+        store.backend.scale(grads, &ranges, factor as f32)?;
+    }
+    Ok(norm)
+}

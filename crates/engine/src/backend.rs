@@ -1,0 +1,163 @@
+//! What a device must do for the engine. Everything is opaque buffers and steps, so that a GPU
+//! library fits behind it as well as our own kernels.
+
+use std::ops::Range;
+
+use crate::schedule::{BackwardStep, Schedule};
+use crate::{EngineError, Region, Shape};
+
+/// Pixels or values for one forward pass.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// `[n, H, W]`, one channel, repeated to three at the network's door.
+    Gray(&'a [u8]),
+    /// `[n, H, W, 3]`.
+    Rgb(&'a [u8]),
+    /// `[n, C, H, W]` or `[n, F]`, taken as they are.
+    Values(&'a [f32]),
+}
+
+/// `(x / 255 - mean) / std`, a channel at a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalization {
+    /// Of red, green, blue, on 0 to 1.
+    pub mean: [f32; 3],
+    /// Of red, green, blue, on 0 to 1.
+    pub std: [f32; 3],
+}
+
+/// The buffers of a [`Store`](crate::Store), lent to a pass.
+#[derive(Debug)]
+pub struct State<'a, Buffer> {
+    /// Learned tensors.
+    pub params: &'a mut Buffer,
+    /// Their gradients; `None` until a backward pass wants them.
+    pub grads: Option<&'a mut Buffer>,
+    /// Running statistics.
+    pub buffers: &'a mut Buffer,
+    /// By part: changes whenever one of its tensors does. Packed copies are kept by it.
+    pub versions: &'a [u64],
+}
+
+/// Adam's arithmetic for one step, as `torch.optim.Adam` and `AdamW`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamUpdate {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// AdamW: decay the weights and not the gradient.
+    pub decoupled: bool,
+    /// From 1.
+    pub step: u64,
+}
+
+/// A device that runs plans.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// f32 elements on the device.
+    type Buffer: Send;
+    /// A schedule made ready: workspaces, packed weights, chosen algorithms.
+    type Program: Send;
+
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// Where the device has no room.
+    fn allocate(&self, len: usize) -> Result<Self::Buffer, EngineError>;
+
+    /// Copies from the host to `offset`.
+    ///
+    /// # Errors
+    /// Where it does not fit.
+    fn upload(&self, buffer: &mut Self::Buffer, offset: usize, host: &[f32]) -> Result<(), EngineError>;
+
+    /// Copies to the host from `offset`.
+    ///
+    /// # Errors
+    /// Where it does not fit.
+    fn download(&self, buffer: &Self::Buffer, offset: usize, host: &mut [f32]) -> Result<(), EngineError>;
+
+    /// Makes a schedule ready to run, and takes its arena.
+    ///
+    /// # Errors
+    /// Where the device has no room or cannot do a step.
+    fn compile(&self, schedule: &Schedule) -> Result<Self::Program, EngineError>;
+
+    /// Puts pixels or values of `n` films in place.
+    ///
+    /// # Errors
+    /// Where their length is not that of `n` films.
+    fn feed(
+        &self,
+        program: &mut Self::Program,
+        place: (Region, Shape),
+        n: usize,
+        input: Input<'_>,
+        normalization: &Normalization,
+    ) -> Result<(), EngineError>;
+
+    /// Runs all steps. `key` and each dropout's stream make its random numbers.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn forward(
+        &self,
+        program: &mut Self::Program,
+        schedule: &Schedule,
+        state: &mut State<'_, Self::Buffer>,
+        n: usize,
+        key: [u64; 4],
+    ) -> Result<(), EngineError>;
+
+    /// Runs the given steps backward; parameter gradients overwrite, or add where `accumulate`.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn backward(
+        &self,
+        program: &mut Self::Program,
+        schedule: &Schedule,
+        state: &mut State<'_, Self::Buffer>,
+        n: usize,
+        steps: &[BackwardStep],
+        accumulate: bool,
+    ) -> Result<(), EngineError>;
+
+    /// A value or gradient of `n` films, NCHW.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn read(&self, program: &Self::Program, place: (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError>;
+
+    /// One Adam step on `ranges` of the parameters; `m` and `v` hold the ranges end to end.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn adam(
+        &self,
+        update: &AdamUpdate,
+        ranges: &[Range<usize>],
+        params: &mut Self::Buffer,
+        grads: &Self::Buffer,
+        m: &mut Self::Buffer,
+        v: &mut Self::Buffer,
+    ) -> Result<(), EngineError>;
+
+    /// Sum of the squares in `ranges`, added in a fixed order.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn sum_of_squares(&self, buffer: &Self::Buffer, ranges: &[Range<usize>]) -> Result<f64, EngineError>;
+
+    /// Multiplies `ranges` by `factor`.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn scale(&self, buffer: &mut Self::Buffer, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError>;
+}

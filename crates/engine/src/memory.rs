@@ -1,0 +1,86 @@
+//! The memory plan: which storages of a plan may lie in the same place.
+//!
+//! A storage lives from the step that first writes it to the step that last reads it. Two whose
+//! lives do not meet may share memory. Greedy by size (Pisarchyk & Lee, arXiv 2001.03288).
+
+/// A piece of the arena: `film` elements for each film of the batch and `fixed` more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First element.
+    pub offset: usize,
+    /// Elements a film.
+    pub film: usize,
+    /// Elements whatever the batch.
+    pub fixed: usize,
+}
+
+impl Region {
+    /// Where it lies for a batch of `n`.
+    pub fn range(&self, n: usize) -> std::ops::Range<usize> {
+        self.offset..self.offset + n * self.film + self.fixed
+    }
+}
+
+/// Something that needs room.
+#[derive(Clone, Debug)]
+pub(crate) struct Storage {
+    pub film: usize,
+    pub fixed: usize,
+    /// First and last step that touches it, inclusive.
+    pub life: [usize; 2],
+}
+
+/// Elements to which regions are aligned: 64 bytes.
+const ALIGN: usize = 16;
+
+/// Places for all storages, in order, and the size of the arena in elements.
+pub(crate) fn place(storages: &[Storage], capacity: usize) -> (Vec<Region>, usize) {
+    let size = |s: &Storage| (s.film * capacity + s.fixed).next_multiple_of(ALIGN);
+    let mut order: Vec<usize> = (0..storages.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(size(&storages[i])), i));
+    let mut regions: Vec<Region> =
+        storages.iter().map(|s| Region { offset: 0, film: s.film, fixed: s.fixed }).collect();
+    let mut placed: Vec<usize> = Vec::new();
+    let mut total = 0;
+    for i in order {
+        let s = &storages[i];
+        let mut taken: Vec<[usize; 2]> = placed
+            .iter()
+            .filter(|&&j| storages[j].life[0] <= s.life[1] && s.life[0] <= storages[j].life[1])
+            .map(|&j| [regions[j].offset, regions[j].offset + size(&storages[j])])
+            .collect();
+        taken.sort_unstable();
+        let mut offset = 0;
+        for [start, end] in taken {
+            if offset + size(s) <= start {
+                break;
+            }
+            offset = offset.max(end);
+        }
+        regions[i].offset = offset;
+        total = total.max(offset + size(s));
+        placed.push(i);
+    }
+    (regions, total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_that_meet_never_share_and_others_do() {
+        let s = |film, a, b| Storage { film, fixed: 0, life: [a, b] };
+        let storages = [s(100, 0, 1), s(100, 1, 2), s(100, 2, 3), s(50, 0, 3), s(10, 3, 3)];
+        let (regions, total) = place(&storages, 2);
+        for (i, a) in storages.iter().enumerate() {
+            for (j, b) in storages.iter().enumerate().skip(i + 1) {
+                if a.life[0] <= b.life[1] && b.life[0] <= a.life[1] {
+                    let (p, q) = (regions[i].range(2), regions[j].range(2));
+                    assert!(p.end <= q.start || q.end <= p.start, "{i} and {j} overlap");
+                }
+            }
+        }
+        assert!(total < 2 * 310, "nothing was shared: {total}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Parameters, their gradients and running statistics: one flat buffer each.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::backend::State;
+use crate::{Backend, EngineError, Graph, Op, PartId, TensorSpec};
+
+/// Where each tensor of a graph lies in its flat buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub params: Vec<Range<usize>>,
+    pub buffers: Vec<Range<usize>>,
+}
+
+fn end_to_end(specs: &[TensorSpec]) -> Vec<Range<usize>> {
+    let mut at = 0;
+    specs
+        .iter()
+        .map(|s| {
+            let start = at;
+            at += s.len();
+            start..at
+        })
+        .collect()
+}
+
+impl Layout {
+    pub fn new(graph: &Graph) -> Self {
+        Layout { params: end_to_end(graph.params()), buffers: end_to_end(graph.buffers()) }
+    }
+
+    fn len(ranges: &[Range<usize>]) -> usize {
+        ranges.last().map_or(0, |r| r.end)
+    }
+
+    /// Ranges of the parameters of the given parts, neighbours joined.
+    pub fn parts(&self, graph: &Graph, parts: &[PartId]) -> Vec<Range<usize>> {
+        let mut joined: Vec<Range<usize>> = Vec::new();
+        for (spec, range) in graph.params().iter().zip(&self.params).filter(|(s, _)| parts.contains(&s.part)) {
+            debug_assert_eq!(spec.len(), range.len());
+            match joined.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => joined.push(range.clone()),
+            }
+        }
+        joined
+    }
+}
+
+/// The tensors of one network on one device. Many plans can borrow it.
+pub struct Store<B: Backend> {
+    pub(crate) backend: B,
+    pub(crate) params: B::Buffer,
+    pub(crate) grads: Option<B::Buffer>,
+    pub(crate) buffers: B::Buffer,
+    /// By part; grows with every change of one of its tensors.
+    pub(crate) versions: Vec<u64>,
+    pub(crate) layout: Layout,
+    specs: Vec<TensorSpec>,
+    /// Name to whether it is a parameter, its part and its range.
+    places: HashMap<String, (bool, PartId, Range<usize>)>,
+}
+
+impl<B: Backend> Store<B> {
+    /// Weights and biases 0, batch-norm scales and running variances 1.
+    ///
+    /// # Errors
+    /// Where the device has no room.
+    pub fn new(backend: &B, graph: &Graph) -> Result<Self, EngineError> {
+        let layout = Layout::new(graph);
+        let mut params = vec![0.0; Layout::len(&layout.params)];
+        let mut buffers = vec![0.0; Layout::len(&layout.buffers)];
+        for node in graph.nodes() {
+            if let Op::BatchNormalization { scale, var, .. } = node.op {
+                params[layout.params[scale.0].clone()].fill(1.0);
+                buffers[layout.buffers[var.0].clone()].fill(1.0);
+            }
+        }
+        let mut places = HashMap::new();
+        for (is_param, specs, ranges) in
+            [(true, graph.params(), &layout.params), (false, graph.buffers(), &layout.buffers)]
+        {
+            for (spec, range) in specs.iter().zip(ranges) {
+                places.insert(spec.name.clone(), (is_param, spec.part, range.clone()));
+            }
+        }
+        let mut store = Store {
+            backend: backend.clone(),
+            params: backend.allocate(params.len())?,
+            grads: None,
+            buffers: backend.allocate(buffers.len())?,
+            versions: vec![1; graph.parts().len()],
+            specs: graph.params().iter().chain(graph.buffers()).cloned().collect(),
+            layout,
+            places,
+        };
+        backend.upload(&mut store.params, 0, &params)?;
+        backend.upload(&mut store.buffers, 0, &buffers)?;
+        Ok(store)
+    }
+
+    /// Name, shape and part of every tensor: parameters, then running statistics.
+    pub fn tensors(&self) -> &[TensorSpec] {
+        &self.specs
+    }
+
+    fn place(&self, name: &str) -> Result<&(bool, PartId, Range<usize>), EngineError> {
+        self.places.get(name).ok_or_else(|| EngineError::NoSuchTensor { name: name.to_owned() })
+    }
+
+    fn fetch(&self, buffer: &B::Buffer, range: &Range<usize>) -> Result<Vec<f32>, EngineError> {
+        let mut host = vec![0.0; range.len()];
+        self.backend.download(buffer, range.start, &mut host)?;
+        Ok(host)
+    }
+
+    /// A tensor's elements, in the order of its shape (OIHW).
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchTensor`].
+    pub fn get(&self, name: &str) -> Result<Vec<f32>, EngineError> {
+        let (is_param, _, range) = self.place(name)?;
+        self.fetch(if *is_param { &self.params } else { &self.buffers }, range)
+    }
+
+    /// Replaces a tensor.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchTensor`]; [`EngineError::Length`].
+    pub fn set(&mut self, name: &str, values: &[f32]) -> Result<(), EngineError> {
+        let (is_param, part, range) = self.place(name)?.clone();
+        if values.len() != range.len() {
+            return Err(EngineError::Length { what: name.to_owned(), got: values.len(), want: range.len() });
+        }
+        self.versions[part.0] += 1;
+        let buffer = if is_param { &mut self.params } else { &mut self.buffers };
+        self.backend.upload(buffer, range.start, values)
+    }
+
+    /// A parameter's gradient after a backward pass; zeros before the first.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchTensor`]; [`EngineError::NotKept`] for a running statistic.
+    pub fn gradient(&self, name: &str) -> Result<Vec<f32>, EngineError> {
+        let (is_param, _, range) = self.place(name)?;
+        if !is_param {
+            return Err(EngineError::NotKept { what: format!("a gradient of {name}, which is not learned,") });
+        }
+        self.grads.as_ref().map_or_else(|| Ok(vec![0.0; range.len()]), |g| self.fetch(g, range))
+    }
+
+    /// Takes room for gradients, once.
+    pub(crate) fn need_gradients(&mut self) -> Result<(), EngineError> {
+        if self.grads.is_none() {
+            self.grads = Some(self.backend.allocate(Layout::len(&self.layout.params))?);
+        }
+        Ok(())
+    }
+
+    /// Notes that tensors of these parts have changed.
+    pub(crate) fn touch(&mut self, parts: &[PartId]) {
+        for p in parts {
+            self.versions[p.0] += 1;
+        }
+    }
+
+    pub(crate) fn state(&mut self) -> State<'_, B::Buffer> {
+        State {
+            params: &mut self.params,
+            grads: self.grads.as_mut(),
+            buffers: &mut self.buffers,
+            versions: &self.versions,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What holds of every plan, on a small network with every kind of node.
+
+use lungfish_engine::{
+    Adam, AdamConfig, Cpu, EngineError, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec,
+    Seed, Store, Window, clip_gradients,
+};
+
+const PLAIN: Normalization = Normalization { mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] };
+const SIZE: usize = 12;
+
+/// Stem, a residual block with a projection, a depthwise block, pooling, head with dropout.
+fn network(dropout: f32) -> Graph {
+    let three = |stride| Window::square(3, stride, Padding::all(1));
+    let mut g = GraphBuilder::new(3);
+    let x = g.input();
+    g.part("stem");
+    let x = g.conv("conv1", x, 6, three(1), 1, false);
+    let x = g.batch_norm("bn1", x, 1e-5, 0.1);
+    let x = g.relu("relu", x);
+    let stem = g.max_pool("maxpool", x, three(2));
+    g.part("layer1");
+    let x = g.conv("layer1.conv1", stem, 8, three(2), 1, false);
+    let x = g.batch_norm("layer1.bn1", x, 1e-5, 0.1);
+    let x = g.relu("layer1.relu", x);
+    let x = g.conv("layer1.conv2", x, 8, three(1), 1, true);
+    let x = g.batch_norm("layer1.bn2", x, 1e-5, 0.1);
+    let short = g.conv("layer1.down", stem, 8, Window::square(1, 2, Padding::all(0)), 1, false);
+    let short = g.batch_norm("layer1.down_bn", short, 1e-5, 0.1);
+    let x = g.add("layer1.add", x, short);
+    let block = g.relu("layer1.out", x);
+    g.part("layer2");
+    let x = g.conv("layer2.dw", block, 8, Window::square(5, 1, Padding::SameUpper), 8, false);
+    let x = g.batch_norm("layer2.bn", x, 1e-3, 0.01);
+    let x = g.relu6("layer2.act", x);
+    let x = g.add("layer2.add", x, block);
+    let x = g.global_average_pool("avgpool", x);
+    g.part("head");
+    let x = g.dropout("drop", x, dropout);
+    let x = g.gemm("fc1", x, 5);
+    let x = g.relu("fc_relu", x);
+    let x = g.gemm("fc2", x, 3);
+    let x = g.log_softmax("log_softmax", x);
+    g.finish(x)
+}
+
+fn ramp(len: usize, seed: usize, scale: f32) -> Vec<f32> {
+    (0..len)
+        .map(|i| (((i as f64 * 0.618_033_988_75 + seed as f64 * 0.754_877_666) % 1.0 * 2.0 - 1.0) as f32) * scale)
+        .collect()
+}
+
+fn filled(graph: &Graph) -> Store<Cpu> {
+    let mut store = Store::new(&Cpu::new(), graph).unwrap();
+    for (i, t) in store.tensors().to_vec().iter().enumerate() {
+        let base = if t.name.ends_with("running_var") || (t.name.contains("bn") && t.name.ends_with("weight")) {
+            1.0
+        } else {
+            0.0
+        };
+        let values: Vec<f32> = ramp(t.len(), i, 0.5).iter().map(|v| v + base).collect();
+        store.set(&t.name, &values).unwrap();
+    }
+    store
+}
+
+fn pixels(n: usize) -> Vec<u8> {
+    (0..n * SIZE * SIZE).map(|i| (i * 97 % 251) as u8).collect()
+}
+
+fn parts(graph: &Graph, names: &[&str]) -> Vec<PartId> {
+    names.iter().map(|n| graph.part(n).unwrap()).collect()
+}
+
+fn targets(n: usize) -> Vec<f32> {
+    (0..n).flat_map(|i| (0..3).map(move |k| if k == i % 3 { 1.0 / n as f32 } else { 0.0 })).collect()
+}
+
+fn near(a: &[f32], b: &[f32], tolerance: f32) {
+    assert_eq!(a.len(), b.len());
+    for (x, y) in a.iter().zip(b) {
+        assert!((x - y).abs() <= tolerance * y.abs().max(1.0), "{x} is not {y}");
+    }
+}
+
+#[test]
+fn fused_inference_equals_the_graph_node_by_node() {
+    let graph = network(0.3);
+    let mut store = filled(&graph);
+    let x = pixels(3);
+    let fused = PlanSpec::inference(&graph, 4, SIZE, PLAIN);
+    // Keeping every value forbids all fusion.
+    let keep: Vec<_> = graph.nodes().iter().map(|n| n.output).collect();
+    let whole = PlanSpec { keep: keep.clone(), ..fused.clone() };
+    let mut fused = Plan::new(&Cpu::new(), &graph, fused).unwrap();
+    let mut whole = Plan::new(&Cpu::new(), &graph, whole).unwrap();
+    assert!(fused.schedule().steps.len() * 2 < whole.schedule().steps.len() + 4, "hardly anything was fused");
+    fused.forward(&mut store, 3, Input::Gray(&x), [0; 4]).unwrap();
+    whole.forward(&mut store, 3, Input::Gray(&x), [0; 4]).unwrap();
+    near(&fused.output().unwrap(), &whole.output().unwrap(), 1e-5);
+    for v in keep {
+        assert!(whole.value(v).unwrap().iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn a_batch_is_its_films_one_by_one_and_gray_is_rgb_thrice() {
+    let graph = network(0.0);
+    let mut store = filled(&graph);
+    let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec::inference(&graph, 5, SIZE, PLAIN)).unwrap();
+    let x = pixels(5);
+    plan.forward(&mut store, 5, Input::Gray(&x), [0; 4]).unwrap();
+    let all = plan.output().unwrap();
+    let rgb: Vec<u8> = x.iter().flat_map(|p| [*p; 3]).collect();
+    plan.forward(&mut store, 5, Input::Rgb(&rgb), [0; 4]).unwrap();
+    assert_eq!(all, plan.output().unwrap());
+    for i in 0..5 {
+        plan.forward(&mut store, 1, Input::Gray(&x[i * SIZE * SIZE..(i + 1) * SIZE * SIZE]), [0; 4]).unwrap();
+        near(&plan.output().unwrap(), &all[i * 3..(i + 1) * 3], 1e-5);
+    }
+}
+
+#[test]
+fn a_frozen_part_keeps_its_weights_and_statistics_and_lets_gradients_through() {
+    let graph = network(0.0);
+    let train = parts(&graph, &["stem", "head"]);
+    let mut store = filled(&graph);
+    let before: Vec<(String, Vec<f32>)> =
+        store.tensors().iter().map(|t| (t.name.clone(), store.get(&t.name).unwrap())).collect();
+    let spec = PlanSpec::training(&graph, 4, SIZE, PLAIN, &train);
+    let mut plan = Plan::new(&Cpu::new(), &graph, spec).unwrap();
+    let mut adam = Adam::new(&Cpu::new(), &graph, &train, AdamConfig::default()).unwrap();
+    plan.forward(&mut store, 4, Input::Gray(&pixels(4)), [0; 4]).unwrap();
+    plan.backward(&mut store, Seed::Targets(&targets(4)), false).unwrap();
+    adam.step(&mut store, 1e-2).unwrap();
+    for (name, old) in before {
+        let frozen = name.starts_with("layer");
+        let same = store.get(&name).unwrap() == old;
+        assert_eq!(same, frozen, "{name}");
+        if !frozen && !name.contains("running") {
+            assert!(store.gradient(&name).unwrap().iter().any(|g| *g != 0.0), "{name}");
+        }
+    }
+}
+
+#[test]
+fn training_from_the_frontier_equals_training_from_the_pixels() {
+    let graph = network(0.4);
+    let head = parts(&graph, &["head"]);
+    let frontier = graph.frontier(&head).unwrap();
+    let key = [1, 2, 3, 4];
+    let x = pixels(4);
+    let mut store = filled(&graph);
+    let mut whole = Plan::new(&Cpu::new(), &graph, PlanSpec::training(&graph, 4, SIZE, PLAIN, &head)).unwrap();
+    whole.forward(&mut store, 4, Input::Gray(&x), key).unwrap();
+    let loss = whole.backward(&mut store, Seed::Targets(&targets(4)), false).unwrap();
+    let gradient = store.gradient("fc1.weight").unwrap();
+
+    let prefix = PlanSpec { to: frontier, ..PlanSpec::inference(&graph, 4, SIZE, PLAIN) };
+    let mut prefix = Plan::new(&Cpu::new(), &graph, prefix).unwrap();
+    prefix.forward(&mut store, 4, Input::Gray(&x), [0; 4]).unwrap();
+    let features = prefix.output().unwrap();
+    let rest = PlanSpec { from: frontier, ..PlanSpec::training(&graph, 4, SIZE, PLAIN, &head) };
+    let mut rest = Plan::new(&Cpu::new(), &graph, rest).unwrap();
+    rest.forward(&mut store, 4, Input::Values(&features), key).unwrap();
+    assert_eq!(rest.backward(&mut store, Seed::Targets(&targets(4)), false).unwrap(), loss);
+    assert_eq!(store.gradient("fc1.weight").unwrap(), gradient);
+    // Another key, another mask.
+    rest.forward(&mut store, 4, Input::Values(&features), [9, 2, 3, 4]).unwrap();
+    assert_ne!(rest.backward(&mut store, Seed::Targets(&targets(4)), false).unwrap(), loss);
+}
+
+/// Weights after a few steps, on a pool of `threads`.
+fn trained(threads: usize) -> Vec<f32> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let graph = network(0.2);
+        let all = parts(&graph, &["stem", "layer1", "layer2", "head"]);
+        let mut store = filled(&graph);
+        let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec::training(&graph, 6, SIZE, PLAIN, &all)).unwrap();
+        let mut adam = Adam::new(&Cpu::new(), &graph, &all, AdamConfig::default()).unwrap();
+        for step in 0..4 {
+            plan.forward(&mut store, 6, Input::Gray(&pixels(6)), [step; 4]).unwrap();
+            plan.backward(&mut store, Seed::Targets(&targets(6)), false).unwrap();
+            clip_gradients(&mut store, &graph, &all, 0.1).unwrap();
+            adam.step(&mut store, 1e-2).unwrap();
+        }
+        store.tensors().iter().flat_map(|t| store.get(&t.name).unwrap()).collect()
+    })
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let one = trained(1);
+    assert!(one.iter().all(|v| v.is_finite()));
+    for threads in [2, 5] {
+        assert!(one.iter().zip(trained(threads)).all(|(a, b)| a.to_bits() == b.to_bits()), "{threads} threads");
+    }
+}
+
+#[test]
+fn gradients_of_the_loss_are_its_slopes_through_the_whole_network() {
+    let graph = network(0.0);
+    let all = parts(&graph, &["stem", "layer1", "layer2", "head"]);
+    let mut store = filled(&graph);
+    let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec::training(&graph, 4, SIZE, PLAIN, &all)).unwrap();
+    let x = pixels(4);
+    let mut loss = |store: &mut Store<Cpu>| {
+        plan.forward(store, 4, Input::Gray(&x), [0; 4]).unwrap();
+        plan.backward(store, Seed::Targets(&targets(4)), false).unwrap()
+    };
+    loss(&mut store);
+    let names: Vec<String> = graph.params().iter().map(|p| p.name.clone()).collect();
+    let gradients: Vec<Vec<f32>> = names.iter().map(|n| store.gradient(n).unwrap()).collect();
+    for (name, gradient) in names.iter().zip(&gradients) {
+        // Along the gradient itself the slope is its norm.
+        let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        if norm < 1e-3 {
+            continue; // A bias before a batch-norm: nothing to measure in float32.
+        }
+        let weights = store.get(name).unwrap();
+        let h = 2e-3;
+        let mut at = |sign: f64| {
+            let moved: Vec<f32> =
+                weights.iter().zip(gradient).map(|(w, g)| w + (sign * h * f64::from(*g) / norm) as f32).collect();
+            store.set(name, &moved).unwrap();
+            loss(&mut store)
+        };
+        let slope = (at(1.0) - at(-1.0)) / (2.0 * h);
+        store.set(name, &weights).unwrap();
+        assert!((slope - norm).abs() < 0.03 * norm + 1e-3, "{name}: slope {slope}, gradient {norm}");
+    }
+}
+
+#[test]
+fn a_resumed_optimiser_goes_on_with_the_same_bits() {
+    let graph = network(0.0);
+    let head = parts(&graph, &["head"]);
+    let run = |resume: bool| {
+        let mut store = filled(&graph);
+        let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec::training(&graph, 4, SIZE, PLAIN, &head)).unwrap();
+        let mut adam = Adam::new(&Cpu::new(), &graph, &head, AdamConfig::default()).unwrap();
+        for step in 0..4 {
+            if resume && step == 2 {
+                let state = adam.state().unwrap();
+                adam = Adam::new(&Cpu::new(), &graph, &head, AdamConfig::default()).unwrap();
+                adam.restore(&state).unwrap();
+            }
+            plan.forward(&mut store, 4, Input::Gray(&pixels(4)), [0; 4]).unwrap();
+            plan.backward(&mut store, Seed::Targets(&targets(4)), false).unwrap();
+            adam.step(&mut store, 1e-2).unwrap();
+        }
+        store.get("fc1.weight").unwrap()
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let graph = network(0.0);
+    let mut store = filled(&graph);
+    let spec = PlanSpec::inference(&graph, 2, SIZE, PLAIN);
+    let mut plan = Plan::new(&Cpu::new(), &graph, spec.clone()).unwrap();
+    assert!(matches!(plan.output(), Err(EngineError::NotKept { .. })));
+    let x = pixels(3);
+    assert!(matches!(
+        plan.forward(&mut store, 3, Input::Gray(&x), [0; 4]),
+        Err(EngineError::Batch { n: 3, capacity: 2 })
+    ));
+    assert!(matches!(plan.forward(&mut store, 2, Input::Gray(&x), [0; 4]), Err(EngineError::Length { .. })));
+    plan.forward(&mut store, 2, Input::Gray(&x[..2 * SIZE * SIZE]), [0; 4]).unwrap();
+    let nothing_trained = plan.backward(&mut store, Seed::Targets(&targets(2)), false);
+    assert!(matches!(nothing_trained, Err(EngineError::NotKept { .. })));
+    assert!(graph.part("layer9").unwrap_err().to_string().contains("layer1"));
+    assert!(store.set("fc1.weight", &[0.0]).is_err());
+    let mut big = GraphBuilder::new(3);
+    let v = big.input();
+    let v = big.conv("conv", v, 2, Window::square(7, 1, Padding::all(0)), 1, false);
+    let big = big.finish(v);
+    assert!(Plan::<Cpu>::bytes(&big, &PlanSpec::inference(&big, 1, 4, PLAIN)).is_err());
+}
+
+#[test]
+fn memory_is_reused_and_told_beforehand() {
+    let graph = network(0.0);
+    let spec = PlanSpec::inference(&graph, 8, SIZE, PLAIN);
+    let lean = Plan::<Cpu>::bytes(&graph, &spec).unwrap();
+    let keep = graph.nodes().iter().map(|n| n.output).collect();
+    let whole = Plan::<Cpu>::bytes(&graph, &PlanSpec { keep, ..spec.clone() }).unwrap();
+    assert!(lean * 2 < whole, "{lean} of {whole}");
+    let plan = Plan::new(&Cpu::new(), &graph, spec).unwrap();
+    assert_eq!(plan.schedule().arena * 4, lean);
+}
