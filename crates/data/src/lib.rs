@@ -1,1 +1,30 @@
 //! A folder of chest X-rays in, batches of pixels out.
+//!
+//! The way of a film: [`scan`] lists it with its class and its patient, [`sample`] may leave it out,
+//! [`check`](check::check) reads it once to see that it decodes, [`split`](split::split) puts its patient on one side,
+//! [`Loader`] decodes it again ahead of the step that wants it, through the [`Preprocess`] that travels with the model
+//! and, in training, a keyed [`Augment`].
+//!
+//! Nothing here prints, and nothing here panics on a file that somebody made.
+
+pub mod augment;
+pub mod check;
+pub mod decode;
+pub mod display;
+mod error;
+pub mod folder;
+pub mod loader;
+mod patient;
+pub mod preprocess;
+mod random;
+pub mod split;
+
+pub use augment::Augment;
+pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout};
+pub use decode::{Channels, DecodeError, Image, decode, decode_file};
+pub use error::DataError;
+pub use folder::{Film, Folder, Layout, Side, scan};
+pub use loader::{Batch, Loader, LoaderItem};
+pub use patient::PatientRule;
+pub use preprocess::{Fit, Preprocess};
+pub use split::{Split, SplitNotes, SplitRules, sample, split};

@@ -1,0 +1,126 @@
+//! Every film is read and decoded once before it is trusted.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::decode::{Channels, DecodeError, decode, read_film};
+use crate::folder::{Film, Layout};
+
+/// The first 16 bytes of the SHA-256 of a film's file: names its content without naming the patient. Text is hex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash(pub [u8; 16]);
+
+impl ContentHash {
+    /// The hash of a file's bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        Self(hash)
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Text that is not 32 hexadecimal digits.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0:?} is not a content hash of 32 hexadecimal digits")]
+pub struct NotAHash(String);
+
+impl FromStr for ContentHash {
+    type Err = NotAHash;
+
+    fn from_str(text: &str) -> Result<Self, NotAHash> {
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let value = digits.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+        value.map(|value| Self(value.to_be_bytes())).ok_or_else(|| NotAHash(text.to_string()))
+    }
+}
+
+/// A film that decodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedFilm {
+    /// The film.
+    pub film: Film,
+    /// Its content.
+    pub hash: ContentHash,
+}
+
+/// A film that does not.
+#[derive(Debug)]
+pub struct BadFilm {
+    /// The file.
+    pub path: PathBuf,
+    /// Why it cannot be used.
+    pub reason: DecodeError,
+}
+
+/// Reads every film once, decodes it whole and hashes it, on all threads of the current rayon pool. Both lists keep
+/// the order of `films`. `progress` is called from those threads with the number of films done so far.
+///
+/// ```no_run
+/// # use lungfish_data::{check, scan, Channels, PatientRule, Side};
+/// let folder = scan("chest_xray".as_ref(), &PatientRule::default())?;
+/// let films = folder.layout.side(Side::Train).unwrap_or_default();
+/// let (good, bad) = check(films, Channels::Gray, &|_done| {});
+/// assert_eq!(good.len() + bad.len(), films.len());
+/// # Ok::<(), lungfish_data::DataError>(())
+/// ```
+pub fn check(
+    films: &[Film],
+    channels: Channels,
+    progress: &(dyn Fn(usize) + Sync),
+) -> (Vec<CheckedFilm>, Vec<BadFilm>) {
+    let (good, bad): (Vec<_>, Vec<_>) = check_each(films, channels, progress).into_iter().partition(Result::is_ok);
+    (good.into_iter().filter_map(Result::ok).collect(), bad.into_iter().filter_map(Result::err).collect())
+}
+
+/// [`check`] for a whole data set: the layout without its bad films, and those.
+pub fn check_layout(
+    layout: Layout,
+    channels: Channels,
+    progress: &(dyn Fn(usize) + Sync),
+) -> (Layout<CheckedFilm>, Vec<BadFilm>) {
+    let films: Vec<Film> = layout.films().map(|(_, film)| film.clone()).collect();
+    let mut results = check_each(&films, channels, progress).into_iter();
+    let mut bad = Vec::new();
+    // `filter_map` visits the films in the order in which `films` lists them.
+    let good = layout.filter_map(|_| match results.next()? {
+        Ok(film) => Some(film),
+        Err(film) => {
+            bad.push(film);
+            None
+        }
+    });
+    (good, bad)
+}
+
+fn check_each(
+    films: &[Film],
+    channels: Channels,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Vec<Result<CheckedFilm, BadFilm>> {
+    let done = AtomicUsize::new(0);
+    let check_one = |film: &Film| {
+        let hash = read_film(&film.path).and_then(|bytes| {
+            decode(&bytes, channels)?;
+            Ok(ContentHash::of(&bytes))
+        });
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        match hash {
+            Ok(hash) => Ok(CheckedFilm { film: film.clone(), hash }),
+            Err(reason) => Err(BadFilm { path: film.path.clone(), reason }),
+        }
+    };
+    // One film a task: they differ in size tenfold.
+    films.par_iter().with_max_len(1).map(check_one).collect()
+}

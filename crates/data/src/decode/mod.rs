@@ -1,0 +1,211 @@
+//! The bytes of a JPEG, PNG or BMP in, gray or RGB pixels out, as Pillow's `Image.open(..).convert("L" | "RGB")` gives
+//! them: EXIF orientation is not applied, transparency is dropped.
+
+mod bmp;
+mod jpeg;
+mod png;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::panic;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// The most pixels that a film may have. Refused from the header, before memory is taken.
+pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// The longest file that is read: 100 megapixels of 16-bit RGBA, uncompressed.
+const MAX_FILE_BYTES: u64 = 8 * MAX_PIXELS;
+
+/// What a pixel holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// One byte, Pillow's `L`.
+    #[default]
+    Gray,
+    /// Three bytes: red, green, blue.
+    Rgb,
+}
+
+impl Channels {
+    /// Bytes a pixel.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Gray => 1,
+            Self::Rgb => 3,
+        }
+    }
+}
+
+/// A picture in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// What a pixel holds.
+    pub channels: Channels,
+    /// Row by row from the top, `[height, width]` or `[height, width, 3]`.
+    pub pixels: Vec<u8>,
+}
+
+impl Image {
+    /// A black picture.
+    pub fn black(width: usize, height: usize, channels: Channels) -> Self {
+        Self { width, height, channels, pixels: vec![0; width * height * channels.count()] }
+    }
+
+    /// Bytes a row.
+    pub fn stride(&self) -> usize {
+        self.width * self.channels.count()
+    }
+}
+
+/// Why a film does not decode; together with its path a whole sentence.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// A file of zero bytes.
+    #[error("the file is empty (0 bytes)")]
+    Empty,
+    /// No picture that anybody would know.
+    #[error("not an image: neither JPEG nor PNG nor BMP")]
+    NotAnImage,
+    /// A picture, but of a kind that is not read.
+    #[error("{0} is not supported; JPEG (8 bits a sample), PNG and BMP are")]
+    Unsupported(&'static str),
+    /// The file ends before the picture does.
+    #[error("the {format} is truncated: the file ends before the picture does")]
+    Truncated {
+        /// JPEG, PNG or BMP.
+        format: &'static str,
+    },
+    /// The file contradicts its own format.
+    #[error("the {format} is damaged: {reason}")]
+    Corrupt {
+        /// JPEG, PNG or BMP.
+        format: &'static str,
+        /// What the decoder found.
+        reason: String,
+    },
+    /// More pixels than [`MAX_PIXELS`].
+    #[error("{width}x{height} pixels are more than the 100 megapixels allowed")]
+    TooLarge {
+        /// Pixels a row.
+        width: u64,
+        /// Rows.
+        height: u64,
+    },
+    /// A file that is too long to be a film.
+    #[error("the file has {bytes} bytes, more than any film of 100 megapixels")]
+    FileTooLarge {
+        /// Its length.
+        bytes: u64,
+    },
+    /// A folder, a pipe, a device.
+    #[error("not a regular file")]
+    NotAFile,
+    /// The system cannot read the file.
+    #[error("cannot be read: {0}")]
+    Read(#[from] io::Error),
+}
+
+/// Decodes a film, known by its first bytes and not by its name.
+///
+/// Gray from colour is Pillow's `L`: `(19595 R + 38470 G + 7471 B + 32768) >> 16`; a colour JPEG gives its own luma,
+/// which is the same to rounding. A PNG of 16 bits a sample is divided by 257 and rounded.
+///
+/// # Errors
+/// See [`DecodeError`]; whatever the bytes are, this does not panic.
+pub fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
+    // Decoders of three formats by others: should one of them panic on a hostile file, it is that film's fault.
+    panic::catch_unwind(|| decode_by_magic(bytes, channels)).unwrap_or_else(|_| {
+        Err(DecodeError::Corrupt { format: "image", reason: "the decoder gave up on it".to_string() })
+    })
+}
+
+/// Reads and decodes the film at `path`.
+///
+/// # Errors
+/// See [`DecodeError`]. A film that is not a regular file is refused unopened, since opening a pipe may never end.
+pub fn decode_file(path: &Path, channels: Channels) -> Result<Image, DecodeError> {
+    decode(&read_film(path)?, channels)
+}
+
+/// The bytes of the film at `path`.
+pub(crate) fn read_film(path: &Path) -> Result<Vec<u8>, DecodeError> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(DecodeError::NotAFile);
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(DecodeError::FileTooLarge { bytes: metadata.len() });
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
+    match bytes {
+        [] => Err(DecodeError::Empty),
+        [0xff, 0xd8, 0xff, ..] => jpeg::decode(bytes, channels),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png::decode(bytes, channels),
+        [b'B', b'M', ..] => bmp::decode(bytes, channels),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Err(DecodeError::Unsupported("a TIFF")),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Err(DecodeError::Unsupported("a WebP")),
+        [b'G', b'I', b'F', b'8', ..] => Err(DecodeError::Unsupported("a GIF")),
+        [b'P', b'1'..=b'6', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] => Err(DecodeError::Unsupported("a PNM")),
+        _ if bytes.get(128..132) == Some(b"DICM") => Err(DecodeError::Unsupported("a DICOM")),
+        _ => Err(DecodeError::NotAnImage),
+    }
+}
+
+/// Refuses sides of zero and pictures beyond [`MAX_PIXELS`]; every decoder asks before it takes memory.
+fn check_size(format: &'static str, width: u64, height: u64) -> Result<(), DecodeError> {
+    if width == 0 || height == 0 {
+        return Err(DecodeError::Corrupt { format, reason: format!("it has {width}x{height} pixels") });
+    }
+    match width.checked_mul(height) {
+        Some(pixels) if pixels <= MAX_PIXELS => Ok(()),
+        _ => Err(DecodeError::TooLarge { width, height }),
+    }
+}
+
+/// Pillow's `L` of a colour.
+fn luma(r: u8, g: u8, b: u8) -> u8 {
+    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
+}
+
+/// Collects the pixels of a decoder in the channels asked for, whatever it has.
+struct Sink {
+    channels: Channels,
+    pixels: Vec<u8>,
+}
+
+impl Sink {
+    fn new(width: usize, height: usize, channels: Channels) -> Self {
+        Self { channels, pixels: Vec::with_capacity(width * height * channels.count()) }
+    }
+
+    fn gray(&mut self, v: u8) {
+        match self.channels {
+            Channels::Gray => self.pixels.push(v),
+            Channels::Rgb => self.pixels.extend([v; 3]),
+        }
+    }
+
+    fn rgb(&mut self, [r, g, b]: [u8; 3]) {
+        match self.channels {
+            Channels::Gray => self.pixels.push(luma(r, g, b)),
+            Channels::Rgb => self.pixels.extend([r, g, b]),
+        }
+    }
+
+    fn into_image(self, width: usize, height: usize) -> Image {
+        Image { width, height, channels: self.channels, pixels: self.pixels }
+    }
+}

@@ -1,0 +1,69 @@
+//! PNG: gray, RGB, palette, with and without transparency, 1 to 16 bits a sample.
+
+use std::io::{Cursor, ErrorKind};
+
+use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
+
+use super::{Channels, DecodeError, Image, Sink, check_size};
+
+const FORMAT: &str = "PNG";
+
+pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    // Palettes become RGB and 1, 2 and 4 bits become 8.
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let header = decoder.read_header_info().map_err(error)?;
+    check_size(FORMAT, u64::from(header.width), u64::from(header.height))?;
+    let (width, height) = (header.width as usize, header.height as usize);
+    let mut reader = decoder.read_info().map_err(error)?;
+    let size =
+        reader.output_buffer_size().ok_or(DecodeError::TooLarge { width: width as u64, height: height as u64 })?;
+    let mut samples = vec![0; size];
+    let frame = reader.next_frame(&mut samples).map_err(error)?;
+    reader.finish().map_err(error)?;
+    if (frame.width as usize, frame.height as usize) != (width, height) {
+        return Err(DecodeError::Corrupt {
+            format: FORMAT,
+            reason: "its first frame is smaller than the picture".to_string(),
+        });
+    }
+    if frame.bit_depth == BitDepth::Sixteen {
+        samples = samples.as_chunks().0.iter().map(|&sample| eight_bits(u16::from_be_bytes(sample))).collect();
+    }
+    let mut sink = Sink::new(width, height, channels);
+    match frame.color_type {
+        ColorType::Grayscale => samples.iter().for_each(|&v| sink.gray(v)),
+        ColorType::GrayscaleAlpha => samples.as_chunks().0.iter().for_each(|&[v, _]| sink.gray(v)),
+        ColorType::Rgb | ColorType::Indexed => samples.as_chunks().0.iter().for_each(|&rgb| sink.rgb(rgb)),
+        ColorType::Rgba => samples.as_chunks().0.iter().for_each(|&[r, g, b, _]| sink.rgb([r, g, b])),
+    }
+    Ok(sink.into_image(width, height))
+}
+
+/// A sample of 16 bits as 8, rounded: 65535 is 255 times 257.
+fn eight_bits(sample: u16) -> u8 {
+    ((u32::from(sample) + 128) / 257) as u8
+}
+
+fn error(error: DecodingError) -> DecodeError {
+    match error {
+        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            DecodeError::Truncated { format: FORMAT }
+        }
+        error => DecodeError::Corrupt { format: FORMAT, reason: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_round_to_the_nearest_eighth_bit() {
+        for sample in 0..=u16::MAX {
+            assert_eq!(eight_bits(sample), (f64::from(sample) / 257.0).round() as u8, "{sample}");
+        }
+    }
+}

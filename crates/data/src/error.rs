@@ -1,0 +1,150 @@
+//! What can go wrong between a folder and a batch.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::decode::DecodeError;
+use crate::display::escape;
+use crate::folder::Side;
+
+/// An error of the data crate: one sentence with the path and the values, safe to print on a terminal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The folder does not exist.
+    #[error("there is no folder {}", escape(path))]
+    NoSuchFolder {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// A file where a folder is needed.
+    #[error("{} is a file, not a folder", escape(path))]
+    NotAFolder {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// A file or folder that cannot be read.
+    #[error("cannot read {}: {source}", escape(path))]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file or folder that cannot be written.
+    #[error("cannot write {}: {source}", escape(path))]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder without class folders.
+    #[error(
+        "{} has no class folder: films are expected as {}/<CLASS>/<film>, for example NORMAL and PNEUMONIA",
+        escape(path),
+        escape(path)
+    )]
+    NoClassFolder {
+        /// The folder in which class folders were looked for.
+        path: PathBuf,
+    },
+    /// A class folder without a single film.
+    #[error("the class folder {} has no film ({})", escape(path), crate::folder::EXTENSIONS.join(" "))]
+    EmptyClass {
+        /// The class folder.
+        path: PathBuf,
+    },
+    /// A data set of one class, from which nothing can be learnt.
+    #[error("{} has one class only ({}): training needs at least two", escape(root), escape(class))]
+    OneClass {
+        /// The data set.
+        root: PathBuf,
+        /// Its only class.
+        class: String,
+    },
+    /// A class which no film of the train side has.
+    #[error("the class {} has no film to train on in {}", escape(class), escape(root))]
+    ClassNotInTrain {
+        /// The data set.
+        root: PathBuf,
+        /// The class.
+        class: String,
+    },
+    /// A data set that has sides, but no train side.
+    #[error("{} has no train folder to train on", escape(root))]
+    NoTrainSide {
+        /// The data set.
+        root: PathBuf,
+    },
+    /// A patient rule that is not a regular expression.
+    #[error("the patient rule {} is not a regular expression: {reason}", escape(pattern))]
+    PatientRule {
+        /// The rule as given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A share of films that cannot be carved.
+    #[error("{name} = {value} is not a share between 0 and 0.9")]
+    Fraction {
+        /// The name of the rule.
+        name: &'static str,
+        /// The value given.
+        value: f64,
+    },
+    /// Too few patients to carve a side without emptying another.
+    #[error(
+        "too few patients to carve a {side} side: each class of the {films} films that are left belongs to one patient"
+    )]
+    TooFewPatients {
+        /// The side to be carved.
+        side: Side,
+        /// Films there were to carve from.
+        films: usize,
+    },
+    /// A film that does not decode.
+    #[error("{}: {reason}", escape(path))]
+    Film {
+        /// The film.
+        path: PathBuf,
+        /// Why.
+        reason: DecodeError,
+    },
+    /// No thread to decode films on.
+    #[error("cannot start a thread to decode films: {source}")]
+    Threads {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A split file that cannot be used.
+    #[error("{}, line {line}: {reason}", escape(path))]
+    SplitFile {
+        /// The split file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A folder with other files in it, where drawn films were to be written.
+    #[error(
+        "{} is not empty and was not made by `synth` ({} is in it): choose a new folder",
+        escape(path),
+        escape(other)
+    )]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+        /// One thing found in it.
+        other: PathBuf,
+    },
+    /// Fewer drawn films asked for than fill every side and class.
+    #[error("{films} drawn films are too few: at least {least} are needed to fill every side and class")]
+    TooFewDrawn {
+        /// The number asked for.
+        films: usize,
+        /// The least that works.
+        least: usize,
+    },
+}

@@ -1,0 +1,328 @@
+//! A folder of films, listed as torchvision's `ImageFolder` lists it.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::display::escape_exactly;
+use crate::error::DataError;
+use crate::patient::PatientRule;
+
+/// File names that are taken for films: torchvision's `IMG_EXTENSIONS`, in any case. Those that the decoder does not
+/// know are listed all the same, so that they are told as bad films and not passed over in silence.
+pub const EXTENSIONS: [&str; 9] = [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
+
+/// One film: a file, its class and its patient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Film {
+    /// The file, below [`Folder::root`].
+    pub path: PathBuf,
+    /// Index into [`Folder::classes`].
+    pub label: usize,
+    /// The patient, as the [`PatientRule`] found it.
+    pub group: String,
+}
+
+/// A side of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Films to learn from.
+    Train,
+    /// Films that choose between epochs.
+    Val,
+    /// Films that are scored once.
+    Test,
+}
+
+impl Side {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
+    /// The name of its folder, also its name in `split.csv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A side name that is none of train, val and test.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("no side {0:?}: it is train, val or test")]
+pub struct UnknownSide(String);
+
+impl FromStr for Side {
+    type Err = UnknownSide;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSide> {
+        Self::ALL.into_iter().find(|side| side.name() == name).ok_or_else(|| UnknownSide(name.to_string()))
+    }
+}
+
+/// The films of a folder, by the sides it has. `F` is [`Film`] as scanned and
+/// [`CheckedFilm`](crate::CheckedFilm) once read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout<F = Film> {
+    /// `root/{train,val,test}/{CLASS}/...`; `None` is a side without a folder.
+    Sides {
+        /// `root/train`
+        train: Option<Vec<F>>,
+        /// `root/val`
+        val: Option<Vec<F>>,
+        /// `root/test`
+        test: Option<Vec<F>>,
+    },
+    /// `root/{CLASS}/...`
+    Flat(Vec<F>),
+}
+
+impl<F> Layout<F> {
+    /// Every film with its side (`None` in a flat folder), train first, each side in its own order.
+    pub fn films(&self) -> impl Iterator<Item = (Option<Side>, &F)> {
+        let none = (None, &[][..]);
+        let sides = match self {
+            Self::Sides { train, val, test } => [(Side::Train, train), (Side::Val, val), (Side::Test, test)]
+                .map(|(side, films)| (Some(side), films.as_deref().unwrap_or_default())),
+            Self::Flat(films) => [(None, &films[..]), none, none],
+        };
+        sides.into_iter().flat_map(|(side, films)| films.iter().map(move |film| (side, film)))
+    }
+
+    /// How many films there are.
+    pub fn len(&self) -> usize {
+        self.films().count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.films().next().is_none()
+    }
+
+    /// The films of one side; all of them, for any side, where the folder is flat; `None` where the side is absent.
+    pub fn side(&self, side: Side) -> Option<&[F]> {
+        match self {
+            Self::Flat(films) => Some(films),
+            Self::Sides { train, val, test } => match side {
+                Side::Train => train.as_deref(),
+                Side::Val => val.as_deref(),
+                Side::Test => test.as_deref(),
+            },
+        }
+    }
+
+    /// The same layout with each film changed or left out.
+    pub fn filter_map<G>(self, mut f: impl FnMut(F) -> Option<G>) -> Layout<G> {
+        let mut each = |films: Vec<F>| films.into_iter().filter_map(&mut f).collect::<Vec<G>>();
+        match self {
+            Self::Sides { train, val, test } => {
+                Layout::Sides { train: train.map(&mut each), val: val.map(&mut each), test: test.map(&mut each) }
+            }
+            Self::Flat(films) => Layout::Flat(each(films)),
+        }
+    }
+}
+
+/// A data set on disk.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The folder that holds the sides or the classes; below the one asked for where the films are nested in
+    /// `chest_xray/`.
+    pub root: PathBuf,
+    /// The names of the class folders of all sides, sorted; a label is an index into it.
+    pub classes: Vec<String>,
+    /// The films.
+    pub layout: Layout,
+}
+
+impl Folder {
+    /// Whether something can be learnt from this folder. [`scan`] does not ask, since a folder of one class can still
+    /// be tested and predicted.
+    ///
+    /// # Errors
+    /// [`DataError::OneClass`], [`DataError::NoTrainSide`], or [`DataError::ClassNotInTrain`] naming the first class
+    /// that other sides have and train lacks.
+    pub fn require_trainable(&self) -> Result<(), DataError> {
+        require_trainable(&self.root, &self.classes, self.layout.side(Side::Train), |film| film.label)
+    }
+}
+
+/// [`Folder::require_trainable`] for films of any kind.
+pub(crate) fn require_trainable<F>(
+    root: &Path,
+    classes: &[String],
+    train: Option<&[F]>,
+    label: impl Fn(&F) -> usize,
+) -> Result<(), DataError> {
+    let root = || root.to_path_buf();
+    if let [class] = classes {
+        return Err(DataError::OneClass { root: root(), class: class.clone() });
+    }
+    let train = train.ok_or_else(|| DataError::NoTrainSide { root: root() })?;
+    let present: HashSet<usize> = train.iter().map(label).collect();
+    match (0..classes.len()).find(|label| !present.contains(label)) {
+        Some(label) => Err(DataError::ClassNotInTrain { root: root(), class: classes[label].clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Lists the films of a data set: `root/{train,val,test}/{CLASS}/...` or a flat `root/{CLASS}/...`, where `root` may
+/// also be the folder above one or two levels of `chest_xray/`.
+///
+/// As torchvision's `ImageFolder`: classes are the sorted names of the class folders, films are searched at any depth,
+/// symbolic links followed, sorted by folder and then by name, known by their extension. Names that begin with a dot
+/// and `__MACOSX` are passed over, and a folder that links lead back to is listed once.
+///
+/// # Errors
+/// No such folder, a folder that cannot be read, a side or root without class folders, a class folder without a film.
+pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
+    let root = resolve(root)?;
+    if !has_sides(&root) {
+        let by_class = classes_of(&root)?;
+        let classes: Vec<String> = by_class.keys().cloned().collect();
+        let films = label_films(by_class, &classes, patient);
+        return Ok(Folder { root, classes, layout: Layout::Flat(films) });
+    }
+    let mut sides = Vec::with_capacity(Side::ALL.len());
+    for side in Side::ALL {
+        let path = root.join(side.name());
+        sides.push(if path.is_dir() { Some(classes_of(&path)?) } else { None });
+    }
+    let names: BTreeSet<&String> = sides.iter().flatten().flat_map(BTreeMap::keys).collect();
+    let classes: Vec<String> = names.into_iter().cloned().collect();
+    let mut films = sides.into_iter().map(|side| side.map(|by_class| label_films(by_class, &classes, patient)));
+    let mut next = || films.next().flatten();
+    let layout = Layout::Sides { train: next(), val: next(), test: next() };
+    Ok(Folder { root, classes, layout })
+}
+
+/// Every film in a folder, at any depth and sorted as [`scan`] sorts, or `path` itself where it is no folder.
+///
+/// # Errors
+/// Nothing at `path`, or a folder that cannot be read.
+pub fn films_in(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let metadata = fs::metadata(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    if metadata.is_dir() { walk(path) } else { Ok(vec![path.to_path_buf()]) }
+}
+
+fn has_sides(root: &Path) -> bool {
+    Side::ALL.iter().any(|side| root.join(side.name()).is_dir())
+}
+
+/// Goes down through `chest_xray/`, as the archive of the Kermany films is nested, until there are sides.
+fn resolve(root: &Path) -> Result<PathBuf, DataError> {
+    match fs::metadata(root) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(DataError::NotAFolder { path: root.to_path_buf() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(DataError::NoSuchFolder { path: root.to_path_buf() });
+        }
+        Err(source) => return Err(DataError::Read { path: root.to_path_buf(), source }),
+    }
+    let mut root = root.to_path_buf();
+    for _ in 0..2 {
+        let nested = root.join("chest_xray");
+        if has_sides(&root) || !nested.is_dir() {
+            break;
+        }
+        root = nested;
+    }
+    Ok(root)
+}
+
+/// The films of each class folder in `dir`, by the class's name.
+fn classes_of(dir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
+    let mut by_class = BTreeMap::new();
+    for name in entries(dir)? {
+        let path = dir.join(&name);
+        if !path.is_dir() {
+            continue;
+        }
+        let films = walk(&path)?;
+        if films.is_empty() {
+            return Err(DataError::EmptyClass { path });
+        }
+        // A class is text in every file we write; bytes that are not UTF-8 become visible there.
+        let name = name.into_string().unwrap_or_else(|name| escape_exactly(&name));
+        by_class.entry(name).or_insert_with(Vec::new).extend(films);
+    }
+    if by_class.is_empty() {
+        return Err(DataError::NoClassFolder { path: dir.to_path_buf() });
+    }
+    Ok(by_class)
+}
+
+fn label_films(by_class: BTreeMap<String, Vec<PathBuf>>, classes: &[String], patient: &PatientRule) -> Vec<Film> {
+    let mut films = Vec::with_capacity(by_class.values().map(Vec::len).sum());
+    for (label, class) in classes.iter().enumerate() {
+        for path in by_class.get(class).into_iter().flatten() {
+            films.push(Film { path: path.clone(), label, group: patient.group(path) });
+        }
+    }
+    films
+}
+
+/// The names in a folder, sorted, without those that no data set means.
+fn entries(dir: &Path) -> Result<Vec<OsString>, DataError> {
+    let error = |source| DataError::Read { path: dir.to_path_buf(), source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(error)? {
+        let name = entry.map_err(error)?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") && name != "__MACOSX" {
+            names.push(name);
+        }
+    }
+    names.sort_by(|a, b| by_bytes(a, b));
+    Ok(names)
+}
+
+/// Every film below `dir`, sorted by folder, then by name.
+fn walk(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut folders = vec![dir.to_path_buf()];
+    let mut seen = HashSet::new();
+    let mut films = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let real = fs::canonicalize(&folder).map_err(|source| DataError::Read { path: folder.clone(), source })?;
+        if !seen.insert(real) {
+            continue;
+        }
+        for name in entries(&folder)? {
+            let path = folder.join(&name);
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_film(&name) {
+                films.push(path);
+            }
+        }
+    }
+    films.sort_by(|a, b| {
+        let folder = |path: &'_ PathBuf| path.parent().map(|parent| parent.as_os_str().as_encoded_bytes().to_vec());
+        folder(a).cmp(&folder(b)).then_with(|| by_bytes(a.as_os_str(), b.as_os_str()))
+    });
+    Ok(films)
+}
+
+fn is_film(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes().to_ascii_lowercase();
+    EXTENSIONS.iter().any(|extension| name.ends_with(extension.as_bytes()))
+}
+
+/// Python sorts text by code point, which UTF-8 bytes keep.
+fn by_bytes(a: &OsStr, b: &OsStr) -> Ordering {
+    a.as_encoded_bytes().cmp(b.as_encoded_bytes())
+}

@@ -1,0 +1,222 @@
+//! Batches in order, decoded ahead of the step that wants them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::augment::Augment;
+use crate::decode::{Channels, decode_file};
+use crate::error::DataError;
+use crate::preprocess::Preprocess;
+
+/// One film to be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoaderItem {
+    /// The file.
+    pub path: PathBuf,
+    /// Its class.
+    pub label: usize,
+    /// What the caller calls this film; comes back in [`Batch::indices`].
+    pub index: usize,
+    /// The key of its alteration, `None` for a film as it is.
+    pub key: Option<[u64; 4]>,
+}
+
+/// Films of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// `[n, size, size]` or `[n, size, size, 3]`.
+    pub pixels: Vec<u8>,
+    /// What a pixel holds.
+    pub channels: Channels,
+    /// The class of each film.
+    pub labels: Vec<usize>,
+    /// The caller's index of each film.
+    pub indices: Vec<usize>,
+}
+
+impl Batch {
+    /// Films in this batch, at least 1.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Never: an empty batch is not handed out.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// Hands out films in batches, in the order given, whatever the number of workers; the same films, keys and settings
+/// give the same bytes. Worker threads decode at most two batches ahead, and end when the loader is dropped. After
+/// the first error there is nothing more.
+#[derive(Debug)]
+pub struct Loader {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    batch: usize,
+    film_len: usize,
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    items: Vec<LoaderItem>,
+    preprocess: Preprocess,
+    augment: Option<Augment>,
+    /// Films that may be decoded but not yet taken.
+    window: usize,
+    state: Mutex<State>,
+    /// Told when a film is decoded.
+    filled: Condvar,
+    /// Told when films are taken, or when all is over.
+    taken: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The next film to decode.
+    claimed: usize,
+    /// Films taken by the reader.
+    consumed: usize,
+    /// Film `i` waits in slot `i % window`.
+    slots: Vec<Option<Result<Vec<u8>, DataError>>>,
+    stop: bool,
+}
+
+impl Loader {
+    /// Starts `workers` threads (at least one) on `items`, for batches of `batch` films (at least one); the last batch
+    /// holds what is left. `augment` alters the films that have a key.
+    ///
+    /// # Errors
+    /// [`DataError::Threads`] where the system gives not one thread.
+    pub fn new(
+        items: Vec<LoaderItem>,
+        preprocess: Preprocess,
+        augment: Option<Augment>,
+        batch: usize,
+        workers: usize,
+    ) -> Result<Self, DataError> {
+        let batch = batch.max(1);
+        let workers = workers.clamp(1, items.len().max(1));
+        let window = (2 * batch).max(2 * workers).min(items.len());
+        let state = State { claimed: 0, consumed: 0, slots: (0..window).map(|_| None).collect(), stop: false };
+        let shared = Arc::new(Shared {
+            items,
+            preprocess,
+            augment,
+            window,
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+            taken: Condvar::new(),
+        });
+        let mut loader =
+            Self { shared, workers: Vec::with_capacity(workers), batch, film_len: preprocess.film_len(), next: 0 };
+        for _ in 0..workers {
+            let shared = Arc::clone(&loader.shared);
+            match thread::Builder::new().name("film loader".to_string()).spawn(move || shared.work()) {
+                Ok(worker) => loader.workers.push(worker),
+                Err(source) if loader.workers.is_empty() => return Err(DataError::Threads { source }),
+                // Fewer workers are slower, and give the same films.
+                Err(_) => break,
+            }
+        }
+        Ok(loader)
+    }
+
+    /// How many batches there are in all.
+    pub fn batches(&self) -> usize {
+        self.shared.items.len().div_ceil(self.batch)
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = (self.next + self.batch).min(self.shared.items.len());
+        let items = self.shared.items.get(self.next..end).filter(|items| !items.is_empty())?;
+        let mut batch = Batch {
+            pixels: Vec::with_capacity(items.len() * self.film_len),
+            channels: self.shared.preprocess.channels,
+            labels: items.iter().map(|item| item.label).collect(),
+            indices: items.iter().map(|item| item.index).collect(),
+        };
+        for i in self.next..end {
+            match self.shared.take(i) {
+                Ok(film) => batch.pixels.extend_from_slice(&film),
+                Err(error) => {
+                    self.next = self.shared.items.len();
+                    self.shared.stop();
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.next = end;
+        Some(Ok(batch))
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.shared.stop();
+        for worker in self.workers.drain(..) {
+            // A worker does not panic; if one did, the reader has had its film's error and there is nothing to add.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Shared {
+    /// A panic elsewhere leaves the state whole: it is never changed half way.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self) {
+        self.lock().stop = true;
+        self.taken.notify_all();
+    }
+
+    /// Waits for film `i`.
+    fn take(&self, i: usize) -> Result<Vec<u8>, DataError> {
+        let mut state = self.lock();
+        loop {
+            if let Some(film) = state.slots[i % self.window].take() {
+                state.consumed = i + 1;
+                self.taken.notify_all();
+                return film;
+            }
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What a worker does: claims the next film, decodes it, puts it into its slot.
+    fn work(&self) {
+        loop {
+            let mut state = self.lock();
+            while !state.stop && state.claimed < self.items.len() && state.claimed >= state.consumed + self.window {
+                state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            if state.stop || state.claimed >= self.items.len() {
+                return;
+            }
+            let i = state.claimed;
+            state.claimed += 1;
+            drop(state);
+            let film = self.load(&self.items[i]);
+            self.lock().slots[i % self.window] = Some(film);
+            self.filled.notify_all();
+        }
+    }
+
+    fn load(&self, item: &LoaderItem) -> Result<Vec<u8>, DataError> {
+        let image = decode_file(&item.path, self.preprocess.channels)
+            .map_err(|reason| DataError::Film { path: item.path.clone(), reason })?;
+        let mut image = self.preprocess.apply(image);
+        if let (Some(augment), Some(key)) = (self.augment, item.key) {
+            augment.apply(&mut image, key);
+        }
+        Ok(image.pixels)
+    }
+}

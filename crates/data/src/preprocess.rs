@@ -1,0 +1,71 @@
+//! From a film of any size to the square that the network sees, as torchvision does on a Pillow image.
+
+mod geometry;
+mod resize;
+
+use serde::{Deserialize, Serialize};
+
+pub use geometry::center_crop;
+pub use resize::resize;
+
+use crate::decode::{Channels, Image};
+
+/// How a film that is no square becomes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The shorter side is made to fit, what sticks out is cut off: `Resize(size)`, `CenterCrop(size)`.
+    #[default]
+    Crop,
+    /// The longer side is made to fit, what is missing is black.
+    Pad,
+    /// Both sides are made to fit, the proportions are lost: `Resize((size, size))`.
+    Squash,
+}
+
+/// What is done to a film before the network sees it. It travels inside the model's file, and the same value that
+/// trained a model predicts with it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Preprocess {
+    /// Gray or RGB.
+    pub channels: Channels,
+    /// How a film becomes a square.
+    pub fit: Fit,
+    /// The side of the square in pixels, at least 1.
+    pub size: usize,
+    /// Mean of each of the network's three channels, of values in 0..=1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each of the network's three channels.
+    pub std: [f32; 3],
+}
+
+impl Preprocess {
+    /// The `size` by `size` square of a film, before normalisation. A film given in other channels than
+    /// [`Self::channels`] keeps its own.
+    pub fn apply(&self, image: Image) -> Image {
+        let (width, height, size) = (image.width, image.height, self.size.max(1));
+        let (new_width, new_height) = match self.fit {
+            Fit::Squash => (size, size),
+            Fit::Crop if width <= height => (size, scale(size, height, width)),
+            Fit::Crop => (scale(size, width, height), size),
+            Fit::Pad if width <= height => (scale(size, width, height), size),
+            Fit::Pad => (size, scale(size, height, width)),
+        };
+        let (left, _) = geometry::window(new_width, size);
+        let (top, _) = geometry::window(new_height, size);
+        let columns = left..left + size.min(new_width);
+        let rows = top..top + size.min(new_height);
+        center_crop(resize::resize_region(image, (new_width, columns), (new_height, rows)), size, size)
+    }
+
+    /// Bytes of a film after [`Self::apply`].
+    pub fn film_len(&self) -> usize {
+        let size = self.size.max(1);
+        size * size * self.channels.count()
+    }
+}
+
+/// torchvision's `int(size * long / short)`, at least one pixel.
+fn scale(size: usize, numerator: usize, denominator: usize) -> usize {
+    ((size as f64 * numerator as f64 / denominator as f64) as usize).max(1)
+}

@@ -1,0 +1,197 @@
+//! Which films are learnt from, which choose between epochs, and which are scored: no patient on two sides.
+
+mod file;
+mod patients;
+
+use std::path::Path;
+
+use crate::check::CheckedFilm;
+use crate::error::DataError;
+use crate::folder::{Film, Layout, Side, require_trainable};
+use patients::{Patients, draw};
+
+/// A given validation side with fewer films than this joins train.
+const LEAST_VAL_FILMS: usize = 50;
+/// So does one with fewer than one film for so many of train.
+const LEAST_VAL_SHARE: usize = 50;
+
+/// Says what a random key is for, so that no two draws share one.
+const DRAW_SAMPLE: u64 = 1;
+const DRAW_TEST: u64 = 2;
+const DRAW_VAL: u64 = 3;
+
+/// How sides are carved that a folder does not have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SplitRules {
+    /// The share of train that becomes val where val is missing or tiny; 0 keeps a tiny one and carves none.
+    pub val_fraction: f64,
+    /// The share of train that becomes test where test is missing; 0 carves none.
+    pub test_fraction: f64,
+    /// The same seed carves the same sides.
+    pub seed: u64,
+}
+
+impl Default for SplitRules {
+    fn default() -> Self {
+        Self { val_fraction: 0.10, test_fraction: 0.15, seed: 0 }
+    }
+}
+
+/// The three sides. Val and test may be empty where [`SplitRules`] said so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Split {
+    /// Films to learn from.
+    pub train: Vec<CheckedFilm>,
+    /// Films that choose between epochs.
+    pub val: Vec<CheckedFilm>,
+    /// Films that are scored once.
+    pub test: Vec<CheckedFilm>,
+    /// How the sides came about; all zero in a split that was read from a file.
+    pub notes: SplitNotes,
+}
+
+/// What [`split`] did to the sides that were given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SplitNotes {
+    /// Films that left train because their patient is in test.
+    pub train_left_for_test: usize,
+    /// Films that left val because their patient is in test.
+    pub val_left_for_test: usize,
+    /// Films that left train because their patient is in val.
+    pub train_left_for_val: usize,
+    /// Films of a val too small to judge by, which joined train.
+    pub val_joined_train: usize,
+    /// Whether test was carved out of train.
+    pub test_carved: bool,
+    /// Whether val was carved out of train.
+    pub val_carved: bool,
+    /// Films with the very content of an earlier one; their patients count as one.
+    pub same_content: usize,
+}
+
+impl Split {
+    /// The films of one side.
+    pub fn side(&self, side: Side) -> &[CheckedFilm] {
+        match side {
+            Side::Train => &self.train,
+            Side::Val => &self.val,
+            Side::Test => &self.test,
+        }
+    }
+}
+
+/// About `limit` films of a data set, in its order: whole patients, drawn so that each class has its share of each
+/// side. Every class and side keeps at least one patient; a data set of no more than `limit` films is kept whole.
+pub fn sample(layout: Layout, limit: usize, seed: u64) -> Layout {
+    let (total, limit) = (layout.len(), limit.max(1));
+    if total <= limit {
+        return layout;
+    }
+    let films: Vec<(Option<Side>, &Film)> = layout.films().collect();
+    let names: Vec<&str> = films.iter().map(|(_, film)| film.group.as_str()).collect();
+    let patients = Patients::by_name(&names);
+    let strata = patients.strata(|i| (films[i].0, films[i].1.label));
+    let mut keep = vec![false; total];
+    for ((side, label), stratum) in strata {
+        let target = limit as f64 * stratum.films as f64 / total as f64;
+        let key = [seed, DRAW_SAMPLE, side.map_or(0, |side| side as u64 + 1), label as u64];
+        for i in draw(&stratum, target, stratum.patients.len(), key) {
+            keep[i] = true;
+        }
+    }
+    let mut keep = keep.into_iter();
+    layout.filter_map(|film| keep.next().unwrap_or(false).then_some(film))
+}
+
+/// Puts every patient on one side. A patient is a name that the patient rule gave, and all names that share a film of
+/// the same content.
+///
+/// Where given sides share a patient, test stays whole: its films leave train and val; where train and val do, they
+/// leave train. A val of fewer than 50 films, or fewer than 2 % of train, joins train. Then the sides that are missing
+/// are carved out of train, first test and then val, stratified by class.
+///
+/// # Errors
+/// A fraction outside 0..=0.9, one class, no train side or a class that it lacks (before or after films left it),
+/// classes of one patient each where a side has to be carved.
+pub fn split(
+    root: &Path,
+    classes: &[String],
+    layout: Layout<CheckedFilm>,
+    rules: &SplitRules,
+) -> Result<Split, DataError> {
+    for (name, value) in [("val_fraction", rules.val_fraction), ("test_fraction", rules.test_fraction)] {
+        if !(0.0..=0.9).contains(&value) {
+            return Err(DataError::Fraction { name, value });
+        }
+    }
+    let label = |film: &CheckedFilm| film.film.label;
+    require_trainable(root, classes, layout.side(Side::Train), label)?;
+
+    let mut notes = SplitNotes::default();
+    let names: Vec<&str> = layout.films().map(|(_, film)| film.film.group.as_str()).collect();
+    let contents: Vec<_> = layout.films().map(|(_, film)| film.hash).collect();
+    let (patients, same_content) = Patients::by_name_and_content(&names, &contents);
+    notes.same_content = same_content;
+    let mut patient_of = patients.of_film.into_iter();
+    let layout = layout.filter_map(|film| patient_of.next().map(|patient| (patient, film)));
+    let (train, val, test) = match layout {
+        Layout::Flat(films) => (films, None, None),
+        Layout::Sides { train, val, test } => (train.unwrap_or_default(), val, test),
+    };
+    let (mut train, mut val, mut test) = (train, val.unwrap_or_default(), test.unwrap_or_default());
+
+    notes.train_left_for_test = leave(&mut train, &test);
+    notes.val_left_for_test = leave(&mut val, &test);
+    let tiny = val.len() < LEAST_VAL_FILMS || val.len() * LEAST_VAL_SHARE < train.len();
+    if tiny && rules.val_fraction > 0.0 {
+        notes.val_joined_train = val.len();
+        train.append(&mut val);
+    } else {
+        notes.train_left_for_val = leave(&mut train, &val);
+    }
+    if test.is_empty() && rules.test_fraction > 0.0 {
+        test = carve(&mut train, Side::Test, rules.test_fraction, [rules.seed, DRAW_TEST])?;
+        notes.test_carved = true;
+    }
+    if val.is_empty() && rules.val_fraction > 0.0 {
+        val = carve(&mut train, Side::Val, rules.val_fraction, [rules.seed, DRAW_VAL])?;
+        notes.val_carved = true;
+    }
+    let films = |side: Vec<(usize, CheckedFilm)>| side.into_iter().map(|(_, film)| film).collect::<Vec<_>>();
+    let split = Split { train: films(train), val: films(val), test: films(test), notes };
+    require_trainable(root, classes, Some(&split.train), label)?;
+    Ok(split)
+}
+
+/// Takes the films out of `from` whose patient is in `stays`; how many they were.
+fn leave(from: &mut Vec<(usize, CheckedFilm)>, stays: &[(usize, CheckedFilm)]) -> usize {
+    let patients: std::collections::HashSet<usize> = stays.iter().map(|(patient, _)| *patient).collect();
+    let before = from.len();
+    from.retain(|(patient, _)| !patients.contains(patient));
+    before - from.len()
+}
+
+/// Takes about a `fraction` of each class out of `from`, by whole patients; each class keeps a patient, and gives one
+/// where it has two.
+fn carve(
+    from: &mut Vec<(usize, CheckedFilm)>,
+    side: Side,
+    fraction: f64,
+    [seed, purpose]: [u64; 2],
+) -> Result<Vec<(usize, CheckedFilm)>, DataError> {
+    let patients = Patients { of_film: from.iter().map(|(patient, _)| *patient).collect() };
+    let mut taken = vec![false; from.len()];
+    for (label, stratum) in patients.strata(|i| from[i].1.film.label) {
+        let most = stratum.patients.len() - 1;
+        for i in draw(&stratum, fraction * stratum.films as f64, most, [seed, purpose, 0, label as u64]) {
+            taken[i] = true;
+        }
+    }
+    if !taken.contains(&true) {
+        return Err(DataError::TooFewPatients { side, films: from.len() });
+    }
+    let mut taken = taken.into_iter();
+    let (carved, rest) = std::mem::take(from).into_iter().partition(|_| taken.next().unwrap_or(false));
+    *from = rest;
+    Ok(carved)
+}
