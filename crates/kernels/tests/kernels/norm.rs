@@ -1,0 +1,182 @@
+//! Batch normalisation against `f64`, its gradient also by differences.
+
+use lungfish_kernels::norm;
+
+use crate::common::{assert_close, assert_same_bits, dot, values, wide};
+
+const SIZES: [(usize, usize); 7] = [(1, 1), (2, 3), (5, 17), (64, 33), (129, 2), (1000, 96), (9000, 16)];
+
+fn stats(c: usize, x: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    let rows = (x.len() / c) as f64;
+    let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
+    x.iter().enumerate().for_each(|(i, &v)| mean[i % c] += f64::from(v) / rows);
+    x.iter().enumerate().for_each(|(i, &v)| var[i % c] += (f64::from(v) - mean[i % c]).powi(2) / rows);
+    (mean, var)
+}
+
+#[test]
+fn batch_stats() {
+    for (rows, c) in SIZES {
+        // Far from zero, where a difference of f32 squares would be noise.
+        for offset in [0.0, 1000.0] {
+            let x: Vec<f32> = values(1, rows * c).iter().map(|v| v + offset).collect();
+            let (mean, var) = stats(c, &x);
+            let (mut got_mean, mut got_var) = (vec![f32::NAN; c], vec![f32::NAN; c]);
+            norm::batch_stats(rows, c, &x, &mut got_mean, &mut got_var);
+            assert_close(&got_mean, &mean, 1e-7, "mean");
+            assert_close(&got_var, &var, 1e-7, "variance");
+        }
+    }
+}
+
+#[test]
+fn scale_shift_and_its_gradient() {
+    for (rows, c) in SIZES {
+        let (x, scale, shift) = (values(1, rows * c), values(2, c), values(3, c));
+        let of = |f: &dyn Fn(usize, f64) -> f64| x.iter().enumerate().map(|(i, &v)| f(i, v.into())).collect::<Vec<_>>();
+        let expected = of(&|i, v| v * f64::from(scale[i % c]) + f64::from(shift[i % c]));
+        let mut y = vec![f32::NAN; x.len()];
+        norm::scale_shift(rows, c, &x, &scale, &shift, &mut y);
+        assert_close(&y, &expected, 1e-6, "scale_shift");
+        let mut y = x.clone();
+        norm::scale_shift_in_place(rows, c, &mut y, &scale, &shift);
+        assert_close(&y, &expected, 1e-6, "scale_shift_in_place");
+
+        let mut dx = vec![f32::NAN; x.len()];
+        norm::scale_backward(rows, c, &x, &scale, &mut dx, false);
+        assert_close(&dx, &of(&|i, v| v * f64::from(scale[i % c])), 1e-6, "scale_backward");
+        norm::scale_backward(rows, c, &x, &scale, &mut dx, true);
+        assert_close(&dx, &of(&|i, v| 2.0 * v * f64::from(scale[i % c])), 1e-6, "scale_backward accumulated");
+    }
+}
+
+/// `sum(dy * batch_norm(x))`, in `f64` throughout.
+fn loss(c: usize, x: &[f64], dy: &[f32], scale: &[f32], bias: &[f32]) -> f64 {
+    let rows = (x.len() / c) as f64;
+    let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
+    x.iter().enumerate().for_each(|(i, v)| mean[i % c] += v / rows);
+    x.iter().enumerate().for_each(|(i, v)| var[i % c] += (v - mean[i % c]).powi(2) / rows);
+    let y = |(i, v): (usize, &f64)| {
+        let normalised = (v - mean[i % c]) / (var[i % c] + 1e-5).sqrt();
+        f64::from(dy[i]) * (f64::from(scale[i % c]) * normalised + f64::from(bias[i % c]))
+    };
+    x.iter().enumerate().map(y).sum()
+}
+
+#[test]
+fn batch_norm_backward() {
+    for (rows, c) in [(2, 1), (5, 3), (64, 17), (300, 33), (5000, 8)] {
+        let x: Vec<f32> = values(1, rows * c).iter().map(|v| v + 0.5).collect();
+        let (dy, scale, bias) = (values(2, rows * c), values(3, c), values(4, c));
+        let (mean, var) = stats(c, &x);
+        let inv_std: Vec<f32> = var.iter().map(|v| (1.0 / (v + 1e-5).sqrt()) as f32).collect();
+        let mean: Vec<f32> = mean.iter().map(|&v| v as f32).collect();
+        let run = |start: f32, accumulate: bool| {
+            let (mut dscale, mut dbias, mut dx) = (vec![start; c], vec![start; c], vec![start; x.len()]);
+            let (params, input) = (accumulate, accumulate);
+            norm::batch_norm_backward(
+                rows,
+                c,
+                &x,
+                &dy,
+                &mean,
+                &inv_std,
+                &scale,
+                &mut dscale,
+                &mut dbias,
+                &mut dx,
+                params,
+                input,
+            );
+            (dscale, dbias, dx)
+        };
+        let (dscale, dbias, dx) = run(f32::NAN, false);
+
+        // Parameters: sums written out. The loss is linear in them.
+        let (mut to_scale, mut to_bias) = (vec![0.0; c], vec![0.0; c]);
+        for (i, &dy) in dy.iter().enumerate() {
+            let normalised = f64::from(x[i] - mean[i % c]) * f64::from(inv_std[i % c]);
+            to_scale[i % c] += f64::from(dy) * normalised;
+            to_bias[i % c] += f64::from(dy);
+        }
+        assert_close(&dscale, &to_scale, 1e-6, "dscale");
+        assert_close(&dbias, &to_bias, 1e-7, "dbias");
+
+        // Input: central differences of the loss in f64.
+        let wide_x = wide(&x);
+        for k in 0..20 {
+            let at = (k * 7919) % x.len();
+            let bump = |by: f64| {
+                let mut x = wide_x.clone();
+                x[at] += by;
+                loss(c, &x, &dy, &scale, &bias)
+            };
+            let slope = (bump(1e-5) - bump(-1e-5)) / 2e-5;
+            assert!((slope - f64::from(dx[at])).abs() < 1e-5 * (1.0 + slope.abs()), "dx[{at}] {} {slope}", dx[at]);
+        }
+        // The output does not change when x is shifted or (but for epsilon) scaled.
+        assert!(dx.iter().map(|&v| f64::from(v)).sum::<f64>().abs() < 1e-4);
+        assert!(dot(&dx, &x).abs() < 1e-2);
+
+        let (more_scale, more_bias, more_x) = run(1.0, true);
+        for (got, once) in [(more_scale, dscale), (more_bias, dbias), (more_x, dx)] {
+            assert_close(&got, &once.iter().map(|&v| f64::from(v) + 1.0).collect::<Vec<_>>(), 1e-6, "accumulated");
+        }
+    }
+}
+
+#[test]
+fn parameters_and_input_accumulate_independently() {
+    let (x, dy, one) = (values(1, 12), values(2, 12), [1.0; 3]);
+    let run = |params: bool, input: bool| {
+        let (mut dscale, mut dbias, mut dx) = ([10.0; 3], [10.0; 3], [10.0; 12]);
+        norm::batch_norm_backward(
+            4,
+            3,
+            &x,
+            &dy,
+            &[0.0; 3],
+            &one,
+            &one,
+            &mut dscale,
+            &mut dbias,
+            &mut dx,
+            params,
+            input,
+        );
+        (dscale, dx)
+    };
+    let ((fresh_scale, fresh_x), (added_scale, _), (_, added_x)) =
+        (run(false, false), run(true, false), run(false, true));
+    assert_eq!(added_scale, fresh_scale.map(|v| v + 10.0));
+    assert_eq!(added_x, fresh_x.map(|v| v + 10.0));
+    assert_eq!((run(true, false).1, run(false, true).0), (fresh_x, fresh_scale));
+}
+
+#[test]
+fn same_bits_for_any_number_of_threads() {
+    for (rows, c) in [(64, 3), (20_000, 17), (3000, 256)] {
+        let (x, dy, scale) = (values(1, rows * c), values(2, rows * c), values(3, c));
+        assert_same_bits("batch norm", || {
+            let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
+            norm::batch_stats(rows, c, &x, &mut mean, &mut var);
+            let inv_std: Vec<f32> = var.iter().map(|v| 1.0 / v.sqrt()).collect();
+            let (mut dscale, mut dbias, mut dx) = (vec![0.0; c], vec![0.0; c], vec![0.0; x.len()]);
+            norm::batch_norm_backward(
+                rows,
+                c,
+                &x,
+                &dy,
+                &mean,
+                &inv_std,
+                &scale,
+                &mut dscale,
+                &mut dbias,
+                &mut dx,
+                false,
+                false,
+            );
+            [mean, var, dscale, dbias, dx].concat()
+        });
+    }
+}
