@@ -232,6 +232,38 @@ fn gradients_of_the_loss_are_its_slopes_through_the_whole_network() {
 }
 
 #[test]
+fn the_gradient_at_any_value_can_be_read() {
+    let graph = network(0.0);
+    let mut store = filled(&graph);
+    let mut bits = Vec::new();
+    // In inference, and in training: an activation that works in place must not spoil what is read.
+    for train in [vec![], parts(&graph, &["stem", "layer1", "layer2", "head"])] {
+        for name in ["layer1.out", "layer1.add", "layer1.conv1", "avgpool"] {
+            let value = graph.nodes().iter().find(|n| n.name == name).unwrap().output;
+            let spec = PlanSpec { gradients: vec![value], ..PlanSpec::training(&graph, 3, SIZE, PLAIN, &train) };
+            let mut plan = Plan::new(&Cpu::new(), &graph, spec.clone()).unwrap();
+            plan.forward(&mut store, 3, Input::Gray(&pixels(3)), [0; 4]).unwrap();
+            plan.backward(&mut store, Seed::Targets(&targets(3)), false).unwrap();
+            let gradient = plan.gradient(value).unwrap();
+            let at = plan.value(value).unwrap();
+            if name == "layer1.out" || name == "avgpool" {
+                // The same by a plan that begins there.
+                let rest = PlanSpec { from: value, ..spec };
+                let mut rest = Plan::new(&Cpu::new(), &graph, rest).unwrap();
+                rest.forward(&mut store, 3, Input::Values(&at), [0; 4]).unwrap();
+                rest.backward(&mut store, Seed::Targets(&targets(3)), false).unwrap();
+                near(&gradient, &rest.gradient(value).unwrap(), 1e-5);
+            }
+            bits.push((name, train.len(), gradient));
+        }
+    }
+    // A sum passes its gradient on where its activation was positive: the two differ.
+    let of = |name: &str, trained: usize| bits.iter().find(|b| b.0 == name && b.1 == trained).unwrap().2.clone();
+    assert_ne!(of("layer1.out", 0), of("layer1.add", 0));
+    assert!(of("layer1.add", 0).iter().zip(of("layer1.out", 0)).all(|(a, o)| *a == 0.0 || *a == o));
+}
+
+#[test]
 fn a_resumed_optimiser_goes_on_with_the_same_bits() {
     let graph = network(0.0);
     let head = parts(&graph, &["head"]);

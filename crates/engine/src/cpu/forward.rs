@@ -1,0 +1,188 @@
+//! One step forward.
+
+use lungfish_kernels::conv::{self, Act, Epilogue, Filter};
+use lungfish_kernels::{elementwise, linear, norm, pool, softmax};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{CpuProgram, Packed, affine, conv_shape, cut, missing, pool_shape};
+use crate::schedule::{Activation, Kind, Norm, Sliding, Step};
+use crate::{EngineError, Shape, State};
+
+fn act(activation: Activation) -> Act {
+    match activation {
+        Activation::Identity => Act::None,
+        Activation::Relu => Act::Relu,
+        Activation::Clip { min, max } => Act::Clip { min, max },
+    }
+}
+
+/// Packs a convolution's weights anew where they have changed.
+fn pack(
+    slot: &mut Option<Packed>,
+    step: &Step,
+    window: &Sliding,
+    groups: usize,
+    state: &State<'_, Vec<f32>>,
+) -> Result<(), EngineError> {
+    let Kind::Conv { weight, bias, fold, .. } = &step.kind else {
+        return Err(EngineError::Shape { what: format!("{} is no convolution", step.name) });
+    };
+    let folded = fold.as_ref().map_or(0, |f| state.versions[f.part]);
+    let version = state.versions[step.part] + folded;
+    if slot.as_ref().is_some_and(|p| p.version == version) {
+        return Ok(());
+    }
+    let weights = &state.params[weight.clone()];
+    let own_bias = bias.clone().map(|b| &state.params[b]);
+    let (filter, bias) = match fold {
+        Some(norm) => {
+            let (scale, mut shift) = affine(norm, state.params, state.buffers);
+            if let Some(own) = own_bias {
+                shift.iter_mut().zip(own).zip(&scale).for_each(|((shift, own), scale)| *shift += own * scale);
+            }
+            (Filter::scaled(&conv_shape(window, groups), weights, &scale), Some(shift))
+        }
+        None => {
+            let filter = match slot.take() {
+                Some(mut p) => {
+                    p.filter.refill(weights);
+                    p.filter
+                }
+                None => Filter::new(&conv_shape(window, groups), weights),
+            };
+            (filter, own_bias.map(<[f32]>::to_vec))
+        }
+    };
+    *slot = Some(Packed { version, filter, bias });
+    Ok(())
+}
+
+/// A step's random mask: 0 with probability `ratio`, else `1 / (1 - ratio)`.
+fn dropout_mask(key: [u64; 4], stream: u64, ratio: f32, mask: &mut [f32]) {
+    let mut seed = [0; 32];
+    for (bytes, word) in seed.chunks_exact_mut(8).zip(key) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    let mut rng = ChaCha8Rng::from_seed(seed);
+    rng.set_stream(stream);
+    let keep = 1.0 / (1.0 - ratio);
+    for m in mask {
+        // 24 bits: every value of the uniform is an exact f32.
+        let uniform = (rng.next_u32() >> 8) as f32 / (1 << 24) as f32;
+        *m = if uniform < ratio { 0.0 } else { keep };
+    }
+}
+
+fn batch_norm_train(
+    norm: &Norm,
+    shape: Shape,
+    n: usize,
+    x: &[f32],
+    y: &mut [f32],
+    saved: &mut [f32],
+    state: &mut State<'_, Vec<f32>>,
+) {
+    let rows = n * shape.pixels();
+    let (mean, inv_std) = saved.split_at_mut(shape.c);
+    let mut var = vec![0.0; shape.c];
+    norm::batch_stats(rows, shape.c, x, mean, &mut var);
+    // PyTorch keeps the unbiased variance and normalises with the biased one.
+    let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
+    let m = norm.momentum;
+    for (running, batch) in state.buffers[norm.mean.clone()].iter_mut().zip(&*mean) {
+        *running = (1.0 - m) * *running + m * batch;
+    }
+    for (running, batch) in state.buffers[norm.var.clone()].iter_mut().zip(&var) {
+        *running = (1.0 - m) * *running + m * batch * unbiased;
+    }
+    for (inverse, var) in inv_std.iter_mut().zip(&var) {
+        *inverse = 1.0 / (var + norm.epsilon).sqrt();
+    }
+    let scale: Vec<f32> =
+        state.params[norm.scale.clone()].iter().zip(&*inv_std).map(|(scale, inverse)| scale * inverse).collect();
+    let bias = &state.params[norm.bias.clone()];
+    let shift: Vec<f32> =
+        bias.iter().zip(&*mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
+    norm::scale_shift(rows, shape.c, x, &scale, &shift, y);
+}
+
+impl CpuProgram {
+    pub(super) fn forward_step(
+        &mut self,
+        index: usize,
+        step: &Step,
+        state: &mut State<'_, Vec<f32>>,
+        n: usize,
+        key: [u64; 4],
+    ) -> Result<(), EngineError> {
+        let arena = &mut self.arena[..];
+        let x = step.x[0].range(n);
+        let y = step.y.range(n);
+        match &step.kind {
+            Kind::Conv { window, groups, activation, .. } => {
+                pack(&mut self.packed[index], step, window, *groups, state)?;
+                let Some(packed) = &self.packed[index] else { return Err(missing(step, "packed weights")) };
+                let shape = conv_shape(window, *groups);
+                let bias = packed.bias.as_deref();
+                let act = act(*activation);
+                if let Some(residual) = step.x.get(1) {
+                    let [x, r, y] = cut(arena, [x, residual.range(n), y])?;
+                    conv::forward(&shape, n, x, &packed.filter, &Epilogue { bias, residual: Some(r), act }, y);
+                } else {
+                    let [x, y] = cut(arena, [x, y])?;
+                    conv::forward(&shape, n, x, &packed.filter, &Epilogue { bias, residual: None, act }, y);
+                }
+            }
+            Kind::BatchNorm(norm) if step.trained => {
+                let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?;
+                let [x, y, saved] = cut(arena, [x, y, saved.range(n)])?;
+                batch_norm_train(norm, step.shape, n, x, y, saved, state);
+            }
+            Kind::BatchNorm(norm) => {
+                let (scale, shift) = affine(norm, state.params, state.buffers);
+                let [x, y] = cut(arena, [x, y])?;
+                norm::scale_shift(n * step.shape.pixels(), step.shape.c, x, &scale, &shift, y);
+            }
+            Kind::Activation(activation) => {
+                if x != y {
+                    let [x, y] = cut(arena, [x, y.clone()])?;
+                    y.copy_from_slice(x);
+                }
+                match *activation {
+                    Activation::Identity => {}
+                    Activation::Relu => elementwise::relu_in_place(&mut arena[y]),
+                    Activation::Clip { min, max } => elementwise::clip_in_place(&mut arena[y], min, max),
+                }
+            }
+            Kind::Add => {
+                let [a, b, y] = cut(arena, [x, step.x[1].range(n), y])?;
+                elementwise::add(a, b, y);
+            }
+            Kind::MaxPool(window) => {
+                let [x, y] = cut(arena, [x, y])?;
+                pool::max_pool(&pool_shape(window), n, x, y);
+            }
+            Kind::AveragePool(shape) => {
+                let [x, y] = cut(arena, [x, y])?;
+                pool::average_pool(n, shape.pixels(), shape.c, x, y);
+            }
+            Kind::Gemm { inputs, outputs, weight, bias } => {
+                let [x, y] = cut(arena, [x, y])?;
+                let (weight, bias) = (&state.params[weight.clone()], &state.params[bias.clone()]);
+                linear::forward(n, *inputs, *outputs, x, weight, bias, y);
+            }
+            Kind::Dropout { ratio, stream } => {
+                let saved = step.saved.ok_or_else(|| missing(step, "room for its mask"))?;
+                let [x, y, mask] = cut(arena, [x, y, saved.range(n)])?;
+                dropout_mask(key, *stream, *ratio, mask);
+                elementwise::multiply(x, mask, y);
+            }
+            Kind::LogSoftmax { classes } => {
+                let [x, y] = cut(arena, [x, y])?;
+                softmax::log_softmax(n, *classes, x, y);
+            }
+        }
+        Ok(())
+    }
+}

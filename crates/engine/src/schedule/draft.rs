@@ -1,0 +1,210 @@
+//! Which nodes become which steps: dropouts that do nothing vanish, frozen convolutions take in
+//! what follows them. No memory yet.
+
+use std::ops::Range;
+
+use super::{Activation, Kind, Norm, Sliding};
+use crate::graph::{BufferId, Node, ParamId};
+use crate::roles::{Role, Roles};
+use crate::store::Layout;
+use crate::{EngineError, Graph, Op, PlanSpec, Shape, ValueId, Window};
+
+/// A step without its place in memory.
+pub(super) struct Draft {
+    pub name: String,
+    pub kind: Kind,
+    pub trained: bool,
+    pub part: usize,
+    pub reads: Vec<ValueId>,
+    pub writes: ValueId,
+}
+
+/// A plan's steps in running order, and what is known of its values.
+pub(super) struct Drafts {
+    pub steps: Vec<Draft>,
+    /// By value.
+    pub shapes: Vec<Shape>,
+    /// By value: the one that holds it (a dropout that does nothing writes its input).
+    pub same: Vec<ValueId>,
+    /// By value: steps that read it.
+    pub readers: Vec<usize>,
+    /// By value: it must survive the pass.
+    pub pinned: Vec<bool>,
+    /// By value.
+    pub needs_gradient: Vec<bool>,
+}
+
+impl Drafts {
+    pub fn new(graph: &Graph, layout: &Layout, spec: &PlanSpec) -> Result<Self, EngineError> {
+        let shapes = graph.shapes(spec.height, spec.width)?;
+        let roles = Roles::new(graph, &spec.train, &spec.gradients);
+        let wanted: Vec<ValueId> = spec.keep.iter().chain(&spec.gradients).chain([&spec.to]).copied().collect();
+
+        let mut same: Vec<ValueId> = (0..graph.values()).map(ValueId).collect();
+        let mut nodes: Vec<(usize, &Node)> = Vec::new();
+        for i in graph.needed(spec.from, &wanted)? {
+            let node = &graph.nodes()[i];
+            match node.op {
+                Op::Dropout { ratio } if roles.role[i] != Role::Train || ratio == 0.0 => {
+                    same[node.output.0] = same[node.inputs[0].0];
+                }
+                _ => nodes.push((i, node)),
+            }
+        }
+        let mut readers = vec![0; graph.values()];
+        for v in nodes.iter().flat_map(|(_, node)| &node.inputs) {
+            readers[same[v.0].0] += 1;
+        }
+        let mut pinned = vec![false; graph.values()];
+        for v in wanted.iter().chain([&spec.from]) {
+            pinned[same[v.0].0] = true;
+        }
+
+        // A group of fused nodes stands where its last node stood.
+        let fusable = |i: usize| roles.role[nodes[i].0] == Role::Prefix;
+        let passing = |v: ValueId| readers[v.0] == 1 && !pinned[v.0];
+        let mut claimed = vec![false; nodes.len()];
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for first in 0..nodes.len() {
+            if claimed[first] {
+                continue;
+            }
+            let group = match nodes[first].1.op {
+                Op::Conv { .. } if fusable(first) => chain(first, &nodes, &passing, &|i| fusable(i) && !claimed[i]),
+                _ => vec![first],
+            };
+            for &i in &group {
+                claimed[i] = true;
+            }
+            groups.push(group);
+        }
+        groups.sort_by_key(|group| group.last().copied());
+
+        let compiler = Compiler { layout, shapes: &shapes };
+        let mut steps = Vec::with_capacity(groups.len());
+        for group in groups {
+            let (index, first) = nodes[group[0]];
+            let mut draft = Draft {
+                name: first.name.clone(),
+                kind: compiler.kind(index, first),
+                trained: spec.train.contains(&first.part),
+                part: first.part.0,
+                reads: first.inputs.iter().map(|v| same[v.0]).collect(),
+                writes: first.output,
+            };
+            for &i in &group[1..] {
+                let (index, node) = nodes[i];
+                let other = node.inputs.iter().find(|v| **v != draft.writes);
+                draft.reads.extend(other.map(|v| same[v.0]));
+                draft.writes = node.output;
+                if let Kind::Conv { fold, activation, .. } = &mut draft.kind {
+                    match compiler.kind(index, node) {
+                        Kind::BatchNorm(norm) => *fold = Some(norm),
+                        Kind::Activation(last) => *activation = last,
+                        _ => {}
+                    }
+                }
+            }
+            steps.push(draft);
+        }
+        Ok(Drafts { steps, shapes, same, readers, pinned, needs_gradient: roles.needs_gradient })
+    }
+
+    /// Nobody else wants it: the one step that reads it may use its place.
+    pub fn passing(&self, v: ValueId) -> bool {
+        self.readers[v.0] == 1 && !self.pinned[v.0]
+    }
+}
+
+/// Positions in `nodes` of a frozen convolution and of what it takes in: batch-norm, addition,
+/// activation, each at most once and in this order.
+fn chain(
+    first: usize,
+    nodes: &[(usize, &Node)],
+    passing: &dyn Fn(ValueId) -> bool,
+    free: &dyn Fn(usize) -> bool,
+) -> Vec<usize> {
+    let mut taken = vec![first];
+    let mut at = first;
+    let mut stage = 0;
+    while passing(nodes[at].1.output) {
+        let value = nodes[at].1.output;
+        let Some(next) = nodes.iter().position(|(_, n)| n.inputs.contains(&value)) else { break };
+        let next_stage = match nodes[next].1.op {
+            Op::BatchNormalization { .. } => 1,
+            Op::Add => 2,
+            Op::Relu | Op::Clip { .. } => 3,
+            _ => break,
+        };
+        if next_stage <= stage || !free(next) {
+            break;
+        }
+        stage = next_stage;
+        taken.push(next);
+        at = next;
+    }
+    taken
+}
+
+struct Compiler<'a> {
+    layout: &'a Layout,
+    shapes: &'a [Shape],
+}
+
+impl Compiler<'_> {
+    fn param(&self, id: ParamId) -> Range<usize> {
+        self.layout.params[id.0].clone()
+    }
+
+    fn buffer(&self, id: BufferId) -> Range<usize> {
+        self.layout.buffers[id.0].clone()
+    }
+
+    fn sliding(&self, node: &Node, window: &Window) -> Sliding {
+        let x = self.shapes[node.inputs[0].0];
+        Sliding {
+            x,
+            y: self.shapes[node.output.0],
+            kernel: window.kernel,
+            stride: window.stride,
+            pads: window.padding.resolve([x.h, x.w], window.kernel, window.stride),
+        }
+    }
+
+    /// What a node computes, nothing fused. `index` sets a dropout's random numbers apart.
+    fn kind(&self, index: usize, node: &Node) -> Kind {
+        let x = self.shapes[node.inputs[0].0];
+        match node.op {
+            Op::Conv { weight, bias, window, groups } => Kind::Conv {
+                window: self.sliding(node, &window),
+                groups,
+                weight: self.param(weight),
+                bias: bias.map(|b| self.param(b)),
+                fold: None,
+                activation: Activation::Identity,
+            },
+            Op::BatchNormalization { scale, bias, mean, var, epsilon, momentum } => Kind::BatchNorm(Norm {
+                scale: self.param(scale),
+                bias: self.param(bias),
+                mean: self.buffer(mean),
+                var: self.buffer(var),
+                epsilon,
+                momentum,
+                part: node.part.0,
+            }),
+            Op::Relu => Kind::Activation(Activation::Relu),
+            Op::Clip { min, max } => Kind::Activation(Activation::Clip { min, max }),
+            Op::Add => Kind::Add,
+            Op::MaxPool { window } => Kind::MaxPool(self.sliding(node, &window)),
+            Op::GlobalAveragePool => Kind::AveragePool(x),
+            Op::Gemm { weight, bias } => Kind::Gemm {
+                inputs: x.c,
+                outputs: self.shapes[node.output.0].c,
+                weight: self.param(weight),
+                bias: self.param(bias),
+            },
+            Op::Dropout { ratio } => Kind::Dropout { ratio, stream: index as u64 },
+            Op::LogSoftmax => Kind::LogSoftmax { classes: x.c },
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! From when to when each value and each gradient is needed, which of them share a place, and
+//! where it is.
+
+use std::collections::BTreeMap;
+
+use super::Kind;
+use super::draft::{Draft, Drafts};
+use crate::memory::{Storage, place};
+use crate::{PlanSpec, Region, ValueId};
+
+/// The moments of a pass: 0 feeds the input, then the steps, then the seed of the backward pass,
+/// then the steps in reverse, then the caller reads.
+#[derive(Clone, Copy)]
+struct Clock {
+    steps: usize,
+}
+
+impl Clock {
+    fn forward(self, step: usize) -> usize {
+        step + 1
+    }
+
+    fn seed(self) -> usize {
+        self.steps + 1
+    }
+
+    fn backward(self, step: usize) -> usize {
+        2 * self.steps + 1 - step
+    }
+
+    fn end(self) -> usize {
+        2 * self.steps + 2
+    }
+}
+
+/// What a storage holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Holds {
+    Value(ValueId),
+    Gradient(ValueId),
+    /// Of a step, from its forward to its backward.
+    Saved(usize),
+}
+
+/// The place of everything.
+pub(super) struct Places {
+    regions: BTreeMap<Holds, Region>,
+    /// By value: the value in whose place it lies.
+    root: Vec<ValueId>,
+    gradient_root: Vec<ValueId>,
+    needs_gradient: Vec<bool>,
+    /// Elements in all.
+    pub arena: usize,
+}
+
+impl Places {
+    pub fn value(&self, v: ValueId) -> Option<Region> {
+        self.regions.get(&Holds::Value(self.root[v.0])).copied()
+    }
+
+    pub fn gradient(&self, v: ValueId) -> Option<Region> {
+        self.regions.get(&Holds::Gradient(self.gradient_root[v.0])).copied().filter(|_| self.needs_gradient[v.0])
+    }
+
+    pub fn saved(&self, step: usize) -> Option<Region> {
+        self.regions.get(&Holds::Saved(step)).copied()
+    }
+
+    pub fn new(drafts: &Drafts, spec: &PlanSpec) -> Self {
+        let (root, gradient_root) = shared(drafts);
+        let clock = Clock { steps: drafts.steps.len() };
+        let mut storages: BTreeMap<Holds, Storage> = BTreeMap::new();
+        let mut touch = |holds: Holds, time: usize| {
+            let (holds, film) = match holds {
+                Holds::Value(v) => (Holds::Value(root[v.0]), drafts.shapes[v.0].len()),
+                Holds::Gradient(v) => (Holds::Gradient(gradient_root[v.0]), drafts.shapes[v.0].len()),
+                Holds::Saved(step) => (holds, saved_len(&drafts.steps[step], drafts).0),
+            };
+            let fixed = if let Holds::Saved(step) = holds { saved_len(&drafts.steps[step], drafts).1 } else { 0 };
+            let life = &mut storages.entry(holds).or_insert(Storage { film, fixed, life: [time; 2] }).life;
+            *life = [life[0].min(time), life[1].max(time)];
+        };
+        touch(Holds::Value(spec.from), 0);
+        for (i, draft) in drafts.steps.iter().enumerate() {
+            let saves = saved_len(draft, drafts) != (0, 0);
+            for v in draft.reads.iter().chain([&draft.writes]) {
+                touch(Holds::Value(*v), clock.forward(i));
+            }
+            if saves {
+                touch(Holds::Saved(i), clock.forward(i));
+            }
+            if !drafts.needs_gradient[draft.writes.0] {
+                continue;
+            }
+            let now = clock.backward(i);
+            for v in draft.reads.iter().chain([&draft.writes]).filter(|v| drafts.needs_gradient[v.0]) {
+                touch(Holds::Gradient(*v), now);
+            }
+            if saves {
+                touch(Holds::Saved(i), now);
+            }
+            let (x, y) = read_again(draft);
+            if x {
+                touch(Holds::Value(draft.reads[0]), now);
+            }
+            if y {
+                touch(Holds::Value(draft.writes), now);
+            }
+        }
+        let to = drafts.same[spec.to.0];
+        if drafts.needs_gradient[to.0] {
+            touch(Holds::Gradient(to), clock.seed());
+        }
+        for v in spec.keep.iter().chain(&spec.gradients).chain([&spec.to]) {
+            touch(Holds::Value(drafts.same[v.0]), clock.end());
+        }
+        for v in &spec.gradients {
+            touch(Holds::Gradient(drafts.same[v.0]), clock.end());
+        }
+        let list: Vec<Storage> = storages.values().cloned().collect();
+        let (regions, arena) = place(&list, spec.capacity);
+        let regions = storages.into_keys().zip(regions).collect();
+        Places { regions, root, gradient_root, needs_gradient: drafts.needs_gradient.clone(), arena }
+    }
+}
+
+/// Whether the backward of a step reads its input and its output again.
+fn read_again(draft: &Draft) -> (bool, bool) {
+    match draft.kind {
+        Kind::Conv { .. } | Kind::BatchNorm(_) | Kind::Gemm { .. } => (draft.trained, false),
+        Kind::MaxPool(_) => (true, true),
+        Kind::Activation(_) | Kind::LogSoftmax { .. } => (false, true),
+        Kind::Add | Kind::AveragePool(_) | Kind::Dropout { .. } => (false, false),
+    }
+}
+
+/// What a step keeps for its backward: elements a film, and elements whatever the batch.
+fn saved_len(draft: &Draft, drafts: &Drafts) -> (usize, usize) {
+    let y = drafts.shapes[draft.writes.0];
+    match draft.kind {
+        Kind::BatchNorm(_) if draft.trained => (0, 2 * y.c),
+        Kind::Dropout { .. } => (y.len(), 0),
+        _ => (0, 0),
+    }
+}
+
+/// Which values, and which gradients, lie in another's place.
+fn shared(drafts: &Drafts) -> (Vec<ValueId>, Vec<ValueId>) {
+    let mut root: Vec<ValueId> = (0..drafts.shapes.len()).map(ValueId).collect();
+    let mut gradient_root = root.clone();
+    for draft in &drafts.steps {
+        match draft.kind {
+            // An activation works in place where nobody else needs what it reads, the backward of
+            // what wrote that included.
+            Kind::Activation(_) => {
+                let x = draft.reads[0];
+                let writer = drafts.steps.iter().find(|w| w.writes == x);
+                if drafts.passing(x) && writer.is_some_and(|w| !read_again(w).1) {
+                    root[draft.writes.0] = root[x.0];
+                    if !drafts.pinned[draft.writes.0] {
+                        gradient_root[draft.writes.0] = gradient_root[x.0];
+                    }
+                }
+            }
+            // The gradient of a sum is the gradient of its terms: one of them uses it as it lies.
+            Kind::Add if !drafts.pinned[draft.writes.0] => {
+                let free = draft.reads.iter().find(|v| drafts.passing(**v) && drafts.needs_gradient[v.0]);
+                if let Some(v) = free {
+                    gradient_root[draft.writes.0] = gradient_root[v.0];
+                }
+            }
+            _ => {}
+        }
+    }
+    (root, gradient_root)
+}
