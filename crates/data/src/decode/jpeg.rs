@@ -21,11 +21,10 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeEr
     let (width, height) = decoder.dimensions().unwrap_or_default();
     check_size(FORMAT, width as u64, height as u64)?;
     let input = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
-    let output = match (input, channels) {
-        // The chroma of a colour film is not even decoded when gray is asked for.
-        (ColorSpace::Luma | ColorSpace::YCbCr, Channels::Gray) => ColorSpace::Luma,
-        (ColorSpace::Luma, Channels::Rgb) => ColorSpace::Luma,
-        (ColorSpace::YCbCr | ColorSpace::RGB, _) => ColorSpace::RGB,
+    let output = match input {
+        ColorSpace::Luma => ColorSpace::Luma,
+        // For gray too: the luma alone is not Pillow's `L` where the colour it stands for does not exist in RGB.
+        ColorSpace::YCbCr | ColorSpace::RGB => ColorSpace::RGB,
         _ => return Err(DecodeError::Unsupported("a JPEG of two or four channels")),
     };
     decoder.set_options(options.jpeg_set_out_colorspace(output));

@@ -115,8 +115,8 @@ pub enum DecodeError {
 
 /// Decodes a film, known by its first bytes and not by its name.
 ///
-/// Gray from colour is Pillow's `L`: `(19595 R + 38470 G + 7471 B + 32768) >> 16`; a colour JPEG gives its own luma,
-/// which is the same to rounding. A PNG of 16 bits a sample is divided by 257 and rounded.
+/// Gray from colour is Pillow's `L`: `(19595 R + 38470 G + 7471 B + 32768) >> 16`. A PNG of 16 bits a sample is divided
+/// by 257 and rounded.
 ///
 /// # Errors
 /// See [`DecodeError`]; whatever the bytes are, this does not panic.

@@ -1,10 +1,11 @@
 //! Pillow's `Image.resize(.., BILINEAR)`, which torchvision's `Resize` calls: a triangle filter as wide as the
-//! reduction (antialias), horizontally and then vertically, in fixed point with 8-bit pixels in between. The result is
-//! the same to the last bit (Pillow, `src/libImaging/Resample.c`).
+//! reduction (antialias), along one axis and then the other, in fixed point with 8-bit pixels in between. The result is
+//! the same to the last bit (Pillow 13, `src/libImaging/Resample.c`; before 13 the horizontal pass always came first,
+//! which moves some pixels by one level).
 
 use std::ops::Range;
 
-use crate::decode::Image;
+use crate::decode::{Channels, Image};
 
 /// Bits after the binary point of a weight.
 const PRECISION: u32 = 32 - 8 - 2;
@@ -21,44 +22,65 @@ pub(super) fn resize_region(
     (width, columns): (usize, Range<usize>),
     (height, rows): (usize, Range<usize>),
 ) -> Image {
-    let channels = image.channels.count();
-    let vertical = Taps::new(image.height, height, rows);
-    if width != image.width || columns != (0..width) {
-        let taps = Taps::new(image.width, width, columns);
-        let (from, to) = (image.stride(), taps.spans.len() * channels);
-        let mut pixels = vec![0; image.height * to];
-        let needed = vertical.input();
-        let rows = image.pixels.chunks_exact(from).zip(pixels.chunks_exact_mut(to));
-        for (row, out) in rows.skip(needed.start).take(needed.len()) {
-            match channels {
-                1 => horizontal::<1>(row, out, &taps),
-                _ => horizontal::<3>(row, out, &taps),
-            }
-        }
-        image = Image { width: taps.spans.len(), pixels, ..image };
+    let (to_width, to_height) = (columns.len(), rows.len());
+    // Pillow's choice: vertically first where the height loses more than twice what the width does.
+    let loses = |from: usize, to: usize| from as i64 - to as i64;
+    let vertical_first = height < image.height && loses(image.height, height) > 2 * loses(image.width, width);
+    let mut horizontal = (width != image.width || to_width != width).then(|| Taps::new(image.width, width, columns));
+    let mut vertical = (height != image.height || to_height != height).then(|| Taps::new(image.height, height, rows));
+    // The first pass makes only what the second one needs.
+    if vertical_first && let Some(vertical) = &vertical {
+        let needed = horizontal.as_mut().map_or(0..image.width, Taps::rebase);
+        image = resize_rows(&image, vertical, needed);
     }
-    if height != image.height || vertical.spans.len() != height {
-        let stride = image.stride();
-        let mut pixels = vec![0; vertical.spans.len() * stride];
-        let mut sums = vec![0; stride];
-        for (tap, out) in vertical.spans.iter().zip(pixels.chunks_exact_mut(stride)) {
-            sums.fill(1 << (PRECISION - 1));
-            let rows = image.pixels[tap.first * stride..].chunks_exact(stride);
-            for (row, &weight) in rows.zip(vertical.weights(tap)) {
-                for (sum, &value) in sums.iter_mut().zip(row) {
-                    *sum += i32::from(value) * weight;
-                }
-            }
-            for (out, &sum) in out.iter_mut().zip(&sums) {
-                *out = clip(sum);
-            }
+    if let Some(horizontal) = &horizontal {
+        let mut needed = 0..image.height;
+        if !vertical_first && let Some(vertical) = &mut vertical {
+            needed = vertical.rebase();
         }
-        image = Image { height: vertical.spans.len(), pixels, ..image };
+        image = resize_columns(&image, horizontal, needed);
+    }
+    if !vertical_first && let Some(vertical) = &vertical {
+        image = resize_rows(&image, vertical, 0..image.width);
     }
     image
 }
 
-fn horizontal<const C: usize>(row: &[u8], out: &mut [u8], taps: &Taps) {
+/// Resizes the given rows, along them.
+fn resize_columns(image: &Image, taps: &Taps, rows: Range<usize>) -> Image {
+    let mut out = Image::black(taps.spans.len(), rows.len(), image.channels);
+    let (from, to) = (image.stride(), out.stride());
+    for (row, out) in image.pixels.chunks_exact(from).skip(rows.start).zip(out.pixels.chunks_exact_mut(to)) {
+        match image.channels {
+            Channels::Gray => resize_row::<1>(row, out, taps),
+            Channels::Rgb => resize_row::<3>(row, out, taps),
+        }
+    }
+    out
+}
+
+/// Resizes the given columns, along them.
+fn resize_rows(image: &Image, taps: &Taps, columns: Range<usize>) -> Image {
+    let mut out = Image::black(columns.len(), taps.spans.len(), image.channels);
+    let (from, to, channels) = (image.stride(), out.stride(), image.channels.count());
+    let bytes = columns.start * channels..columns.end * channels;
+    let mut sums = vec![0; to];
+    for (tap, out) in taps.spans.iter().zip(out.pixels.chunks_exact_mut(to)) {
+        sums.fill(1 << (PRECISION - 1));
+        let rows = image.pixels[tap.first * from..].chunks_exact(from);
+        for (row, &weight) in rows.zip(taps.weights(tap)) {
+            for (sum, &value) in sums.iter_mut().zip(&row[bytes.clone()]) {
+                *sum += i32::from(value) * weight;
+            }
+        }
+        for (out, &sum) in out.iter_mut().zip(&sums) {
+            *out = clip(sum);
+        }
+    }
+    out
+}
+
+fn resize_row<const C: usize>(row: &[u8], out: &mut [u8], taps: &Taps) {
     let row = row.as_chunks::<C>().0;
     for (tap, out) in taps.spans.iter().zip(out.as_chunks_mut::<C>().0) {
         let weights = taps.weights(tap);
@@ -115,10 +137,12 @@ impl Taps {
         taps
     }
 
-    /// The input pixels that any output needs.
-    fn input(&self) -> Range<usize> {
+    /// The input pixels that any output needs; from now on the first of them is pixel 0.
+    fn rebase(&mut self) -> Range<usize> {
         let first = self.spans.first().map_or(0, |span| span.first);
-        first..self.spans.last().map_or(first, |span| span.first + span.len)
+        let end = self.spans.last().map_or(first, |span| span.first + span.len);
+        self.spans.iter_mut().for_each(|span| span.first -= first);
+        first..end
     }
 
     fn weights(&self, span: &Span) -> &[i32] {
