@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use lungfish_engine::Normalization;
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
@@ -56,6 +57,20 @@ impl Architecture {
             Architecture::Resnet18 | Architecture::Resnet34 => 512,
             Architecture::Resnet50 => 2048,
             Architecture::EfficientnetLite0 => 1280,
+        }
+    }
+
+    /// What the pretrained weights expect their pixels to be: `(x / 255 - mean) / std`, a channel
+    /// at a time, in red, green, blue order.
+    ///
+    /// The ResNets have torchvision's ImageNet figures. Lite0 has those of the TensorFlow code it
+    /// was trained with (mean 127, std 128 of 255).
+    pub fn normalization(self) -> Normalization {
+        match self {
+            Architecture::Resnet18 | Architecture::Resnet34 | Architecture::Resnet50 => {
+                Normalization { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
+            }
+            Architecture::EfficientnetLite0 => Normalization { mean: [127.0 / 255.0; 3], std: [128.0 / 255.0; 3] },
         }
     }
 

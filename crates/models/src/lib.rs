@@ -1,11 +1,28 @@
 //! Networks as graphs, their heads and parts, and their weights in and out.
+//!
+//! A [`Network`] is an [`Architecture`]'s backbone with a new head. Its weights come from
+//! [`imagenet`] (what ships with the program, or torch hub's cache), from a file
+//! ([`read_weights`]) or from chance ([`initialise`]); [`load_backbone`] puts them into a store by
+//! name. A [`ModelFile`] is what a training leaves.
 
 mod architecture;
+mod checkpoint;
 mod efficientnet_lite;
 mod error;
+mod file;
+mod imagenet;
+mod init;
+mod load;
 mod network;
 mod resnet;
+mod tensors;
 
 pub use architecture::Architecture;
-pub use error::ModelError;
+pub use checkpoint::read_weights;
+pub use error::{ModelError, WeightsError};
+pub use file::ModelFile;
+pub use imagenet::{HubFile, hub_files, hub_folder, imagenet};
+pub use init::initialise;
+pub use load::{LoadReport, load_backbone};
 pub use network::{HeadConfig, Network};
+pub use tensors::{Tensor, Tensors};

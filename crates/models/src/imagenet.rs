@@ -1,0 +1,173 @@
+//! ImageNet weights: shipped inside the program, or in torch hub's cache.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::tensors::{floats, parse_safetensors};
+use crate::{Architecture, Tensors, WeightsError, read_weights};
+
+/// EfficientNet-Lite0's backbone; weights/README.md says where it is from.
+const LITE0: &[u8] = include_bytes!("../../../weights/efficientnet-lite0.safetensors");
+
+/// A file of weights that torchvision's hub publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HubFile {
+    /// Its name, also in torch hub's cache; what stands between the last dash and the extension is
+    /// the beginning of its SHA-256.
+    pub name: &'static str,
+}
+
+impl HubFile {
+    /// Where it can be downloaded.
+    pub fn url(&self) -> String {
+        format!("https://download.pytorch.org/models/{}", self.name)
+    }
+
+    /// The first eight hexadecimal digits of its SHA-256.
+    pub fn sha256_prefix(&self) -> &'static str {
+        self.name.rsplit_once('-').and_then(|(_, rest)| rest.strip_suffix(".pth")).unwrap_or_default()
+    }
+}
+
+/// The files with an architecture's ImageNet weights, best first; none where they are shipped.
+pub fn hub_files(architecture: Architecture) -> &'static [HubFile] {
+    match architecture {
+        Architecture::Resnet18 => &[HubFile { name: "resnet18-f37072fd.pth" }],
+        Architecture::Resnet34 => &[HubFile { name: "resnet34-b627a593.pth" }],
+        // IMAGENET1K_V2, then V1.
+        Architecture::Resnet50 => {
+            &[HubFile { name: "resnet50-11ad3fa6.pth" }, HubFile { name: "resnet50-0676ba61.pth" }]
+        }
+        Architecture::EfficientnetLite0 => &[],
+    }
+}
+
+/// The folder in which PyTorch keeps downloaded weights: `$TORCH_HOME`, else
+/// `$XDG_CACHE_HOME/torch`, else `~/.cache/torch`, then `hub/checkpoints`.
+pub fn hub_folder() -> PathBuf {
+    hub_folder_from(|name| std::env::var_os(name).filter(|v| !v.is_empty()), std::env::home_dir())
+}
+
+fn hub_folder_from(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> PathBuf {
+    let home = home.unwrap_or_default();
+    let expanded = |path: OsString| {
+        let path = PathBuf::from(path);
+        path.strip_prefix("~").map(|rest| home.join(rest)).unwrap_or(path)
+    };
+    variable("TORCH_HOME")
+        .map(expanded)
+        .unwrap_or_else(|| variable("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), expanded).join("torch"))
+        .join("hub")
+        .join("checkpoints")
+}
+
+/// An architecture's ImageNet weights under its own names: those that ship with the program
+/// (EfficientNet-Lite0), or a torchvision file found in [`hub_folder`] whose SHA-256 begins as its
+/// name says. Nothing is downloaded.
+///
+/// # Errors
+/// [`WeightsError::Absent`] with the address and the path to put it at;
+/// [`WeightsError::Unreadable`] for a file that is not what its name says.
+pub fn imagenet(architecture: Architecture) -> Result<Tensors, WeightsError> {
+    match architecture {
+        Architecture::EfficientnetLite0 => {
+            parse_safetensors(LITE0).map(|file| floats(&file)).map_err(|reason| WeightsError::Malformed { reason })
+        }
+        _ => from_hub(architecture, &hub_folder()),
+    }
+}
+
+fn from_hub(architecture: Architecture, folder: &Path) -> Result<Tensors, WeightsError> {
+    let files = hub_files(architecture);
+    for file in files {
+        let path = folder.join(file.name);
+        if path.is_file() {
+            let found = sha256(&path)?;
+            if !found.starts_with(file.sha256_prefix()) {
+                let reason = format!(
+                    "its SHA-256 is {found} and should begin with {}: download {} again",
+                    file.sha256_prefix(),
+                    file.url()
+                );
+                return Err(WeightsError::unreadable(&path, reason));
+            }
+            return read_weights(&path);
+        }
+    }
+    let file = files.first().copied().unwrap_or(HubFile { name: "" });
+    Err(WeightsError::Absent { architecture, url: file.url(), path: folder.join(file.name) })
+}
+
+/// Hexadecimal SHA-256 of a file.
+fn sha256(path: &Path) -> Result<String, WeightsError> {
+    let mut file = File::open(path).map_err(WeightsError::io(path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(WeightsError::io(path))? {
+            0 => return Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_file_is_the_recorded_one() {
+        let hash: String = Sha256::digest(LITE0).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hash, "58a91214c29ab3b19211fa311a4f8c1c09a3ae199acd373774065e96d1bcee3a");
+        let readme = include_str!("../../../weights/README.md");
+        assert!(readme.contains(&hash), "weights/README.md records another hash");
+    }
+
+    #[test]
+    fn hub_folder_as_torch_has_it() {
+        let folder = |torch: Option<&str>, xdg: Option<&str>| {
+            hub_folder_from(
+                |name| match name {
+                    "TORCH_HOME" => torch.map(OsString::from),
+                    "XDG_CACHE_HOME" => xdg.map(OsString::from),
+                    _ => None,
+                },
+                Some(PathBuf::from("/home/ada")),
+            )
+        };
+        assert_eq!(folder(Some("/t"), Some("/x")), Path::new("/t/hub/checkpoints"));
+        assert_eq!(folder(Some("~/t"), None), Path::new("/home/ada/t/hub/checkpoints"));
+        assert_eq!(folder(None, Some("/x")), Path::new("/x/torch/hub/checkpoints"));
+        assert_eq!(folder(None, None), Path::new("/home/ada/.cache/torch/hub/checkpoints"));
+    }
+
+    #[test]
+    fn absent_weights_are_named_with_address_and_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = from_hub(Architecture::Resnet34, folder.path()).unwrap_err().to_string();
+        let place = folder.path().join("resnet34-b627a593.pth");
+        assert_eq!(
+            error,
+            format!(
+                "resnet34's ImageNet weights are not on this machine: download \
+                 https://download.pytorch.org/models/resnet34-b627a593.pth and put it at {}, \
+                 or start without them (weights = \"none\")",
+                place.display()
+            )
+        );
+        let error = from_hub(Architecture::Resnet50, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("resnet50-11ad3fa6.pth"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_download_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("resnet50-0676ba61.pth"), b"half a file").unwrap();
+        let error = from_hub(Architecture::Resnet50, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("should begin with 0676ba61"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Checkpoints as torch.save and safetensors write them (golden/models/checkpoints.py), and files
+//! that nobody should have written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lungfish_models::{Tensor, Tensors, read_weights};
+use proptest::prelude::*;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/models/checkpoints").join(name)
+}
+
+/// The state dict of the script's tiny network, in its order.
+const TENSORS: [(&str, &[usize]); 14] = [
+    ("conv1.weight", &[4, 3, 3, 3]),
+    ("bn1.weight", &[4]),
+    ("bn1.bias", &[4]),
+    ("bn1.running_mean", &[4]),
+    ("bn1.running_var", &[4]),
+    ("layer1.0.conv1.weight", &[4, 4, 3, 3]),
+    ("layer1.0.bn1.weight", &[4]),
+    ("layer1.0.bn1.bias", &[4]),
+    ("layer1.0.bn1.running_mean", &[4]),
+    ("layer1.0.bn1.running_var", &[4]),
+    ("fc.fc1.weight", &[6, 4]),
+    ("fc.fc1.bias", &[6]),
+    ("fc.fc2.weight", &[2, 6]),
+    ("fc.fc2.bias", &[2]),
+];
+
+fn expected() -> Tensors {
+    TENSORS
+        .iter()
+        .enumerate()
+        .map(|(k, (name, shape))| {
+            let n: usize = shape.iter().product();
+            let data = (0..n).map(|i| (i % 61) as f32 / 8.0 - k as f32).collect();
+            ((*name).to_owned(), Tensor { shape: shape.to_vec(), data })
+        })
+        .collect()
+}
+
+#[test]
+fn state_dicts_in_every_format_and_float_type() {
+    for name in ["plain-zip.pth", "plain-legacy.pth", "mixed.safetensors"] {
+        assert_eq!(read_weights(&golden(name)).unwrap(), expected(), "{name}");
+    }
+}
+
+#[test]
+fn the_state_dict_inside_a_notebooks_checkpoint() {
+    for name in ["notebook-zip.pth", "notebook-legacy.pth"] {
+        assert_eq!(read_weights(&golden(name)).unwrap(), expected(), "{name}");
+    }
+}
+
+#[test]
+fn content_decides_not_the_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.bin");
+    for name in ["plain-zip.pth", "plain-legacy.pth", "mixed.safetensors"] {
+        fs::copy(golden(name), &path).unwrap();
+        assert_eq!(read_weights(&path).unwrap(), expected(), "{name}");
+    }
+}
+
+#[test]
+fn a_pickle_that_asks_for_a_command_gets_none() {
+    // Its state dict is good; the command beside it must stay data.
+    let read = read_weights(&golden("hostile.pth"));
+    assert!(!Path::new("lungfish-executed-a-pickle").exists());
+    if let Ok(tensors) = read {
+        assert_eq!(tensors, expected());
+    }
+}
+
+/// Writes bytes to a file and reads them; the sentence of the error, which names the path.
+fn refusal(name: &str, bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    let sentence = read_weights(&path).unwrap_err().to_string();
+    let prefix = format!("{}: ", path.display());
+    assert!(sentence.starts_with(&prefix), "{sentence}");
+    assert!(!sentence.contains('\n'), "{sentence}");
+    sentence[prefix.len()..].to_owned()
+}
+
+fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+}
+
+#[test]
+fn bad_safetensors_are_refused_in_one_sentence() {
+    let big = [&100_000_001_u64.to_le_bytes()[..], b"{}"].concat();
+    assert_eq!(refusal("a", &big), "its header claims 100000001 bytes; at most 100000000 are read");
+    let cut = [&64_u64.to_le_bytes()[..], b"{}"].concat();
+    assert_eq!(refusal("a", &cut), "its header claims 64 bytes and the file has 10: it is cut off");
+    let overlap = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
+    assert_eq!(
+        refusal("a", &safetensors(overlap, &[0; 12])),
+        "tensor b does not begin where the one before it ends (overlapping or missing bytes)"
+    );
+    let shape = r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#;
+    assert_eq!(refusal("a", &safetensors(shape, &[0; 8])), "a tensor's bytes do not match its shape");
+    let one = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    assert_eq!(refusal("a", &safetensors(one, &[0; 9])), "its tensors do not cover the file: cut off or padded");
+    assert_eq!(refusal("a", &safetensors(one, &[0; 7])), "its tensors do not cover the file: cut off or padded");
+    let huge = r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8]}}"#;
+    assert!(refusal("a", &safetensors(huge, &[0; 8])).contains("overflow"));
+    let integers = r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
+    assert_eq!(refusal("a", &safetensors(integers, &[0; 8])), "it has no floating-point tensor");
+    assert!(refusal("a.safetensors", b"").contains("not a usable safetensors file"));
+}
+
+#[test]
+fn other_files_are_refused_in_one_sentence() {
+    assert!(refusal("weights.pth", b"").contains("not a PyTorch checkpoint"));
+    assert!(refusal("weights.pth", b"<html>404 Not Found</html>").contains("not a PyTorch checkpoint"));
+    let zip = fs::read(golden("plain-zip.pth")).unwrap();
+    refusal("weights.pth", &zip[..zip.len() / 2]);
+    let legacy = fs::read(golden("plain-legacy.pth")).unwrap();
+    refusal("weights.pth", &legacy[..legacy.len() - 10]);
+    let folder = tempfile::tempdir().unwrap();
+    assert!(read_weights(folder.path()).unwrap_err().to_string().ends_with(": not a file"));
+    assert!(read_weights(&folder.path().join("none.pth")).unwrap_err().to_string().contains("none.pth: "));
+}
+
+proptest! {
+    // LUNGFISH_FUZZ_CASES asks for more.
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("LUNGFISH_FUZZ_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(400),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Mutated files are read or refused; they never panic, hang or run out of memory.
+    #[test]
+    fn mutated_files_never_panic(
+        which in 0..6_usize,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        // Most structure lies in the first bytes of a legacy file and the last of a zip.
+        near in prop::collection::vec((0..2000_usize, any::<bool>(), any::<u8>()), 0..6),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let name = ["plain-zip.pth", "plain-legacy.pth", "notebook-zip.pth", "notebook-legacy.pth", "hostile.pth", "mixed.safetensors"][which];
+        let mut bytes = fs::read(golden(name)).unwrap();
+        for (at, value) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        for (at, from_end, value) in near {
+            let at = at % bytes.len();
+            let at = if from_end { bytes.len() - 1 - at } else { at };
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mutated");
+        fs::write(&path, &bytes).unwrap();
+        match read_weights(&path) {
+            Ok(tensors) => prop_assert!(!tensors.is_empty()),
+            Err(e) => prop_assert!(e.to_string().contains("mutated")),
+        }
+    }
+
+    /// Any bytes at all are a safetensors file, a checkpoint or an error.
+    #[test]
+    fn foreign_bytes_never_panic(
+        magic in prop::sample::select(vec![&b""[..], b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x04}", b"(\x00\x00\x00\x00\x00\x00\x00{"]),
+        body in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("foreign");
+        fs::write(&path, [magic, &body].concat()).unwrap();
+        prop_assert!(read_weights(&path).is_err());
+    }
+}

@@ -1,0 +1,68 @@
+"""Weights, inputs and sample positions by formula, the same bits here and in Rust.
+
+Everything starts from integers: element i of the tensor called `name` is
+    k = splitmix64(fnv1a64(name) + i * 0x9e3779b97f4a7c15) >> 40          (24 bits)
+    v = k / 2^23 - 1                                                     (in [-1, 1), exact in f32)
+and is then scaled in float64 and rounded once to float32.
+"""
+
+import numpy as np
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+SAMPLES = 256
+
+
+def splitmix64(x):
+    with np.errstate(over="ignore"):
+        z = x + GOLDEN
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def fnv1a64(name):
+    h = 0xCBF29CE484222325
+    for b in name.encode():
+        h = (h ^ b) * 0x100000001B3 % 2**64
+    return np.uint64(h)
+
+
+def unit(name, n):
+    """n float64 values in [-1, 1) for the tensor called `name`."""
+    with np.errstate(over="ignore"):
+        x = fnv1a64(name) + np.arange(n, dtype=np.uint64) * GOLDEN
+    return (splitmix64(x) >> np.uint64(40)).astype(np.float64) / 2**23 - 1
+
+
+def tensor(name, shape, gain):
+    """A parameter or running statistic, float32.
+
+    gain multiplies batch-norm scales: 1 for the ResNets, 2 for Lite0, so that its ReLU6 clips.
+    """
+    n = int(np.prod(shape))
+    v = unit(name, n)
+    if name.endswith("running_mean"):
+        v = 0.1 * v
+    elif name.endswith("running_var"):
+        v = 1 + 0.5 * v
+    elif len(shape) > 1:  # uniform with variance 2 / fan_in
+        v = v * np.sqrt(6 / (n // shape[0]))
+    elif name.endswith(".weight"):
+        v = gain * (0.75 + 0.25 * v)
+    else:
+        v = 0.1 * v
+    return v.astype(np.float32).reshape(shape)
+
+
+def pixels(name, n, side):
+    """A batch [n, 3, side, side], float32 in [-2, 2): blocks of 8 by 8 pixels with noise on them."""
+    coarse = unit(f"{name}.coarse", n * 3 * (side // 8) ** 2).reshape(n, 3, side // 8, side // 8)
+    fine = unit(f"{name}.fine", n * 3 * side * side).reshape(n, 3, side, side)
+    return (1.5 * coarse.repeat(8, 2).repeat(8, 3) + 0.5 * fine).astype(np.float32)
+
+
+def positions(n):
+    """Which elements of a tensor of n are kept."""
+    if n <= SAMPLES:
+        return np.arange(n)
+    return (splitmix64(np.arange(SAMPLES, dtype=np.uint64)) % np.uint64(n)).astype(np.int64)

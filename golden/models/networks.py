@@ -1,0 +1,162 @@
+"""Expected values of the networks, computed by PyTorch in float64.
+
+    python networks.py                  writes {network}.safetensors beside this script
+    python networks.py --full DIR       writes every element to DIR/{network}.safetensors instead;
+                                        then LUNGFISH_GOLDEN_FULL=DIR cargo test -p lungfish-models
+                                        compares them all
+
+needs torch, torchvision, safetensors and efficientnet_lite_pytorch. Side 64, batch 4, 2 classes,
+the notebook's head, no dropout, no drop-connect; weights and inputs from formula.py; the targets
+are film i mod 2.
+
+A file has eight groups, each a tensor `{group}` (F32: the kept elements of all its members, one
+after the other), a tensor `{group}.norm` (F64: the L2 norm of each whole member) and in the
+metadata their names:
+    eval        activations in evaluation mode: stem, layer1 .., pool, logits
+    train       the same in training mode, with `loss` last
+    gradient    of every parameter, after `train`
+    running     running means and unbiased running variances after `train`
+    adam        20 losses of torch.optim.Adam (lr 1e-4), each before its step, on batches of its own
+"""
+
+import argparse
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision
+from efficientnet_lite_pytorch import EfficientNet
+from safetensors.numpy import save_file
+from torch import nn
+
+import formula
+
+SIDE, BATCH, CLASSES, STEPS = 64, 4, 2, 20
+HERE = Path(__file__).parent
+
+
+def head(features):
+    return nn.Sequential(
+        OrderedDict(
+            fc1=nn.Linear(features, 256), relu=nn.ReLU(), fc2=nn.Linear(256, CLASSES), output=nn.LogSoftmax(dim=1)
+        )
+    )
+
+
+def resnet(name):
+    model = getattr(torchvision.models, name)()
+    model.fc = head(model.fc.in_features)
+    taps = {"stem": model.maxpool, **{f"layer{i}": getattr(model, f"layer{i}") for i in range(1, 5)}}
+    return model, {**taps, "pool": model.avgpool, "logits": model.fc.fc2}
+
+
+def lite0():
+    # No image size: the padding is then worked out from the input, as it is at 224.
+    model = EfficientNet.from_name("efficientnet-lite0", image_size=None, drop_connect_rate=0.0, dropout_rate=0.0)
+    model._fc = head(model._fc.in_features)
+    ends = {"stage1": 0, "stage2": 2, "stage3": 4, "stage4": 7, "stage5": 10, "stage6": 14, "stage7": 15}
+    taps = {name: model._blocks[i] for name, i in ends.items()}
+    return model, {**taps, "pool": model._avg_pooling, "logits": model._fc.fc2}
+
+
+def make(name, dtype):
+    """The model with formula weights, and a dict that its forward pass fills with activations."""
+    model, taps = lite0() if "lite" in name else resnet(name)
+    seen = {}
+    for tap, module in taps.items():
+        module.register_forward_hook(lambda m, i, y, tap=tap: seen.__setitem__(tap, y.detach().flatten(1) if tap == "pool" else y.detach()))
+    if "lite" in name:
+        # Its activation is one module for stem and top: the inputs of what follows tell them apart.
+        model._blocks[0].register_forward_pre_hook(lambda m, i: seen.__setitem__("stem", i[0].detach()))
+        model._avg_pooling.register_forward_pre_hook(lambda m, i: seen.__setitem__("top", i[0].detach()))
+    gain = 2 if "lite" in name else 1
+    with torch.no_grad():
+        for key, value in model.state_dict().items():
+            if not key.endswith("num_batches_tracked"):
+                value.copy_(torch.from_numpy(formula.tensor(key, tuple(value.shape), gain)))
+    return model.to(dtype), seen
+
+
+def batch(name, dtype):
+    return torch.from_numpy(formula.pixels(name, BATCH, SIDE)).to(dtype)
+
+
+def order(seen):
+    rank = lambda tap: ["stem", "layer", "stage", "top", "pool", "logits"].index(tap.rstrip("0123456789"))
+    return sorted(seen, key=lambda tap: (rank(tap), tap))
+
+
+def run(name, dtype=torch.float64):
+    targets = torch.arange(BATCH) % CLASSES
+    groups = {}
+    model, seen = make(name, dtype)
+    model.eval()
+    with torch.no_grad():
+        model(batch("input", dtype))
+    groups["eval"] = {k: seen[k] for k in order(seen)}
+
+    seen.clear()
+    model.train()
+    loss = nn.functional.nll_loss(model(batch("input", dtype)), targets)
+    loss.backward()
+    groups["train"] = {**{k: seen[k] for k in order(seen)}, "loss": loss.detach().reshape(1)}
+    groups["gradient"] = {k: p.grad for k, p in model.named_parameters()}
+    groups["running"] = {k: b.clone() for k, b in model.named_buffers() if "running" in k}
+
+    model, _ = make(name, dtype)
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    losses = []
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        loss = nn.functional.nll_loss(model(batch(f"step{step}", dtype)), targets)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    groups["adam"] = {"losses": torch.stack(losses)}
+    return {g: {k: t.numpy().astype(np.float64) for k, t in m.items()} for g, m in groups.items()}
+
+
+def pack(groups, pick):
+    tensors, metadata = {}, {}
+    for group, members in groups.items():
+        tensors[group] = np.concatenate([pick(t.reshape(-1)) for t in members.values()]).astype(np.float32)
+        tensors[f"{group}.norm"] = np.array([np.linalg.norm(t) for t in members.values()])
+        metadata[group] = "\n".join(members)
+    return tensors, metadata
+
+
+def worst(single, double):
+    """Largest relative difference of PyTorch's own float32, a group."""
+    out = {}
+    for group, members in double.items():
+        scale = max(np.linalg.norm(t) for t in members.values())
+        out[group] = max(
+            (np.linalg.norm(single[group][k] - t) / np.linalg.norm(t), k)
+            for k, t in members.items()
+            if np.linalg.norm(t) > 1e-9 * scale
+        )
+    return out
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", type=Path)
+    args = parser.parse_args()
+    for name in ["resnet18", "resnet34", "resnet50", "efficientnet-lite0"]:
+        groups = run(name)
+        if args.full:
+            args.full.mkdir(parents=True, exist_ok=True)
+            tensors, metadata = pack(groups, lambda t: t)
+        else:
+            tensors, metadata = pack(groups, lambda t: t[formula.positions(t.size)])
+        path = (args.full or HERE) / f"{name}.safetensors"
+        save_file(tensors, path, metadata)
+        print(path.name, path.stat().st_size, "bytes")
+        scale = max(np.linalg.norm(t) for t in groups["gradient"].values())
+        tiny = [k for k, t in groups["gradient"].items() if np.linalg.norm(t) <= 1e-9 * scale]
+        print("  gradients that vanish:", " ".join(tiny) or "none")
+        print("  log-probabilities' losses:", *(f"{x:.4f}" for x in groups["adam"]["losses"]))
+        for group, (difference, key) in worst(run(name, torch.float32), groups).items():
+            print(f"  PyTorch's float32, {group}: {difference:.1e} at {key}")
