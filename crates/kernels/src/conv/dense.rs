@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::gather::{Source, Tap, backward_taps, forward_taps};
 use super::{ConvShape, Epilogue, Filter};
-use crate::chunks::{for_chunks, with_scratch};
+use crate::chunks::{ELEMENTS, for_chunks, vectorised, with_scratch};
 use crate::gemm::{Matrix, gemm};
 
 /// Depth of one product: deep enough for `gemm`, small enough for the gathered matrix to stay in L2.
@@ -14,8 +14,14 @@ const DEPTH: usize = 768;
 /// Floats of partial sums that a gradient to weights may take.
 const PARTIAL_SUMS: usize = 8 << 20;
 
-/// Slots of partial sums at most.
-const SLOTS: usize = 32;
+/// Tasks that a gradient to weights is cut into.
+const TASKS: usize = 24;
+
+/// Pixels of one product in a gradient to weights, where they are the depth.
+const PIXELS: usize = 512;
+
+/// Rows of the weights (taps and input channels) in one task of their gradient.
+const PIECE: usize = 512;
 
 /// Pixels that are worked on at a time, for `width` floats of operand and result a pixel and `pixels` in all.
 fn pixels_per_chunk(width: usize, pixels: usize) -> usize {
@@ -150,62 +156,70 @@ pub(super) fn backward_data(
 pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
     let ([oh, ow], [ci, co], c_out, len) = (shape.out(), shape.group(), shape.c_out, shape.weight_len());
     let taps = forward_taps(shape);
-    let a_product = taps_per_product(taps.len(), ci);
-    // Rows of output are the unit; a pointwise convolution has no rows and counts in pixels.
-    let (units, unit) = if shape.is_pointwise() { (n * oh * ow, 1) } else { (n * oh, ow) };
-    let chunk = pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(unit);
-    let slots = (PARTIAL_SUMS / len.max(1)).clamp(1, SLOTS).min(units.div_ceil(chunk)).max(1);
+    // A task is one slot of rows, one group, and a piece of the weights' rows: some taps, or, when there is nothing to
+    // gather, some input channels. Rows of output are the unit of a slot; without neighbours, pixels are.
+    let pointwise = shape.is_pointwise();
+    let pieces = (taps.len() * ci).div_ceil(PIECE);
+    let piece = if pointwise { ci.div_ceil(pieces) } else { taps.len().div_ceil(pieces.min(taps.len())) * ci };
+    let (units, unit) = if pointwise { (n * oh * ow, 1) } else { (n * oh, ow) };
+    let chunk = PIXELS.div_ceil(unit);
+    let slots = (TASKS / (pieces * shape.groups).max(1)).min(PARTIAL_SUMS / len.max(1)).min(units / chunk).max(1);
     let a_slot = units.div_ceil(slots);
     with_scratch(slots * len, |partial| {
-        // One task is one slot of rows, one group and one run of taps: its own rows of its slot's partial sums.
         let mut tasks = Vec::new();
-        for (slot, mut partial) in partial.chunks_exact_mut(len.max(1)).enumerate() {
-            for group in 0..shape.groups {
-                for taps in taps.chunks(a_product) {
-                    let (mine, rest) = partial.split_at_mut(taps.len() * ci * co);
-                    tasks.push((slot, group, taps, mine));
-                    partial = rest;
-                }
+        for (slot, partial) in partial.chunks_exact_mut(len.max(1)).enumerate() {
+            for (group, partial) in partial.chunks_exact_mut(taps.len() * ci * co).enumerate() {
+                tasks
+                    .extend(partial.chunks_mut(piece * co).enumerate().map(|(i, sums)| (slot, group, i * piece, sums)));
             }
         }
-        tasks.into_par_iter().for_each(|(slot, group, taps, partial)| {
-            let depth = taps.len() * ci;
-            let end = ((slot + 1) * a_slot).min(units);
-            partial.fill(0.0);
-            for first in (slot * a_slot..end).step_by(chunk) {
+        tasks.into_par_iter().for_each(|(slot, group, row, sums)| {
+            let depth = sums.len() / co;
+            let (start, end) = (slot * a_slot, ((slot + 1) * a_slot).min(units));
+            if start >= end {
+                sums.fill(0.0);
+            }
+            for first in (start..end).step_by(chunk) {
                 let rows = chunk.min(end - first);
                 let pixels = rows * unit;
                 let dy = Matrix::rows(&dy[first * unit * c_out + group * co..], c_out);
-                if shape.is_pointwise() {
-                    let x = Matrix::rows(&x[first * shape.c_in + group * ci..], shape.c_in);
-                    gemm([depth, co, pixels], x.t(), dy, partial, co, true);
+                if pointwise {
+                    let x = Matrix::rows(&x[first * shape.c_in + group * ci + row..], shape.c_in);
+                    gemm([depth, co, pixels], x.t(), dy, sums, co, first > start);
                 } else {
+                    let taps = &taps[row / ci..][..depth / ci];
                     with_scratch(pixels * depth, |scratch| {
                         gather_input(shape, x, first, rows, group, taps, scratch);
-                        gemm([depth, co, pixels], Matrix::rows(scratch, depth).t(), dy, partial, co, true);
+                        gemm([depth, co, pixels], Matrix::rows(scratch, depth).t(), dy, sums, co, first > start);
                     });
                 }
             }
         });
-        reduce(shape, partial, dw, accumulate);
+        let (total, rest) = partial.split_at_mut(len);
+        for_chunks(total, ELEMENTS, |index, total| {
+            for part in rest.chunks_exact(len.max(1)) {
+                let part = &part[index * ELEMENTS..][..total.len()];
+                vectorised(|| total.iter_mut().zip(part).for_each(|(total, part)| *total += part));
+            }
+        });
+        unpack(shape, total, dw, accumulate);
     });
 }
 
-/// Adds the slots in order, from `[slots, groups, taps, c_in, c_out]` to OIHW.
-fn reduce(shape: &ConvShape, partial: &[f32], dw: &mut [f32], accumulate: bool) {
+/// From `[groups, taps, c_in, c_out]` to OIHW.
+fn unpack(shape: &ConvShape, packed: &[f32], dw: &mut [f32], accumulate: bool) {
     /// Output channels of a task: what one cache line holds.
     const CHANNELS: usize = 16;
-    let ([ci, co], taps, len) = (shape.group(), shape.taps(), shape.weight_len());
-    let a_group = ci * taps;
-    for_chunks(dw, CHANNELS * a_group, |index, dw| {
+    let ([ci, co], taps) = (shape.group(), shape.taps());
+    let a_channel = ci * taps;
+    for_chunks(dw, CHANNELS * a_channel, |index, dw| {
         for tap in 0..taps {
             for i in 0..ci {
-                for (o, dw) in dw.chunks_exact_mut(a_group).enumerate() {
+                for (o, dw) in dw.chunks_exact_mut(a_channel).enumerate() {
                     let o = index * CHANNELS + o;
-                    let at = ((o / co * taps + tap) * ci + i) * co + o % co;
-                    let sum = partial[at..].iter().step_by(len).fold(0.0, |sum, part| sum + part);
+                    let value = packed[((o / co * taps + tap) * ci + i) * co + o % co];
                     let place = &mut dw[i * taps + tap];
-                    *place = if accumulate { *place + sum } else { sum };
+                    *place = if accumulate { *place + value } else { value };
                 }
             }
         }

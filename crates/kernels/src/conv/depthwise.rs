@@ -102,78 +102,112 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let ([h, w], c) = (self.size.map(|side| side as isize), self.c);
-        let inside = |tap: &Tap| (0..h).contains(&(self.base_row as isize + tap.row));
-        let leftmost = self.taps.iter().filter(|tap| inside(tap)).map(|tap| tap.column).min().unwrap_or(0);
-        let rightmost = self.taps.iter().filter(|tap| inside(tap)).map(|tap| tap.column).max().unwrap_or(0);
-        let mut ready = false;
-        for j in 0..self.columns {
-            let column = (j * self.step) as isize;
-            // Away from both sides every tap is inside, and the offsets only shift.
-            let interior = column + leftmost >= 0 && column + rightmost < w;
-            if !(interior && ready) {
-                self.pairs.clear();
-                for tap in self.taps.iter().filter(|tap| inside(tap)) {
-                    if interior || (0..w).contains(&(column + tap.column)) {
-                        let offset = ((self.base_row as isize + tap.row) * w + tap.column) * c as isize;
-                        self.pairs.push((offset, tap.weight * c));
-                    }
+        let base_row = self.base_row as isize;
+        let taps = || self.taps.iter().filter(move |tap| (0..h).contains(&(base_row + tap.row)));
+        let leftmost = taps().map(|tap| tap.column).min().unwrap_or(0);
+        let rightmost = taps().map(|tap| tap.column).max().unwrap_or(0);
+        let mut sums = Sums {
+            source: self.source,
+            weights: self.weights,
+            pairs: self.pairs,
+            steps: [self.step * c, self.places[1] * c],
+            result: self.result,
+            c,
+            accumulate: self.accumulate,
+        };
+        // Away from both sides of the film every tap is inside: those pixels share one list of taps.
+        let step = self.step as isize;
+        let first = ((-leftmost).max(0) + step - 1) / step;
+        let end = (w - rightmost + step - 1).div_euclid(step).min(self.columns as isize);
+        let interior = first.min(end.max(0)) as usize..end.max(0) as usize;
+        let mut j = 0;
+        while j < self.columns {
+            let (column, place) = ((j * self.step) as isize, (self.places[0] + j * self.places[1]) * c);
+            let inside = interior.contains(&j);
+            if !inside || j == interior.start {
+                sums.pairs.clear();
+                for tap in taps().filter(|tap| inside || (0..w).contains(&(column + tap.column))) {
+                    let offset = ((base_row + tap.row) * w + tap.column) * c as isize;
+                    sums.pairs.push((offset, tap.weight * c));
                 }
-                ready = interior;
             }
-            let result = &mut self.result[(self.places[0] + j * self.places[1]) * c..][..c];
-            let sums = Sums { source: self.source, weights: self.weights, pairs: self.pairs, at: column * c as isize };
-            let mut at = 0;
-            at = sums.blocks::<S, 4>(simd, at, result, self.accumulate);
-            at = sums.blocks::<S, 1>(simd, at, result, self.accumulate);
-            sums.rest(at, result, self.accumulate);
+            let at = column * c as isize;
+            if inside && j + 4 <= interior.end {
+                sums.pixels::<S, 4>(simd, at, place);
+                j += 4;
+            } else {
+                sums.pixels::<S, 1>(simd, at, place);
+                j += 1;
+            }
         }
     }
 }
 
-/// The sums for one result pixel.
+/// The sums for result pixels whose taps all lie inside the film.
 struct Sums<'a> {
     source: &'a [f32],
     weights: &'a [f32],
-    pairs: &'a [(isize, usize)],
-    /// Added to the source's offsets.
-    at: isize,
+    pairs: &'a mut Vec<(isize, usize)>,
+    /// From one result to the next, in the source and in the result.
+    steps: [usize; 2],
+    result: &'a mut [f32],
+    c: usize,
+    accumulate: bool,
 }
 
 impl Sums<'_> {
-    /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
+    /// `J` neighbouring results, written from `place` on; `at` is added to the source's offsets.
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize>(&self, simd: S, first: usize, result: &mut [f32], accumulate: bool) -> usize {
-        let len = V * S::F32_LANES;
-        let mut at = first;
-        while at + len <= result.len() {
-            let mut sums = [simd.splat_f32s(0.0); V];
-            for &(offset, weight) in self.pairs {
-                let (x, _) = S::as_simd_f32s(&self.source[(offset + self.at) as usize + at..][..len]);
-                let (w, _) = S::as_simd_f32s(&self.weights[weight + at..][..len]);
-                for v in 0..V {
-                    sums[v] = simd.mul_add_e_f32s(x[v], w[v], sums[v]);
-                }
+    fn pixels<S: Simd, const J: usize>(&mut self, simd: S, at: isize, place: usize) {
+        let mut channel = 0;
+        channel = self.blocks::<S, J, 4>(simd, channel, at, place);
+        channel = self.blocks::<S, J, 2>(simd, channel, at, place);
+        channel = self.blocks::<S, J, 1>(simd, channel, at, place);
+        for channel in channel..self.c {
+            for j in 0..J {
+                let products = self.pairs.iter().map(|&(offset, weight)| {
+                    let x = self.source[(offset + at) as usize + j * self.steps[0] + channel];
+                    x * self.weights[weight + channel]
+                });
+                let sum = products.fold(0.0, |sum, product| sum + product);
+                let y = &mut self.result[place + j * self.steps[1] + channel];
+                *y = if self.accumulate { *y + sum } else { sum };
             }
-            let (y, _) = S::as_mut_simd_f32s(&mut result[at..at + len]);
-            for v in 0..V {
-                y[v] = if accumulate { simd.add_f32s(y[v], sums[v]) } else { sums[v] };
-            }
-            at += len;
         }
-        at
     }
 
-    /// The channels from `first` on, one by one.
+    /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
     #[inline(always)]
-    fn rest(&self, first: usize, result: &mut [f32], accumulate: bool) {
-        for (i, y) in result.iter_mut().enumerate().skip(first) {
-            let products = self
-                .pairs
-                .iter()
-                .map(|&(offset, weight)| self.source[(offset + self.at) as usize + i] * self.weights[weight + i]);
-            let sum = products.fold(0.0, |sum, product| sum + product);
-            *y = if accumulate { *y + sum } else { sum };
+    fn blocks<S: Simd, const J: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        at: isize,
+        place: usize,
+    ) -> usize {
+        let len = V * S::F32_LANES;
+        let mut channel = first;
+        while channel + len <= self.c {
+            let mut sums = [[simd.splat_f32s(0.0); V]; J];
+            for &(offset, weight) in self.pairs.iter() {
+                let (w, _) = S::as_simd_f32s(&self.weights[weight + channel..][..len]);
+                let source = &self.source[(offset + at) as usize + channel..][..(J - 1) * self.steps[0] + len];
+                for (j, sums) in sums.iter_mut().enumerate() {
+                    let (x, _) = S::as_simd_f32s(&source[j * self.steps[0]..][..len]);
+                    for v in 0..V {
+                        sums[v] = simd.mul_add_e_f32s(x[v], w[v], sums[v]);
+                    }
+                }
+            }
+            for (j, sums) in sums.iter().enumerate() {
+                let (y, _) = S::as_mut_simd_f32s(&mut self.result[place + j * self.steps[1] + channel..][..len]);
+                for v in 0..V {
+                    y[v] = if self.accumulate { simd.add_f32s(y[v], sums[v]) } else { sums[v] };
+                }
+            }
+            channel += len;
         }
+        channel
     }
 }
 
