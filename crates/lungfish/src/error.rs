@@ -12,6 +12,18 @@ pub enum Error {
     /// The recipe.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// The films or their folder.
+    #[error(transparent)]
+    Data(#[from] lungfish_data::DataError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] lungfish_engine::EngineError),
+    /// The network.
+    #[error(transparent)]
+    Model(#[from] lungfish_models::ModelError),
+    /// Weights to start from, or a model file.
+    #[error(transparent)]
+    Weights(#[from] lungfish_models::WeightsError),
     /// A file or folder that could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

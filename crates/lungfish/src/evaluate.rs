@@ -1,11 +1,24 @@
 //! Testing: how well a model does on one side of a data set.
+//!
+//! Films that the model has seen are known by their content, wherever they lie and whatever they are called, and are
+//! scored only where their side is asked for. A folder that holds most of what a run was trained on is that run's data:
+//! its `split.csv` says which films are the test side. Any other folder is scored whole.
 
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use lungfish_data::display::{cell, escape};
+use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Side, Split, scan};
+use lungfish_engine::Cpu;
+use lungfish_metrics::Confusion;
 use serde::Serialize;
 
-use crate::{Error, Observer, Side};
+use crate::data_set::{read_all, some_of, transforms};
+use crate::figures::Figures;
+use crate::model::Model;
+use crate::run_folder::{SPLIT, write_atomically};
+use crate::{BadFilm, Error, Event, Observer, Prediction, Predictor};
 
 /// What to test on what.
 #[derive(Clone, Debug)]
@@ -16,7 +29,7 @@ pub struct TestRequest {
     pub data: PathBuf,
     /// The side; none is the test side. Training and validation films are scored only if asked for here.
     pub side: Option<Side>,
-    /// Folder for `predictions-{side}.csv`; none is the run folder, or the model file's folder.
+    /// Folder for `predictions-{side}.csv`; none is the folder of the model.
     pub out: Option<PathBuf>,
 }
 
@@ -32,7 +45,7 @@ pub struct ClassFigures {
     /// Harmonic mean of the two; none where undefined.
     pub f1: Option<f64>,
     /// Films that are it.
-    pub support: usize,
+    pub support: u64,
 }
 
 /// The figures of a test. Serialised, it is what `lungfish test --json` prints.
@@ -49,8 +62,8 @@ pub struct TestOutcome {
     /// Each class, in index order.
     pub classes: Vec<ClassFigures>,
     /// `confusion[label][predicted]`, films.
-    pub confusion: Vec<Vec<usize>>,
-    /// With two classes the probability of class 1 from which a film is called class 1; none beyond.
+    pub confusion: Vec<Vec<u64>>,
+    /// With two classes the probability of class 1 above which a film is called class 1; none beyond.
     pub threshold: Option<f64>,
     /// The side that was scored.
     #[serde(skip)]
@@ -60,14 +73,251 @@ pub struct TestOutcome {
     pub predictions: PathBuf,
     /// Films that could not be read and are not in the figures.
     #[serde(skip)]
-    pub bad: Vec<crate::BadFilm>,
+    pub bad: Vec<BadFilm>,
 }
 
 /// Scores a model on one side of a data set and writes `predictions-{side}.csv`.
 ///
 /// # Errors
-/// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film left.
+/// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film
+/// left; [`Error::Stopped`].
 pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<TestOutcome, Error> {
-    let _ = (request, observer, stop);
-    Err(Error::refused("testing is not built yet"))
+    let backend = Cpu::new();
+    let model = Model::open(&request.model, &backend)?;
+    let folder = scan(&request.data, &PatientRule::new(&model.info.recipe.patient)?)?;
+    let index_of = indices(&folder.classes, &model.info.classes, &folder.root)?;
+    let read = read_all(folder.layout, model.info.preprocess.channels, observer, stop);
+    let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
+    let layout = layout.filter_map(|mut film| {
+        film.film.label = *index_of.get(film.film.label)?;
+        Some(film)
+    });
+    let side = request.side.unwrap_or(Side::Test);
+    let films = choose(&layout, side, &model, &folder.root, observer)?;
+    if films.is_empty() {
+        return Err(Error::refused(format!(
+            "there is no film to score on the {side} side of {}",
+            escape(&folder.root)
+        )));
+    }
+    let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
+    observer.event(&Event::Dataset {
+        side,
+        root: folder.root.clone(),
+        count: films.len(),
+        classes: model.info.classes.iter().enumerate().map(|(i, name)| (name.clone(), of_class(i))).collect(),
+        transforms: transforms(&model.info.preprocess, None),
+    });
+
+    let paths: Vec<PathBuf> = films.iter().map(|f| f.film.path.clone()).collect();
+    let mut predictor = Predictor::of(model, &backend)?;
+    let (mut labels, mut rows, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
+    for (film, scored) in films.iter().zip(predictor.log_probabilities(&paths, observer, stop)?) {
+        match scored {
+            Ok(row) => {
+                labels.push(film.film.label);
+                predictions.push(predictor.prediction(&film.film.path, &row));
+                rows.extend(row);
+            }
+            // It was whole a moment ago.
+            Err(reason) => bad.push(BadFilm { path: film.film.path.clone(), reason: reason.to_string() }),
+        }
+    }
+    let info = predictor.info();
+    let classes = info.classes.len();
+    let Some(figures) = Figures::new(classes, &labels, &rows) else {
+        return Err(Error::refused(format!("no film of {} could be read", escape(&folder.root))));
+    };
+    let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
+    let confusion = Confusion::new(classes, &labels, &predicted);
+    let out = request.out.clone().unwrap_or_else(|| predictor.model().folder());
+    let file = write_predictions(&out, side, &info.classes, &labels, &predictions)?;
+    let class_figures = |(i, name): (usize, &String)| {
+        let lungfish_metrics::ClassFigures { precision, recall, f1, support } = confusion.class(i);
+        ClassFigures { name: name.clone(), precision, recall, f1, support }
+    };
+    Ok(TestOutcome {
+        films: labels.len(),
+        accuracy: figures.accuracy,
+        loss: figures.loss,
+        auc: figures.auc,
+        classes: info.classes.iter().enumerate().map(class_figures).collect(),
+        confusion: confusion.rows(),
+        threshold: (classes == 2).then_some(0.5),
+        side,
+        predictions: file,
+        bad,
+    })
+}
+
+/// The model's index of each class of the folder, by name.
+fn indices(folder: &[String], model: &[String], root: &Path) -> Result<Vec<usize>, Error> {
+    let index = |name: &String| {
+        model.iter().position(|known| known == name).ok_or_else(|| {
+            Error::refused(format!(
+                "{} has the class {}, which the model does not know; it knows {}",
+                escape(root),
+                escape(name),
+                escape(model.join(", "))
+            ))
+        })
+    };
+    folder.iter().map(index).collect()
+}
+
+/// The films to score.
+fn choose(
+    layout: &Layout<CheckedFilm>,
+    side: Side,
+    model: &Model,
+    root: &Path,
+    observer: &mut dyn Observer,
+) -> Result<Vec<CheckedFilm>, Error> {
+    let classes = &model.info.classes;
+    let split = match &model.run {
+        Some(run) => Some(Split::read_csv(&run.join(SPLIT), root, classes)?),
+        None => None,
+    };
+    let all: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
+    let here: HashSet<ContentHash> = all.iter().map(|film| film.hash).collect();
+    if let Some(split) = &split {
+        let sides: HashMap<ContentHash, Side> =
+            Side::ALL.into_iter().flat_map(|s| split.side(s).iter().map(move |film| (film.hash, s))).collect();
+        if most(sides.keys().filter(|hash| here.contains(*hash)).count(), sides.len()) {
+            let absent = sides.iter().filter(|(hash, s)| **s == side && !here.contains(*hash)).count();
+            if absent > 0 {
+                let text = format!("{absent} films of the run's {side} side are not in {} any more", escape(root));
+                observer.event(&Event::Warning(text));
+            }
+            return Ok(all.into_iter().filter(|f| sides.get(&f.hash) == Some(&side)).cloned().collect());
+        }
+    }
+    if side != Side::Test {
+        // Known by the model file alone: the side it remembers. Unknown: the folder's own.
+        let seen = here.iter().filter(|hash| model.seen.side(hash).is_some()).count();
+        if most(seen, model.seen.len()) {
+            return Ok(all.into_iter().filter(|f| model.seen.side(&f.hash) == Some(side)).cloned().collect());
+        }
+    }
+    let films: Vec<CheckedFilm> = match (layout, layout.side(side)) {
+        (_, Some(films)) => films.to_vec(),
+        (_, None) => {
+            return Err(Error::refused(format!(
+                "{} has no {side} folder: say with the side which of its films to score",
+                escape(root)
+            )));
+        }
+    };
+    if side == Side::Test {
+        let seen: Vec<&CheckedFilm> = films.iter().filter(|f| model.seen.side(&f.hash).is_some()).collect();
+        if !seen.is_empty() {
+            return Err(Error::refused(format!(
+                "the model was trained on {} of the {} films in {} ({}): score them as what they are with the side train \
+                 or val, or give films that are new to it",
+                seen.len(),
+                films.len(),
+                escape(root),
+                some_of(seen.iter().map(|f| &f.film.path))
+            )));
+        }
+    }
+    if let Some(split) = &split {
+        let trained: HashSet<&str> = split.train.iter().chain(&split.val).map(|f| f.film.group.as_str()).collect();
+        let again = films.iter().filter(|f| trained.contains(f.film.group.as_str())).count();
+        if again > 0 && side == Side::Test {
+            observer.event(&Event::Warning(format!(
+                "{again} of the {} films bear the name of a patient the model was trained on: if it is the same patient, \
+                 the figures are too good",
+                films.len()
+            )));
+        }
+    }
+    Ok(films)
+}
+
+/// Whether a folder is the one a run was trained on.
+fn most(found: usize, of: usize) -> bool {
+    of > 0 && 2 * found >= of
+}
+
+/// `predictions-{side}.csv`: path, label, predicted, one probability a class.
+fn write_predictions(
+    out: &Path,
+    side: Side,
+    classes: &[String],
+    labels: &[usize],
+    predictions: &[Prediction],
+) -> Result<PathBuf, Error> {
+    let mut text = ["path", "label", "predicted"].map(str::to_owned).join(",");
+    for class in classes {
+        text.push_str(&format!(",{}", cell(class)));
+    }
+    text.push('\n');
+    for (prediction, &label) in predictions.iter().zip(labels) {
+        let path = escape(&prediction.path);
+        let label = classes.get(label).map_or("", String::as_str);
+        text.push_str(&[path.as_str(), label, &prediction.class].map(cell).join(","));
+        for (_, probability) in &prediction.probabilities {
+            text.push_str(&format!(",{probability}"));
+        }
+        text.push('\n');
+    }
+    std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, e))?;
+    let file = out.join(format!("predictions-{side}.csv"));
+    write_atomically(&file, text.as_bytes())?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_go_by_name_and_unknown_ones_are_refused() {
+        let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let model = names(&["NORMAL", "PNEUMONIA", "TB"]);
+        assert_eq!(indices(&names(&["PNEUMONIA", "TB"]), &model, Path::new("d")).unwrap(), [1, 2]);
+        let error = indices(&names(&["NORMAL", "COVID"]), &model, Path::new("d")).unwrap_err().to_string();
+        assert_eq!(error, "d has the class COVID, which the model does not know; it knows NORMAL, PNEUMONIA, TB");
+    }
+
+    #[test]
+    fn predictions_are_safe_in_a_spreadsheet() {
+        let dir = tempfile::tempdir().unwrap();
+        let classes = ["A".to_owned(), "=B".to_owned()];
+        let prediction = Prediction {
+            path: "=cmd,x.png".into(),
+            class: "=B".to_owned(),
+            probabilities: vec![("A".to_owned(), 0.25), ("=B".to_owned(), 0.75)],
+        };
+        let file = write_predictions(dir.path(), Side::Val, &classes, &[0], &[prediction]).unwrap();
+        assert_eq!(file, dir.path().join("predictions-val.csv"));
+        let text = std::fs::read_to_string(file).unwrap();
+        assert_eq!(text, "path,label,predicted,A,'=B\n\"'=cmd,x.png\",A,'=B,0.25,0.75\n");
+    }
+
+    #[test]
+    fn the_outcome_is_the_json_of_test() {
+        let class = ClassFigures { name: "A".to_owned(), precision: None, recall: Some(0.5), f1: None, support: 2 };
+        let outcome = TestOutcome {
+            films: 2,
+            accuracy: 0.5,
+            loss: 0.25,
+            auc: None,
+            classes: vec![class],
+            confusion: vec![vec![1, 1]],
+            threshold: Some(0.5),
+            side: Side::Test,
+            predictions: PathBuf::new(),
+            bad: Vec::new(),
+        };
+        assert_eq!(
+            serde_json::to_string(&outcome).unwrap(),
+            concat!(
+                r#"{"films":2,"accuracy":0.5,"loss":0.25,"auc":null,"#,
+                r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
+                r#""confusion":[[1,1]],"threshold":0.5}"#
+            )
+        );
+    }
 }

@@ -3,50 +3,8 @@
 
 use std::path::PathBuf;
 
+use lungfish_data::Side;
 use serde::{Deserialize, Serialize};
-
-/// A side of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// What the weights are fitted on.
-    Train,
-    /// What the best epoch is chosen on.
-    Val,
-    /// What is only ever looked at afterwards.
-    Test,
-}
-
-impl Side {
-    /// All three, in order.
-    pub const ALL: [Side; 3] = [Side::Train, Side::Val, Side::Test];
-
-    /// `train`, `val` or `test`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Side::Train => "train",
-            Side::Val => "val",
-            Side::Test => "test",
-        }
-    }
-}
-
-impl std::fmt::Display for Side {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl std::str::FromStr for Side {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        Side::ALL
-            .into_iter()
-            .find(|s| s.name() == name)
-            .ok_or_else(|| format!("\"{name}\" is no side; the sides are train, val and test"))
-    }
-}
 
 /// A phase of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,19 +1,34 @@
 //! Fine-tune an ImageNet network on chest X-rays: recipe, training, evaluation, prediction, run folder.
 //!
-//! Knows no flags, no terminal, no HTTP; it tells what happens to an [`Observer`].
+//! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test`] scores a model on one side of a data set;
+//! [`Predictor`] scores films. The library knows no flags, no terminal and no HTTP; what happens it tells to an
+//! [`Observer`].
 
+mod checkpoint;
+mod data_set;
 mod device;
 mod error;
 mod evaluate;
 mod events;
+mod features;
+mod figures;
+mod keys;
+mod model;
+mod phase;
 mod predict;
 pub mod recipe;
+mod run_folder;
+mod schedule;
+mod targets;
 mod train;
+mod weights;
 
 pub use device::{Device, Gpus};
 pub use error::Error;
 pub use evaluate::{ClassFigures, TestOutcome, TestRequest, test};
-pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Side, Silent, Task};
+pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task};
+pub use lungfish_data::Side;
+pub use model::ModelInfo;
 pub use predict::{BadFilm, Prediction, Predictions, Predictor};
 pub use recipe::{Changes, Recipe, RecipeError};
 pub use train::{TrainOutcome, TrainRequest, train};

@@ -1,11 +1,18 @@
-//! Prediction: a model and films in, one probability a class out. Testing goes through here too.
+//! Prediction: a model and films in, one probability a class out. Validating and testing go through here too.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use lungfish_data::display::escape;
+use lungfish_data::folder::films_in;
+use lungfish_data::{Channels, DecodeError, Preprocess, decode_file};
+use lungfish_engine::{Cpu, Input, Plan, PlanSpec, Store};
+use lungfish_models::Network;
+use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
-use crate::{Error, Observer};
+use crate::model::{Model, ModelInfo, normalization};
+use crate::{Error, Event, Observer, Task};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,8 +46,16 @@ pub struct Predictions {
 }
 
 /// A model ready to score films. Needs the model file and nothing else.
-#[derive(Debug)]
-pub struct Predictor {}
+pub struct Predictor {
+    model: Model,
+    scorer: Scorer,
+}
+
+impl std::fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Predictor").field("info", &self.model.info).finish_non_exhaustive()
+    }
+}
 
 impl Predictor {
     /// Opens a run folder (its best epoch) or a model file.
@@ -48,21 +63,143 @@ impl Predictor {
     /// # Errors
     /// No such file, or a file that is no model.
     pub fn open(model: &Path) -> Result<Self, Error> {
-        Err(Error::refused(format!("{} cannot be opened yet", model.display())))
+        let backend = Cpu::new();
+        Self::of(Model::open(model, &backend)?, &backend)
+    }
+
+    pub(crate) fn of(model: Model, backend: &Cpu) -> Result<Self, Error> {
+        let scorer = Scorer::new(backend, &model.network, &model.info.preprocess, model.info.recipe.batch_size)?;
+        Ok(Predictor { model, scorer })
+    }
+
+    /// What the model file says about itself.
+    pub fn info(&self) -> &ModelInfo {
+        &self.model.info
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Scores files, and the films in folders and theirs.
     ///
     /// # Errors
-    /// A path that does not exist, a folder without films, [`Error::Stopped`]; bad films are no error.
+    /// A folder without films, [`Error::Stopped`]; films that cannot be read, or are not there, are no error.
     pub fn predict(
         &mut self,
         paths: &[PathBuf],
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Predictions, Error> {
-        let _ = (paths, observer, stop);
-        Ok(Predictions::default())
+        let mut films = Vec::new();
+        for path in paths {
+            if path.is_dir() {
+                let found = films_in(path)?;
+                if found.is_empty() {
+                    return Err(Error::refused(format!("there is no film in {}", escape(path))));
+                }
+                films.extend(found);
+            } else {
+                films.push(path.clone());
+            }
+        }
+        let mut out = Predictions::default();
+        for (path, scored) in films.iter().zip(self.log_probabilities(&films, observer, stop)?) {
+            match scored {
+                Ok(row) => out.films.push(self.prediction(path, &row)),
+                Err(reason) => out.bad.push(BadFilm { path: path.clone(), reason: reason.to_string() }),
+            }
+        }
+        Ok(out)
+    }
+
+    /// One row of log-probabilities a film, or why there is none.
+    pub(crate) fn log_probabilities(
+        &mut self,
+        films: &[PathBuf],
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Result<Vec<f32>, DecodeError>>, Error> {
+        self.scorer.score(&mut self.model.store, films, Task::Predicting, observer, stop)?.ok_or(Error::Stopped)
+    }
+
+    /// Names and probabilities for a row of log-probabilities.
+    pub(crate) fn prediction(&self, path: &Path, log_probabilities: &[f32]) -> Prediction {
+        let probabilities = probabilities(log_probabilities);
+        let classes = &self.model.info.classes;
+        Prediction {
+            path: path.to_owned(),
+            class: classes.get(lungfish_metrics::argmax(&probabilities)).cloned().unwrap_or_default(),
+            probabilities: classes.iter().cloned().zip(probabilities).collect(),
+        }
+    }
+}
+
+/// Probabilities that sum to one, from log-probabilities rounded to single floats.
+pub(crate) fn probabilities(log_probabilities: &[f32]) -> Vec<f64> {
+    let exp: Vec<f64> = log_probabilities.iter().map(|&l| f64::from(l).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.into_iter().map(|p| p / sum).collect()
+}
+
+/// Films in, log-probabilities out: decodes a batch on all cores, then runs the network on it.
+pub(crate) struct Scorer {
+    plan: Plan<Cpu>,
+    preprocess: Preprocess,
+}
+
+impl Scorer {
+    pub(crate) fn new(
+        backend: &Cpu,
+        network: &Network,
+        preprocess: &Preprocess,
+        capacity: usize,
+    ) -> Result<Self, Error> {
+        let spec = PlanSpec::inference(&network.graph, capacity, preprocess.size, normalization(preprocess));
+        Ok(Scorer { plan: Plan::new(backend, &network.graph, spec)?, preprocess: *preprocess })
+    }
+
+    /// A row of log-probabilities a film, in order, or why it has none. `None` where it was stopped.
+    pub(crate) fn score(
+        &mut self,
+        store: &mut Store<Cpu>,
+        films: &[PathBuf],
+        task: Task,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<Result<Vec<f32>, DecodeError>>>, Error> {
+        let mut scored = Vec::with_capacity(films.len());
+        for batch in films.chunks(self.plan.spec().capacity) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            // One film a task: they differ in size tenfold.
+            let decode = |path: &PathBuf| {
+                decode_file(path, self.preprocess.channels).map(|image| self.preprocess.apply(image).pixels)
+            };
+            let decoded: Vec<Result<Vec<u8>, DecodeError>> = batch.par_iter().with_max_len(1).map(decode).collect();
+            let pixels: Vec<u8> = decoded.iter().flatten().flatten().copied().collect();
+            let n = decoded.iter().filter(|film| film.is_ok()).count();
+            let mut rows = Vec::new();
+            if n > 0 {
+                self.plan.forward(store, n, input(&pixels, self.preprocess.channels), [0; 4])?;
+                rows = self.plan.output()?;
+            }
+            let mut rows = rows.chunks_exact((rows.len() / n.max(1)).max(1));
+            for film in decoded {
+                scored.push(film.map(|_| rows.next().unwrap_or_default().to_vec()));
+            }
+            observer.event(&Event::Progress { task, done: scored.len(), total: films.len() });
+        }
+        Ok(Some(scored))
+    }
+}
+
+/// Pixels as the engine takes them.
+pub(crate) fn input(pixels: &[u8], channels: Channels) -> Input<'_> {
+    match channels {
+        Channels::Gray => Input::Gray(pixels),
+        Channels::Rgb => Input::Rgb(pixels),
     }
 }
 
@@ -72,4 +209,29 @@ fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error>
 
 fn as_map<S: Serializer>(pairs: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, p)| (name, p)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prediction_is_the_json_line_of_predict() {
+        let prediction = Prediction {
+            path: "a/b.jpeg".into(),
+            class: "PNEUMONIA".to_owned(),
+            probabilities: vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)],
+        };
+        assert_eq!(
+            serde_json::to_string(&prediction).unwrap(),
+            r#"{"path":"a/b.jpeg","class":"PNEUMONIA","probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75}}"#
+        );
+    }
+
+    #[test]
+    fn probabilities_sum_to_one() {
+        let rows = probabilities(&[-0.287_682_07, -1.386_294_4]);
+        assert!((rows.iter().sum::<f64>() - 1.0).abs() < 1e-15 && (rows[0] - 0.75).abs() < 1e-6);
+        assert_eq!(probabilities(&[0.0, f32::NEG_INFINITY]), [1.0, 0.0]);
+    }
 }

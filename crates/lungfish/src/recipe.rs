@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub use choices::{Best, Channels, ClassWeights, Fit, Optimizer, Schedule};
-
-/// The patient key of the Kermany films: group 1 is what two films of one patient share.
-pub const KERMANY_PATIENT: &str = r"^(person\d+_(?:bacteria|virus)|(?:NORMAL2-)?IM-\d+)[-_]";
+pub use choices::{Best, ClassWeights, Optimizer, Schedule};
+use lungfish_data::{Channels, Fit, PatientRule};
+use lungfish_models::Architecture;
 
 /// What is wrong with a recipe.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +150,7 @@ macro_rules! recipe {
 
 recipe! {
     /// The network.
-    architecture: String = "efficientnet-lite0".to_owned(), "resnet18, resnet34, resnet50 or efficientnet-lite0";
+    architecture: Architecture = Architecture::EfficientnetLite0, "resnet18, resnet34, resnet50 or efficientnet-lite0";
     /// Where the weights come from before training: "imagenet", "none", or a .pth or .safetensors file.
     weights: String = "imagenet".to_owned(), "\"imagenet\", \"none\" or a file";
     /// Features between the two linear layers of the head.
@@ -169,11 +168,11 @@ recipe! {
     /// Augmentation: probability of a mirror image.
     flip: f64 = 0.5, "a number from 0 to 1";
     /// Regular expression on the file name whose group 1 is the patient; the file stem where it does not match.
-    patient: String = KERMANY_PATIENT.to_owned(), "a regular expression with one group";
+    patient: String = PatientRule::KERMANY.to_owned(), "a regular expression with one group";
     /// Part of the films that becomes the validation side where the data has none or a tiny one.
     val_fraction: f64 = 0.10, "a number above 0 and up to 0.5";
-    /// Part of the films that becomes the test side where the data has none.
-    test_fraction: f64 = 0.15, "a number above 0 and up to 0.5";
+    /// Part of the films that becomes the test side where the data has none; 0 is no test side.
+    test_fraction: f64 = 0.15, "a number from 0 to 0.5";
     /// Use about so many films, whole patients, the classes in proportion; 0 is all.
     limit: usize = 0, "0 or a number of films";
     /// Stop at a bad film instead of leaving it out.
@@ -228,18 +227,17 @@ recipe! {
 
 /// What a value must satisfy beyond its kind.
 fn in_range(recipe: &Recipe, key: &str) -> bool {
-    let fraction = |f: f64| f > 0.0 && f <= 0.5;
     let rate = |f: f64| f.is_finite() && f > 0.0;
     match key {
-        "architecture" => choices::ARCHITECTURES.contains(&recipe.architecture.as_str()),
         "weights" => !recipe.weights.is_empty(),
         "hidden" => (1..=65536).contains(&recipe.hidden),
         "dropout" => (0.0..1.0).contains(&recipe.dropout),
         "image_size" => (32..=2048).contains(&recipe.image_size),
         "rotation" => (0.0..=180.0).contains(&recipe.rotation),
         "flip" => (0.0..=1.0).contains(&recipe.flip),
-        "val_fraction" => fraction(recipe.val_fraction),
-        "test_fraction" => fraction(recipe.test_fraction),
+        "patient" => PatientRule::new(&recipe.patient).is_ok(),
+        "val_fraction" => recipe.val_fraction > 0.0 && recipe.val_fraction <= 0.5,
+        "test_fraction" => (0.0..=0.5).contains(&recipe.test_fraction),
         "seed" => i64::try_from(recipe.seed).is_ok(),
         "batch_size" => (1..=65536).contains(&recipe.batch_size),
         "unfreeze" => !recipe.unfreeze.is_empty(),
@@ -312,6 +310,10 @@ impl Recipe {
         }
         if self.frozen_epochs + self.epochs == 0 {
             return Err(bad_value("frozen_epochs", 0, "above 0 where epochs is 0 too, or nothing would be trained"));
+        }
+        if self.epochs > 0 && self.batch_size == 1 {
+            let allowed = "at least 2 where epochs is above 0: batch normalisation learns from several films at a time";
+            return Err(bad_value("batch_size", 1, allowed));
         }
         Ok(())
     }

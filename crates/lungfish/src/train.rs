@@ -1,10 +1,18 @@
 //! Training: a recipe and a folder of films in, a run folder out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use crate::device::Device;
-use crate::{BestEpoch, Changes, Error, Observer};
+use lungfish_data::display::escape;
+use lungfish_data::{Augment, Preprocess};
+use lungfish_engine::Cpu;
+
+use crate::checkpoint::{Checkpoint, State};
+use crate::data_set::DataSet;
+use crate::device::{Device, Gpus, settle};
+use crate::phase::Trainer;
+use crate::run_folder::{self, RunFolder};
+use crate::{BestEpoch, Changes, Error, Event, Observer, Phase, Recipe, model, weights};
 
 /// What to train.
 #[derive(Clone, Debug)]
@@ -44,6 +52,115 @@ pub struct TrainOutcome {
 /// # Errors
 /// The first thing that makes it impossible, one sentence. What was saved before stays.
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<TrainOutcome, Error> {
-    let _ = (request, observer, stop);
-    Err(Error::refused("training is not built yet"))
+    let device = settle(request.device, &Gpus::look())?;
+    observer.event(&Event::Note(device));
+    let mut job = Job { request, observer, stop };
+    if !request.resume {
+        let recipe = request.changes.apply(Recipe::default())?;
+        return job.begin(&recipe, None);
+    }
+    let run = RunFolder::open(&request.out)?;
+    match run.recipe()? {
+        Some(recipe) => {
+            request.changes.agree_with(&recipe)?;
+            if run.file(run_folder::LAST).exists() { job.go_on(&recipe, &run) } else { job.begin(&recipe, Some(run)) }
+        }
+        // Killed before it wrote a thing: there is nothing to contradict.
+        None => {
+            let recipe = request.changes.apply(Recipe::default())?;
+            job.begin(&recipe, Some(run))
+        }
+    }
+}
+
+/// A request with those who wait for it.
+struct Job<'a> {
+    request: &'a TrainRequest,
+    observer: &'a mut dyn Observer,
+    stop: &'a AtomicBool,
+}
+
+impl Job<'_> {
+    /// Starts a run, in a new folder or in one whose run never came to its first checkpoint. What can be refused is
+    /// refused before the folder is made.
+    fn begin(&mut self, recipe: &Recipe, run: Option<RunFolder>) -> Result<TrainOutcome, Error> {
+        let given = self.request.data.as_ref().ok_or_else(|| {
+            Error::refused(format!("{} has no checkpoint yet: say where the films are", escape(&self.request.out)))
+        })?;
+        let folder = DataSet::list(given, recipe)?;
+        let network = weights::network(recipe, folder.classes.len());
+        network.parts_by_names(&recipe.unfreeze)?;
+        let backend = Cpu::new();
+        let store = weights::start(recipe, &network, &backend, self.observer)?;
+        let run = match run {
+            Some(run) => run,
+            None => RunFolder::create(&self.request.out)?,
+        };
+        let Some(data) = DataSet::prepare(folder, recipe, self.observer, self.stop)? else {
+            return Ok(TrainOutcome {
+                run: run.path().to_owned(),
+                model: None,
+                stopped: true,
+                best: None,
+                seconds: 0.0,
+            });
+        };
+        run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
+        run.write(run_folder::SPLIT, data.split.to_csv(&data.root, &data.classes).as_bytes())?;
+        let phase = if recipe.frozen_epochs > 0 { Phase::Frozen } else { Phase::Unfrozen };
+        let state = State::new(&absolute(&data.root), &data.classes, phase);
+        let start = Checkpoint { state, tensors: model::capture(&store)?, best: None, moments: None };
+        run.write(run_folder::LAST, &Checkpoint::to_bytes(&start.state, start.tensors.clone(), None, None)?)?;
+        self.run(recipe, &run, &data, start)
+    }
+
+    /// Goes on from the last checkpoint.
+    fn go_on(&mut self, recipe: &Recipe, run: &RunFolder) -> Result<TrainOutcome, Error> {
+        let checkpoint = Checkpoint::read(&run.file(run_folder::LAST))?;
+        let State { phase, epoch, step, log, .. } = &checkpoint.state;
+        run.set_log(log)?;
+        let text = format!("going on from the {phase} phase, epoch {epoch}, after step {step}");
+        self.observer.event(&Event::Note(text));
+        let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
+        let data = DataSet::find_again(&run.file(run_folder::SPLIT), &root, checkpoint.state.classes.clone())?;
+        self.run(recipe, run, &data, checkpoint)
+    }
+
+    fn run(
+        &mut self,
+        recipe: &Recipe,
+        run: &RunFolder,
+        data: &DataSet,
+        from: Checkpoint,
+    ) -> Result<TrainOutcome, Error> {
+        let normalization = recipe.architecture.normalization();
+        let preprocess = Preprocess {
+            channels: recipe.channels,
+            fit: recipe.fit,
+            size: recipe.image_size,
+            mean: normalization.mean,
+            std: normalization.std,
+        };
+        let augment = Augment { rotation: recipe.rotation, flip: recipe.flip };
+        data.describe(&preprocess, augment, self.observer);
+        let workers = match self.request.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        let mut trainer = Trainer::new(recipe, run, data, (preprocess, augment), workers, from)?;
+        let stopped = !trainer.run(self.observer, self.stop)?;
+        let (best, seconds) = trainer.result();
+        Ok(TrainOutcome {
+            run: run.path().to_owned(),
+            model: best.is_some().then(|| run.file(run_folder::BEST)),
+            stopped,
+            best,
+            seconds,
+        })
+    }
+}
+
+/// The same folder from wherever a resume is asked for.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

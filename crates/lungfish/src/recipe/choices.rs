@@ -2,31 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The networks there are.
-pub(super) const ARCHITECTURES: &[&str] = &["resnet18", "resnet34", "resnet50", "efficientnet-lite0"];
-
-/// Channels that films are decoded to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channels {
-    /// One, by Pillow's L formula; repeated to three at the network's door.
-    Gray,
-    /// Three.
-    Rgb,
-}
-
-/// How a film that is not square becomes square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fit {
-    /// Shorter side resized, the middle cut out (torchvision's Resize and CenterCrop).
-    Crop,
-    /// Longer side resized, padded with black.
-    Pad,
-    /// Both sides resized.
-    Squash,
-}
-
 /// The optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,0 +1,181 @@
+//! `last.safetensors`: everything that going on with a training needs, in one file.
+//!
+//! It is the only truth about a run in progress. `best.safetensors` and `log.jsonl` follow from it: the weights of the
+//! best epoch and the log's lines are in it too, it is written first, and a resumed run writes the other two anew where
+//! they are not what it says. So a kill between two writes never leaves files that go on disagreeing.
+//!
+//! Saving reads the state and changes nothing, so when and how often it happens cannot change a result. Sums are JSON
+//! numbers, which are written and read back without loss; weights and moments are tensors.
+
+use std::path::Path;
+
+use lungfish_engine::AdamState;
+use lungfish_models::{ModelFile, Tensor, Tensors};
+use serde::{Deserialize, Serialize};
+
+use crate::{BestEpoch, Error, Phase};
+
+const FORMAT: &str = "lungfish.training.1";
+/// Before the names of the best epoch's tensors; those that are as in the current weights are left out.
+const BEST: &str = "best/";
+const MOMENTS: [&str; 2] = ["optimizer/m", "optimizer/v"];
+
+/// Where a training is. All but the tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The data folder as it was given, to find the films again where nobody says otherwise.
+    pub data: String,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// The phase.
+    pub phase: Phase,
+    /// The epoch being trained, from 1; 0 is the validation before the unfrozen phase; one past the phase's epochs when
+    /// it is over.
+    pub epoch: usize,
+    /// Steps of that epoch that are done.
+    pub step: usize,
+    /// Sums over them.
+    pub sums: Sums,
+    /// Seconds of training in the epochs before.
+    pub seconds: f64,
+    /// Epochs of this phase since the best one.
+    pub stale: usize,
+    /// The best epoch so far.
+    pub best: Option<BestEpoch>,
+    /// The lines of the log.
+    pub log: Vec<String>,
+    /// Steps of the optimiser in this phase.
+    pub optimizer_step: u64,
+}
+
+/// Sums over the steps of an epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sums {
+    /// Loss times films.
+    pub loss: f64,
+    /// Films the network had right.
+    pub right: usize,
+    /// Films.
+    pub films: usize,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+impl State {
+    /// A training that begins.
+    pub(crate) fn new(data: &Path, classes: &[String], phase: Phase) -> Self {
+        State {
+            data: data.to_string_lossy().into_owned(),
+            classes: classes.to_vec(),
+            phase,
+            epoch: usize::from(phase == Phase::Frozen),
+            step: 0,
+            sums: Sums::default(),
+            seconds: 0.0,
+            stale: 0,
+            best: None,
+            log: Vec::new(),
+            optimizer_step: 0,
+        }
+    }
+}
+
+/// A checkpoint in memory.
+pub(crate) struct Checkpoint {
+    pub state: State,
+    /// Weights and running statistics.
+    pub tensors: Tensors,
+    /// Those of the best epoch, complete.
+    pub best: Option<Tensors>,
+    /// The optimiser's moments; none before the first step of a phase.
+    pub moments: Option<AdamState>,
+}
+
+impl Checkpoint {
+    pub(crate) fn to_bytes(
+        state: &State,
+        tensors: Tensors,
+        best: Option<&Tensors>,
+        moments: Option<AdamState>,
+    ) -> Result<Vec<u8>, Error> {
+        let mut state = state.clone();
+        let mut file = ModelFile::default();
+        for (name, tensor) in best.into_iter().flatten() {
+            if tensors.get(name).is_none_or(|current| !same_bits(&current.data, &tensor.data)) {
+                file.tensors.insert(format!("{BEST}{name}"), tensor.clone());
+            }
+        }
+        if let Some(moments) = moments {
+            state.optimizer_step = moments.step;
+            for (name, data) in MOMENTS.into_iter().zip([moments.m, moments.v]) {
+                file.tensors.insert(name.to_owned(), Tensor { shape: vec![data.len()], data });
+            }
+        }
+        file.tensors.extend(tensors);
+        file.metadata.insert("format".to_owned(), FORMAT.to_owned());
+        let json = serde_json::to_string(&state).map_err(|e| Error::refused(format!("cannot save the state: {e}")))?;
+        file.metadata.insert("state".to_owned(), json);
+        Ok(file.to_bytes()?)
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let bad = |what: String| {
+            Error::refused(format!("{} is not a checkpoint: {what}", lungfish_data::display::escape(path)))
+        };
+        let mut file = ModelFile::read(path)?;
+        if file.metadata.get("format").map(String::as_str) != Some(FORMAT) {
+            return Err(bad(format!("its format is {:?}", file.metadata.get("format"))));
+        }
+        let json = file.metadata.get("state").map(String::as_str).unwrap_or_default();
+        let state: State = serde_json::from_str(json).map_err(|e| bad(e.to_string()))?;
+        let moments = match MOMENTS.map(|name| file.tensors.remove(name)) {
+            [Some(m), Some(v)] => Some(AdamState { step: state.optimizer_step, m: m.data, v: v.data }),
+            _ => None,
+        };
+        let (changed, tensors): (Tensors, Tensors) = file.tensors.into_iter().partition(|(n, _)| n.starts_with(BEST));
+        let best = state.best.is_some().then(|| {
+            let mut best = tensors.clone();
+            best.extend(changed.into_iter().filter_map(|(n, t)| Some((n.strip_prefix(BEST)?.to_owned(), t))));
+            best
+        });
+        Ok(Checkpoint { state, tensors, best, moments })
+    }
+}
+
+fn same_bits(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x.to_bits() == y.to_bits())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(data: &[f32]) -> Tensor {
+        Tensor { shape: vec![data.len()], data: data.to_vec() }
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_bit_for_bit() {
+        let mut state = State::new(Path::new("films"), &["A".to_owned(), "B".to_owned()], Phase::Unfrozen);
+        state.sums = Sums { loss: 0.1 + 0.2, right: 3, films: 4, seconds: 1.0 / 3.0 };
+        state.seconds = f64::from_bits(0x3ff7_1234_5678_9abd);
+        state.log = vec!["{\"epoch\":1}".to_owned()];
+        state.best =
+            Some(BestEpoch { phase: Phase::Frozen, epoch: 2, val_accuracy: 2.0 / 3.0, val_auc: None, val_loss: 1e-17 });
+        let current = Tensors::from([("a".into(), tensor(&[1.0, -0.0])), ("b".into(), tensor(&[0.25]))]);
+        let best = Tensors::from([("a".into(), tensor(&[1.0, 0.0])), ("b".into(), tensor(&[0.25]))]);
+        let moments = AdamState { step: 17, m: vec![0.5, 1e-30], v: vec![3.0, 4.0] };
+        let bytes = Checkpoint::to_bytes(&state, current.clone(), Some(&best), Some(moments.clone())).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("last.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        let read = Checkpoint::read(&path).unwrap();
+        assert_eq!(read.state, State { optimizer_step: 17, ..state });
+        assert_eq!(read.moments, Some(moments));
+        let bits = |t: &Tensors| t.values().flat_map(|t| t.data.iter().map(|x| x.to_bits())).collect::<Vec<_>>();
+        assert_eq!(bits(&read.tensors), bits(&current));
+        assert_eq!(bits(&read.best.unwrap()), bits(&best), "minus zero is not zero");
+        std::fs::write(&path, b"not a checkpoint").unwrap();
+        assert!(Checkpoint::read(&path).is_err());
+    }
+}

@@ -1,0 +1,264 @@
+//! The films of a training: listed, read once, put on sides; or found again for a run that goes on.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lungfish_data::display::escape;
+use lungfish_data::{
+    Augment, Channels, CheckedFilm, ContentHash, Film, Fit, Folder, Layout, PatientRule, Preprocess, Side, Split,
+    SplitNotes, SplitRules, check, sample, scan, split,
+};
+use rayon::prelude::*;
+
+use crate::{BadFilm, Error, Event, Observer, Recipe, Task};
+
+/// Films read between two looks at the stop flag.
+const CHUNK: usize = 256;
+
+/// The films of a training.
+#[derive(Debug)]
+pub(crate) struct DataSet {
+    /// The folder that holds the sides or the classes.
+    pub root: PathBuf,
+    /// Class names, sorted; a label is an index into them.
+    pub classes: Vec<String>,
+    /// The films by side.
+    pub split: Split,
+}
+
+impl DataSet {
+    /// Lists a folder that can be trained on.
+    pub(crate) fn list(root: &Path, recipe: &Recipe) -> Result<Folder, Error> {
+        let folder = scan(root, &PatientRule::new(&recipe.patient)?)?;
+        folder.require_trainable()?;
+        Ok(folder)
+    }
+
+    /// Samples, reads every film once and puts the patients on sides. `None` where it was stopped.
+    pub(crate) fn prepare(
+        folder: Folder,
+        recipe: &Recipe,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Option<Self>, Error> {
+        let Folder { root, classes, layout } = folder;
+        let layout = if recipe.limit > 0 { sample(layout, recipe.limit, recipe.seed) } else { layout };
+        let Some((layout, bad)) = read_all(layout, recipe.channels, observer, stop) else { return Ok(None) };
+        if let (true, Some(first)) = (recipe.strict, bad.first()) {
+            return Err(Error::refused(format!(
+                "{} of the films in {} cannot be used, the first {}: {} (strict)",
+                bad.len(),
+                escape(&root),
+                escape(&first.path),
+                first.reason
+            )));
+        }
+        let rules =
+            SplitRules { val_fraction: recipe.val_fraction, test_fraction: recipe.test_fraction, seed: recipe.seed };
+        let split = split(&root, &classes, layout, &rules)?;
+        for note in notes(&split) {
+            observer.event(&Event::Note(note));
+        }
+        Ok(Some(DataSet { root, classes, split }))
+    }
+
+    /// The films of a run that goes on: those of its `split.csv`, known by their content, below `root`.
+    pub(crate) fn find_again(split_file: &Path, root: &Path, classes: Vec<String>) -> Result<Self, Error> {
+        let mut split = Split::read_csv(split_file, root, &classes)?;
+        let wanted: Vec<&CheckedFilm> = split.train.iter().chain(&split.val).collect();
+        let stays = |film: &&CheckedFilm| content(&film.film.path) == Some(film.hash);
+        let astray: Vec<ContentHash> = wanted.par_iter().filter(|f| !stays(f)).map(|f| f.hash).collect();
+        if !astray.is_empty() {
+            let below = lungfish_data::folder::films_in(root)?;
+            let there: HashMap<ContentHash, PathBuf> =
+                below.into_par_iter().filter_map(|path| Some((content(&path)?, path))).collect();
+            for film in split.train.iter_mut().chain(&mut split.val) {
+                if let Some(path) = there.get(&film.hash) {
+                    film.film.path = path.clone();
+                }
+            }
+            let missing: Vec<&CheckedFilm> =
+                split.train.iter().chain(&split.val).filter(|f| !there.contains_key(&f.hash)).collect();
+            if !missing.is_empty() {
+                return Err(Error::refused(format!(
+                    "{} of the films that this run was started with are not in {} any more, or have changed: {}",
+                    missing.len(),
+                    escape(root),
+                    some_of(missing.iter().map(|f| &f.film.path))
+                )));
+            }
+        }
+        Ok(DataSet { root: root.to_owned(), classes, split })
+    }
+
+    /// Tells of the sides, as the notebook prints its data set.
+    pub(crate) fn describe(&self, preprocess: &Preprocess, augment: Augment, observer: &mut dyn Observer) {
+        for side in Side::ALL {
+            let films = self.split.side(side);
+            if films.is_empty() {
+                continue;
+            }
+            let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
+            observer.event(&Event::Dataset {
+                side,
+                root: self.root.clone(),
+                count: films.len(),
+                classes: self.classes.iter().enumerate().map(|(i, name)| (name.clone(), of_class(i))).collect(),
+                transforms: transforms(preprocess, (side == Side::Train).then_some(augment)),
+            });
+        }
+    }
+}
+
+/// Reads every film of a layout once; tells of the bad ones and leaves them out. `None` where it was stopped.
+pub(crate) fn read_all(
+    layout: Layout<Film>,
+    channels: Channels,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Option<(Layout<CheckedFilm>, Vec<BadFilm>)> {
+    let films: Vec<Film> = layout.films().map(|(_, film)| film.clone()).collect();
+    let (mut good, mut bad) = (HashMap::new(), Vec::new());
+    for (done, chunk) in films.chunks(CHUNK).enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (readable, damaged) = check(chunk, channels, &|_| {});
+        good.extend(readable.into_iter().map(|film| (film.film.path, film.hash)));
+        bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
+        let done = done * CHUNK + chunk.len();
+        observer.event(&Event::Progress { task: Task::Checking, done, total: films.len() });
+    }
+    for film in &bad {
+        observer.event(&Event::BadFilm { path: film.path.clone(), reason: film.reason.clone() });
+    }
+    if !bad.is_empty() {
+        let text = format!("{} of {} films cannot be used and are left out", bad.len(), films.len());
+        observer.event(&Event::Warning(text));
+    }
+    let layout = layout.filter_map(|film| {
+        let hash = *good.get(&film.path)?;
+        Some(CheckedFilm { film, hash })
+    });
+    Some((layout, bad))
+}
+
+/// A file's content hash; none where it cannot be read.
+fn content(path: &Path) -> Option<ContentHash> {
+    // Opening a pipe may never end.
+    if !std::fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    Some(ContentHash::of(&std::fs::read(path).ok()?))
+}
+
+/// The first few of many paths.
+pub(crate) fn some_of<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
+    let paths: Vec<String> = paths.map(escape).collect();
+    match paths.len() {
+        0..=5 => paths.join(", "),
+        n => format!("{} and {} more", paths[..5].join(", "), n - 5),
+    }
+}
+
+/// What was done to make the sides, a sentence each.
+fn notes(split: &Split) -> Vec<String> {
+    let SplitNotes {
+        train_left_for_test,
+        val_left_for_test,
+        train_left_for_val,
+        val_joined_train,
+        test_carved,
+        val_carved,
+        same_content,
+    } = split.notes;
+    let mut notes = Vec::new();
+    let mut note = |n: usize, text: &str| {
+        if n > 0 {
+            notes.push(format!("{n} {} {text}", if n == 1 { "film" } else { "films" }));
+        }
+    };
+    note(train_left_for_test, "left train because their patient is on the test side");
+    note(val_left_for_test, "left val because their patient is on the test side");
+    note(val_joined_train, "of a validation side too small to judge by joined train");
+    note(train_left_for_val, "left train because their patient is on the validation side");
+    if test_carved {
+        note(split.test.len(), "of train, whole patients, became the test side");
+    }
+    if val_carved {
+        note(split.val.len(), "of train, whole patients, became the validation side");
+    }
+    note(same_content, "have the very content of another film; their patients count as one");
+    notes
+}
+
+/// What is done to a film, in torchvision's words.
+pub(crate) fn transforms(preprocess: &Preprocess, augment: Option<Augment>) -> Vec<String> {
+    let size = preprocess.size;
+    let mut steps = Vec::new();
+    if preprocess.channels == Channels::Gray {
+        steps.push("Grayscale(num_output_channels=1)".to_owned());
+    }
+    match preprocess.fit {
+        Fit::Crop => {
+            steps.push(format!("Resize(size={size}, interpolation=bilinear, antialias=True)"));
+            steps.push(format!("CenterCrop(size=({size}, {size}))"));
+        }
+        Fit::Pad => {
+            steps.push(format!("Resize(longer side {size}, interpolation=bilinear, antialias=True)"));
+            steps.push(format!("Pad(to ({size}, {size}), fill=0)"));
+        }
+        Fit::Squash => {
+            steps.push(format!("Resize(size=({size}, {size}), interpolation=bilinear, antialias=True)"));
+        }
+    }
+    if let Some(Augment { rotation, flip }) = augment {
+        if rotation > 0.0 {
+            steps.push(format!(
+                "RandomRotation(degrees=[-{rotation:?}, {rotation:?}], interpolation=nearest, expand=False, fill=0)"
+            ));
+        }
+        if flip > 0.0 {
+            steps.push(format!("RandomHorizontalFlip(p={flip:?})"));
+        }
+    }
+    steps.push("ToTensor()".to_owned());
+    steps.push(format!("Normalize(mean={:?}, std={:?})", preprocess.mean, preprocess.std));
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transforms_read_as_torchvision_prints_them() {
+        let preprocess = Preprocess {
+            channels: Channels::Rgb,
+            fit: Fit::Crop,
+            size: 224,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        };
+        assert_eq!(
+            transforms(&preprocess, Some(Augment { rotation: 20.0, flip: 0.5 })),
+            [
+                "Resize(size=224, interpolation=bilinear, antialias=True)",
+                "CenterCrop(size=(224, 224))",
+                "RandomRotation(degrees=[-20.0, 20.0], interpolation=nearest, expand=False, fill=0)",
+                "RandomHorizontalFlip(p=0.5)",
+                "ToTensor()",
+                "Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])",
+            ]
+        );
+        assert_eq!(transforms(&preprocess, None).len(), 4);
+    }
+
+    #[test]
+    fn only_a_few_paths_are_listed() {
+        let paths: Vec<PathBuf> = (0..7).map(|i| PathBuf::from(format!("f{i}"))).collect();
+        assert_eq!(some_of(paths.iter()), "f0, f1, f2, f3, f4 and 2 more");
+        assert_eq!(some_of(paths[..2].iter()), "f0, f1");
+    }
+}

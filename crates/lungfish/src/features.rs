@@ -1,0 +1,176 @@
+//! Frozen parts give the same answer every time, so they are asked once: each view of each film goes through them in
+//! one pass, and the head trains on what came out.
+//!
+//! The films of a pass are in the order of their side and in batches of the recipe's size, so that a resumed run, which
+//! makes its passes again, gets the same bits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lungfish_data::{Augment, CheckedFilm, Loader, LoaderItem, Preprocess, Side};
+use lungfish_engine::{Cpu, Plan, PlanSpec, Store, ValueId};
+use lungfish_models::Network;
+
+use crate::model::normalization;
+use crate::predict::input;
+use crate::{Error, Event, Observer, Recipe, Task, keys};
+
+/// Bytes of features that are kept; beyond that they are computed anew every epoch. A constant and not what the machine
+/// has, so that the same recipe gives the same bits everywhere.
+const MOST_BYTES: usize = 4 << 30;
+
+/// The first eight bytes of a film's content hash: what its random numbers are keyed by.
+pub(crate) fn film_key(film: &CheckedFilm) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = film.hash.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The key of a view; the first is the film as it is.
+pub(crate) fn view_key(seed: u64, view: usize, film: &CheckedFilm) -> Option<[u64; 4]> {
+    (view > 0).then(|| keys::view(seed, view, film_key(film)))
+}
+
+/// The view that a frozen epoch (from 1) uses: one of `frozen_views` in turn, or a fresh one.
+pub(crate) fn view_of_epoch(recipe: &Recipe, epoch: usize) -> usize {
+    if recipe.frozen_views == 0 { epoch } else { epoch.saturating_sub(1) % recipe.frozen_views }
+}
+
+/// Features of both sides, `[films, width]` a view.
+pub(crate) struct Features {
+    plan: Plan<Cpu>,
+    /// Where the frozen parts end.
+    pub frontier: ValueId,
+    /// Numbers a film.
+    pub width: usize,
+    train: Vec<Option<Vec<f32>>>,
+    val: Option<Vec<f32>>,
+    /// Seconds that the last pass over the train side took.
+    pub pass_seconds: f64,
+}
+
+impl Features {
+    /// A cache for a recipe; `None` where it asks for none, or where there would be too much to keep.
+    pub(crate) fn new(
+        recipe: &Recipe,
+        network: &Network,
+        preprocess: &Preprocess,
+        films: usize,
+        backend: &Cpu,
+    ) -> Result<Option<Self>, Error> {
+        let Some(frontier) = network.graph.frontier(&[network.head]).filter(|_| recipe.cache_features) else {
+            return Ok(None);
+        };
+        if recipe.frozen_views == 0 {
+            return Ok(None);
+        }
+        let mut spec =
+            PlanSpec::inference(&network.graph, recipe.batch_size, preprocess.size, normalization(preprocess));
+        spec.to = frontier;
+        let plan = Plan::new(backend, &network.graph, spec)?;
+        let width = plan.film_len(frontier).unwrap_or_else(|| network.graph.channels(frontier));
+        let views = recipe.frozen_views.min(recipe.frozen_epochs);
+        if films.saturating_mul(width).saturating_mul(4 * views) > MOST_BYTES {
+            return Ok(None);
+        }
+        Ok(Some(Features { plan, frontier, width, train: vec![None; views], val: None, pass_seconds: 0.0 }))
+    }
+
+    /// Whether a view of the train side is there.
+    pub(crate) fn has(&self, view: usize) -> bool {
+        self.train.get(view).is_some_and(Option::is_some)
+    }
+
+    /// Views of the train side that are not there yet, of those that epochs from `epoch` on will ask for.
+    pub(crate) fn passes_left(&self, recipe: &Recipe, epoch: usize) -> usize {
+        let wanted = epoch..=recipe.frozen_epochs;
+        let mut views: Vec<usize> = wanted.map(|e| view_of_epoch(recipe, e)).filter(|v| !self.has(*v)).collect();
+        views.sort_unstable();
+        views.dedup();
+        views.len()
+    }
+
+    /// A view of the train side; empty before [`Features::compute`].
+    pub(crate) fn train(&self, view: usize) -> &[f32] {
+        self.train.get(view).and_then(Option::as_deref).unwrap_or_default()
+    }
+
+    /// The validation side; empty before [`Features::compute`].
+    pub(crate) fn val(&self) -> &[f32] {
+        self.val.as_deref().unwrap_or_default()
+    }
+
+    /// Computes a view of a side where it is not there yet. False where it was stopped.
+    pub(crate) fn compute(
+        &mut self,
+        store: &mut Store<Cpu>,
+        (side, view): (Side, usize),
+        films: &[CheckedFilm],
+        pass: &Pass<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, Error> {
+        if if side == Side::Train { self.has(view) } else { self.val.is_some() } {
+            return Ok(true);
+        }
+        let begun = std::time::Instant::now();
+        let items = films
+            .iter()
+            .enumerate()
+            .map(|(index, film)| LoaderItem {
+                path: film.film.path.clone(),
+                label: film.film.label,
+                index,
+                key: view_key(pass.recipe.seed, view, film),
+            })
+            .collect();
+        let batch_size = pass.recipe.batch_size;
+        let loader = Loader::new(items, pass.preprocess, Some(pass.augment), batch_size, pass.workers)?;
+        let mut features = Vec::with_capacity(films.len() * self.width);
+        for batch in loader {
+            if pass.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            let batch = batch?;
+            self.plan.forward(store, batch.len(), input(&batch.pixels, batch.channels), [0; 4])?;
+            features.extend(self.plan.output()?);
+            let done = features.len() / self.width.max(1);
+            observer.event(&Event::Progress { task: Task::Features { side, view }, done, total: films.len() });
+        }
+        if side == Side::Train {
+            self.pass_seconds = begun.elapsed().as_secs_f64();
+            if let Some(place) = self.train.get_mut(view) {
+                *place = Some(features);
+            }
+        } else {
+            self.val = Some(features);
+        }
+        Ok(true)
+    }
+}
+
+/// What all passes of a run share.
+pub(crate) struct Pass<'a> {
+    pub recipe: &'a Recipe,
+    pub preprocess: Preprocess,
+    pub augment: Augment,
+    pub workers: usize,
+    pub stop: &'a AtomicBool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_go_round_and_the_first_is_the_film_itself() {
+        let film = CheckedFilm {
+            film: lungfish_data::Film { path: "a".into(), label: 0, group: "a".to_owned() },
+            hash: lungfish_data::ContentHash([1; 16]),
+        };
+        let recipe = Recipe { frozen_views: 3, ..Recipe::default() };
+        let views: Vec<usize> = (1..=7).map(|e| view_of_epoch(&recipe, e)).collect();
+        assert_eq!(views, [0, 1, 2, 0, 1, 2, 0]);
+        assert_eq!(view_key(5, 0, &film), None);
+        assert_ne!(view_key(5, 1, &film), view_key(5, 2, &film));
+        let fresh = Recipe { frozen_views: 0, ..recipe };
+        assert_eq!([view_of_epoch(&fresh, 1), view_of_epoch(&fresh, 9)], [1, 9]);
+    }
+}

@@ -1,0 +1,73 @@
+//! The figures of one side, and which of two epochs is better.
+
+use crate::BestEpoch;
+use crate::predict::probabilities;
+use crate::recipe::Best;
+
+/// Loss, accuracy and AUC of one side.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Figures {
+    /// Plain negative log-likelihood, mean.
+    pub loss: f64,
+    /// Part that is right.
+    pub accuracy: f64,
+    /// None where undefined.
+    pub auc: Option<f64>,
+}
+
+impl Figures {
+    /// From rows of log-probabilities `[films, classes]`; none without films.
+    pub(crate) fn new(classes: usize, labels: &[usize], rows: &[f32]) -> Option<Self> {
+        let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
+        let scores: Vec<f64> = rows.chunks_exact(classes).flat_map(probabilities).collect();
+        Some(Figures {
+            loss: lungfish_metrics::nll(classes, labels, rows)?,
+            accuracy: lungfish_metrics::accuracy(labels, &predicted)?,
+            auc: lungfish_metrics::roc_auc_one_vs_rest(classes, labels, &scores),
+        })
+    }
+}
+
+/// Whether an epoch is better than the best so far: by the figure that the recipe names, of equal ones by loss.
+pub(crate) fn better(by: Best, this: &BestEpoch, best: &BestEpoch) -> bool {
+    let figure = |epoch: &BestEpoch| match by {
+        Best::Accuracy => epoch.val_accuracy,
+        Best::Auc => epoch.val_auc.unwrap_or(-1.0),
+    };
+    let (ours, theirs) = (figure(this), figure(best));
+    ours > theirs || (ours == theirs && this.val_loss < best.val_loss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Phase;
+
+    #[test]
+    fn of_equal_figures_the_lower_loss_wins_and_the_first_stays() {
+        let epoch = |val_accuracy, val_auc, val_loss| BestEpoch {
+            phase: Phase::Frozen,
+            epoch: 1,
+            val_accuracy,
+            val_auc,
+            val_loss,
+        };
+        let best = epoch(0.9, Some(0.95), 0.3);
+        assert!(better(Best::Accuracy, &epoch(0.91, None, 9.0), &best));
+        assert!(better(Best::Accuracy, &epoch(0.9, None, 0.2), &best));
+        assert!(!better(Best::Accuracy, &best, &best));
+        assert!(better(Best::Auc, &epoch(0.1, Some(0.96), 9.0), &best));
+        assert!(!better(Best::Auc, &epoch(1.0, None, 0.1), &best));
+    }
+
+    #[test]
+    fn figures_of_four_films() {
+        let rows: Vec<f32> =
+            [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]].as_flattened().iter().map(|p: &f32| p.ln()).collect();
+        let figures = Figures::new(2, &[0, 0, 1, 1], &rows).unwrap();
+        assert_eq!((figures.accuracy, figures.auc), (0.5, Some(0.75)));
+        let loss = -(0.9_f64.ln() + 0.4_f64.ln() + 0.8_f64.ln() + 0.3_f64.ln()) / 4.0;
+        assert!((figures.loss - loss).abs() < 1e-6);
+        assert_eq!(Figures::new(2, &[], &[]), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! The model file: one safetensors file with the weights under torchvision's names and, as metadata, all that
+//! predicting needs.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use lungfish_data::{CheckedFilm, ContentHash, Preprocess, Side};
+use lungfish_engine::{Cpu, Normalization, Store};
+use lungfish_models::{Architecture, HeadConfig, ModelFile, Network, Tensor, Tensors};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::{BestEpoch, Error, Recipe, run_folder};
+
+/// What stands in every model file.
+const NOTICE: &str = "A research tool, not a medical device: it must not be used to diagnose or treat anybody.";
+/// Name of the U8 tensor with a side's content hashes, end to end.
+const FILMS: [(Side, &str); 2] = [(Side::Train, "films.train"), (Side::Val, "films.val")];
+
+/// What a model file says about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    /// The network.
+    pub architecture: Architecture,
+    /// Its head.
+    pub head: HeadConfig,
+    /// Class names, in index order.
+    pub classes: Vec<String>,
+    /// What is done to a film before the network sees it.
+    pub preprocess: Preprocess,
+    /// The epoch it comes from, with its figures on the validation side.
+    pub epoch: BestEpoch,
+    /// The recipe that trained it.
+    pub recipe: Recipe,
+    /// The version of lungfish that wrote it.
+    pub version: String,
+}
+
+impl ModelInfo {
+    /// The network, without weights.
+    pub(crate) fn network(&self) -> Network {
+        Network::new(self.architecture, self.classes.len(), &self.head)
+    }
+
+    fn metadata(&self) -> Vec<(&'static str, String)> {
+        let class_to_idx: Map<String, Value> =
+            self.classes.iter().enumerate().map(|(i, name)| (name.clone(), json!(i))).collect();
+        let size = self.preprocess.size;
+        vec![
+            ("format", "lungfish.model.1".to_owned()),
+            ("architecture", self.architecture.to_string()),
+            ("head", json!({ "hidden": self.head.hidden, "dropout": self.head.dropout }).to_string()),
+            ("class_to_idx", Value::Object(class_to_idx).to_string()),
+            ("preprocess", json!(self.preprocess).to_string()),
+            ("input_size", json!([3, size, size]).to_string()),
+            ("output_size", self.classes.len().to_string()),
+            ("batch_size", self.recipe.batch_size.to_string()),
+            ("phase", self.epoch.phase.to_string()),
+            ("epoch", self.epoch.epoch.to_string()),
+            ("figures", json!(self.epoch).to_string()),
+            ("versions", json!({ "lungfish": self.version }).to_string()),
+            ("recipe", self.recipe.to_toml()),
+            ("notice", NOTICE.to_owned()),
+        ]
+    }
+
+    fn read(path: &Path, file: &ModelFile) -> Result<Self, Error> {
+        let bad = |what: String| Error::refused(format!("{} is not a model of lungfish: {what}", shown(path)));
+        let text = |key: &str| file.metadata.get(key).ok_or_else(|| bad(format!("its metadata has no \"{key}\"")));
+        fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, String> {
+            serde_json::from_str(text).map_err(|e| format!("\"{key}\" is {text}: {e}"))
+        }
+        if !text("format")?.starts_with("lungfish.model.") {
+            return Err(bad(format!("its format is \"{}\"", text("format")?)));
+        }
+        if text("format")? != "lungfish.model.1" {
+            return Err(bad(format!("its format {} is of a newer version", text("format")?)));
+        }
+        let indices: Map<String, Value> = parse("class_to_idx", text("class_to_idx")?).map_err(bad)?;
+        let mut classes = vec![None; indices.len()];
+        for (name, index) in indices {
+            match index.as_u64().and_then(|i| classes.get_mut(usize::try_from(i).ok()?)) {
+                Some(place @ None) => *place = Some(name),
+                _ => return Err(bad(format!("its class_to_idx gives \"{name}\" the index {index}"))),
+            }
+        }
+        let classes: Vec<String> = classes.into_iter().flatten().collect();
+        if classes.len() < 2 {
+            return Err(bad(format!("it has {} classes", classes.len())));
+        }
+        let head: Value = parse("head", text("head")?).map_err(bad)?;
+        let hidden = head["hidden"].as_u64().filter(|h| (1..=65536).contains(h));
+        let dropout = head["dropout"].as_f64().filter(|d| (0.0..1.0).contains(d));
+        let (Some(hidden), Some(dropout)) = (hidden, dropout) else { return Err(bad(format!("its head is {head}"))) };
+        let preprocess: Preprocess = parse("preprocess", text("preprocess")?).map_err(bad)?;
+        if !(32..=2048).contains(&preprocess.size) {
+            return Err(bad(format!("its image side is {}", preprocess.size)));
+        }
+        let versions: Value = parse("versions", text("versions")?).map_err(bad)?;
+        Ok(ModelInfo {
+            architecture: text("architecture")?.parse()?,
+            head: HeadConfig { hidden: hidden as usize, dropout: dropout as f32 },
+            classes,
+            preprocess,
+            epoch: parse("figures", text("figures")?).map_err(bad)?,
+            recipe: Recipe::from_toml(text("recipe")?)?,
+            version: versions["lungfish"].as_str().unwrap_or("unknown").to_owned(),
+        })
+    }
+}
+
+/// The content of the films that a model has seen: hashes, and no name, since names can identify patients.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenFilms {
+    train: HashSet<ContentHash>,
+    val: HashSet<ContentHash>,
+}
+
+impl SeenFilms {
+    /// The side on which the model saw a film.
+    pub(crate) fn side(&self, hash: &ContentHash) -> Option<Side> {
+        match hash {
+            h if self.train.contains(h) => Some(Side::Train),
+            h if self.val.contains(h) => Some(Side::Val),
+            _ => None,
+        }
+    }
+
+    /// Films in all, of different content.
+    pub(crate) fn len(&self) -> usize {
+        self.train.len() + self.val.len()
+    }
+}
+
+/// A model in memory.
+pub(crate) struct Model {
+    pub info: ModelInfo,
+    pub network: Network,
+    pub store: Store<Cpu>,
+    pub seen: SeenFilms,
+    /// The file it came from.
+    file: PathBuf,
+    /// The run folder it belongs to, if it lies in one.
+    pub run: Option<PathBuf>,
+}
+
+impl Model {
+    /// The folder in which its file lies.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// Opens a run folder (its best epoch) or a model file.
+    pub(crate) fn open(path: &Path, backend: &Cpu) -> Result<Self, Error> {
+        let file = if path.is_dir() { path.join(run_folder::BEST) } else { path.to_owned() };
+        if !file.exists() {
+            return Err(Error::refused(if path.is_dir() {
+                format!("{} holds no finished epoch of a run: there is no {}", shown(path), run_folder::BEST)
+            } else {
+                format!("there is no model {}", shown(path))
+            }));
+        }
+        let content = ModelFile::read(&file)?;
+        let info = ModelInfo::read(&file, &content)?;
+        let network = info.network();
+        let mut store = Store::new(backend, &network.graph)?;
+        restore(&mut store, &content.tensors)
+            .map_err(|e| Error::refused(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
+        let mut seen = SeenFilms::default();
+        for (side, name) in FILMS {
+            let hashes = content.bytes.get(name).map(Vec::as_slice).unwrap_or_default();
+            let set = if side == Side::Train { &mut seen.train } else { &mut seen.val };
+            set.extend(hashes.as_chunks().0.iter().map(|hash| ContentHash(*hash)));
+        }
+        let mut model = Model { info, network, store, seen, file, run: None };
+        model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());
+        Ok(model)
+    }
+}
+
+/// The bytes of a model file.
+pub(crate) fn to_bytes(
+    info: &ModelInfo,
+    tensors: &Tensors,
+    train: &[CheckedFilm],
+    val: &[CheckedFilm],
+) -> Result<Vec<u8>, Error> {
+    let mut file = ModelFile { tensors: tensors.clone(), ..ModelFile::default() };
+    file.metadata.extend(info.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)));
+    for (side, name) in FILMS {
+        let films = if side == Side::Train { train } else { val };
+        file.bytes.insert(name.to_owned(), films.iter().flat_map(|film| film.hash.0).collect());
+    }
+    Ok(file.to_bytes()?)
+}
+
+/// Every tensor of a store, by name.
+pub(crate) fn capture(store: &Store<Cpu>) -> Result<Tensors, Error> {
+    let mut tensors = Tensors::new();
+    for spec in store.tensors() {
+        tensors.insert(spec.name.clone(), Tensor { shape: spec.shape.clone(), data: store.get(&spec.name)? });
+    }
+    Ok(tensors)
+}
+
+/// Sets every tensor of a store; a missing one or one of another shape is an error, further ones are left alone.
+pub(crate) fn restore(store: &mut Store<Cpu>, tensors: &Tensors) -> Result<(), Error> {
+    for spec in store.tensors().to_vec() {
+        match tensors.get(&spec.name) {
+            Some(tensor) if tensor.shape == spec.shape => store.set(&spec.name, &tensor.data)?,
+            Some(tensor) => {
+                let text = format!("tensor {} has shape {:?}, not {:?}", spec.name, tensor.shape, spec.shape);
+                return Err(Error::Refused(text));
+            }
+            None => return Err(Error::Refused(format!("there is no tensor {}", spec.name))),
+        }
+    }
+    Ok(())
+}
+
+/// The normalisation that a preprocessing asks of the engine.
+pub(crate) fn normalization(preprocess: &Preprocess) -> Normalization {
+    Normalization { mean: preprocess.mean, std: preprocess.std }
+}
+
+fn shown(path: &Path) -> String {
+    lungfish_data::display::escape(path)
+}

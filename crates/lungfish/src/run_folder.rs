@@ -1,0 +1,212 @@
+//! The folder of one run: who may use it, and how its files are written so that a kill never leaves half of one.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Recipe};
+
+/// The run's recipe, every default written out.
+pub(crate) const RECIPE: &str = "recipe.toml";
+/// Path, label, group, side and content hash of every film.
+pub(crate) const SPLIT: &str = "split.csv";
+/// One line an epoch.
+pub(crate) const LOG: &str = "log.jsonl";
+/// The model of the best epoch.
+pub(crate) const BEST: &str = "best.safetensors";
+/// All that going on needs.
+pub(crate) const LAST: &str = "last.safetensors";
+/// Held by the process that trains.
+const LOCK: &str = ".lock";
+
+/// A run folder that this process holds; the lock goes with the value (and with the process, however it dies).
+#[derive(Debug)]
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Takes a folder for a new run: absent (it is made) or empty.
+    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
+        match fs::read_dir(path) {
+            Ok(mut entries) => {
+                if path.join(RECIPE).exists() {
+                    return Err(Error::refused(format!(
+                        "{} already holds a run: go on with it with --resume, or choose another folder",
+                        shown(path)
+                    )));
+                }
+                // A run killed in its first moments leaves its lock and the beginning of its recipe, no more.
+                let ours = |name: &std::ffi::OsStr| name == LOCK || name == temporary(RECIPE).as_str();
+                if let Some(Ok(other)) = entries.find(|e| e.as_ref().is_ok_and(|e| !ours(&e.file_name()))) {
+                    return Err(Error::refused(format!(
+                        "{} is not empty ({} is in it): choose a new folder",
+                        shown(path),
+                        lungfish_data::display::escape(other.file_name())
+                    )));
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(path).map_err(|e| Error::io("create", path, e))?;
+            }
+            Err(e) => return Err(Error::io("use as a run folder", path, e)),
+        }
+        Self::hold(path)
+    }
+
+    /// Takes the folder of a run to go on with it.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        if !path.is_dir() {
+            return Err(Error::refused(format!("there is no run to resume in {}", shown(path))));
+        }
+        Self::hold(path)
+    }
+
+    fn hold(path: &Path) -> Result<Self, Error> {
+        let lock = path.join(LOCK);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock)
+            .map_err(|e| Error::io("write", &lock, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunFolder { path: path.to_owned(), _lock: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::refused(format!("another process is training in {}", shown(path))))
+            }
+            // A file system without locks (some network ones) must not keep a person from training.
+            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
+                Ok(RunFolder { path: path.to_owned(), _lock: file })
+            }
+            Err(TryLockError::Error(e)) => Err(Error::io("lock", &lock, e)),
+        }
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file in it, whole or not at all.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        write_atomically(&self.file(name), bytes)
+    }
+
+    /// The recipe of the run; none if it was killed before it wrote one.
+    pub(crate) fn recipe(&self) -> Result<Option<Recipe>, Error> {
+        let path = self.file(RECIPE);
+        if path.exists() { Ok(Some(Recipe::read(&path)?)) } else { Ok(None) }
+    }
+
+    /// Adds lines to the log.
+    pub(crate) fn append_log(&self, line: &str) -> Result<(), Error> {
+        let path = self.file(LOG);
+        let append = || {
+            let mut file = File::options().create(true).append(true).open(&path)?;
+            file.write_all(format!("{line}\n").as_bytes())?;
+            file.sync_data()
+        };
+        append().map_err(|e| Error::io("write", &path, e))
+    }
+
+    /// Makes the log hold these lines and no other.
+    pub(crate) fn set_log(&self, lines: &[String]) -> Result<(), Error> {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        match fs::read(self.file(LOG)) {
+            Ok(there) if there == text.as_bytes() => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && lines.is_empty() => Ok(()),
+            _ => self.write(LOG, text.as_bytes()),
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    lungfish_data::display::escape(path).to_string()
+}
+
+fn temporary(name: &str) -> String {
+    format!(".{name}.tmp")
+}
+
+/// Writes beside the file, syncs, renames and syncs the folder.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let beside = path.with_file_name(temporary(&name));
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&beside, path)?;
+        // On Windows a folder cannot be opened to be synced; a rename is durable there once it returns.
+        #[cfg(unix)]
+        if let Some(folder) = path.parent() {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(|e| {
+        // A disk that is full gets its room back; if that fails too, the first error is the one to tell.
+        let _ = fs::remove_file(&beside);
+        Error::io("write", path, e)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_folder_is_new_or_resumed_and_held_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/run");
+        let run = RunFolder::create(&path).unwrap();
+        let second = RunFolder::open(&path).unwrap_err().to_string();
+        assert!(second.contains("another process is training in"), "{second}");
+        assert_eq!(run.recipe().unwrap(), None);
+        run.write(RECIPE, Recipe::default().to_toml().as_bytes()).unwrap();
+        assert_eq!(run.recipe().unwrap(), Some(Recipe::default()));
+        drop(run);
+        let existing = RunFolder::create(&path).unwrap_err().to_string();
+        assert!(existing.contains("--resume"), "{existing}");
+        RunFolder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn foreign_folders_and_files_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.doc"), "x").unwrap();
+        assert!(RunFolder::create(dir.path()).unwrap_err().to_string().contains("thesis.doc"));
+        assert!(RunFolder::create(&dir.path().join("thesis.doc")).is_err());
+        assert!(RunFolder::open(&dir.path().join("absent")).unwrap_err().to_string().contains("no run to resume"));
+    }
+
+    #[test]
+    fn the_log_is_cut_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(&dir.path().join("run")).unwrap();
+        let lines = ["{\"a\":1}".to_owned(), "{\"a\":2}".to_owned()];
+        lines.iter().for_each(|l| run.append_log(l).unwrap());
+        run.append_log("{\"a\":").unwrap();
+        run.set_log(&lines).unwrap();
+        assert_eq!(fs::read_to_string(run.file(LOG)).unwrap(), "{\"a\":1}\n{\"a\":2}\n");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(&dir.path().join("run")).unwrap();
+        run.write(BEST, b"old").unwrap();
+        fs::create_dir(run.file(".best.safetensors.tmp")).unwrap();
+        assert!(run.write(BEST, b"new").unwrap_err().to_string().contains("best.safetensors"));
+        assert_eq!(fs::read(run.file(BEST)).unwrap(), b"old");
+    }
+}

@@ -1,0 +1,49 @@
+//! The weights that a training starts from.
+
+use std::path::Path;
+
+use lungfish_data::display::escape;
+use lungfish_engine::{Cpu, Store};
+use lungfish_models::{HeadConfig, Network, imagenet, initialise, load_backbone, read_weights};
+
+use crate::{Error, Event, Observer, Recipe};
+
+/// The network that a recipe asks for.
+pub(crate) fn network(recipe: &Recipe, classes: usize) -> Network {
+    Network::new(recipe.architecture, classes, &HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout })
+}
+
+/// Its tensors before the first step: by chance from the seed, then those of `recipe.weights` over them.
+pub(crate) fn start(
+    recipe: &Recipe,
+    network: &Network,
+    backend: &Cpu,
+    observer: &mut dyn Observer,
+) -> Result<Store<Cpu>, Error> {
+    let mut store = Store::new(backend, &network.graph)?;
+    initialise(&mut store, network, recipe.seed)?;
+    let report = match recipe.weights.as_str() {
+        "none" => {
+            observer.event(&Event::Note("starting from random weights".to_owned()));
+            return Ok(store);
+        }
+        "imagenet" => load_backbone(&mut store, network, &imagenet(recipe.architecture)?)?,
+        file => {
+            let tensors = read_weights(Path::new(file))?;
+            load_backbone(&mut store, network, &tensors)
+                .map_err(|e| Error::refused(format!("the weights in {}: {e}", escape(file))))?
+        }
+    };
+    let absent = report.missing_in_backbone(network).count();
+    if absent > 0 {
+        let text = format!("{absent} tensors of the network are not in the weights and start at random");
+        observer.event(&Event::Warning(text));
+    }
+    observer.event(&Event::Weights {
+        source: recipe.weights.clone(),
+        loaded: report.loaded,
+        missing: report.missing,
+        unexpected: report.unexpected,
+    });
+    Ok(store)
+}
