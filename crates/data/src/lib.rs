@@ -18,6 +18,7 @@ mod patient;
 pub mod preprocess;
 mod random;
 pub mod split;
+pub mod synth;
 
 pub use augment::Augment;
 pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout};
@@ -28,3 +29,4 @@ pub use loader::{Batch, Loader, LoaderItem};
 pub use patient::PatientRule;
 pub use preprocess::{Fit, Preprocess};
 pub use split::{Split, SplitNotes, SplitRules, sample, split};
+pub use synth::{SynthReport, synth};

@@ -1,0 +1,149 @@
+//! Drawn chest films: a data set for trying the whole program where no real films are at hand.
+//!
+//! They teach nothing about patients. Every film bears the word DRAWN, in the same corner for every class, and the
+//! folder holds a README.txt that says what it is.
+
+mod draw;
+mod plan;
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use png::{BitDepth, ColorType, Compression, Encoder};
+use rayon::prelude::*;
+
+use crate::error::DataError;
+use crate::folder::Side;
+use plan::{DrawnFilm, plan};
+
+/// The two classes, as in the Kermany data set.
+pub const CLASSES: [&str; 2] = ["NORMAL", "PNEUMONIA"];
+
+/// The fewest films that fill every side and class.
+pub const LEAST_FILMS: usize = 20;
+
+const README: &str = "\
+DRAWN CHEST FILMS, NOT X-RAYS OF ANYBODY
+
+These pictures were drawn by `lungfish synth`. No patient was ever in front of a machine for them. They exist to try
+the program: what a network learns from them says nothing about real films. Every picture bears the word DRAWN in its
+upper left corner, in both classes alike, and a text chunk that says the same.
+
+Layout: {train,val,test}/{NORMAL,PNEUMONIA}, named as in the Kermany data set, several films for some patients.
+";
+
+/// What stands in every picture's first text chunk, by which this program knows its own work.
+const MARK: &str = "drawn by lungfish synth, not an X-ray";
+
+/// What [`synth`] made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SynthReport {
+    /// Films of train, val and test.
+    pub films: [usize; 3],
+    /// Patients they belong to; each is on one side.
+    pub patients: usize,
+}
+
+/// Draws `films` films into the folder `out`: about 70 % train, 15 % val, 15 % test, 40 % of each NORMAL. The same
+/// seed draws the same films. A folder that holds an earlier data set of drawn films and nothing else is replaced.
+///
+/// # Errors
+/// Fewer than [`LEAST_FILMS`] films, a folder with anything else in it, or one that cannot be written.
+pub fn synth(out: &Path, films: usize, seed: u64) -> Result<SynthReport, DataError> {
+    if films < LEAST_FILMS {
+        return Err(DataError::TooFewDrawn { films, least: LEAST_FILMS });
+    }
+    for old in earlier_films(out)? {
+        fs::remove_file(&old).map_err(|source| DataError::Write { path: old, source })?;
+    }
+    let write =
+        |path: PathBuf, bytes: &[u8]| fs::write(&path, bytes).map_err(|source| DataError::Write { path, source });
+    for side in Side::ALL {
+        for class in CLASSES {
+            let path = out.join(side.name()).join(class);
+            fs::create_dir_all(&path).map_err(|source| DataError::Write { path, source })?;
+        }
+    }
+    write(out.join("README.txt"), README.as_bytes())?;
+
+    let plan = plan(films, seed);
+    let draw_one = |film: &DrawnFilm| {
+        let path = out.join(film.side.name()).join(CLASSES[film.label]).join(&film.name);
+        let picture = draw::draw(film, seed);
+        let bytes = encode(&picture).map_err(|error| DataError::Write { path: path.clone(), source: error.into() })?;
+        write(path, &bytes)
+    };
+    plan.par_iter().try_for_each(draw_one)?;
+
+    let on = |side| plan.iter().filter(|film| film.side == side).count();
+    let patients = plan.iter().map(|film| film.patient + 1).max().unwrap_or(0);
+    Ok(SynthReport { films: Side::ALL.map(on), patients })
+}
+
+fn encode(picture: &crate::decode::Image) -> Result<Vec<u8>, png::EncodingError> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, picture.width as u32, picture.height as u32);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    encoder.add_text_chunk("Comment".to_string(), MARK.to_string())?;
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&picture.pixels)?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// The films of an earlier run in `out`, or the error that something else is there: nothing is deleted that this
+/// program did not draw.
+fn earlier_films(out: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut films = Vec::new();
+    for entry in list(out)? {
+        let name = entry.file_name().unwrap_or_default();
+        if name == "README.txt" && fs::read(&entry).is_ok_and(|text| text == README.as_bytes()) {
+            continue;
+        }
+        if !Side::ALL.iter().any(|side| name == side.name()) || !entry.is_dir() {
+            return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: entry });
+        }
+        for class in list(&entry)? {
+            let known = CLASSES.iter().any(|name| class.file_name().is_some_and(|class| class == *name));
+            if !known || !class.is_dir() {
+                return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: class });
+            }
+            for film in list(&class)? {
+                if !is_drawn(&film) {
+                    return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: film });
+                }
+                films.push(film);
+            }
+        }
+    }
+    Ok(films)
+}
+
+/// The entries of a folder, sorted; none where there is no folder.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let error = |source| DataError::Read { path: folder.to_path_buf(), source };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(DataError::NotAFolder { path: folder.to_path_buf() });
+        }
+        Err(source) => return Err(error(source)),
+    };
+    let mut paths =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>().map_err(error)?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Whether a file begins as every drawn film does, or is empty, as one is whose writing was cut off.
+fn is_drawn(path: &Path) -> bool {
+    let is_file = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let mut start = Vec::new();
+    let read = is_file.then(|| fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut start)));
+    matches!(read, Some(Ok(_)))
+        && (start.is_empty() || start.windows(MARK.len()).any(|window| window == MARK.as_bytes()))
+}

@@ -1,0 +1,69 @@
+//! Which films are drawn: sides, classes, patients and names.
+
+use crate::folder::Side;
+use crate::random::{below, keyed, unit};
+
+/// Says what a random key is for.
+const DRAW_PLAN: u64 = 0x706c_616e;
+
+/// One film to be drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DrawnFilm {
+    pub(super) side: Side,
+    /// Index into [`super::CLASSES`].
+    pub(super) label: usize,
+    /// Counted through the data set.
+    pub(super) patient: usize,
+    /// Counted through the data set.
+    pub(super) number: usize,
+    pub(super) kind: Kind,
+    pub(super) name: String,
+}
+
+/// What a film shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Clear lungs.
+    Normal,
+    /// One or two dense clouds, mostly in one lung.
+    Bacteria,
+    /// Many faint clouds in both lungs.
+    Virus,
+}
+
+/// All films, side by side, class by class.
+pub(super) fn plan(films: usize, seed: u64) -> Vec<DrawnFilm> {
+    let mut rng = keyed([seed, DRAW_PLAN, 0, 0]);
+    let normal = films * 2 / 5;
+    let mut plan: Vec<DrawnFilm> = Vec::with_capacity(films);
+    let mut patient = 0;
+    for side in Side::ALL {
+        for (label, of_class) in [normal, films - normal].into_iter().enumerate() {
+            let held_back = of_class * 3 / 20;
+            let count = if side == Side::Train { of_class - 2 * held_back } else { held_back };
+            let end = plan.len() + count;
+            while plan.len() < end {
+                // Three of five patients have one film, the others two to four.
+                let of_patient = if unit(&mut rng) < 0.6 { 1 } else { 2 + below(&mut rng, 3) };
+                let kind = match label {
+                    0 => Kind::Normal,
+                    _ if unit(&mut rng) < 0.6 => Kind::Bacteria,
+                    _ => Kind::Virus,
+                };
+                let second_series = unit(&mut rng) < 0.3;
+                for film in 1..=of_patient.min(end - plan.len()) {
+                    let number = plan.len() + 1;
+                    let name = match kind {
+                        Kind::Normal if second_series => format!("NORMAL2-IM-{:04}-{film:04}.png", patient + 1),
+                        Kind::Normal => format!("IM-{:04}-{film:04}.png", patient + 1),
+                        Kind::Bacteria => format!("person{}_bacteria_{number}.png", patient + 1),
+                        Kind::Virus => format!("person{}_virus_{number}.png", patient + 1),
+                    };
+                    plan.push(DrawnFilm { side, label, patient, number, kind, name });
+                }
+                patient += 1;
+            }
+        }
+    }
+    plan
+}
