@@ -1,0 +1,217 @@
+//! `lungfish doctor`: what this machine offers, for choosing a recipe and for reporting a problem.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lungfish::Gpus;
+use lungfish_models::{Architecture, hub_files, hub_folder};
+use serde::Serialize;
+
+use crate::print;
+
+/// Say what this machine offers: processor, threads, memory, GPUs, weights
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  lungfish doctor
+  lungfish doctor --json > machine.json")]
+pub struct Args {
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    system: String,
+    processor: Option<String>,
+    /// Vector extensions that the processor has, of those that matter here.
+    features: Vec<&'static str>,
+    /// What the kernels chose of them.
+    kernels: &'static str,
+    cores: Option<usize>,
+    threads: usize,
+    memory: Memory,
+    gpus: Vec<String>,
+    gpu_driver: bool,
+    /// Where training computes.
+    device: &'static str,
+    weights_folder: PathBuf,
+    weights: Vec<Weights>,
+}
+
+/// Bytes; none where the system does not tell.
+#[derive(Serialize)]
+struct Memory {
+    total: Option<u64>,
+    available: Option<u64>,
+    /// The limit of the container or control group that the program runs in.
+    limit: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Weights {
+    architecture: &'static str,
+    /// Part of the program.
+    shipped: bool,
+    /// The file in the weights folder.
+    file: Option<PathBuf>,
+    /// Where to get it, if it is not there.
+    download: Option<String>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let report = look();
+    if args.json {
+        print::json(&report)?;
+    } else {
+        for line in lines(&report) {
+            print::out(line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn look() -> Report {
+    let gpus = Gpus::look();
+    let folder = hub_folder();
+    let weights = |architecture: Architecture| {
+        let files = hub_files(architecture);
+        let file = files.iter().map(|file| folder.join(file.name)).find(|path| path.is_file());
+        let download = if file.is_none() { files.first().map(|file| file.url()) } else { None };
+        Weights { architecture: architecture.name(), shipped: files.is_empty(), file, download }
+    };
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        processor: processor(),
+        features: features(),
+        kernels: lungfish_kernels::machine::simd(),
+        cores: std::thread::available_parallelism().ok().map(usize::from),
+        threads: rayon::current_num_threads(),
+        memory: memory(),
+        gpus: gpus.found,
+        gpu_driver: gpus.driver,
+        device: "cpu",
+        weights: Architecture::ALL.map(weights).into(),
+        weights_folder: folder,
+    }
+}
+
+fn lines(report: &Report) -> Vec<String> {
+    let unknown = || "unknown".to_owned();
+    let bytes = |bytes: Option<u64>| bytes.map_or_else(unknown, |b| format!("{:.1} GiB", b as f64 / (1 << 30) as f64));
+    let memory = &report.memory;
+    let limit = memory.limit.map_or_else(String::new, |limit| format!(", limited to {}", bytes(Some(limit))));
+    let gpus = Gpus { found: report.gpus.clone(), driver: report.gpu_driver };
+    let mut lines = vec![
+        format!("lungfish    {} on {}", report.version, report.system),
+        format!("processor   {}", report.processor.as_deref().map_or_else(unknown, print::one_line)),
+        format!("features    {}", report.features.join(" ")),
+        format!("kernels     {}", report.kernels),
+        format!("threads     {} of {} cores", report.threads, report.cores.map_or_else(unknown, |n| n.to_string())),
+        format!("memory      {}, {} available{limit}", bytes(memory.total), bytes(memory.available)),
+        format!("gpu         {}", print::one_line(&gpus.describe())),
+        format!("device      {}: this version computes on the CPU only", report.device),
+        format!("weights     in {}", print::path(&report.weights_folder)),
+    ];
+    for weights in &report.weights {
+        let state = match (&weights.file, &weights.download) {
+            (Some(file), _) => file.file_name().map(print::path).unwrap_or_default(),
+            (None, Some(url)) => format!("absent, from {url}"),
+            (None, None) => "shipped with the program".to_owned(),
+        };
+        lines.push(format!("            {:18}  {state}", weights.architecture));
+    }
+    lines
+}
+
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<&'static str> {
+    macro_rules! has {
+        ($($name:tt),*) => {
+            [$(($name, std::arch::is_x86_feature_detected!($name))),*]
+        };
+    }
+    let all = has!(
+        "sse4.2",
+        "avx",
+        "avx2",
+        "fma",
+        "f16c",
+        "avx512f",
+        "avx512bw",
+        "avx512dq",
+        "avx512vl",
+        "avx512vnni",
+        "avx512bf16"
+    );
+    all.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<&'static str> {
+    let all = [
+        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
+        ("fp16", std::arch::is_aarch64_feature_detected!("fp16")),
+        ("dotprod", std::arch::is_aarch64_feature_detected!("dotprod")),
+        ("bf16", std::arch::is_aarch64_feature_detected!("bf16")),
+        ("sve", std::arch::is_aarch64_feature_detected!("sve")),
+    ];
+    all.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn features() -> Vec<&'static str> {
+    Vec::new()
+}
+
+fn memory() -> Memory {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse().ok();
+    // Control groups version 2, then 1; the latter writes a number beyond all memory for "no limit".
+    let limit = number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    let total = meminfo(&text, "MemTotal:");
+    Memory {
+        total,
+        available: meminfo(&text, "MemAvailable:"),
+        limit: limit.filter(|limit| total.is_none_or(|total| *limit < total)),
+    }
+}
+
+/// A line of /proc/meminfo, in bytes.
+fn meminfo(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let text = "MemTotal:       24576000 kB\nMemFree:  1 kB\nMemAvailable:   20480 kB\n";
+        assert_eq!(meminfo(text, "MemTotal:"), Some(24_576_000 * 1024));
+        assert_eq!(meminfo(text, "MemAvailable:"), Some(20_480 * 1024));
+        assert_eq!(meminfo("", "MemTotal:"), None);
+    }
+
+    #[test]
+    fn every_architecture_has_its_weights_told() {
+        let report = look();
+        let text = lines(&report).join("\n");
+        for architecture in Architecture::ALL {
+            assert!(text.contains(architecture.name()), "{text}");
+        }
+        assert!(text.contains("shipped with the program"), "{text}");
+    }
+}

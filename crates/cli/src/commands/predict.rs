@@ -1,0 +1,89 @@
+//! `lungfish predict`: films in, a class and its probabilities each.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::bail;
+use lungfish::{Prediction, Predictor};
+
+use crate::observer::Printer;
+use crate::{NOT_A_DIAGNOSIS, print};
+
+/// Say what a model makes of films
+///
+/// Scores every film it can read; the ones it cannot are named, and the exit status is then 1. This is a research tool;
+/// what it says is not a diagnosis.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  lungfish predict --model run film.jpeg more-films/
+  lungfish predict --model run/best.safetensors --json films/ > predictions.jsonl")]
+pub struct Args {
+    /// Run folder or model file
+    #[arg(long, value_name = "RUN|FILE")]
+    model: PathBuf,
+    /// Films, or folders of films
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print one JSON object a film
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut printer = Printer::scoring();
+    let mut predictor = Predictor::open(&args.model)?;
+    let scored = predictor.predict(&args.paths, &mut printer, &AtomicBool::new(false))?;
+    printer.finish()?;
+    if args.json {
+        for film in &scored.films {
+            print::json(film)?;
+        }
+    } else if !scored.films.is_empty() {
+        for line in lines(&scored.films) {
+            print::out(line)?;
+        }
+        print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
+    }
+    if !scored.bad.is_empty() {
+        bail!("{} of {} could not be read", scored.bad.len(), print::films(scored.bad.len() + scored.films.len()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line a film: path, class, probabilities, in columns.
+pub fn lines(films: &[Prediction]) -> Vec<String> {
+    let paths: Vec<String> = films.iter().map(|film| print::path(&film.path)).collect();
+    let width = |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+    let path_width = width(&mut paths.iter().map(String::as_str));
+    let class_width = width(&mut films.iter().map(|film| film.class.as_str()));
+    let line = |(film, path): (&Prediction, &String)| {
+        let probabilities: Vec<String> =
+            film.probabilities.iter().map(|(class, p)| format!("{} {p:.4}", print::one_line(class))).collect();
+        let class = print::one_line(&film.class);
+        format!("{path:path_width$}  {class:class_width$}  {}", probabilities.join("  "))
+    };
+    films.iter().zip(&paths).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn films_stand_in_columns() {
+        let film = |path: &str, class: &str, p: f64| Prediction {
+            path: PathBuf::from(path),
+            class: class.to_owned(),
+            probabilities: vec![("NORMAL".to_owned(), 1.0 - p), ("PNEUMONIA".to_owned(), p)],
+        };
+        assert_eq!(
+            lines(&[film("a.png", "PNEUMONIA", 0.75), film("long\n.png", "NORMAL", 0.125)]),
+            [
+                "a.png         PNEUMONIA  NORMAL 0.2500  PNEUMONIA 0.7500",
+                "long\\x0a.png  NORMAL     NORMAL 0.8750  PNEUMONIA 0.1250"
+            ]
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! `lungfish test`: the figures of a model on one side of a data set.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use lungfish::{Side, TestOutcome, TestRequest};
+
+use crate::observer::Printer;
+use crate::{NOT_A_DIAGNOSIS, print};
+
+/// Score a model on films that it was not trained on
+///
+/// Writes predictions-{side}.csv: path, label, predicted, one probability a class. On the data that the run was trained
+/// on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  lungfish test --model run --data chest_xray
+  lungfish test --model run --data another-hospital --out results --json")]
+pub struct Args {
+    /// Run folder or model file
+    #[arg(long, value_name = "RUN|FILE")]
+    model: PathBuf,
+    /// Folder of films
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Side to score: train, val or test [default: test]
+    #[arg(long, value_name = "train|val|test")]
+    side: Option<Side>,
+    /// Folder for predictions-{side}.csv [default: the run folder, or the model file's]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let request =
+        TestRequest { model: args.model.clone(), data: args.data.clone(), side: args.side, out: args.out.clone() };
+    let mut printer = Printer::scoring();
+    let outcome = lungfish::test(&request, &mut printer, &AtomicBool::new(false))?;
+    printer.finish()?;
+    if args.json {
+        print::json(&outcome)?;
+    } else {
+        report(&outcome)?;
+        print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The figures for a person.
+pub fn report(outcome: &TestOutcome) -> anyhow::Result<()> {
+    for line in lines(outcome) {
+        print::out(line)?;
+    }
+    Ok(())
+}
+
+fn lines(outcome: &TestOutcome) -> Vec<String> {
+    let names: Vec<String> = outcome.classes.iter().map(|class| print::one_line(&class.name)).collect();
+    // Columns are as wide as the longest name, and wide enough for the headings.
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
+    let mut lines = vec![
+        format!("{} of the {} side", print::films(outcome.films), outcome.side),
+        format!(
+            "{} Loss: {:.4} Acc: {:.4} AUC: {}",
+            outcome.side,
+            outcome.loss,
+            outcome.accuracy,
+            print::figure(outcome.auc)
+        ),
+        String::new(),
+        format!("{:width$}  precision  recall  f1      films", "class"),
+    ];
+    for (class, name) in outcome.classes.iter().zip(&names) {
+        let [precision, recall, f1] = [class.precision, class.recall, class.f1].map(print::figure);
+        lines.push(format!("{name:width$}  {precision:9}  {recall:6}  {f1:6}  {:5}", class.support));
+    }
+    lines.push(String::new());
+    lines.push("rows: what a film is; columns: what it was called".to_owned());
+    lines.push(
+        std::iter::once(String::new())
+            .chain(names.iter().cloned())
+            .map(|cell| format!("{cell:width$}"))
+            .collect::<Vec<_>>()
+            .join("  "),
+    );
+    for (name, row) in names.iter().zip(&outcome.confusion) {
+        let cells = row.iter().map(|count| format!("{count:<width$}"));
+        lines.push(std::iter::once(format!("{name:width$}")).chain(cells).collect::<Vec<_>>().join("  "));
+    }
+    if let (Some(threshold), [_, positive]) = (outcome.threshold, names.as_slice()) {
+        lines.push(String::new());
+        lines.push(format!("A film is called {positive} from a probability of {threshold} on."));
+    }
+    lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
+    if !outcome.bad.is_empty() {
+        lines.push(format!("Not in these figures: {} that could not be read.", print::films(outcome.bad.len())));
+    }
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_in_columns() {
+        let class = |name: &str, precision, support| lungfish::ClassFigures {
+            name: name.to_owned(),
+            precision,
+            recall: Some(0.5),
+            f1: Some(0.25),
+            support,
+        };
+        let outcome = TestOutcome {
+            films: 3,
+            accuracy: 2.0 / 3.0,
+            loss: 0.5,
+            auc: None,
+            classes: vec![class("NORMAL", None, 1), class("PNEUMONIA", Some(1.0), 2)],
+            confusion: vec![vec![0, 1], vec![0, 2]],
+            threshold: Some(0.5),
+            side: Side::Test,
+            predictions: PathBuf::from("run/predictions-test.csv"),
+            bad: Vec::new(),
+        };
+        let expected = "\
+3 films of the test side
+test Loss: 0.5000 Acc: 0.6667 AUC: -
+
+class      precision  recall  f1      films
+NORMAL     -          0.5000  0.2500      1
+PNEUMONIA  1.0000     0.5000  0.2500      2
+
+rows: what a film is; columns: what it was called
+           NORMAL     PNEUMONIA
+NORMAL     0          1
+PNEUMONIA  0          2
+
+A film is called PNEUMONIA from a probability of 0.5 on.
+Each film: run/predictions-test.csv";
+        assert_eq!(lines(&outcome).join("\n"), expected);
+    }
+}

@@ -1,0 +1,157 @@
+//! `lungfish train`: flags over a recipe, a run folder out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::builder::PossibleValuesParser;
+use lungfish::{Changes, Device, TrainOutcome, TrainRequest};
+use lungfish_models::Architecture;
+
+use crate::observer::Printer;
+use crate::{print, stop};
+
+/// Fine-tune a network on a folder of films
+///
+/// Two phases: the head alone on frozen features (--frozen-epochs), then the parts named by --unfreeze as well
+/// (--epochs). Flags override the recipe, and the run folder keeps the recipe with every default written out.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example, the head alone, then the last stages with it:
+  lungfish train --data chest_xray --out run --frozen-epochs 10 --epochs 2 --unfreeze stage6,stage7,top
+
+Example, going on after Ctrl-C, a crash or a power cut, to the very same weights:
+  lungfish train --out run --resume")]
+pub struct Args {
+    /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    data: Option<PathBuf>,
+    /// Run folder to write
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Recipe to start from, see `lungfish recipe`
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Network
+    #[arg(long, value_parser = PossibleValuesParser::new(Architecture::ALL.map(Architecture::name)))]
+    arch: Option<String>,
+    /// Weights to start from: imagenet, none, or a .pth or .safetensors file
+    #[arg(long, value_name = "imagenet|none|FILE")]
+    weights: Option<String>,
+    /// Epochs that train the head alone
+    #[arg(long, value_name = "N")]
+    frozen_epochs: Option<usize>,
+    /// Epochs after those, with the parts of --unfreeze training too
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Parts for the second phase: all, or names with commas
+    #[arg(long, value_name = "PARTS")]
+    unfreeze: Option<String>,
+    /// Films a step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Learning rate of both phases (keys frozen_lr and lr set them apart)
+    #[arg(long, value_name = "X")]
+    lr: Option<f64>,
+    /// Seed of every random number
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Use about N films, whole patients, the classes in proportion
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Threads that decode films [default: as --threads]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    workers: usize,
+    /// Where to compute: auto, cpu or cuda
+    #[arg(long, value_name = "auto|cpu|cuda", default_value = "auto")]
+    device: Device,
+    /// Set any key of the recipe; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Go on with the run in --out
+    #[arg(long)]
+    resume: bool,
+    /// Stop at a bad film instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Args {
+    /// The recipe's keys that were asked for: the file's, then the flags', then --set's; later ones win.
+    fn changes(&self) -> anyhow::Result<Changes> {
+        let mut changes = Changes::default();
+        if let Some(recipe) = &self.recipe {
+            changes.read(recipe)?;
+        }
+        let number = |number: Option<usize>| number.map(|number| number.to_string());
+        let lr = self.lr.map(|lr| format!("{lr:?}"));
+        let flags = [
+            ("architecture", self.arch.clone()),
+            ("weights", self.weights.clone()),
+            ("frozen_epochs", number(self.frozen_epochs)),
+            ("epochs", number(self.epochs)),
+            ("unfreeze", self.unfreeze.clone()),
+            ("batch_size", number(self.batch)),
+            ("frozen_lr", lr.clone()),
+            ("lr", lr),
+            ("seed", self.seed.map(|seed| seed.to_string())),
+            ("limit", number(self.limit)),
+            ("strict", self.strict.then(|| "true".to_owned())),
+        ];
+        for (key, value) in flags {
+            if let Some(value) = value {
+                changes.set_key(key, &value)?;
+            }
+        }
+        for setting in &self.set {
+            changes.set(setting)?;
+        }
+        Ok(changes)
+    }
+}
+
+pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
+    let request = TrainRequest {
+        data: args.data.clone(),
+        out: args.out.clone(),
+        changes: args.changes()?,
+        resume: args.resume,
+        workers: workers(args.workers, threads),
+        device: args.device,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut printer = Printer::training(Arc::clone(&stop));
+    let tell = printer.teller();
+    stop::on_signal(Arc::clone(&stop), move || {
+        tell("finishing the step and saving; once more leaves at once and keeps the last checkpoint");
+    })?;
+    let outcome = lungfish::train(&request, &mut printer, &stop)?;
+    printer.finish()?;
+    if outcome.stopped {
+        let run = print::argument(&outcome.run);
+        print::err(format_args!("stopped and saved; go on with: lungfish train --out {run} --resume"));
+        return Ok(ExitCode::FAILURE);
+    }
+    report(&outcome)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The closing lines of a training that came to its end.
+pub fn report(outcome: &TrainOutcome) -> anyhow::Result<()> {
+    print::out(format_args!("\nTraining complete in {}", print::duration(outcome.seconds)))?;
+    if let Some(best) = &outcome.best {
+        let auc = print::figure(best.val_auc);
+        let (accuracy, phase, epoch) = (best.val_accuracy, best.phase, best.epoch);
+        print::out(format_args!("Best val Acc: {accuracy:.4} AUC: {auc} ({phase} phase, epoch {epoch})"))?;
+    }
+    if let Some(model) = &outcome.model {
+        print::out(format_args!("Model: {}", print::path(model)))?;
+    }
+    Ok(())
+}
+
+/// Decoding threads: what was asked for, else as many as compute; 0 leaves it to the library.
+pub fn workers(asked: usize, threads: Option<usize>) -> usize {
+    if asked > 0 { asked } else { threads.unwrap_or(0) }
+}

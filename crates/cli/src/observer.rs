@@ -1,0 +1,247 @@
+//! Prints what the library tells: the notebook's lines on standard output, bars and what else is worth knowing on
+//! standard error.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lungfish::{EpochRecord, Event, Observer, Phase, Task};
+
+use crate::print::{self, OutputError};
+
+/// Where the lines of a training go. Tests and predictions have bars only: their result is what they print.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lines {
+    Printed,
+    Dropped,
+}
+
+/// An [`Observer`] for a person.
+pub struct Printer {
+    lines: Lines,
+    bars: MultiProgress,
+    bar: Option<(Task, ProgressBar)>,
+    first_epoch: bool,
+    stop: Arc<AtomicBool>,
+    failed: Option<OutputError>,
+}
+
+impl Printer {
+    /// For a training: everything is told. `stop` is set if standard output cannot be written any more.
+    pub fn training(stop: Arc<AtomicBool>) -> Printer {
+        Printer::new(Lines::Printed, stop)
+    }
+
+    /// For a test or a prediction: bars, warnings and bad films, all on standard error.
+    pub fn scoring() -> Printer {
+        Printer::new(Lines::Dropped, Arc::default())
+    }
+
+    fn new(lines: Lines, stop: Arc<AtomicBool>) -> Printer {
+        // Draws nothing where standard error is no terminal.
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Printer { lines, bars, bar: None, first_epoch: true, stop, failed: None }
+    }
+
+    /// What writes a line to standard error without tearing a bar.
+    pub fn teller(&self) -> impl Fn(&str) + Send + 'static {
+        let bars = self.bars.clone();
+        move |text| bars.suspend(|| print::err(text))
+    }
+
+    /// The error that standard output met, if any. Events cannot fail, so it waits here.
+    pub fn finish(&mut self) -> Result<(), OutputError> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    fn line(&mut self, text: impl std::fmt::Display) {
+        if self.lines == Lines::Printed && self.failed.is_none() {
+            let written = self.bars.suspend(|| print::out(text));
+            if let Err(error) = written {
+                self.failed = Some(error);
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn aside(&self, text: &str) {
+        self.bars.suspend(|| print::err(print::one_line(text)));
+    }
+
+    fn note(&mut self, text: &str) {
+        match self.lines {
+            Lines::Printed => self.line(print::one_line(text)),
+            Lines::Dropped if std::io::stderr().is_terminal() => self.aside(text),
+            Lines::Dropped => {}
+        }
+    }
+
+    fn progress(&mut self, task: Task, done: usize, total: usize) {
+        if self.bar.as_ref().is_none_or(|(of, _)| *of != task) {
+            self.clear();
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} films, {per_sec:.0}, {eta} left");
+            // The template is a constant; the plain bar would do too.
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+            let bar = self.bars.add(ProgressBar::new(total as u64).with_style(style).with_message(name(task)));
+            self.bar = Some((task, bar));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.set_position(done as u64);
+        }
+        if done >= total {
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+            self.bars.remove(&bar);
+        }
+    }
+}
+
+impl Drop for Printer {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Observer for Printer {
+    fn event(&mut self, event: &Event) {
+        if !matches!(event, Event::Progress { .. } | Event::BadFilm { .. } | Event::Saved { .. }) {
+            self.clear();
+        }
+        match event {
+            Event::Note(text) => self.note(text),
+            Event::Warning(text) => self.aside(&format!("warning: {text}")),
+            Event::BadFilm { path, reason } => self.aside(&format!("bad film {}: {reason}", print::path(path))),
+            Event::Dataset { side, root, count, classes, transforms } => {
+                self.line(format_args!("Dataset {side}"));
+                self.line(format_args!("    Number of datapoints: {count}"));
+                self.line(format_args!("    Root location: {}", print::path(root)));
+                let classes: Vec<String> =
+                    classes.iter().map(|(name, films)| format!("{} {films}", print::one_line(name))).collect();
+                self.line(format_args!("    Classes: {}", classes.join(", ")));
+                self.line("    Transforms:");
+                for transform in transforms {
+                    self.line(format_args!("        {transform}"));
+                }
+            }
+            Event::Weights { source, loaded, missing, unexpected } => {
+                self.line(format_args!("Weights: {}, {loaded} tensors", print::one_line(source)));
+                for (what, names) in [("not in the file", missing), ("not in the network", unexpected)] {
+                    if !names.is_empty() {
+                        self.line(format_args!("    {what}: {}", print::one_line(&some(names))));
+                    }
+                }
+            }
+            Event::PhaseStarted { phase, parts, trainable_parameters, .. } => {
+                self.line("");
+                self.line(match phase {
+                    Phase::Frozen => format!("{trainable_parameters} trainable parameters in frozen model"),
+                    Phase::Unfrozen => {
+                        format!("{trainable_parameters} trainable parameters in unfrozen model ({})", parts.join(", "))
+                    }
+                });
+                self.first_epoch = true;
+            }
+            Event::EpochStarted { epoch, of, .. } => {
+                if !std::mem::take(&mut self.first_epoch) {
+                    self.line("");
+                }
+                self.line(format_args!("Epoch {epoch}/{of}"));
+            }
+            Event::Progress { task, done, total } => self.progress(*task, *done, *total),
+            Event::EpochDone { record, seconds_left, .. } => {
+                for line in epoch_lines(record, *seconds_left) {
+                    self.line(line);
+                }
+            }
+            Event::EarlyStop { phase, epoch, patience } => self.line(format_args!(
+                "The {phase} phase ends after epoch {epoch}: no better figure in {patience} epochs"
+            )),
+            // The best is told once, at the end, and checkpoints are for a day when something fails.
+            Event::Best(_) | Event::Saved { .. } => {}
+            _ => {}
+        }
+    }
+}
+
+fn epoch_lines(record: &EpochRecord, seconds_left: Option<f64>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let (Some(loss), Some(accuracy)) = (record.train_loss, record.train_accuracy) {
+        lines.push(format!("train Loss: {loss:.4} Acc: {accuracy:.4}"));
+    } else {
+        lines.push("Before the first step".to_owned());
+    }
+    let auc = print::figure(record.val_auc);
+    lines.push(format!("val Loss: {:.4} Acc: {:.4} AUC: {auc}", record.val_loss, record.val_accuracy));
+    let pace = record.films_per_s.map(|pace| format!("{pace:.1} films/s"));
+    let left = seconds_left.map(|seconds| format!("{} left", print::duration(seconds)));
+    let pace: Vec<String> = pace.into_iter().chain(left).collect();
+    if !pace.is_empty() {
+        lines.push(pace.join(", "));
+    }
+    lines
+}
+
+/// The first few of many names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}
+
+fn name(task: Task) -> String {
+    match task {
+        Task::Checking => "checking".to_owned(),
+        Task::Features { side, view } => format!("features of {side}, view {view}"),
+        Task::Training => "train".to_owned(),
+        Task::Validating => "val".to_owned(),
+        Task::Predicting => "predicting".to_owned(),
+        _ => "working".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_reads_as_the_notebook_has_it() {
+        let record = EpochRecord {
+            phase: Phase::Frozen,
+            epoch: 3,
+            train_loss: Some(0.12341),
+            train_accuracy: Some(0.9567),
+            val_loss: 0.2,
+            val_accuracy: 0.9,
+            val_auc: Some(0.98765),
+            lr: 1e-3,
+            seconds: 2.0,
+            films_per_s: Some(41.24),
+        };
+        assert_eq!(
+            epoch_lines(&record, Some(72.0)),
+            ["train Loss: 0.1234 Acc: 0.9567", "val Loss: 0.2000 Acc: 0.9000 AUC: 0.9877", "41.2 films/s, 1m 12s left"]
+        );
+        let before = EpochRecord {
+            epoch: 0,
+            train_loss: None,
+            train_accuracy: None,
+            val_auc: None,
+            films_per_s: None,
+            ..record
+        };
+        assert_eq!(epoch_lines(&before, None), ["Before the first step", "val Loss: 0.2000 Acc: 0.9000 AUC: -"]);
+    }
+
+    #[test]
+    fn many_names_are_cut_short() {
+        let names: Vec<String> = (0..9).map(|n| format!("t{n}")).collect();
+        assert_eq!(some(&names), "t0, t1, t2, t3, t4, t5 and 3 more");
+        assert_eq!(some(&names[..2]), "t0, t1");
+    }
+}

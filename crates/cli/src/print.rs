@@ -1,0 +1,113 @@
+//! Standard output and standard error: whole lines, no control character of a file name, a quiet end when nobody reads.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use lungfish_data::display::escape;
+
+/// Standard output could not take what was written.
+#[derive(Debug)]
+pub struct OutputError(io::Error);
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot write to standard output: {}", self.0)
+    }
+}
+
+impl std::error::Error for OutputError {}
+
+/// Writes text and a line break to standard output.
+pub fn out(text: impl fmt::Display) -> Result<(), OutputError> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(OutputError)
+}
+
+/// Writes text and a line break to standard error. Nothing can be done where that fails.
+pub fn err(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Says what went wrong in one line. A reader that went away (`lungfish ... | head`) is no error.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<OutputError>() {
+        Some(OutputError(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        _ => {
+            err(format_args!("error: {}", one_line(&error.to_string())));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A message without what a file name in it could do to a terminal.
+pub fn one_line(message: &str) -> String {
+    escape(message.replace('\n', " "))
+}
+
+/// A path, or a part of one, for a terminal.
+pub fn path(path: impl AsRef<Path>) -> String {
+    escape(path.as_ref())
+}
+
+/// A path as an argument of a command that somebody can paste into a shell.
+pub fn argument(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// Seconds as people say them.
+pub fn duration(seconds: f64) -> String {
+    // A float too large or not a number becomes the nearest whole number there is, or 0.
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{whole}s"),
+        60..3600 => format!("{}m {:02}s", whole / 60, whole % 60),
+        _ => format!("{}h {:02}m", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// A figure with four digits, or a dash where it is undefined.
+pub fn figure(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.4}"))
+}
+
+/// `1 film`, `2 films`.
+pub fn films(count: usize) -> String {
+    if count == 1 { "1 film".to_owned() } else { format!("{count} films") }
+}
+
+/// JSON on one line.
+pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    out(serde_json::to_string(value)?)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let said = [0.4, 59.4, 59.6, 3599.0, 3600.0, 90_000.0, f64::NAN, -1.0].map(duration);
+        assert_eq!(said, ["0s", "59s", "1m 00s", "59m 59s", "1h 00m", "25h 00m", "0s", "0s"]);
+    }
+
+    #[test]
+    fn arguments_can_be_pasted() {
+        assert_eq!(argument(Path::new("runs/a-1")), "runs/a-1");
+        assert_eq!(argument(Path::new("my run")), "'my run'");
+        assert_eq!(argument(Path::new("it's")), "'it'\\''s'");
+    }
+
+    #[test]
+    fn a_message_stays_on_one_line() {
+        assert_eq!(one_line("a\nb\u{1b}[31m"), "a b\\x1b[31m");
+    }
+}

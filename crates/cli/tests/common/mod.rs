@@ -1,0 +1,142 @@
+//! Running the real program and looking at what it left.
+
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program, with nothing on its standard input.
+pub fn lungfish(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lungfish"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+pub fn run(args: &[&str]) -> Output {
+    lungfish(args).output().unwrap()
+}
+
+/// Runs it and wants exit status 0; gives standard output.
+pub fn done(args: &[&str]) -> String {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(0), "lungfish {}\n{}", args.join(" "), said(&output));
+    text(&output.stdout)
+}
+
+/// Wants exit status 1 and one sentence, the last line on standard error, with all of `parts` in it; gives the sentence.
+pub fn refused(output: &Output, parts: &[&str]) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", said(output));
+    let errors = text(&output.stderr);
+    let sentence = errors.lines().last().unwrap_or_default().to_owned();
+    assert!(sentence.starts_with("error: "), "{errors}");
+    assert_eq!(errors.matches("error: ").count(), 1, "{errors}");
+    for part in parts {
+        assert!(sentence.contains(part), "{part:?} is not in {sentence:?}");
+    }
+    sentence
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+pub fn said(output: &Output) -> String {
+    format!("{}\nstdout:\n{}\nstderr:\n{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A path as an argument.
+pub fn arg(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Drawn films, made once for each test program; tests that change films copy them.
+pub static FILMS: LazyLock<PathBuf> = LazyLock::new(|| {
+    // Statics are never dropped, so the folder lies where cargo clears up.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("films-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    done(&["synth", "--out", arg(&folder), "--films", "120", "--seed", "3"]);
+    folder
+});
+
+/// The settings of a training that takes a second or two.
+pub const SMALL: [&str; 8] =
+    ["--frozen-epochs", "2", "--batch", "8", "--set", "image_size=64", "--set", "frozen_views=2"];
+
+/// `train` with [`SMALL`] settings and more.
+pub fn train(data: &Path, out: &Path, more: &[&str]) -> Command {
+    let mut args = vec!["train", "--data", arg(data), "--out", arg(out)];
+    args.extend(SMALL);
+    args.extend(more);
+    lungfish(&args)
+}
+
+/// A trained run on [`FILMS`], made once for each test program; nobody changes it.
+pub static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    let output = train(&FILMS, &folder, &[]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    folder
+});
+
+pub fn temporary() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Every file below a folder, sorted.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The films of one side of a folder of films.
+pub fn side(films: &Path, side: &str) -> Vec<PathBuf> {
+    files(&films.join(side))
+}
+
+/// Copies a folder of films.
+pub fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(&file, &target).unwrap();
+    }
+}
+
+/// The tensors of a safetensors file: header without its metadata, and the bytes.
+pub fn tensors(path: &Path) -> (Value, Vec<u8>) {
+    let bytes = fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    header.as_object_mut().unwrap().remove("__metadata__");
+    (header, bytes[8 + length..].to_vec())
+}
+
+/// The lines of log.jsonl without what a clock measured.
+pub fn log(run: &Path) -> Vec<Value> {
+    let mut lines = jsonl(&fs::read_to_string(run.join("log.jsonl")).unwrap());
+    for line in &mut lines {
+        let line = line.as_object_mut().unwrap();
+        assert!(line.remove("seconds").is_some() && line.remove("films_per_s").is_some());
+    }
+    lines
+}
+
+pub fn jsonl(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}

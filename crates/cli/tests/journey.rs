@@ -1,0 +1,285 @@
+//! Train, test, predict: what is printed and what is written.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{FILMS, RUN, arg, copy, done, files, jsonl, lungfish, refused, run, said, side, temporary, text, train};
+use serde_json::Value;
+
+/// The rows of a CSV file that has no cell with a comma or a quote in it.
+fn csv(path: &Path) -> (Vec<String>, Vec<Vec<String>>) {
+    let text = fs::read_to_string(path).unwrap();
+    let mut rows = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    (rows.next().unwrap(), rows.collect())
+}
+
+#[test]
+fn a_training_prints_what_the_notebook_prints() {
+    let folder = temporary();
+    let out = folder.path().join("run");
+    let output = train(&FILMS, &out, &["--epochs", "1", "--unfreeze", "top"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(text(&output.stderr), "");
+    let printed = text(&output.stdout);
+    let films = side(&FILMS, "test").len();
+    for line in [
+        "Dataset train".to_owned(),
+        format!("Dataset test\n    Number of datapoints: {films}"),
+        format!("    Root location: {}", FILMS.display()),
+        "328450 trainable parameters in frozen model".to_owned(),
+        "\nEpoch 1/2\ntrain Loss: ".to_owned(),
+        "\nEpoch 2/2\ntrain Loss: ".to_owned(),
+        "\nval Loss: ".to_owned(),
+        " AUC: ".to_owned(),
+        " films/s".to_owned(),
+        "trainable parameters in unfrozen model".to_owned(),
+        "\nEpoch 1/1\ntrain Loss: ".to_owned(),
+        "\nTraining complete in ".to_owned(),
+        "\nBest val Acc: ".to_owned(),
+        format!("\nModel: {}", out.join("best.safetensors").display()),
+    ] {
+        assert!(printed.contains(&line), "{line:?} is not in\n{printed}");
+    }
+
+    let lines = jsonl(&fs::read_to_string(out.join("log.jsonl")).unwrap());
+    let epochs: Vec<_> =
+        lines.iter().map(|line| (line["phase"].as_str().unwrap(), line["epoch"].as_u64().unwrap())).collect();
+    assert_eq!(epochs, [("frozen", 1), ("frozen", 2), ("unfrozen", 0), ("unfrozen", 1)]);
+    let keys = [
+        "phase",
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "val_auc",
+        "lr",
+        "seconds",
+        "films_per_s",
+    ];
+    for line in &lines {
+        assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
+        assert!(line["val_loss"].as_f64().unwrap() > 0.0);
+        assert_eq!(line["train_loss"].is_null(), line["epoch"] == 0);
+    }
+    let left: BTreeSet<String> =
+        files(&out).iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    for file in ["recipe.toml", "split.csv", "log.jsonl", "best.safetensors", "last.safetensors"] {
+        assert!(left.contains(file), "{file} is not in {left:?}");
+    }
+    assert!(!left.iter().any(|file| file.ends_with(".tmp")), "{left:?}");
+}
+
+#[test]
+fn test_gives_figures_and_a_line_a_film() {
+    let folder = temporary();
+    let printed = done(&["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(folder.path()), "--json"]);
+    let figures: Value = serde_json::from_str(&printed).unwrap();
+    let keys: Vec<&String> = figures.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["films", "accuracy", "loss", "auc", "classes", "confusion", "threshold"]);
+    let test = side(&FILMS, "test");
+    assert_eq!(figures["films"], test.len());
+    assert_eq!(figures["threshold"], 0.5);
+    let names: Vec<&Value> = figures["classes"].as_array().unwrap().iter().map(|class| &class["name"]).collect();
+    assert_eq!(names, ["NORMAL", "PNEUMONIA"]);
+    for class in figures["classes"].as_array().unwrap() {
+        assert_eq!(
+            class.as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["name", "precision", "recall", "f1", "support"]
+        );
+        assert_eq!(class["support"], side(&FILMS.join("test"), class["name"].as_str().unwrap()).len());
+    }
+
+    // The file says the same as the figures.
+    let (head, rows) = csv(&folder.path().join("predictions-test.csv"));
+    assert_eq!(head.len(), 5);
+    assert_eq!(head[..3], ["path", "label", "predicted"]);
+    assert!(head[3].contains("NORMAL") && head[4].contains("PNEUMONIA"), "{head:?}");
+    assert_eq!(rows.len(), test.len());
+    let cell = |label: &str, predicted: &str| rows.iter().filter(|row| row[1] == label && row[2] == predicted).count();
+    let confusion: Vec<Vec<usize>> = ["NORMAL", "PNEUMONIA"]
+        .map(|label| ["NORMAL", "PNEUMONIA"].map(|predicted| cell(label, predicted)).to_vec())
+        .to_vec();
+    assert_eq!(figures["confusion"], serde_json::json!(confusion));
+    let right = confusion[0][0] + confusion[1][1];
+    assert!((figures["accuracy"].as_f64().unwrap() - right as f64 / test.len() as f64).abs() < 1e-12);
+    let likelihood = |row: &Vec<String>| row[if row[1] == "NORMAL" { 3 } else { 4 }].parse::<f64>().unwrap().ln();
+    let loss = -rows.iter().map(likelihood).sum::<f64>() / rows.len() as f64;
+    assert!((figures["loss"].as_f64().unwrap() - loss).abs() < 1e-4, "{loss} {figures}");
+
+    let printed = done(&["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(folder.path())]);
+    assert!(printed.contains("test Loss: ") && printed.contains("not a diagnosis"), "{printed}");
+}
+
+#[test]
+fn other_sides_are_scored_only_where_asked() {
+    let folder = temporary();
+    let out = arg(folder.path());
+    let json = |more: &[&str]| -> Value {
+        let mut args = vec!["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", out, "--json"];
+        args.extend(more);
+        serde_json::from_str(&done(&args)).unwrap()
+    };
+    let (train, val) = (json(&["--side", "train"]), json(&["--side", "val"]));
+    assert!(folder.path().join("predictions-train.csv").is_file());
+    assert!(folder.path().join("predictions-val.csv").is_file());
+    let all = files(&FILMS)
+        .iter()
+        .filter(|file| file.starts_with(FILMS.join("train")) || file.starts_with(FILMS.join("val")))
+        .count();
+    assert_eq!(train["films"].as_u64().unwrap() + val["films"].as_u64().unwrap(), all as u64);
+
+    // Films that it was trained on are known by their content, wherever they lie.
+    let moved = folder.path().join("moved");
+    copy(&FILMS.join("train"), &moved);
+    let output = run(&["test", "--model", arg(&RUN.join("best.safetensors")), "--data", arg(&moved), "--out", out]);
+    refused(&output, &["train"]);
+}
+
+#[test]
+fn classes_are_known_by_name() {
+    let folder = temporary();
+    let out = arg(folder.path());
+    let other = folder.path().join("other");
+    // One class alone can be scored, at its own place; figures that one class cannot have are null.
+    copy(&FILMS.join("test/PNEUMONIA"), &other.join("PNEUMONIA"));
+    let test =
+        || lungfish(&["test", "--model", arg(&RUN), "--data", arg(&other), "--out", out, "--json"]).output().unwrap();
+    let output = test();
+    assert!(output.status.success(), "{}", said(&output));
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(figures["auc"], Value::Null);
+    assert_eq!(figures["classes"][0]["support"], 0);
+    assert_eq!(figures["classes"][0]["recall"], Value::Null);
+    assert_eq!(figures["classes"][1]["support"], side(&FILMS.join("test"), "PNEUMONIA").len());
+
+    copy(&FILMS.join("test/NORMAL"), &other.join("COVID"));
+    refused(&test(), &["COVID", "NORMAL", "PNEUMONIA"]);
+}
+
+#[test]
+fn predict_gives_a_line_a_film() {
+    let films = side(&FILMS, "test");
+    let printed = done(&["predict", "--model", arg(&RUN), "--json", arg(&FILMS.join("test"))]);
+    let lines = jsonl(&printed);
+    let paths: Vec<PathBuf> = lines.iter().map(|line| PathBuf::from(line["path"].as_str().unwrap())).collect();
+    assert_eq!(paths, films);
+    for line in &lines {
+        assert_eq!(line.as_object().unwrap().keys().collect::<Vec<_>>(), ["path", "class", "probabilities"]);
+        let probabilities = line["probabilities"].as_object().unwrap();
+        assert_eq!(probabilities.keys().collect::<Vec<_>>(), ["NORMAL", "PNEUMONIA"]);
+        let values: Vec<f64> = probabilities.values().map(|p| p.as_f64().unwrap()).collect();
+        assert!((values[0] + values[1] - 1.0).abs() < 1e-6, "{line}");
+        assert_eq!(line["class"], if values[1] >= 0.5 { "PNEUMONIA" } else { "NORMAL" });
+    }
+    // One film alone, through the model file, has the probabilities that it has among others.
+    let alone = jsonl(&done(&["predict", "--model", arg(&RUN.join("best.safetensors")), "--json", arg(&films[3])]));
+    assert_eq!(alone[..], lines[3..4]);
+
+    let printed = done(&["predict", "--model", arg(&RUN), arg(&films[0])]);
+    assert!(printed.contains(arg(&films[0])) && printed.contains("PNEUMONIA 0."), "{printed}");
+    assert!(printed.contains("not a diagnosis"), "{printed}");
+}
+
+/// A folder of films with a text file, an empty file and half a film among them.
+fn spoilt(root: &Path) -> Vec<PathBuf> {
+    copy(&FILMS, root);
+    let film = side(&FILMS, "train")[0].clone();
+    let bytes = fs::read(&film).unwrap();
+    let folder = root.join("train/NORMAL");
+    let half = folder.join("half").with_extension(film.extension().unwrap());
+    fs::write(&half, &bytes[..bytes.len() / 2]).unwrap();
+    let (letter, nothing) = (folder.join("letter.png"), folder.join("nothing.jpeg"));
+    fs::write(&letter, "Dear colleague, please find the film attached.").unwrap();
+    fs::write(&nothing, "").unwrap();
+    vec![half, letter, nothing]
+}
+
+#[test]
+fn bad_films_are_named_and_left_out_or_stop_a_strict_training() {
+    let folder = temporary();
+    let films = folder.path().join("films");
+    let bad = spoilt(&films);
+    let output = train(&films, &folder.path().join("run"), &["--frozen-epochs", "1"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let errors = text(&output.stderr);
+    for film in &bad {
+        assert!(errors.contains(arg(film)), "{} is not in\n{errors}", film.display());
+    }
+    assert!(errors.contains('3'), "{errors}");
+    let split = fs::read_to_string(folder.path().join("run/split.csv")).unwrap();
+    assert!(!split.contains("half.") && !split.contains("letter.png"), "{split}");
+
+    let output = train(&films, &folder.path().join("strict"), &["--strict"]).output().unwrap();
+    let sentence = refused(&output, &["strict"]);
+    assert!(bad.iter().any(|film| sentence.contains(arg(film))), "{sentence}");
+}
+
+#[test]
+fn predict_scores_what_it_can_and_names_the_rest() {
+    let folder = temporary();
+    let films = folder.path().join("films");
+    let bad = spoilt(&films);
+    let normal = films.join("train/NORMAL");
+    let output = run(&["predict", "--model", arg(&RUN), "--json", arg(&normal)]);
+    refused(&output, &["3 of "]);
+    assert_eq!(jsonl(&text(&output.stdout)).len(), files(&normal).len() - bad.len());
+    let errors = text(&output.stderr);
+    for film in &bad {
+        assert_eq!(errors.lines().filter(|line| line.contains(arg(film))).count(), 1, "{errors}");
+    }
+
+    let output = run(&["predict", "--model", arg(&RUN), "--json", arg(&bad[1])]);
+    refused(&output, &["1 of 1 film"]);
+    assert!(output.stdout.is_empty());
+    let absent = folder.path().join("absent.png");
+    refused(&run(&["predict", "--model", arg(&RUN), arg(&absent)]), &[arg(&absent)]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn odd_names_do_nothing_to_a_terminal_or_a_spreadsheet() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = temporary();
+    let films = folder.path().join("NORMAL");
+    fs::create_dir(&films).unwrap();
+    let film = side(&FILMS, "test")[0].clone();
+    let extension = film.extension().unwrap().as_bytes();
+    for name in [&b"=cmd(1)."[..], b"a\x1b[31m.", b"caf\xe9."] {
+        fs::copy(&film, films.join(OsStr::from_bytes(&[name, extension].concat()))).unwrap();
+    }
+    for json in [&["--json"][..], &[]] {
+        let output = lungfish(&["predict", "--model", arg(&RUN), arg(&films)]).args(json).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let printed = text(&output.stdout);
+        assert!(!printed.contains('\x1b') && printed.contains("cmd(1)"), "{printed}");
+    }
+    let output = run(&["test", "--model", arg(&RUN), "--data", arg(folder.path()), "--out", arg(folder.path())]);
+    assert!(output.status.success(), "{}", said(&output));
+    let table = fs::read_to_string(folder.path().join("predictions-test.csv")).unwrap();
+    assert!(!table.contains('\x1b'), "{table:?}");
+    assert!(!table.split([',', '\n']).any(|cell| cell.starts_with('=')), "{table}");
+}
+
+#[test]
+fn three_classes_train_and_test() {
+    let folder = temporary();
+    let films = folder.path().join("films");
+    for name in ["NORMAL", "PNEUMONIA"] {
+        copy(&FILMS.join("train").join(name), &films.join(name));
+    }
+    // The third class: films of other patients, mirrored in nothing but their folder.
+    copy(&FILMS.join("test"), &films.join("THIRD"));
+    let out = folder.path().join("run");
+    let output = train(&films, &out, &["--frozen-epochs", "1"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let figures: Value =
+        serde_json::from_str(&done(&["test", "--model", arg(&out), "--data", arg(&films), "--json"])).unwrap();
+    assert_eq!(figures["confusion"].as_array().unwrap().len(), 3);
+    assert_eq!(figures["threshold"], Value::Null);
+    assert!(figures["auc"].is_number(), "{figures}");
+}

@@ -1,0 +1,176 @@
+//! A run that was killed, stopped or moved comes to the very weights of a run that was not.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use common::{FILMS, arg, copy, log, lungfish, refused, said, temporary, tensors, text, train};
+
+/// Both phases, a checkpoint inside the long epochs.
+const BOTH: [&str; 6] = ["--epochs", "2", "--unfreeze", "all", "--set", "checkpoint_seconds=1"];
+
+/// The run that nobody disturbed.
+static UNDISTURBED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("undisturbed-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    let output = train(&FILMS, &folder, &BOTH).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    folder
+});
+
+fn assert_same(run: &Path) {
+    for file in ["best.safetensors", "last.safetensors"] {
+        let (ours, expected) = (tensors(&run.join(file)), tensors(&UNDISTURBED.join(file)));
+        assert_eq!(ours.0, expected.0, "{file}");
+        assert!(ours.1 == expected.1, "{file} has other bits");
+    }
+    assert_eq!(log(run), log(&UNDISTURBED));
+}
+
+fn resume(run: &Path) {
+    let output = lungfish(&["train", "--out", arg(run), "--resume"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+/// Waits for a line of standard output that begins so; false where the program ended before.
+fn wait_for(child: &mut Child, lines: &[&str]) -> bool {
+    let mut printed = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    lines.iter().all(|wanted| printed.any(|line| line.is_ok_and(|line| line.starts_with(wanted))))
+}
+
+fn spawn(mut command: Command) -> Child {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits until a file is there.
+fn wait_for_file(child: &mut Child, path: &Path) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !path.exists() && child.try_wait().unwrap().is_none() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_killed_run_comes_to_the_same_weights() {
+    let frozen = "Epoch 1/2";
+    let unfrozen = ["328450 trainable", "Before the first step", "Epoch 1/2"];
+    // Lines to wait for, milliseconds to wait then: before anything, in the frozen phase, between the phases, at the
+    // beginning and in the middle of an unfrozen epoch, in the last one.
+    let moments: [(&[&str], u64); 7] = [
+        (&["Dataset train"], 0),
+        (&[frozen], 0),
+        (&[frozen, "val Loss"], 5),
+        (&unfrozen[..2], 0),
+        (&unfrozen, 300),
+        (&unfrozen, 1500),
+        (&["328450 trainable", "Before the first step", "Epoch 2/2"], 100),
+    ];
+    for (lines, wait) in moments {
+        let folder = temporary();
+        let run = folder.path().join("run");
+        let mut child = spawn(train(&FILMS, &run, &BOTH));
+        assert!(wait_for(&mut child, lines), "{lines:?}");
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        resume(&run);
+        assert_same(&run);
+    }
+}
+
+#[test]
+fn a_run_killed_again_and_again_comes_to_the_same_weights() {
+    let folder = temporary();
+    let run = folder.path().join("run");
+    let mut child = spawn(train(&FILMS, &run, &BOTH));
+    // In the middle of writing: as soon as half a checkpoint lies there.
+    for _ in 0..4 {
+        wait_for_file(&mut child, &run.join(".last.safetensors.tmp"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        child = spawn(lungfish(&["train", "--out", arg(&run), "--resume"]));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&run);
+    // A run that is over says so and changes nothing.
+    resume(&run);
+    assert_same(&run);
+}
+
+#[test]
+fn ctrl_c_saves_and_says_how_to_go_on() {
+    let folder = temporary();
+    // With a name that has to be quoted, and a folder of films that is somewhere else afterwards.
+    let (run, films, moved) = (folder.path().join("my run"), folder.path().join("films"), folder.path().join("moved"));
+    copy(&FILMS, &films);
+    let mut child = spawn(train(&films, &run, &BOTH));
+    assert!(wait_for(&mut child, &["Before the first step", "Epoch 1/2"]));
+    std::thread::sleep(Duration::from_millis(200));
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let errors = text(&output.stderr);
+    assert!(errors.contains(&format!("lungfish train --out '{}' --resume", run.display())), "{errors}");
+
+    fs::rename(&films, &moved).unwrap();
+    let gone = lungfish(&["train", "--out", arg(&run), "--resume"]).output().unwrap();
+    refused(&gone, &[arg(&films)]);
+    let output = lungfish(&["train", "--out", arg(&run), "--resume", "--data", arg(&moved)]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&run);
+}
+
+#[test]
+fn a_run_is_trained_by_one_program_at_a_time() {
+    let folder = temporary();
+    let run = folder.path().join("run");
+    let mut child = spawn(train(&FILMS, &run, &BOTH));
+    assert!(wait_for(&mut child, &["Epoch 1/2"]));
+    let second = lungfish(&["train", "--out", arg(&run), "--resume"]).output().unwrap();
+    refused(&second, &[arg(&run), "another process"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn threads_and_workers_do_not_change_a_bit() {
+    for (threads, workers) in [("1", "1"), ("3", "4")] {
+        let folder = temporary();
+        let run = folder.path().join("run");
+        let output = train(&FILMS, &run, &BOTH).args(["--threads", threads, "--workers", workers]).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert_same(&run);
+    }
+}
+
+#[test]
+fn a_disk_that_fills_keeps_the_last_good_state() {
+    let folder = temporary();
+    let run = folder.path().join("run");
+    // A limit on the size of one file stands for a full disk: first it lets no checkpoint through at all.
+    let limited = |blocks: u64, more: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", &blocks.to_string()]);
+        command.arg(env!("CARGO_BIN_EXE_lungfish")).args(more).output().unwrap()
+    };
+    let mut args = vec!["train", "--data", arg(&FILMS), "--out", arg(&run)];
+    args.extend(common::SMALL);
+    args.extend(BOTH);
+    let output = limited(200, &args);
+    refused(&output, &[arg(&run)]);
+    assert!(!common::files(&run).iter().any(|file| file.to_str().unwrap().ends_with(".tmp")));
+    resume(&run);
+    assert_same(&run);
+}

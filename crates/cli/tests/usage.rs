@@ -1,0 +1,247 @@
+//! Flags, help, exit statuses, and one clear sentence for what cannot be done.
+
+mod common;
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use common::{FILMS, RUN, arg, copy, done, lungfish, refused, run, said, side, temporary, text, train};
+use serde_json::Value;
+
+#[test]
+fn every_command_helps_with_a_worked_example() {
+    for command in ["demo", "train", "test", "predict", "synth", "recipe", "doctor"] {
+        let help = done(&[command, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("  lungfish {command}")), "{help}");
+        assert!(help.contains("--threads"), "{help}");
+    }
+    assert!(done(&["--version"]).starts_with("lungfish "));
+    for command in ["--help", "test", "predict"] {
+        let args = if command == "--help" { vec![command] } else { vec![command, "--help"] };
+        assert!(done(&args).contains("not a diagnosis"), "{command}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    let wrong: [&[&str]; 12] = [
+        &[],
+        &["tarin"],
+        &["train"],
+        &["train", "--out", "run"],
+        &["train", "--data", "films", "--out", "run", "--arch", "vgg16"],
+        &["train", "--data", "films", "--out", "run", "--device", "tpu"],
+        &["train", "--data", "films", "--out", "run", "--epochs", "-1"],
+        &["train", "--data", "films", "--out", "run", "--lr", "much"],
+        &["doctor", "--threads", "0"],
+        &["doctor", "--threads", "-2"],
+        &["test", "--model", "run", "--data", "films", "--side", "left"],
+        &["predict", "--model", "run"],
+    ];
+    for args in wrong {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "lungfish {}\n{}", args.join(" "), said(&output));
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_recipe_is_printed_and_read_back() {
+    let folder = temporary();
+    let recipe = done(&["recipe"]);
+    let path = folder.path().join("my.toml");
+    fs::write(&path, recipe.replace("seed = 0", "seed = 5")).unwrap();
+    // Whatever else is wrong, the recipe is not.
+    let output = run(&["train", "--data", "absent", "--out", "absent-run", "--recipe", arg(&path)]);
+    refused(&output, &["absent"]);
+
+    fs::write(&path, "bach_size = 3\n").unwrap();
+    let output = run(&["train", "--data", "absent", "--out", "absent-run", "--recipe", arg(&path)]);
+    refused(&output, &["bach_size", "batch_size"]);
+    let output = run(&["train", "--data", "absent", "--out", "absent-run", "--set", "fit=stretch"]);
+    refused(&output, &["fit", "stretch", "crop, pad or squash"]);
+    let output = run(&["train", "--data", "absent", "--out", "absent-run", "--recipe", "no-recipe.toml"]);
+    refused(&output, &["no-recipe.toml"]);
+}
+
+#[test]
+fn flags_override_the_recipe_and_the_run_keeps_what_came_of_it() {
+    let folder = temporary();
+    let (recipe, out) = (folder.path().join("my.toml"), folder.path().join("run"));
+    fs::write(&recipe, "seed = 5\nbatch_size = 16\nfit = \"pad\"\nrotation = 7.5\n").unwrap();
+    let more = ["--recipe", arg(&recipe), "--lr", "0.002", "--set", "fit=squash", "--frozen-epochs", "1"];
+    let small = ["--batch", "8", "--set", "image_size=64", "--set", "frozen_views=1"];
+    let mut args = vec!["train", "--data", arg(&FILMS), "--out", arg(&out)];
+    args.extend(more.iter().chain(&small));
+    done(&args);
+    let kept = fs::read_to_string(out.join("recipe.toml")).unwrap();
+    let expected = [
+        "seed = 5",
+        "batch_size = 8",
+        "fit = \"squash\"",
+        "rotation = 7.5",
+        "lr = 0.002",
+        "frozen_lr = 0.002",
+        "frozen_epochs = 1",
+    ];
+    for line in expected {
+        assert!(kept.lines().any(|kept| kept == line), "{line} is not in\n{kept}");
+    }
+}
+
+#[test]
+fn doctor_knows_the_machine() {
+    let report: Value = serde_json::from_str(&done(&["doctor", "--json", "--threads", "3"])).unwrap();
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(report["threads"], 3);
+    assert!(report["cores"].as_u64().unwrap() >= 1);
+    let kernels = report["kernels"].as_str().unwrap();
+    let features: Vec<&str> = report["features"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+    assert!(
+        kernels != "avx2+fma" || (features.contains(&"avx2") && features.contains(&"fma")),
+        "{kernels} {features:?}"
+    );
+    assert_eq!(report["device"], "cpu");
+    assert!(report["gpus"].is_array());
+    let weights = report["weights"].as_array().unwrap();
+    let lite = weights.iter().find(|of| of["architecture"] == "efficientnet-lite0").unwrap();
+    assert_eq!((&lite["shipped"], &lite["download"]), (&Value::Bool(true), &Value::Null));
+    assert!(done(&["doctor"]).contains("shipped with the program"));
+
+    // Weights in torch hub's folder are found where PyTorch would look.
+    let home = temporary();
+    let hub = home.path().join("hub/checkpoints");
+    fs::create_dir_all(&hub).unwrap();
+    fs::write(hub.join("resnet34-b627a593.pth"), "").unwrap();
+    let output = lungfish(&["doctor", "--json"]).env("TORCH_HOME", home.path()).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = report["weights"].as_array().unwrap().iter().find(|of| of["architecture"] == "resnet34").unwrap();
+    assert!(found["file"].as_str().unwrap().ends_with("resnet34-b627a593.pth"), "{found}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_and_a_full_device_is() {
+    let mut child = lungfish(&["recipe"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!((child.wait().unwrap().code(), errors.as_str()), (Some(0), ""));
+
+    #[cfg(target_os = "linux")]
+    {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = lungfish(&["recipe"]).stdout(full).output().unwrap();
+        refused(&output, &["cannot write to standard output"]);
+    }
+}
+
+#[test]
+fn folders_that_cannot_be_trained_on_are_refused() {
+    let folder = temporary();
+    let root = folder.path();
+    let out = root.join("run");
+    let absent = root.join("absent");
+    refused(&train(&absent, &out, &[]).output().unwrap(), &[arg(&absent)]);
+
+    let empty = root.join("empty");
+    fs::create_dir(&empty).unwrap();
+    refused(&train(&empty, &out, &[]).output().unwrap(), &[arg(&empty), "class"]);
+
+    let one = root.join("one");
+    copy(&FILMS.join("train/NORMAL"), &one.join("train/NORMAL"));
+    refused(&train(&one, &out, &[]).output().unwrap(), &[arg(&one), "NORMAL"]);
+
+    let hollow = root.join("hollow");
+    copy(&FILMS, &hollow);
+    fs::create_dir_all(hollow.join("train/TUBERCULOSIS")).unwrap();
+    refused(&train(&hollow, &out, &[]).output().unwrap(), &["TUBERCULOSIS"]);
+
+    // What was refused leaves nothing in the way of the next try.
+    let output = train(&FILMS, &out, &["--frozen-epochs", "1", "--set", "patient=("]).output().unwrap();
+    refused(&output, &["patient"]);
+}
+
+#[test]
+fn run_folders_that_cannot_be_used_are_refused() {
+    let folder = temporary();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    refused(&train(&FILMS, &file, &[]).output().unwrap(), &[arg(&file)]);
+    refused(&train(&FILMS, &file.join("run"), &[]).output().unwrap(), &[arg(&file)]);
+    refused(&train(&FILMS, &RUN, &[]).output().unwrap(), &[arg(&RUN), "--resume"]);
+    let absent = folder.path().join("absent");
+    refused(&run(&["train", "--out", arg(&absent), "--resume"]), &[arg(&absent)]);
+    let taken = run(&["synth", "--out", arg(&file), "--films", "30"]);
+    refused(&taken, &[arg(&file)]);
+    // Somebody's own folder is never taken for a demo's.
+    fs::write(folder.path().join("thesis.txt"), "").unwrap();
+    refused(&run(&["demo", "--out", arg(folder.path())]), &[arg(folder.path())]);
+    assert!(folder.path().join("thesis.txt").is_file());
+}
+
+#[test]
+fn a_run_goes_on_only_as_it_began() {
+    let folder = temporary();
+    let resumed = folder.path().join("run");
+    copy(&RUN, &resumed);
+    let output = run(&["train", "--out", arg(&resumed), "--resume", "--batch", "4"]);
+    refused(&output, &["batch_size", "8", "4"]);
+    let output = run(&["train", "--data", arg(&FILMS), "--out", arg(&resumed), "--resume", "--device", "cuda"]);
+    refused(&output, &["GPU"]);
+    // Other films are not those that it began on.
+    let other = folder.path().join("other");
+    done(&["synth", "--out", arg(&other), "--films", "60", "--seed", "4"]);
+    refused(&run(&["train", "--data", arg(&other), "--out", arg(&resumed), "--resume"]), &[arg(&other)]);
+}
+
+#[test]
+fn models_that_are_none_are_refused() {
+    let folder = temporary();
+    let film = side(&FILMS, "test")[0].clone();
+    let predict = |model: &std::path::Path| run(&["predict", "--model", arg(model), arg(&film)]);
+
+    let absent = folder.path().join("absent");
+    refused(&predict(&absent), &[arg(&absent)]);
+    refused(&predict(folder.path()), &[arg(folder.path())]);
+    refused(&predict(&film), &[arg(&film)]);
+
+    let whole = fs::read(RUN.join("best.safetensors")).unwrap();
+    let broken = folder.path().join("broken.safetensors");
+    for length in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&broken, &whole[..length]).unwrap();
+        refused(&predict(&broken), &[arg(&broken)]);
+    }
+    // A header that claims a length no file has.
+    let mut lying = whole.clone();
+    lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    fs::write(&broken, &lying).unwrap();
+    refused(&predict(&broken), &[arg(&broken)]);
+    // The name of another network in the metadata.
+    let at = whole.windows(18).position(|window| window == b"efficientnet-lite0").unwrap();
+    let mut other = whole;
+    other[at..at + 18].copy_from_slice(b"efficientnet-lite7");
+    fs::write(&broken, &other).unwrap();
+    refused(&predict(&broken), &["efficientnet-lite7"]);
+
+    let output = train(&FILMS, &absent, &["--weights", arg(&film)]).output().unwrap();
+    refused(&output, &[arg(&film)]);
+    let lite = RUN.join("best.safetensors");
+    let output = train(&FILMS, &absent, &["--arch", "resnet18", "--weights", arg(&lite)]).output().unwrap();
+    refused(&output, &[arg(&lite)]);
+}
+
+#[test]
+fn weights_that_are_not_there_are_told_with_their_address() {
+    let (folder, home) = (temporary(), temporary());
+    let mut command = train(&FILMS, &folder.path().join("run"), &["--arch", "resnet34"]);
+    let output = command.env("TORCH_HOME", home.path()).output().unwrap();
+    refused(&output, &["https://download.pytorch.org/models/resnet34-b627a593.pth", arg(home.path())]);
+}
+
+#[test]
+fn standard_error_is_quiet_without_a_terminal() {
+    let output = lungfish(&["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(text(&output.stderr), "");
+}
