@@ -1,6 +1,8 @@
 //! Depthwise convolutions: direct loops, vectorised over channels. Both directions are one kernel that sums, for each
 //! result pixel, the source pixels its taps name.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -101,113 +103,115 @@ impl WithSimd for Row<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let ([h, w], c) = (self.size.map(|side| side as isize), self.c);
-        let base_row = self.base_row as isize;
-        let taps = || self.taps.iter().filter(move |tap| (0..h).contains(&(base_row + tap.row)));
-        let leftmost = taps().map(|tap| tap.column).min().unwrap_or(0);
-        let rightmost = taps().map(|tap| tap.column).max().unwrap_or(0);
-        let mut sums = Sums {
-            source: self.source,
-            weights: self.weights,
-            pairs: self.pairs,
-            steps: [self.step * c, self.places[1] * c],
-            result: self.result,
-            c,
-            accumulate: self.accumulate,
-        };
-        // Away from both sides of the film every tap is inside: those pixels share one list of taps.
-        let step = self.step as isize;
-        let first = ((-leftmost).max(0) + step - 1) / step;
-        let end = (w - rightmost + step - 1).div_euclid(step).min(self.columns as isize);
-        let interior = first.min(end.max(0)) as usize..end.max(0) as usize;
-        let mut j = 0;
-        while j < self.columns {
-            let (column, place) = ((j * self.step) as isize, (self.places[0] + j * self.places[1]) * c);
-            let inside = interior.contains(&j);
-            if !inside || j == interior.start {
-                sums.pairs.clear();
-                for tap in taps().filter(|tap| inside || (0..w).contains(&(column + tap.column))) {
-                    let offset = ((base_row + tap.row) * w + tap.column) * c as isize;
-                    sums.pairs.push((offset, tap.weight * c));
-                }
-            }
-            let at = column * c as isize;
-            if inside && j + 4 <= interior.end {
-                sums.pixels::<S, 4>(simd, at, place);
-                j += 4;
-            } else {
-                sums.pixels::<S, 1>(simd, at, place);
-                j += 1;
+        let mut sums = Sums::of(self);
+        // Channels outermost: a block of them from all rows under the window stays in L1 along the whole row.
+        let mut channel = 0;
+        channel = sums.blocks::<S, 4>(simd, channel);
+        channel = sums.blocks::<S, 2>(simd, channel);
+        channel = sums.blocks::<S, 1>(simd, channel);
+        for channel in channel..sums.row.c {
+            for j in 0..sums.row.columns {
+                sums.list(j);
+                sums.one(j, channel);
             }
         }
     }
 }
 
-/// The sums for result pixels whose taps all lie inside the film.
+/// A row's sums in progress.
 struct Sums<'a> {
-    source: &'a [f32],
-    weights: &'a [f32],
-    pairs: &'a mut Vec<(isize, usize)>,
-    /// From one result to the next, in the source and in the result.
-    steps: [usize; 2],
-    result: &'a mut [f32],
-    c: usize,
-    accumulate: bool,
+    row: Row<'a>,
+    /// Columns whose taps all lie inside the film: they share one list of taps.
+    interior: Range<usize>,
 }
 
-impl Sums<'_> {
-    /// `J` neighbouring results, written from `place` on; `at` is added to the source's offsets.
+impl<'a> Sums<'a> {
     #[inline(always)]
-    fn pixels<S: Simd, const J: usize>(&mut self, simd: S, at: isize, place: usize) {
-        let mut channel = 0;
-        channel = self.blocks::<S, J, 4>(simd, channel, at, place);
-        channel = self.blocks::<S, J, 2>(simd, channel, at, place);
-        channel = self.blocks::<S, J, 1>(simd, channel, at, place);
-        for channel in channel..self.c {
-            for j in 0..J {
-                let products = self.pairs.iter().map(|&(offset, weight)| {
-                    let x = self.source[(offset + at) as usize + j * self.steps[0] + channel];
-                    x * self.weights[weight + channel]
-                });
-                let sum = products.fold(0.0, |sum, product| sum + product);
-                let y = &mut self.result[place + j * self.steps[1] + channel];
-                *y = if self.accumulate { *y + sum } else { sum };
+    fn of(row: Row<'a>) -> Self {
+        let (step, w) = (row.step as isize, row.size[1] as isize);
+        let columns = row.taps.iter().map(|tap| tap.column);
+        let (leftmost, rightmost) = (columns.clone().min().unwrap_or(0), columns.max().unwrap_or(0));
+        let first = ((-leftmost).max(0) + step - 1) / step;
+        let end = (w - rightmost + step - 1).div_euclid(step).clamp(0, row.columns as isize);
+        Sums { interior: first.min(end) as usize..end as usize, row }
+    }
+
+    /// Lists the taps that fall inside the film for column `j`: offsets of source (for column 0) and weights.
+    #[inline(always)]
+    fn list(&mut self, j: usize) {
+        let ([h, w], c) = (self.row.size.map(|side| side as isize), self.row.c);
+        let column = (j * self.row.step) as isize;
+        self.row.pairs.clear();
+        for tap in self.row.taps {
+            let (y, x) = (self.row.base_row as isize + tap.row, column + tap.column);
+            if (0..h).contains(&y) && (0..w).contains(&x) {
+                self.row.pairs.push(((y * w + tap.column) * c as isize, tap.weight * c));
             }
         }
     }
 
     /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
     #[inline(always)]
-    fn blocks<S: Simd, const J: usize, const V: usize>(
-        &mut self,
-        simd: S,
-        first: usize,
-        at: isize,
-        place: usize,
-    ) -> usize {
-        let len = V * S::F32_LANES;
+    fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
         let mut channel = first;
-        while channel + len <= self.c {
-            let mut sums = [[simd.splat_f32s(0.0); V]; J];
-            for &(offset, weight) in self.pairs.iter() {
-                let (w, _) = S::as_simd_f32s(&self.weights[weight + channel..][..len]);
-                let source = &self.source[(offset + at) as usize + channel..][..(J - 1) * self.steps[0] + len];
-                for (j, sums) in sums.iter_mut().enumerate() {
-                    let (x, _) = S::as_simd_f32s(&source[j * self.steps[0]..][..len]);
-                    for v in 0..V {
-                        sums[v] = simd.mul_add_e_f32s(x[v], w[v], sums[v]);
-                    }
+        while channel + V * S::F32_LANES <= self.row.c {
+            let mut j = 0;
+            while j < self.row.columns {
+                let inside = self.interior.contains(&j);
+                if !inside || j == self.interior.start {
+                    self.list(j);
+                }
+                if inside && j + 4 <= self.interior.end {
+                    self.pixels::<S, V, 4>(simd, j, channel);
+                    j += 4;
+                } else {
+                    self.pixels::<S, V, 1>(simd, j, channel);
+                    j += 1;
                 }
             }
-            for (j, sums) in sums.iter().enumerate() {
-                let (y, _) = S::as_mut_simd_f32s(&mut self.result[place + j * self.steps[1] + channel..][..len]);
-                for v in 0..V {
-                    y[v] = if self.accumulate { simd.add_f32s(y[v], sums[v]) } else { sums[v] };
-                }
-            }
-            channel += len;
+            channel += V * S::F32_LANES;
         }
         channel
+    }
+
+    /// `J` neighbouring results from column `j` on, `V` vectors of channels from `channel` on.
+    #[inline(always)]
+    fn pixels<S: Simd, const V: usize, const J: usize>(&mut self, simd: S, j: usize, channel: usize) {
+        let row = &mut self.row;
+        let len = V * S::F32_LANES;
+        let (from, step) = ((j * row.step * row.c + channel) as isize, row.step * row.c);
+        let mut sums = [[simd.splat_f32s(0.0); V]; J];
+        for &(offset, weight) in row.pairs.iter() {
+            let (w, _) = S::as_simd_f32s(&row.weights[weight + channel..][..len]);
+            let source = &row.source[(offset + from) as usize..][..(J - 1) * step + len];
+            for (j, sums) in sums.iter_mut().enumerate() {
+                let (x, _) = S::as_simd_f32s(&source[j * step..][..len]);
+                for v in 0..V {
+                    sums[v] = simd.mul_add_e_f32s(x[v], w[v], sums[v]);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let place = (row.places[0] + (j + i) * row.places[1]) * row.c + channel;
+            let (y, _) = S::as_mut_simd_f32s(&mut row.result[place..][..len]);
+            for v in 0..V {
+                y[v] = if row.accumulate { simd.add_f32s(y[v], sums[v]) } else { sums[v] };
+            }
+        }
+    }
+
+    /// One channel of column `j`.
+    #[inline(always)]
+    fn one(&mut self, j: usize, channel: usize) {
+        let row = &mut self.row;
+        let from = (j * row.step * row.c + channel) as isize;
+        let products = row
+            .pairs
+            .iter()
+            .map(|&(offset, weight)| row.source[(offset + from) as usize] * row.weights[weight + channel]);
+        let sum = products.fold(0.0, |sum, product| sum + product);
+        let y = &mut row.result[(row.places[0] + j * row.places[1]) * row.c + channel];
+        *y = if row.accumulate { *y + sum } else { sum };
     }
 }
 
@@ -272,7 +276,7 @@ impl WithSimd for RowProducts<'_> {
 impl RowProducts<'_> {
     /// Where in `x` a tap's pixel lies for the first output column that has one inside the film, and those columns.
     #[inline(always)]
-    fn reach(&self, tap: &Tap) -> Option<(usize, std::ops::Range<usize>)> {
+    fn reach(&self, tap: &Tap) -> Option<(usize, Range<usize>)> {
         let (shape, step) = (self.shape, self.shape.stride[1] as isize);
         let row = self.base_row as isize + tap.row;
         if !(0..shape.h as isize).contains(&row) {
