@@ -19,7 +19,6 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
     let taps = forward_taps(shape);
     let rows = (ELEMENTS / (ow * c)).max(1);
     for_chunks(y, rows * ow * c, |index, y| {
-        let mut scratch = Vec::with_capacity(taps.len());
         for (row, y) in (index * rows..).zip(y.chunks_exact_mut(ow * c)) {
             let base_row = row % oh * shape.stride[0];
             pulp::Arch::new().dispatch(Row {
@@ -34,7 +33,7 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
                 columns: ow,
                 places: [0, 1],
                 accumulate: false,
-                pairs: &mut scratch,
+                pairs: Vec::with_capacity(shape.taps()),
             });
             epilogue.apply(row * ow * c, c, y);
         }
@@ -54,7 +53,6 @@ pub(super) fn backward_data(
     let phases = backward_taps(shape);
     let rows = (ELEMENTS / (w * c)).max(1);
     for_chunks(dx, rows * w * c, |index, dx| {
-        let mut scratch = Vec::with_capacity(shape.taps());
         for (row, dx) in (index * rows..).zip(dx.chunks_exact_mut(w * c)) {
             let (film, row) = (row / shape.h, row % shape.h + top);
             for phase in phases.iter().filter(|phase| row % sh == phase.residue[0]) {
@@ -70,7 +68,7 @@ pub(super) fn backward_data(
                     columns: phase.columns,
                     places: [phase.first_column, sw],
                     accumulate,
-                    pairs: &mut scratch,
+                    pairs: Vec::with_capacity(shape.taps()),
                 });
             }
         }
@@ -95,7 +93,7 @@ struct Row<'a> {
     places: [usize; 2],
     accumulate: bool,
     /// Room for the taps that fall inside the film: offsets of source and weights.
-    pairs: &'a mut Vec<(isize, usize)>,
+    pairs: Vec<(isize, usize)>,
 }
 
 impl WithSimd for Row<'_> {
@@ -327,6 +325,68 @@ impl RowProducts<'_> {
                     .map(|(i, column)| self.x[start + i * stride + channel] * self.dy[column * c + channel]);
                 self.sums[tap.weight * c + channel] += products.fold(0.0, |sum, product| sum + product);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a kernel of one row on each instruction set this machine has, the scalar one first.
+    fn on_each_machine<'a, K: WithSimd>(out: &'a mut [Vec<f32>; 3], kernel: impl Fn(&'a mut Vec<f32>) -> K) {
+        let [scalar, avx2, best] = out;
+        Simd::vectorize(pulp::Scalar::new(), kernel(scalar));
+        pulp::Arch::new().dispatch(kernel(best));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            Simd::vectorize(simd, kernel(avx2));
+            return;
+        }
+        pulp::Arch::new().dispatch(kernel(avx2));
+    }
+
+    fn assert_agree([scalar, avx2, best]: &[Vec<f32>; 3]) {
+        for ((scalar, avx2), best) in scalar.iter().zip(avx2).zip(best) {
+            assert!((scalar - avx2).abs() < 1e-5 && (scalar - best).abs() < 1e-5, "{scalar} {avx2} {best}");
+        }
+    }
+
+    #[test]
+    fn instruction_sets_agree() {
+        let (c, w) = (109, 13);
+        let shape = ConvShape { h: 9, w, c_in: c, c_out: c, kernel: [3; 2], stride: [1; 2], pads: [1; 4], groups: c };
+        let noise = |len: usize| (0..len).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect::<Vec<_>>();
+        let (x, weights, dy) = (noise(shape.x_len()), noise(shape.weight_len()), noise(w * c));
+        let taps = forward_taps(&shape);
+        for base_row in [0, 4, 8] {
+            let mut sums = std::array::from_fn(|_| vec![0.5; shape.weight_len()]);
+            on_each_machine(&mut sums, |sums| RowProducts {
+                shape: &shape,
+                taps: &taps,
+                x: &x,
+                dy: &dy,
+                base_row,
+                sums,
+            });
+            assert_agree(&sums);
+
+            let mut rows = std::array::from_fn(|_| vec![f32::NAN; w * c]);
+            on_each_machine(&mut rows, |result| Row {
+                source: &x,
+                size: [9, w],
+                c,
+                base_row,
+                step: 1,
+                taps: &taps,
+                weights: &weights,
+                result,
+                columns: w,
+                places: [0, 1],
+                accumulate: false,
+                pairs: Vec::new(),
+            });
+            assert_agree(&rows);
         }
     }
 }
