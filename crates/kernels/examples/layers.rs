@@ -126,7 +126,8 @@ fn time(
     let show =
         |time: f64| format!("{:8.2} ms {:6.1} GFLOP/s {:5.1} GB/s", time * 1e3, flops / time / 1e9, bytes / time / 1e9);
     if backward {
-        println!("{label:<42} data {}  weight {}", show(best[0]), show(best[1]));
+        let data = if c_in > 3 { show(best[0]) } else { "-".to_owned() };
+        println!("{label:<42} data {data:<38}  weight {}", show(best[1]));
         best
     } else {
         println!("{label:<42} {}", show(best[0]));
