@@ -1,6 +1,8 @@
 //! Real films against Pillow and torchvision, on a machine that has both: set LUNGFISH_FILMS to a folder of films and,
 //! where `python3` is not the one, LUNGFISH_PYTHON to a Python with Pillow and torchvision.
 
+#![allow(clippy::print_stdout, reason = "a test says what it measured and what it skipped")]
+
 use std::env;
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};

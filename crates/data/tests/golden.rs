@@ -1,5 +1,7 @@
 //! Pixels against Pillow's and torchvision's, element by element. The values come from `golden/data/make.py`.
 
+#![allow(clippy::print_stdout, reason = "a test says what it measured and what it skipped")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -78,7 +78,8 @@ fn parse(
     let name = |text: &str| unescape(text).and_then(os_string).ok_or_else(|| format!("{} is no name", escape(text)));
     let relative: PathBuf = path.split('/').map(name).collect::<Result<_, _>>()?;
     // A split file must not lead out of the data set.
-    if relative.components().count() == 0 || relative.components().any(|part| !matches!(part, Component::Normal(_))) {
+    let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    if !plain || path.split('/').any(str::is_empty) {
         return Err(format!("{} is not a path below the data set", escape(path)));
     }
     let label = classes

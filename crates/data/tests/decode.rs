@@ -1,0 +1,150 @@
+//! Files that are no films, or no longer.
+
+mod common;
+
+use std::panic::AssertUnwindSafe;
+
+use common::{golden_bytes, golden_file};
+use lungfish_data::{Channels, DecodeError, decode, decode_file};
+use proptest::prelude::*;
+
+const GRAY: Channels = Channels::Gray;
+
+fn reason(bytes: &[u8]) -> String {
+    decode(bytes, GRAY).unwrap_err().to_string()
+}
+
+#[test]
+fn each_kind_of_bad_file_has_its_own_reason() {
+    assert_eq!(reason(b""), "the file is empty (0 bytes)");
+    assert_eq!(reason(b"hello"), "not an image: neither JPEG nor PNG nor BMP");
+    assert!(reason(b"II*\0\x08\0\0\0").starts_with("a TIFF is not supported"));
+    assert!(reason(b"RIFF\x10\0\0\0WEBPVP8 ").starts_with("a WebP is not supported"));
+    assert!(reason(&[&[0; 128][..], b"DICM"].concat()).starts_with("a DICOM is not supported"));
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(decode_file(dir.path(), GRAY), Err(DecodeError::NotAFile)));
+    assert!(matches!(decode_file(&dir.path().join("none.png"), GRAY), Err(DecodeError::Read(_))));
+}
+
+#[test]
+fn a_film_cut_off_anywhere_is_an_error() {
+    for name in
+        ["gray_baseline.jpg", "gray_progressive.jpg", "colour_420.jpg", "gray_restarts.jpg", "gray_8.png", "rgb_24.bmp"]
+    {
+        let whole = golden_bytes(name);
+        for length in 1..whole.len() {
+            let error = decode(&whole[..length], GRAY).expect_err(&format!("{name} cut to {length} bytes"));
+            if length > 200 {
+                assert!(matches!(error, DecodeError::Truncated { .. }), "{name} cut to {length} bytes: {error}");
+            }
+        }
+        decode(&whole, GRAY).unwrap();
+    }
+    assert_eq!(
+        reason(&golden_bytes("gray_baseline.jpg")[..900]),
+        "the JPEG is truncated: the file ends before the picture does"
+    );
+}
+
+#[test]
+fn bytes_after_the_end_are_no_harm() {
+    for name in ["gray_baseline.jpg", "gray_progressive.jpg", "gray_8.png", "rgb_24.bmp"] {
+        let whole = golden_bytes(name);
+        let more = [&whole[..], b"more bytes"].concat();
+        assert_eq!(decode(&more, GRAY).unwrap(), decode(&whole, GRAY).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_film_of_gigapixels_is_refused_from_its_header() {
+    let mut jpeg = golden_bytes("gray_baseline.jpg");
+    let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+    assert_eq!(reason(&jpeg), "65535x65535 pixels are more than the 100 megapixels allowed");
+
+    let mut png = golden_bytes("gray_8.png");
+    png[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+    let crc = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(reason(&png), "65536x65536 pixels are more than the 100 megapixels allowed");
+
+    let mut bmp = golden_bytes("rgb_24.bmp");
+    bmp[18..26].copy_from_slice(&[0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0x7f]);
+    assert_eq!(reason(&bmp), "2147483647x2147483647 pixels are more than the 100 megapixels allowed");
+}
+
+/// The checksum of a PNG chunk, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 })
+    };
+    !bytes.iter().fold(!0, step)
+}
+
+#[test]
+fn rgb_of_a_gray_film_repeats_it() {
+    let gray = decode_file(&golden_file("gray_baseline.jpg"), GRAY).unwrap();
+    let rgb = decode_file(&golden_file("gray_baseline.jpg"), Channels::Rgb).unwrap();
+    assert!(rgb.pixels.as_chunks::<3>().0.iter().zip(&gray.pixels).all(|(rgb, v)| rgb == &[*v; 3]));
+    assert_eq!(rgb.pixels.len(), 3 * gray.pixels.len());
+}
+
+/// Pictures to be damaged.
+const SEEDS: [&str; 12] = [
+    "gray_baseline.jpg",
+    "gray_progressive.jpg",
+    "gray_restarts.jpg",
+    "colour_420.jpg",
+    "colour_422_progressive.jpg",
+    "gray_8_interlaced.png",
+    "palette_4.png",
+    "rgba_16_interlaced.png",
+    "palette_4.bmp",
+    "rgb_565.bmp",
+    "rgb_32_top_down.bmp",
+    "bits_1.bmp",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    /// Whatever is done to a film, the answer is a whole picture or an error.
+    #[test]
+    fn damaged_films_never_panic(
+        file in 0..SEEDS.len(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        header in prop::collection::vec((0usize..64, any::<u8>()), 0..3),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        rgb in any::<bool>(),
+    ) {
+        let mut bytes = golden_bytes(SEEDS[file]);
+        for (at, value) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        for (at, value) in header {
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            let cut = cut.index(bytes.len());
+            bytes.drain(cut..(cut + 7).min(bytes.len()));
+        }
+        check_answer(&bytes, if rgb { Channels::Rgb } else { GRAY })?;
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(magic in 0usize..5, tail in prop::collection::vec(any::<u8>(), 0..400)) {
+        let magics: [&[u8]; 5] = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"\xff\xd8\xff\xc0\0\x0b\x08"];
+        check_answer(&[magics[magic], &tail].concat(), GRAY)?;
+    }
+}
+
+fn check_answer(bytes: &[u8], channels: Channels) -> Result<(), TestCaseError> {
+    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| decode(bytes, channels)));
+    prop_assert!(answer.is_ok(), "decode panicked");
+    if let Ok(Ok(image)) = answer {
+        prop_assert_eq!(image.pixels.len(), image.width * image.height * image.channels.count());
+        prop_assert_eq!(image.channels, channels);
+    }
+    Ok(())
+}
