@@ -35,9 +35,34 @@ struct Packed {
 
 /// A schedule with its arena and packed weights.
 pub struct CpuProgram {
-    arena: Vec<f32>,
+    arena: Arena,
     /// By step; `None` where it is no convolution or has not run.
     packed: Vec<Option<Packed>>,
+}
+
+/// Memory that begins at a cache line, so that no vector of a kernel straddles two.
+struct Arena {
+    floats: Vec<f32>,
+    start: usize,
+}
+
+impl Arena {
+    const LINE: usize = 64;
+
+    fn new(len: usize) -> Self {
+        let floats = vec![0.0; len + Self::LINE / size_of::<f32>()];
+        // Where it cannot be known the start is as good as any: alignment is speed and nothing else.
+        let start = floats.as_ptr().align_offset(Self::LINE).min(floats.len() - len);
+        Arena { floats, start }
+    }
+
+    fn slice(&self) -> &[f32] {
+        &self.floats[self.start..]
+    }
+
+    fn slice_mut(&mut self) -> &mut [f32] {
+        &mut self.floats[self.start..]
+    }
 }
 
 /// Disjoint pieces of the arena. They are disjoint by the memory plan; were they not, this is an
@@ -128,7 +153,7 @@ impl Backend for Cpu {
 
     fn compile(&self, schedule: &Schedule) -> Result<CpuProgram, EngineError> {
         let packed = schedule.steps.iter().map(|_| None).collect();
-        Ok(CpuProgram { arena: vec![0.0; schedule.arena], packed })
+        Ok(CpuProgram { arena: Arena::new(schedule.arena), packed })
     }
 
     fn feed(
@@ -139,7 +164,7 @@ impl Backend for Cpu {
         input: Input<'_>,
         normalization: &Normalization,
     ) -> Result<(), EngineError> {
-        let y = &mut program.arena[region.range(n)];
+        let y = &mut program.arena.slice_mut()[region.range(n)];
         let Normalization { mean, std } = *normalization;
         if !matches!(input, Input::Values(_)) && shape.c != 3 {
             return Err(EngineError::Shape { what: format!("pixels are fed to a value of {} channels", shape.c) });
@@ -192,7 +217,7 @@ impl Backend for Cpu {
 
     fn read(&self, program: &CpuProgram, (region, shape): (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError> {
         let mut host = vec![0.0; n * shape.len()];
-        pixels::nhwc_to_nchw(n, shape.c, shape.pixels(), &program.arena[region.range(n)], &mut host);
+        pixels::nhwc_to_nchw(n, shape.c, shape.pixels(), &program.arena.slice()[region.range(n)], &mut host);
         Ok(host)
     }
 

@@ -32,7 +32,7 @@ fn activation_backward(
         masked(y, &mut own);
         elementwise::accumulate(dx, &own);
     } else {
-        dx.copy_from_slice(dy);
+        elementwise::copy(dx, dy);
         masked(y, dx);
     }
     Ok(())
@@ -47,7 +47,7 @@ impl CpuProgram {
         n: usize,
         accumulate: bool,
     ) -> Result<(), EngineError> {
-        let arena = &mut self.arena[..];
+        let arena = self.arena.slice_mut();
         let dy = step.dy.ok_or_else(|| missing(step, "gradient"))?.range(n);
         let x = step.x[0].range(n);
         let dx = step.dx[0].map(|r| r.range(n));
@@ -110,7 +110,7 @@ impl CpuProgram {
                     // One term may use the sum's gradient as it lies.
                     let Some(dx) = dx.map(|r| r.range(n)).filter(|dx| *dx != dy) else { continue };
                     let [dy, dx] = cut(arena, [dy.clone(), dx])?;
-                    if *add { elementwise::accumulate(dx, dy) } else { dx.copy_from_slice(dy) }
+                    if *add { elementwise::accumulate(dx, dy) } else { elementwise::copy(dx, dy) }
                 }
             }
             Kind::MaxPool(window) => {

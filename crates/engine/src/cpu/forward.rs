@@ -116,7 +116,7 @@ impl CpuProgram {
         n: usize,
         key: [u64; 4],
     ) -> Result<(), EngineError> {
-        let arena = &mut self.arena[..];
+        let arena = self.arena.slice_mut();
         let x = step.x[0].range(n);
         let y = step.y.range(n);
         match &step.kind {
@@ -147,7 +147,7 @@ impl CpuProgram {
             Kind::Activation(activation) => {
                 if x != y {
                     let [x, y] = cut(arena, [x, y.clone()])?;
-                    y.copy_from_slice(x);
+                    elementwise::copy(y, x);
                 }
                 match *activation {
                     Activation::Identity => {}
