@@ -46,6 +46,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
     }
+    for film in &scored.bad {
+        print::err(format_args!("bad film {}: {}", print::path(&film.path), print::one_line(&film.reason)));
+    }
     if !scored.bad.is_empty() {
         bail!("{} of {} could not be read", scored.bad.len(), print::films(scored.bad.len() + scored.films.len()));
     }

@@ -17,12 +17,15 @@ use crate::{print, stop};
 /// Two phases: the head alone on frozen features (--frozen-epochs), then the parts named by --unfreeze as well
 /// (--epochs). Flags override the recipe, and the run folder keeps the recipe with every default written out.
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_override_self = true,
+    after_help = "\
 Example, the head alone, then the last stages with it:
   lungfish train --data chest_xray --out run --frozen-epochs 10 --epochs 2 --unfreeze stage6,stage7,top
 
 Example, going on after Ctrl-C, a crash or a power cut, to the very same weights:
-  lungfish train --out run --resume")]
+  lungfish train --out run --resume"
+)]
 pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]

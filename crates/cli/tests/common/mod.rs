@@ -59,7 +59,7 @@ pub fn arg(path: &Path) -> &str {
 /// Drawn films, made once for each test program; tests that change films copy them.
 pub static FILMS: LazyLock<PathBuf> = LazyLock::new(|| {
     // Statics are never dropped, so the folder lies where cargo clears up.
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("films-{}", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("films-", env!("CARGO_CRATE_NAME")));
     let _ = fs::remove_dir_all(&folder);
     done(&["synth", "--out", arg(&folder), "--films", "120", "--seed", "3"]);
     folder
@@ -79,7 +79,7 @@ pub fn train(data: &Path, out: &Path, more: &[&str]) -> Command {
 
 /// A trained run on [`FILMS`], made once for each test program; nobody changes it.
 pub static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("run-", env!("CARGO_CRATE_NAME")));
     let _ = fs::remove_dir_all(&folder);
     let output = train(&FILMS, &folder, &[]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
