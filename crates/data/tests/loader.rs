@@ -23,7 +23,7 @@ fn items(count: usize) -> Vec<LoaderItem> {
         path: golden_file(files[i % files.len()]),
         label: i % 2,
         index: 1000 + i,
-        key: (i % 3 != 0).then_some([7, 1, i as u64, 0]),
+        key: (!i.is_multiple_of(3)).then_some([7, 1, i as u64, 0]),
     };
     (0..count).map(item).collect()
 }

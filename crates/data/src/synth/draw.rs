@@ -23,8 +23,12 @@ struct Chest {
     rib_slope: f32,
     rib_light: f32,
     vessels: f32,
-    texture: u64,
+    /// Random values on a grid, from which its noise is woven.
+    texture: Vec<f32>,
 }
+
+/// Values in [`Chest::texture`], a power of two.
+const TEXTURE: usize = 4096;
 
 /// A cloud in a lung: what pneumonia looks like here.
 struct Cloud {
@@ -71,7 +75,7 @@ pub(super) fn draw(film: &DrawnFilm, seed: u64) -> Image {
 
 impl Chest {
     fn new(rng: &mut impl Rng) -> Self {
-        let texture = rng.next_u64();
+        let texture = (0..TEXTURE).map(|_| unit(rng) as f32).collect();
         let mut vary = |low: f32, high: f32| between(rng, low.into(), high.into()) as f32;
         Self {
             half: (vary(0.34, 0.40), vary(0.33, 0.39)),
@@ -102,7 +106,6 @@ impl Chest {
     }
 
     fn light(&self, u: f32, v: f32, clouds: &[Cloud]) -> f32 {
-        let lungs = self.lung(0, u, v).max(self.lung(1, u, v));
         let off = u - self.middle;
 
         // The air beside neck and arms.
@@ -111,13 +114,14 @@ impl Chest {
         if body <= 0.0 {
             return 0.02;
         }
+        let lungs = self.lung(usize::from(off > 0.0), u, v);
         // Flesh is brighter where it is thick.
         let tissue = 0.60 + 0.16 * smooth(0.55, 1.0, v) + 0.05 * self.cloudiness(u * 3.0, v * 3.0, 1);
         let mut light = tissue * (1.0 - lungs) + lungs * (0.17 + 0.10 * v);
 
         // Vessels: fine texture, strongest near the root of the lung.
         if lungs > 0.0 {
-            let root = (-((off.abs() - 0.10).powi(2) / 0.010 + (v - 0.47).powi(2) / 0.03)).exp();
+            let root = bell((off.abs() - 0.10).powi(2) / 0.010 + (v - 0.47).powi(2) / 0.03);
             let fine = self.cloudiness(u * 26.0 + v * 5.0, v * 20.0, 2) - 0.45;
             light += lungs * self.vessels * (fine * 1.1 + root * 1.5);
         }
@@ -125,7 +129,7 @@ impl Chest {
         // Clouds of pneumonia, patchy, only where there is lung.
         for cloud in clouds {
             let (du, dv) = ((u - cloud.at.0) / cloud.size.0, (v - cloud.at.1) / cloud.size.1);
-            let near = (-(du * du + dv * dv)).exp();
+            let near = bell(du * du + dv * dv);
             if lungs > 0.0 && near > 0.01 {
                 let patches = 0.45 + 0.9 * self.cloudiness(u * 13.0, v * 13.0, 3);
                 light += lungs * near * patches * cloud.density * (0.85 - light).max(0.0);
@@ -142,10 +146,8 @@ impl Chest {
 
         // Collar bones.
         let bone = v - 0.135 - 0.10 * (off.abs() - 0.06).max(0.0) + 0.35 * (off.abs() - 0.2).powi(2);
-        light += 0.13
-            * (-(bone / 0.016).powi(2)).exp()
-            * smooth(0.04, 0.08, off.abs())
-            * (1.0 - smooth(0.36, 0.44, off.abs()));
+        light +=
+            0.13 * bell((bone / 0.016).powi(2)) * smooth(0.04, 0.08, off.abs()) * (1.0 - smooth(0.36, 0.44, off.abs()));
 
         // Spine, windpipe, heart.
         let vertebrae = 0.75 + 0.25 * band(v, 0.062, 0.62);
@@ -160,8 +162,8 @@ impl Chest {
     }
 
     /// Smooth noise of the patient's own, three octaves, 0 to 1.
-    fn cloudiness(&self, x: f32, y: f32, layer: u64) -> f32 {
-        let octave = |scale: f32, k: u64| value_noise(x * scale, y * scale, self.texture ^ (layer << 8) ^ k);
+    fn cloudiness(&self, x: f32, y: f32, layer: usize) -> f32 {
+        let octave = |scale: f32, k: usize| value_noise(x * scale, y * scale, &self.texture, 3 * layer + k);
         (octave(1.0, 0) * 4.0 + octave(2.1, 1) * 2.0 + octave(4.3, 2)) / 7.0
     }
 }
@@ -200,23 +202,31 @@ fn smooth(low: f32, high: f32, x: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
+/// A bell curve of the square of a distance, 1 in the middle and 0 far out.
+fn bell(square: f32) -> f32 {
+    if square < 12.0 { (-square).exp() } else { 0.0 }
+}
+
+/// The whole number below; without the library call that `f32::floor` is where a processor may lack the instruction.
+fn floor(x: f32) -> i32 {
+    let cut = x as i32;
+    if cut as f32 > x { cut - 1 } else { cut }
+}
+
 /// Soft stripes: 1 in the middle of each, `share` of `spacing` wide.
 fn band(x: f32, spacing: f32, share: f32) -> f32 {
-    let place = (x / spacing).rem_euclid(1.0) - 0.5;
+    let place = x / spacing - floor(x / spacing) as f32 - 0.5;
     1.0 - smooth(share * 0.5, share * 0.5 + 0.14, place.abs())
 }
 
 /// Random values at whole numbers, smoothly joined.
-fn value_noise(x: f32, y: f32, seed: u64) -> f32 {
-    let (left, top) = (x.floor(), y.floor());
-    let (s, t) = (smooth(0.0, 1.0, x - left), smooth(0.0, 1.0, y - top));
-    let corner = |dx: i64, dy: i64| {
-        let mut h = seed ^ (left as i64 + dx).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) as u64;
-        h ^= ((top as i64 + dy).wrapping_mul(0x2545_f491_4f6c_dd1d) as u64).rotate_left(31);
-        // The finaliser of SplitMix64.
-        h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((h ^ (h >> 31)) >> 40) as f32 / (1u32 << 24) as f32
+fn value_noise(x: f32, y: f32, texture: &[f32], layer: usize) -> f32 {
+    let (left, top) = (floor(x), floor(y));
+    let (s, t) = (smooth(0.0, 1.0, x - left as f32), smooth(0.0, 1.0, y - top as f32));
+    let corner = |dx: i32, dy: i32| {
+        // Odd steps, so that rows and layers meet at different places of the table.
+        let at = (left + dx) * 167 + (top + dy) * 1031 + layer as i32 * 337;
+        texture[at.rem_euclid(TEXTURE as i32) as usize]
     };
     let upper = corner(0, 0) + (corner(1, 0) - corner(0, 0)) * s;
     let lower = corner(0, 1) + (corner(1, 1) - corner(0, 1)) * s;

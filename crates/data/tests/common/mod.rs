@@ -13,8 +13,7 @@ pub fn golden_bytes(name: &str) -> Vec<u8> {
     fs::read(golden_file(name)).unwrap()
 }
 
-/// Writes a valid film whose content depends on `number` (a PNG comment does not change the pixels, so the gray value
-/// of a tiny BMP is used).
+/// Writes a valid film whose last pixels, and so whose content, depend on `number`.
 #[allow(dead_code, reason = "not every test file writes films")]
 pub fn write_film(path: &Path, number: usize) {
     let mut bmp = golden_bytes("rgb_24.bmp");
