@@ -34,31 +34,36 @@ def unit(name, n):
     return (splitmix64(x) >> np.uint64(40)).astype(np.float64) / 2**23 - 1
 
 
-def tensor(name, shape, gain):
+def tensor(name, shape, gain, shift, last):
     """A parameter or running statistic, float32.
 
     gain multiplies batch-norm scales: 1 for the ResNets, 2 for Lite0, so that its ReLU6 clips.
+    last is how the batch-norm that ends a residual branch is called; its scale is a quarter, as a
+    deep network of equal branches would magnify rounding beyond what can be compared.
     """
     n = int(np.prod(shape))
     v = unit(name, n)
     if name.endswith("running_mean"):
         v = 0.1 * v
     elif name.endswith("running_var"):
-        v = 1 + 0.5 * v
-    elif len(shape) > 1:  # uniform with variance 2 / fan_in
-        v = v * np.sqrt(6 / (n // shape[0]))
+        v = (1 + shift) ** 2 * (1 + 0.5 * v)
+    elif len(shape) > 1:  # uniform with variance 2 / fan_in, less in the head
+        v = v * np.sqrt(6 / (n // shape[0])) * (0.3 if len(shape) == 2 else 1)
     elif name.endswith(".weight"):
-        v = gain * (0.75 + 0.25 * v)
+        v = (0.25 if name.endswith(f"{last}.weight") else gain) * (0.75 + 0.25 * v)
     else:
-        v = 0.1 * v
+        v = shift + 0.1 * v
     return v.astype(np.float32).reshape(shape)
 
 
 def pixels(name, n, side):
-    """A batch [n, 3, side, side], float32 in [-2, 2): blocks of 8 by 8 pixels with noise on them."""
-    coarse = unit(f"{name}.coarse", n * 3 * (side // 8) ** 2).reshape(n, 3, side // 8, side // 8)
-    fine = unit(f"{name}.fine", n * 3 * side * side).reshape(n, 3, side, side)
-    return (1.5 * coarse.repeat(8, 2).repeat(8, 3) + 0.5 * fine).astype(np.float32)
+    """A batch [n, 3, side, side], float32 in [-2, 2): blocks of 32 pixels, of 8, and noise."""
+    out = np.zeros((n, 3, side, side))
+    for block, weight in ((32, 1.0), (8, 0.5), (1, 0.5)):
+        k = -(-side // block)
+        v = unit(f"{name}.{block}", n * 3 * k * k).reshape(n, 3, k, k)
+        out += weight * v.repeat(block, 2).repeat(block, 3)[:, :, :side, :side]
+    return out.astype(np.float32)
 
 
 def positions(n):

@@ -33,6 +33,13 @@ from torch import nn
 import formula
 
 SIDE, BATCH, CLASSES, STEPS = 64, 4, 2, 20
+# Gain of batch-norm scales, the batch-norm that ends a residual branch, and the input's name.
+NETWORKS = {
+    "resnet18": (1, 2.5, ".bn2", "input"),
+    "resnet34": (1, 2.5, ".bn2", "input"),
+    "resnet50": (1, 2.5, ".bn3", "input"),
+    "efficientnet-lite0": (1.1, 3, "._bn2", "input"),
+}
 HERE = Path(__file__).parent
 
 
@@ -70,11 +77,11 @@ def make(name, dtype):
         # Its activation is one module for stem and top: the inputs of what follows tell them apart.
         model._blocks[0].register_forward_pre_hook(lambda m, i: seen.__setitem__("stem", i[0].detach()))
         model._avg_pooling.register_forward_pre_hook(lambda m, i: seen.__setitem__("top", i[0].detach()))
-    gain = 2 if "lite" in name else 1
+    gain, shift, last, _ = NETWORKS[name]
     with torch.no_grad():
         for key, value in model.state_dict().items():
             if not key.endswith("num_batches_tracked"):
-                value.copy_(torch.from_numpy(formula.tensor(key, tuple(value.shape), gain)))
+                value.copy_(torch.from_numpy(formula.tensor(key, tuple(value.shape), gain, shift, last)))
     return model.to(dtype), seen
 
 
@@ -93,12 +100,12 @@ def run(name, dtype=torch.float64):
     model, seen = make(name, dtype)
     model.eval()
     with torch.no_grad():
-        model(batch("input", dtype))
+        model(batch(NETWORKS[name][3], dtype))
     groups["eval"] = {k: seen[k] for k in order(seen)}
 
     seen.clear()
     model.train()
-    loss = nn.functional.nll_loss(model(batch("input", dtype)), targets)
+    loss = nn.functional.nll_loss(model(batch(NETWORKS[name][3], dtype)), targets)
     loss.backward()
     groups["train"] = {**{k: seen[k] for k in order(seen)}, "loss": loss.detach().reshape(1)}
     groups["gradient"] = {k: p.grad for k, p in model.named_parameters()}

@@ -14,8 +14,10 @@ mod imagenet;
 mod init;
 mod load;
 mod network;
+mod pickle;
 mod resnet;
 mod tensors;
+mod torch_file;
 
 pub use architecture::Architecture;
 pub use checkpoint::read_weights;

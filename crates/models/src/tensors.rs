@@ -89,6 +89,15 @@ pub(crate) enum Float {
 }
 
 impl Float {
+    /// Bytes an element.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Float::F64 => 8,
+            Float::F32 => 4,
+            Float::F16 | Float::Bf16 => 2,
+        }
+    }
+
     /// Little-endian bytes as single floats; doubles are rounded.
     pub(crate) fn widen(self, bytes: &[u8]) -> Vec<f32> {
         match self {

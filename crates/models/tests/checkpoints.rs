@@ -55,6 +55,92 @@ fn the_state_dict_inside_a_notebooks_checkpoint() {
     }
 }
 
+/// pytorch-reader is the judge where it can read at all; it refuses a checkpoint with an optimiser
+/// object in it, which is why it does not read ours.
+#[test]
+fn another_reader_agrees() {
+    for name in ["plain-zip.pth", "plain-legacy.pth"] {
+        let theirs = pytorch_reader::PytorchReader::new(golden(name)).unwrap();
+        let ours = read_weights(&golden(name)).unwrap();
+        let mut compared = 0;
+        for (tensor, theirs) in theirs.tensors() {
+            if theirs.dtype() == pytorch_reader::DType::F32 {
+                let bytes = theirs.read().unwrap();
+                let data: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+                assert_eq!(ours[tensor], Tensor { shape: theirs.shape().to_vec(), data }, "{name} {tensor}");
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 11, "{name}");
+    }
+    assert!(pytorch_reader::PytorchReader::new(golden("notebook-zip.pth")).is_err());
+}
+
+/// torch.save of a legacy file by hand: protocol, machine, `pickle`, the keys, one storage "0" if it is not empty.
+fn legacy(pickle: &[u8], storage: &[f32]) -> Vec<u8> {
+    let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.".to_vec();
+    bytes.extend_from_slice(b"\x80\x02M\xe9\x03.\x80\x02}.");
+    bytes.extend_from_slice(pickle);
+    if storage.is_empty() {
+        bytes.extend_from_slice(b"\x80\x02].");
+        return bytes;
+    }
+    bytes.extend_from_slice(b"\x80\x02]X\x01\x00\x00\x000a.");
+    bytes.extend_from_slice(&(storage.len() as u64).to_le_bytes());
+    bytes.extend(storage.iter().flat_map(|v| v.to_le_bytes()));
+    bytes
+}
+
+/// `{"w": tensor}` whose storage "0" of floats has 4 elements, with `sizes` its shape and strides.
+fn one_tensor(sizes: &[u8]) -> Vec<u8> {
+    let storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04NtQ";
+    [b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n(", &storage[..], b"K\x00", sizes, b"tRs."]
+        .concat()
+}
+
+#[test]
+fn tensors_stay_inside_their_storage() {
+    let storage = [1.0, 2.0, 3.0, 4.0];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.pth");
+    // Shape (2, 2), strides (1, 2): a transposed view.
+    fs::write(&path, legacy(&one_tensor(b"K\x02K\x02\x86K\x01K\x02\x86"), &storage)).unwrap();
+    let read = read_weights(&path).unwrap();
+    assert_eq!(read["w"], Tensor { shape: vec![2, 2], data: vec![1.0, 3.0, 2.0, 4.0] });
+    assert_eq!(
+        refusal("w.pth", &legacy(&one_tensor(b"K\x02K\x02\x86K\x01K\x03\x86"), &storage)),
+        "its tensor w reaches beyond its storage"
+    );
+    // 2^31 - 1 squared elements with strides of nothing.
+    let huge = b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86K\x00K\x00\x86";
+    assert!(refusal("w.pth", &legacy(&one_tensor(huge), &storage)).contains("claim far more bytes"));
+    let negative = b"J\xff\xff\xff\xff\x85K\x01\x85";
+    assert_eq!(
+        refusal("w.pth", &legacy(&one_tensor(negative), &storage)),
+        "one of its tensors has a broken description"
+    );
+}
+
+#[test]
+fn pickles_that_grow_without_bound_are_refused() {
+    // A dictionary of two entries that are one dictionary of two entries that are ...: 2^40 paths.
+    let mut pickle = b"\x80\x02}q\x00".to_vec();
+    for level in 0..40_u8 {
+        pickle.extend_from_slice(&[b'}', b'q', level + 1, b'(']);
+        for key in [b'a', b'b'] {
+            pickle.extend_from_slice(&[b'U', 1, key, b'h', level]);
+        }
+        pickle.push(b'u');
+    }
+    pickle.push(b'.');
+    assert_eq!(refusal("w.pth", &legacy(&pickle, &[])), "its dictionaries are nested beyond reason");
+    assert_eq!(refusal("w.pth", &legacy(b"\x80\x02}.", &[1.0])), "its storage 0 belongs to nothing");
+    let zeros = [b"\x80\x02".to_vec(), vec![b'N'; 2_000_000]].concat();
+    assert_eq!(refusal("w.pth", &legacy(&zeros, &[1.0])), "its pickle has too many objects");
+    let itself = b"\x80\x02}q\x00U\x01ah\x00s.";
+    assert_eq!(refusal("w.pth", &legacy(itself, &[])), "its dictionaries are nested beyond reason");
+}
+
 #[test]
 fn content_decides_not_the_name() {
     let folder = tempfile::tempdir().unwrap();

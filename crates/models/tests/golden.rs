@@ -1,0 +1,187 @@
+//! The networks against PyTorch in float64 (golden/models/networks.py): activations, gradients,
+//! running statistics and 20 steps of Adam.
+//!
+//! With `LUNGFISH_GOLDEN_FULL` naming the folder that `networks.py --full` wrote, every element is
+//! compared instead of 256 a tensor.
+
+mod formula;
+
+use std::path::{Path, PathBuf};
+
+use lungfish_engine::{Adam, AdamConfig, Cpu, Input, Normalization, Plan, PlanSpec, Seed, Store};
+use lungfish_models::{Architecture, HeadConfig, Network};
+use safetensors::SafeTensors;
+
+const SIDE: usize = 64;
+const BATCH: usize = 4;
+const CLASSES: usize = 2;
+
+/// Activations, running statistics and losses.
+const TOLERANCE: f64 = 1e-4;
+const GRADIENT_TOLERANCE: f64 = 1e-3;
+const ADAM_TOLERANCE: f64 = 1e-3;
+/// A gradient that is zero by mathematics (a shift that a batch-norm removes again) is only
+/// rounding, here and there: its norm must be below this share of the largest gradient's.
+const VANISHING: f64 = 1e-6;
+
+/// One network's golden file.
+struct Golden {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl Golden {
+    fn open(architecture: Architecture) -> Golden {
+        let full = std::env::var_os("LUNGFISH_GOLDEN_FULL").map(PathBuf::from);
+        let folder = full.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/models"));
+        let bytes = std::fs::read(folder.join(format!("{architecture}.safetensors"))).unwrap();
+        Golden { bytes, full: full.is_some() }
+    }
+
+    /// Names, kept elements end to end, and whole norms of a group.
+    fn group(&self, group: &str) -> (Vec<String>, Vec<f32>, Vec<f64>) {
+        let file = SafeTensors::deserialize(&self.bytes).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).unwrap();
+        let names = header.metadata().as_ref().unwrap()[group].lines().map(str::to_owned).collect();
+        let kept = file.tensor(group).unwrap().data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let norms = file.tensor(&format!("{group}.norm")).unwrap();
+        (names, kept, norms.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    }
+
+    /// Compares a group, in its order; complains about every member that is too far off.
+    fn compare(&self, group: &str, tolerance: f64, mut ours: impl FnMut(&str) -> Vec<f32>) -> Vec<String> {
+        let (names, kept, norms) = self.group(group);
+        let largest = norms.iter().fold(0.0_f64, |a, &b| a.max(b));
+        let (mut at, mut worst, mut complaints) = (0, (0.0, String::new()), Vec::new());
+        assert!(!names.is_empty());
+        for (name, &norm) in names.iter().zip(&norms) {
+            let values = ours(name);
+            let positions = if self.full { (0..values.len()).collect() } else { formula::positions(values.len()) };
+            let theirs = &kept[at..at + positions.len()];
+            at += positions.len();
+            let our_norm = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            if norm < 1e-9 * largest {
+                if our_norm.is_nan() || our_norm > VANISHING * largest {
+                    complaints.push(format!("{group} {name}: should vanish, norm {our_norm:e} of {largest:e}"));
+                }
+                continue;
+            }
+            let square = |v: f64| v * v;
+            let difference: f64 =
+                positions.iter().zip(theirs).map(|(&p, &t)| square(f64::from(values[p]) - f64::from(t))).sum();
+            let scale: f64 = theirs.iter().map(|&t| square(f64::from(t))).sum();
+            let off = (difference / scale).sqrt().max((our_norm / norm - 1.0).abs());
+            if off > worst.0 {
+                worst = (off, name.clone());
+            }
+            if off.is_nan() || off > tolerance {
+                complaints.push(format!("{group} {name}: off by {off:.2e}, norm {our_norm:e} for {norm:e}"));
+            }
+        }
+        assert_eq!(at, kept.len(), "{group}: some of the golden file was not compared");
+        println!("{group}: at most {:.1e} off, at {}", worst.0, worst.1);
+        complaints
+    }
+}
+
+/// Gain and shift of batch-norms, the one that ends a residual branch, and the input's name.
+fn settings(architecture: Architecture) -> (f64, f64, &'static str, &'static str) {
+    match architecture {
+        Architecture::Resnet18 | Architecture::Resnet34 => (1.0, 2.5, ".bn2", "input"),
+        Architecture::Resnet50 => (1.0, 2.5, ".bn3", "input"),
+        Architecture::EfficientnetLite0 => (1.1, 3.0, "._bn2", "input"),
+        other => panic!("no golden values for {other}"),
+    }
+}
+
+fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
+    let network = Network::new(architecture, CLASSES, &HeadConfig::default());
+    let mut store = Store::new(&Cpu::new(), &network.graph).unwrap();
+    let (gain, shift, last, _) = settings(architecture);
+    for spec in store.tensors().to_vec() {
+        store.set(&spec.name, &formula::tensor(&spec, gain, shift, last)).unwrap();
+    }
+    (network, store)
+}
+
+fn plan(network: &Network, train: bool) -> Plan<Cpu> {
+    // The golden inputs are normalised already.
+    let normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+    let parts = if train { network.parts_by_names("all").unwrap() } else { Vec::new() };
+    let mut spec = PlanSpec::training(&network.graph, BATCH, SIDE, normalization, &parts);
+    spec.keep = network.taps.iter().map(|&(_, v)| v).collect();
+    Plan::new(&Cpu::new(), &network.graph, spec).unwrap()
+}
+
+/// Film i is of class i mod 2; the mean negative log-likelihood.
+fn targets() -> Vec<f32> {
+    (0..BATCH * CLASSES).map(|i| if i / CLASSES % CLASSES == i % CLASSES { 1.0 / BATCH as f32 } else { 0.0 }).collect()
+}
+
+fn check(architecture: Architecture) {
+    let golden = Golden::open(architecture);
+    let input = formula::pixels(settings(architecture).3, BATCH, SIDE);
+    let (network, mut store) = network(architecture);
+    let tap = |plan: &Plan<Cpu>, name: &str| plan.value(network.tap(name).unwrap()).unwrap();
+
+    let mut evaluation = plan(&network, false);
+    evaluation.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
+    let mut complaints = golden.compare("eval", TOLERANCE, |name| tap(&evaluation, name));
+
+    let mut training = plan(&network, true);
+    training.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
+    let loss = training.backward(&mut store, Seed::Targets(&targets()), false).unwrap();
+    complaints.extend(golden.compare("train", TOLERANCE, |name| match name {
+        "loss" => vec![loss as f32],
+        name => tap(&training, name),
+    }));
+    complaints.extend(golden.compare("gradient", GRADIENT_TOLERANCE, |name| store.gradient(name).unwrap()));
+    complaints.extend(golden.compare("running", TOLERANCE, |name| store.get(name).unwrap()));
+    assert!(complaints.is_empty(), "{architecture}:\n{}", complaints.join("\n"));
+}
+
+fn check_adam(architecture: Architecture) {
+    let golden = Golden::open(architecture);
+    let (network, mut store) = network(architecture);
+    let parts = network.parts_by_names("all").unwrap();
+    let mut plan = plan(&network, true);
+    let mut adam = Adam::new(&Cpu::new(), &network.graph, &parts, AdamConfig::default()).unwrap();
+    let (_, theirs, _) = golden.group("adam");
+    assert_eq!(theirs.len(), 20);
+    let mut complaints = Vec::new();
+    let mut worst = 0.0_f64;
+    for (step, &their) in theirs.iter().enumerate() {
+        let input = formula::pixels(&format!("step{step}"), BATCH, SIDE);
+        plan.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
+        let loss = plan.backward(&mut store, Seed::Targets(&targets()), false).unwrap();
+        adam.step(&mut store, 1e-4).unwrap();
+        let off = (loss - f64::from(their)).abs();
+        worst = worst.max(off);
+        if off.is_nan() || off > ADAM_TOLERANCE {
+            complaints.push(format!("step {step}: loss {loss} for {their}"));
+        }
+    }
+    println!("adam: at most {worst:.1e} off");
+    assert!(complaints.is_empty(), "{architecture}:\n{}", complaints.join("\n"));
+}
+
+macro_rules! networks {
+    ($($name:ident $adam:ident $architecture:ident;)*) => {$(
+        #[test]
+        fn $name() {
+            check(Architecture::$architecture);
+        }
+
+        #[test]
+        fn $adam() {
+            check_adam(Architecture::$architecture);
+        }
+    )*};
+}
+
+networks! {
+    resnet18 resnet18_adam Resnet18;
+    resnet34 resnet34_adam Resnet34;
+    resnet50 resnet50_adam Resnet50;
+    efficientnet_lite0 efficientnet_lite0_adam EfficientnetLite0;
+}
