@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lungfish::{EpochRecord, Event, Observer, Phase, Task};
@@ -17,11 +18,20 @@ enum Lines {
     Dropped,
 }
 
+/// How far one task has come, on a terminal.
+struct Bar {
+    task: Task,
+    bar: ProgressBar,
+    since: Instant,
+    /// Films done when it appeared.
+    from: usize,
+}
+
 /// An [`Observer`] for a person.
 pub struct Printer {
     lines: Lines,
     bars: MultiProgress,
-    bar: Option<(Task, ProgressBar)>,
+    bar: Option<Bar>,
     first_epoch: bool,
     stop: Arc<AtomicBool>,
     failed: Option<OutputError>,
@@ -78,16 +88,22 @@ impl Printer {
     }
 
     fn progress(&mut self, task: Task, done: usize, total: usize) {
-        if self.bar.as_ref().is_none_or(|(of, _)| *of != task) {
+        if self.bar.as_ref().is_none_or(|bar| bar.task != task) {
             self.clear();
-            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} films, {per_sec:.0}, {eta} left");
+            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} films{prefix}");
             // The template is a constant; the plain bar would do too.
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
             let bar = self.bars.add(ProgressBar::new(total as u64).with_style(style).with_message(name(task)));
-            self.bar = Some((task, bar));
+            self.bar = Some(Bar { task, bar, since: Instant::now(), from: done });
         }
-        if let Some((_, bar)) = &self.bar {
+        if let Some(Bar { bar, since, from, .. }) = &self.bar {
             bar.set_position(done as u64);
+            // What was done when the bar appeared took a time that nobody measured.
+            let pace = done.saturating_sub(*from) as f64 / since.elapsed().as_secs_f64();
+            if done > *from && pace.is_finite() {
+                let left = print::duration(total.saturating_sub(done) as f64 / pace);
+                bar.set_prefix(format!(", {pace:.0}/s, {left} left"));
+            }
         }
         if done >= total {
             self.clear();
@@ -95,7 +111,7 @@ impl Printer {
     }
 
     fn clear(&mut self) {
-        if let Some((_, bar)) = self.bar.take() {
+        if let Some(Bar { bar, .. }) = self.bar.take() {
             bar.finish_and_clear();
             self.bars.remove(&bar);
         }
@@ -158,6 +174,7 @@ impl Observer for Printer {
                 for line in epoch_lines(record, *seconds_left) {
                     self.line(line);
                 }
+                self.first_epoch = false;
             }
             Event::EarlyStop { phase, epoch, patience } => self.line(format_args!(
                 "The {phase} phase ends after epoch {epoch}: no better figure in {patience} epochs"
