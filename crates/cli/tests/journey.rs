@@ -221,6 +221,8 @@ fn bad_films_are_named_and_left_out_or_stop_a_strict_training() {
 
     let output = train(&films, &folder.path().join("strict"), &["--strict"]).output().unwrap();
     let sentence = refused(&output, &["strict"]);
+    // The folder is free for another try.
+    assert!(!folder.path().join("strict/recipe.toml").exists());
     assert!(bad.iter().any(|film| sentence.contains(arg(film))), "{sentence}");
 }
 

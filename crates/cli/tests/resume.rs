@@ -90,6 +90,22 @@ fn a_killed_run_comes_to_the_same_weights() {
 }
 
 #[test]
+fn a_run_killed_before_its_first_checkpoint_remembers_what_was_asked_for() {
+    let folder = temporary();
+    let run = folder.path().join("run");
+    let mut child = spawn(train(&FILMS, &run, &BOTH));
+    wait_for_file(&mut child, &run.join("recipe.toml"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let data = ["train", "--data", arg(&FILMS), "--out", arg(&run), "--resume"];
+    let output = lungfish(&[&data[..], &["--batch", "4"]].concat()).output().unwrap();
+    refused(&output, &["batch_size"]);
+    let output = lungfish(&data).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_same(&run);
+}
+
+#[test]
 fn a_run_killed_again_and_again_comes_to_the_same_weights() {
     let folder = temporary();
     let run = folder.path().join("run");
@@ -123,7 +139,10 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let errors = text(&output.stderr);
-    assert!(errors.contains(&format!("lungfish train --out '{}' --resume", run.display())), "{errors}");
+    assert!(
+        errors.contains(&format!("lungfish train --data {} --out '{}' --resume", films.display(), run.display())),
+        "{errors}"
+    );
 
     fs::rename(&films, &moved).unwrap();
     let gone = lungfish(&["train", "--out", arg(&run), "--resume"]).output().unwrap();

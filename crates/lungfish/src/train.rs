@@ -92,11 +92,19 @@ impl Job<'_> {
         network.parts_by_names(&recipe.unfreeze)?;
         let backend = Cpu::new();
         let store = weights::start(recipe, &network, &backend, self.observer)?;
-        let run = match run {
-            Some(run) => run,
-            None => RunFolder::create(&self.request.out)?,
+        let (run, new) = match run {
+            Some(run) => (run, false),
+            None => (RunFolder::create(&self.request.out)?, true),
         };
-        let Some(data) = DataSet::prepare(folder, recipe, self.observer, self.stop)? else {
+        // Before the films are read, which can take minutes: who kills the run then goes on with what it was asked for.
+        run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
+        let prepared = DataSet::prepare(folder, recipe, self.observer, self.stop);
+        if new && prepared.is_err() {
+            // Films that are refused leave the folder free for another try.
+            let path = run.file(run_folder::RECIPE);
+            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+        }
+        let Some(data) = prepared? else {
             return Ok(TrainOutcome {
                 run: run.path().to_owned(),
                 model: None,
@@ -105,7 +113,6 @@ impl Job<'_> {
                 seconds: 0.0,
             });
         };
-        run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
         run.write(run_folder::SPLIT, data.split.to_csv(&data.root, &data.classes).as_bytes())?;
         let phase = if recipe.frozen_epochs > 0 { Phase::Frozen } else { Phase::Unfrozen };
         let state = State::new(&absolute(&data.root), &data.classes, phase);

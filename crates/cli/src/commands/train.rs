@@ -133,7 +133,9 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     printer.finish()?;
     if outcome.stopped {
         let run = print::argument(&outcome.run);
-        print::err(format_args!("stopped and saved; go on with: lungfish train --out {run} --resume"));
+        // A run that had no checkpoint yet does not know where its films are.
+        let data = args.data.as_ref().map(|data| format!("--data {} ", print::argument(data))).unwrap_or_default();
+        print::err(format_args!("stopped and saved; go on with: lungfish train {data}--out {run} --resume"));
         return Ok(ExitCode::FAILURE);
     }
     report(&outcome)?;
