@@ -1,0 +1,98 @@
+//! Drawn films and requests that the journeys share.
+#![allow(dead_code, reason = "each journey uses its own part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use lungfish::{Changes, Device, Error, Event, Silent, TrainOutcome, TrainRequest, train};
+use lungfish_models::ModelFile;
+
+/// A flag that nobody raises.
+pub static GO: AtomicBool = AtomicBool::new(false);
+
+/// A request with settings `key=value` over the defaults.
+pub fn request(data: &Path, out: &Path, settings: &[&str]) -> TrainRequest {
+    let mut changes = Changes::default();
+    settings.iter().for_each(|s| changes.set(s).unwrap());
+    TrainRequest {
+        data: Some(data.to_owned()),
+        out: out.to_owned(),
+        changes,
+        resume: false,
+        workers: 2,
+        device: Device::Cpu,
+    }
+}
+
+/// Trains to the end, telling nobody.
+pub fn trained(data: &Path, out: &Path, settings: &[&str]) -> TrainOutcome {
+    train(&request(data, out, settings), &mut Silent, &GO).unwrap()
+}
+
+/// Trains and stops at the `at`th event of those that `counts`; true if it was stopped.
+pub fn stopped_at(request: &TrainRequest, at: usize, counts: fn(&Event) -> bool) -> Result<bool, Error> {
+    let stop = AtomicBool::new(false);
+    let mut seen = 0;
+    let mut observer = |event: &Event| {
+        seen += usize::from(counts(event));
+        if seen == at {
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    };
+    train(request, &mut observer, &stop).map(|outcome| outcome.stopped)
+}
+
+/// The log without what a clock gives.
+pub fn log_without_times(run: &Path) -> Vec<serde_json::Value> {
+    fs::read_to_string(run.join("log.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+            let fields = record.as_object_mut().unwrap();
+            assert!(fields.remove("seconds").unwrap().is_number());
+            fields.remove("films_per_s").unwrap();
+            record
+        })
+        .collect()
+}
+
+/// Every tensor of a run's checkpoint, bit for bit.
+pub fn last_bits(run: &Path) -> Vec<(String, Vec<u32>)> {
+    let file = ModelFile::read(&run.join("last.safetensors")).unwrap();
+    file.tensors.into_iter().map(|(name, t)| (name, t.data.iter().map(|x| x.to_bits()).collect())).collect()
+}
+
+/// Asserts that two runs came to the very same end.
+pub fn assert_same_run(a: &Path, b: &Path) {
+    assert_eq!(log_without_times(a), log_without_times(b));
+    assert!(last_bits(a) == last_bits(b), "last.safetensors differs");
+    assert!(fs::read(a.join("best.safetensors")).unwrap() == fs::read(b.join("best.safetensors")).unwrap());
+}
+
+/// Copies a folder.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Every film below a folder, by path.
+pub fn films_below(folder: &Path) -> Vec<PathBuf> {
+    lungfish_data::folder::films_in(folder).unwrap()
+}
+
+/// Draws `films` films as `root/{train,val,test}/{CLASS}`.
+pub fn drawn(root: &Path, films: usize) -> PathBuf {
+    let data = root.join("films");
+    lungfish_data::synth(&data, films, 3).unwrap();
+    data
+}

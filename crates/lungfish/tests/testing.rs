@@ -1,0 +1,123 @@
+//! Tests and predictions with a trained model.
+
+mod common;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::*;
+use lungfish::{Event, Predictor, Side, Silent, TestOutcome, TestRequest, test};
+
+fn scored(model: &Path, data: &Path, side: Option<Side>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
+    let request = TestRequest { model: model.to_owned(), data: data.to_owned(), side, out: Some(out.to_owned()) };
+    test(&request, &mut Silent, &GO)
+}
+
+#[test]
+fn a_model_is_tested_on_what_it_has_not_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run, out) = (drawn(dir.path(), 80), dir.path().join("run"), dir.path().join("out"));
+    trained(&data, &run, &["image_size=64", "frozen_epochs=6", "frozen_views=1", "batch_size=8", "frozen_lr=0.003"]);
+    let split = fs::read_to_string(run.join("split.csv")).unwrap();
+    let on_side = |side: &str| split.lines().filter(|l| l.contains(&format!(",{side},"))).count();
+
+    // The run's own data: its sides.
+    let outcome = scored(&run, &data, None, &out).unwrap();
+    assert_eq!((outcome.films, outcome.side), (on_side("test"), Side::Test));
+    assert_eq!(outcome.confusion.iter().flatten().sum::<u64>() as usize, outcome.films);
+    let right: u64 = (0..2).map(|i| outcome.confusion[i][i]).sum();
+    assert!((outcome.accuracy - right as f64 / outcome.films as f64).abs() < 1e-12);
+    assert!(outcome.accuracy > 0.7, "drawn films are easy: {}", outcome.accuracy);
+    let csv = fs::read_to_string(out.join("predictions-test.csv")).unwrap();
+    assert_eq!(csv.lines().count(), outcome.films + 1);
+    assert_eq!(scored(&run, &data, Some(Side::Val), &out).unwrap().films, on_side("val"));
+    let train = scored(&run.join("best.safetensors"), &data, Some(Side::Train), &out).unwrap();
+    assert_eq!(train.films, on_side("train"));
+
+    // The model alone, without its run folder, still knows what it has seen.
+    let alone = dir.path().join("model.safetensors");
+    fs::copy(run.join("best.safetensors"), &alone).unwrap();
+    assert_eq!(scored(&alone, &data, Some(Side::Train), &out).unwrap().films, on_side("train"));
+    assert_eq!(scored(&alone, &data, None, &out).unwrap().confusion, outcome.confusion);
+    let flat = dir.path().join("flat");
+    copy(&data.join("train"), &flat);
+    let error = scored(&alone, &flat, None, &out).unwrap_err().to_string();
+    assert!(error.contains("was trained on") && error.contains("side train"), "{error}");
+
+    // A folder it does not know is scored whole.
+    let new = dir.path().join("new");
+    lungfish_data::synth(&new, 30, 99).unwrap();
+    let all: Vec<PathBuf> = films_below(&new.join("test"));
+    assert_eq!(scored(&alone, &new, None, &out).unwrap().films, all.len());
+    let mut warned = String::new();
+    let request = TestRequest { model: run.clone(), data: new.join("test"), side: None, out: Some(out.clone()) };
+    let mut observer = |event: &Event| {
+        if let Event::Warning(text) = event {
+            warned = text.clone();
+        }
+    };
+    assert_eq!(test(&request, &mut observer, &GO).unwrap().films, all.len());
+    let trained_groups: HashSet<&str> = split
+        .lines()
+        .filter(|l| l.contains(",train,") || l.contains(",val,"))
+        .filter_map(|l| l.split(',').nth(2))
+        .collect();
+    let rule = lungfish_data::PatientRule::default();
+    let shared = all.iter().any(|path| trained_groups.contains(rule.group(path).as_str()));
+    assert_eq!(warned.contains("bear the name of a patient"), shared, "{warned}");
+
+    // A class it does not know is refused.
+    let class = fs::read_dir(new.join("test")).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&class, new.join("test/TUBERCULOSIS")).unwrap();
+    assert!(scored(&alone, &new, None, &out).unwrap_err().to_string().contains("TUBERCULOSIS"));
+}
+
+#[test]
+fn predict_scores_what_it_can_and_names_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
+    let mut predictor = Predictor::open(&run).unwrap();
+    assert_eq!(predictor.info().classes.len(), 2);
+    let folder = data.join("test");
+    let films = films_below(&folder);
+    let whole = predictor.predict(std::slice::from_ref(&folder), &mut Silent, &GO).unwrap();
+    assert_eq!(whole.films.iter().map(|p| p.path.clone()).collect::<Vec<_>>(), films);
+    for prediction in &whole.films {
+        assert!((prediction.probabilities.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
+        let best = prediction.probabilities.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert_eq!(best.0, prediction.class);
+    }
+
+    // A film's answer does not hang on its neighbours, and bad films are no error.
+    let (bad, absent) = (dir.path().join("bad.jpeg"), dir.path().join("absent.jpeg"));
+    fs::write(&bad, b"no film").unwrap();
+    let mixed = [bad.clone(), films[3].clone(), absent.clone(), films[0].clone()];
+    let some = predictor.predict(&mixed, &mut Silent, &GO).unwrap();
+    assert_eq!(some.bad.iter().map(|b| b.path.clone()).collect::<Vec<_>>(), [bad, absent]);
+    for (ours, theirs) in some.films.iter().zip([&whole.films[3], &whole.films[0]]) {
+        assert_eq!(ours.path, theirs.path);
+        for ((_, a), (_, b)) in ours.probabilities.iter().zip(&theirs.probabilities) {
+            assert!((a - b).abs() < 1e-5);
+        }
+    }
+
+    // The validation of the training went the same way.
+    let val = films_below(&data).into_iter().filter(|p| {
+        let name = p.file_name().unwrap().to_str().unwrap();
+        let split = fs::read_to_string(run.join("split.csv")).unwrap();
+        split.lines().any(|l| l.contains(name) && l.contains(",val,"))
+    });
+    let val: Vec<PathBuf> = val.collect();
+    let scored = predictor.predict(&val, &mut Silent, &GO).unwrap();
+    let right = scored.films.iter().filter(|p| p.path.to_str().unwrap().contains(&format!("/{}/", p.class))).count();
+    let accuracy = predictor.info().epoch.val_accuracy;
+    assert!((accuracy - right as f64 / val.len() as f64).abs() < 1e-12, "{accuracy} {right} of {}", val.len());
+
+    let empty = dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    assert!(predictor.predict(&[empty], &mut Silent, &GO).unwrap_err().to_string().contains("no film in"));
+    assert!(Predictor::open(&data).unwrap_err().to_string().contains("no finished epoch"));
+    assert!(Predictor::open(&films[0]).is_err());
+}

@@ -1,0 +1,259 @@
+//! Trainings on drawn films, from the recipe to the run folder, and stopped and resumed on the way.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::*;
+use lungfish::{Changes, Error, Event, Phase, Silent, Task, TrainRequest, train};
+use lungfish_models::ModelFile;
+
+/// Both phases, with everything that has a state or a random number in it.
+const BOTH_PHASES: &[&str] = &[
+    "image_size=32",
+    "hidden=16",
+    "batch_size=8",
+    "frozen_epochs=2",
+    "epochs=2",
+    "frozen_views=2",
+    "dropout=0.3",
+    "label_smoothing=0.1",
+    "class_weights=balanced",
+    "weight_decay=0.01",
+    "optimizer=adamw",
+    "clip_norm=1",
+    "val_fraction=0.2",
+    "best=auc",
+];
+
+#[test]
+fn a_run_leaves_what_it_promises() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let mut events = Vec::new();
+    let settings = ["image_size=64", "frozen_epochs=3", "frozen_views=2", "batch_size=8", "fit=squash", "hidden=256"];
+    let outcome = train(&request(&data, &run, &settings), &mut |e: &Event| events.push(e.clone()), &GO).unwrap();
+    assert!(!outcome.stopped);
+    assert_eq!(outcome.model, Some(run.join("best.safetensors")));
+
+    let log = log_without_times(&run);
+    assert_eq!(log.len(), 3);
+    for (i, record) in log.iter().enumerate() {
+        assert_eq!((record["phase"].as_str(), record["epoch"].as_u64()), (Some("frozen"), Some(i as u64 + 1)));
+        for key in ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr"] {
+            assert!(record[key].as_f64().is_some_and(f64::is_finite), "{key} in {record}");
+        }
+    }
+    let recipe = lungfish::Recipe::read(&run.join("recipe.toml")).unwrap();
+    assert_eq!((recipe.image_size, recipe.frozen_epochs, recipe.seed), (64, 3, 0));
+
+    let split = fs::read_to_string(run.join("split.csv")).unwrap();
+    assert!(split.starts_with("path,label,group,side,hash\n") && split.contains(",val,"));
+    let model = ModelFile::read(&run.join("best.safetensors")).unwrap();
+    assert_eq!(model.metadata["architecture"], "efficientnet-lite0");
+    assert_eq!(model.metadata["input_size"], "[3,64,64]");
+    assert_eq!(model.metadata["output_size"], "2");
+    assert!(model.metadata["class_to_idx"].contains("\":0,\"") && model.metadata["preprocess"].contains("squash"));
+    assert!(model.metadata["notice"].contains("not a medical device"));
+    assert_eq!(model.tensors["_fc.fc1.weight"].shape, [256, 1280]);
+    let trained_on = split.lines().filter(|l| l.contains(",train,")).count();
+    assert_eq!(model.bytes["films.train"].len(), 16 * trained_on);
+
+    let names = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(e)).count();
+    assert!(names(|e| matches!(e, Event::Dataset { .. })) >= 2);
+    assert_eq!(names(|e| matches!(e, Event::EpochDone { .. })), 3);
+    let passes = |e: &Event| matches!(e, Event::Progress { task: Task::Features { .. }, done, total } if done == total);
+    assert_eq!(events.iter().filter(|e| passes(e)).count(), 3, "two views of train and one of val, once each");
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, Event::PhaseStarted { phase: Phase::Frozen, trainable_parameters: 328_450, .. }))
+    );
+    let last = events.iter().rev().find_map(|e| match e {
+        Event::EpochDone { seconds_left, .. } => Some(*seconds_left),
+        _ => None,
+    });
+    assert_eq!(last, Some(Some(0.0)));
+}
+
+#[test]
+fn the_second_phase_starts_from_the_best_of_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let outcome = trained(&data, &run, BOTH_PHASES);
+    let log = log_without_times(&run);
+    let phases: Vec<_> = log.iter().map(|r| (r["phase"].as_str().unwrap(), r["epoch"].as_u64().unwrap())).collect();
+    assert_eq!(phases, [("frozen", 1), ("frozen", 2), ("unfrozen", 0), ("unfrozen", 1), ("unfrozen", 2)]);
+    assert!(log[2]["train_loss"].is_null());
+    let first = |key: &str| log[..2].iter().map(|r| r[key].as_f64().unwrap()).collect::<Vec<_>>();
+    let best = if first("val_auc")[1] > first("val_auc")[0]
+        || (first("val_auc")[1] == first("val_auc")[0] && first("val_loss")[1] < first("val_loss")[0])
+    {
+        1
+    } else {
+        0
+    };
+    assert!((log[2]["val_loss"].as_f64().unwrap() - first("val_loss")[best]).abs() < 1e-4);
+    let aucs: Vec<f64> = [0, 1, 3, 4].iter().map(|&i| log[i]["val_auc"].as_f64().unwrap()).collect();
+    let top = aucs.iter().copied().fold(f64::MIN, f64::max);
+    assert_eq!(outcome.best.unwrap().val_auc, Some(top), "the best is over the run");
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_the_same_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = drawn(dir.path(), 60);
+    let whole = dir.path().join("whole");
+    trained(&data, &whole, BOTH_PHASES);
+    let every = |e: &Event| matches!(e, Event::Progress { .. });
+    let mut broken = 0;
+    for (i, stops) in [vec![2, 3, 1, 9, 4], vec![7, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], vec![12, 13]].iter().enumerate() {
+        let run = dir.path().join(format!("broken{i}"));
+        let mut request = request(&data, &run, BOTH_PHASES);
+        // Other threads must not matter either.
+        request.workers = i + 1;
+        for at in stops {
+            broken += usize::from(stopped_at(&request, *at, every).unwrap());
+            request.resume = true;
+            request.changes = Changes::default();
+        }
+        let outcome = train(&request, &mut Silent, &GO).unwrap();
+        assert!(!outcome.stopped);
+        assert_same_run(&whole, &run);
+    }
+    assert!(broken >= 12, "{broken} stops only");
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = drawn(dir.path(), 40);
+    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["frozen_epochs=1", "epochs=1"]).collect();
+    for threads in [1, 3] {
+        let run = dir.path().join(format!("run{threads}"));
+        let mut request = request(&data, &run, &settings);
+        request.workers = threads;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| train(&request, &mut Silent, &GO)).unwrap();
+    }
+    assert_same_run(&dir.path().join("run1"), &dir.path().join("run3"));
+}
+
+#[test]
+fn cached_features_give_what_fresh_ones_give() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = drawn(dir.path(), 40);
+    let mut logs = Vec::new();
+    for cache in ["cache_features=true", "cache_features=false"] {
+        let run = dir.path().join(cache);
+        let settings = ["image_size=64", "frozen_epochs=4", "frozen_views=2", "batch_size=8", "dropout=0.2", cache];
+        trained(&data, &run, &settings);
+        logs.push(log_without_times(&run));
+    }
+    for (cached, fresh) in logs[0].iter().zip(&logs[1]) {
+        for key in ["train_loss", "val_loss"] {
+            let (a, b) = (cached[key].as_f64().unwrap(), fresh[key].as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-4 * b.abs().max(1.0), "{key}: {a} and {b}");
+        }
+    }
+    assert_eq!(logs[0].len(), 4);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["lr=1e30", "clip_norm=0"]).collect();
+    let error = train(&request(&data, &run, &settings), &mut Silent, &GO).unwrap_err();
+    let Error::Diverged { phase, epoch, .. } = &error else { panic!("{error}") };
+    assert_eq!((*phase, *epoch), (Phase::Unfrozen, 1));
+    let text = error.to_string();
+    assert!(text.contains("unfrozen phase at epoch 1, step") && text.contains("best.safetensors keeps the frozen"));
+    assert_eq!(log_without_times(&run).len(), 3);
+    let bits = last_bits(&run);
+    assert!(bits.iter().all(|(_, data)| data.iter().all(|b| f32::from_bits(*b).is_finite())));
+    assert!(lungfish::Predictor::open(&run).is_ok());
+}
+
+#[test]
+fn early_stopping_ends_a_phase() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    // A rate that moves nothing: the first epoch stays the best.
+    let settings: Vec<&str> = BOTH_PHASES
+        .iter()
+        .copied()
+        .chain(["early_stopping=2", "frozen_epochs=9", "epochs=0", "frozen_lr=1e-30"])
+        .collect();
+    let request = request(&data, &run, &settings);
+    train(&request, &mut Silent, &GO).unwrap();
+    assert_eq!(log_without_times(&run).len(), 3);
+    let again = TrainRequest { resume: true, changes: Changes::default(), ..request };
+    assert!(!train(&again, &mut Silent, &GO).unwrap().stopped, "a finished run has nothing left to do");
+    assert_eq!(log_without_times(&run).len(), 3);
+}
+
+#[test]
+fn resume_refuses_what_contradicts_and_finds_moved_films() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0"]).collect();
+    let fresh = request(&data, &run, &settings);
+    assert!(stopped_at(&fresh, 8, |e| matches!(e, Event::Progress { .. })).unwrap());
+    let says = |request: &TrainRequest| train(request, &mut Silent, &GO).unwrap_err().to_string();
+    assert!(says(&fresh).contains("already holds a run"));
+    let mut other = TrainRequest { resume: true, ..request(&data, &run, &["seed=5"]) };
+    assert!(says(&other).contains("seed is 0 there and 5 was asked for"), "{}", says(&other));
+    other.changes = Changes::default();
+
+    // Moved and renamed: found by content.
+    let moved = dir.path().join("elsewhere");
+    copy(&data, &moved.join("deep"));
+    fs::remove_dir_all(&data).unwrap();
+    other.data = None;
+    assert!(says(&other).contains("40") || !says(&other).is_empty());
+    other.data = Some(moved.clone());
+    let lost = films_below(&moved.join("deep/train")).pop().unwrap();
+    let bytes = fs::read(&lost).unwrap();
+    fs::write(&lost, b"changed").unwrap();
+    let said = says(&other);
+    assert!(said.contains("1 of the films") && said.contains(Path::new(&lost).file_name().unwrap().to_str().unwrap()));
+    fs::write(&lost, bytes).unwrap();
+    assert!(!train(&other, &mut Silent, &GO).unwrap().stopped);
+
+    let whole = dir.path().join("whole");
+    trained(&moved.join("deep"), &whole, &settings);
+    assert_eq!(log_without_times(&whole), log_without_times(&run));
+}
+
+#[test]
+fn a_kill_between_two_files_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0"]).collect();
+    trained(&data, &run, &settings);
+    let (best, log) = (fs::read(run.join("best.safetensors")).unwrap(), fs::read(run.join("log.jsonl")).unwrap());
+    // As if killed after the checkpoint and before the rest, and as if the log had gone further.
+    let again = TrainRequest { resume: true, changes: Changes::default(), ..request(&data, &run, &[]) };
+    fs::remove_file(run.join("best.safetensors")).unwrap();
+    fs::write(run.join("log.jsonl"), [&log[..], b"{\"phase\":\"fro"].concat()).unwrap();
+    train(&again, &mut Silent, &GO).unwrap();
+    assert!(fs::read(run.join("best.safetensors")).unwrap() == best);
+    assert_eq!(fs::read(run.join("log.jsonl")).unwrap(), log);
+}
+
+#[test]
+fn impossible_requests_are_refused_before_a_folder_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let says = |request: &TrainRequest| train(request, &mut Silent, &GO).unwrap_err().to_string();
+    assert!(says(&request(&dir.path().join("absent"), &run, &[])).contains("no folder"));
+    assert!(says(&request(&data, &run, &["unfreeze=layer9"])).contains("layer9"));
+    assert!(says(&request(&data, &run, &["weights=absent.pth"])).contains("absent.pth"));
+    assert!(says(&TrainRequest { resume: true, ..request(&data, &run, &[]) }).contains("no run to resume"));
+    assert!(!run.exists());
+    let bad = films_below(&data.join("train")).pop().unwrap();
+    fs::write(&bad, b"").unwrap();
+    assert!(says(&request(&data, &run, &["strict=true"])).contains("cannot be used"));
+}
