@@ -153,6 +153,20 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
 }
 
 #[test]
+fn a_training_whose_reader_goes_away_saves_and_ends_quietly() {
+    let folder = temporary();
+    let run = folder.path().join("run");
+    let mut child = spawn(train(&FILMS, &run, &BOTH));
+    assert!(wait_for(&mut child, &["Epoch 1/2"]));
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    assert!(log(&run).len() < log(&UNDISTURBED).len());
+    resume(&run);
+    assert_same(&run);
+}
+
+#[test]
 fn a_run_is_trained_by_one_program_at_a_time() {
     let folder = temporary();
     let run = folder.path().join("run");

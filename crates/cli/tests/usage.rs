@@ -120,6 +120,25 @@ fn doctor_knows_the_machine() {
     assert!(found["file"].as_str().unwrap().ends_with("resnet34-b627a593.pth"), "{found}");
 }
 
+/// A stand-in for the driver's own program: what it answers is shown, and the CPU computes all the same.
+#[cfg(unix)]
+#[test]
+fn a_gpu_is_seen_and_not_pretended_to_be_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = temporary();
+    let program = folder.path().join("nvidia-smi");
+    fs::write(&program, "#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15'\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+
+    let output = lungfish(&["doctor", "--json"]).env("PATH", &path).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["gpus"][0], "NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15");
+    assert_eq!(report["device"], "cpu");
+    let mut command = train(&FILMS, &folder.path().join("run"), &["--device", "cuda"]);
+    refused(&command.env("PATH", &path).output().unwrap(), &["H100", "--device cpu"]);
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error_and_a_full_device_is() {
     let mut child = lungfish(&["recipe"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
