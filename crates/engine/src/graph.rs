@@ -285,6 +285,18 @@ impl Graph {
         self.nodes.iter().find(|n| n.output == value)
     }
 
+    /// The same network whose batch normalisations weigh a batch's statistics by `momentum`. Short
+    /// fine-tunings need a larger one than the long training that the weights come from.
+    #[must_use]
+    pub fn with_batch_norm_momentum(mut self, momentum: f32) -> Self {
+        for node in &mut self.nodes {
+            if let Op::BatchNormalization { momentum: own, .. } = &mut node.op {
+                *own = momentum;
+            }
+        }
+        self
+    }
+
     /// Learned scalars in the given parts.
     pub fn param_count(&self, parts: &[PartId]) -> usize {
         self.params.iter().filter(|p| parts.contains(&p.part)).map(TensorSpec::len).sum()

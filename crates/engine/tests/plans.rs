@@ -143,6 +143,33 @@ fn a_frozen_part_keeps_its_weights_and_statistics_and_lets_gradients_through() {
 }
 
 #[test]
+fn a_momentum_of_one_keeps_the_last_batch_and_of_zero_nothing_of_it() {
+    for (momentum, moves) in [(0.0, false), (1.0, true)] {
+        let graph = network(0.0).with_batch_norm_momentum(momentum);
+        let train = parts(&graph, &["stem", "layer1", "layer2", "head"]);
+        let mut store = filled(&graph);
+        let conv1 = graph.nodes()[0].output;
+        let spec = PlanSpec { keep: vec![conv1], ..PlanSpec::training(&graph, 2, SIZE, PLAIN, &train) };
+        let mut plan = Plan::new(&Cpu::new(), &graph, spec).unwrap();
+        let before = store.get("bn1.running_mean").unwrap();
+        plan.forward(&mut store, 2, Input::Gray(&pixels(2)), [0; 4]).unwrap();
+        let after = store.get("bn1.running_mean").unwrap();
+        assert_eq!(before != after, moves);
+        if moves {
+            let x = plan.value(conv1).unwrap();
+            let pixels = SIZE * SIZE;
+            let mean: Vec<f32> = (0..6)
+                .map(|c| {
+                    let films = (0..2).flat_map(|n| &x[(n * 6 + c) * pixels..(n * 6 + c + 1) * pixels]);
+                    (films.map(|v| f64::from(*v)).sum::<f64>() / (2 * pixels) as f64) as f32
+                })
+                .collect();
+            near(&after, &mean, 1e-5);
+        }
+    }
+}
+
+#[test]
 fn training_from_the_frontier_equals_training_from_the_pixels() {
     let graph = network(0.4);
     let head = parts(&graph, &["head"]);
