@@ -25,7 +25,7 @@ pub enum Error {
     #[error(transparent)]
     Weights(#[from] lungfish_models::WeightsError),
     /// A file or folder that could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}", lungfish_data::display::escape(path))]
     Io {
         /// What was tried, a verb ("write").
         action: &'static str,

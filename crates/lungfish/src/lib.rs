@@ -12,6 +12,7 @@ mod evaluate;
 mod events;
 mod features;
 mod figures;
+mod films;
 mod keys;
 mod model;
 mod phase;

@@ -4,6 +4,8 @@
 //! fresh optimiser; the second starts from the best weights of the first. A phase is a loop over epochs, an epoch a loop
 //! over steps; between any two steps the whole of it can be saved and gone on with (see [`crate::checkpoint`]).
 
+mod keep;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,14 +16,15 @@ use lungfish_models::{Network, Tensors};
 use crate::checkpoint::{Checkpoint, State};
 use crate::data_set::DataSet;
 use crate::features::{Features, Pass, film_key, view_key, view_of_epoch};
-use crate::figures::{Figures, better};
-use crate::model::{self, ModelInfo, normalization};
-use crate::predict::{Scorer, input};
+use crate::figures::Figures;
+use crate::films::{Batches, Source};
+use crate::model::{self, normalization};
+use crate::predict::Scorer;
 use crate::recipe::Optimizer;
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::learning_rate;
 use crate::targets::Targets;
-use crate::{BestEpoch, EpochRecord, Error, Event, Observer, Phase, Recipe, Task, keys, weights};
+use crate::{BestEpoch, Error, Event, Observer, Phase, Recipe, Task, keys, weights};
 
 /// A training in memory.
 pub(crate) struct Trainer<'a> {
@@ -45,18 +48,16 @@ pub(crate) struct Trainer<'a> {
 /// What a phase computes with.
 struct Tools {
     phase: Phase,
-    parts: Vec<PartId>,
-    plan: Plan<Cpu>,
-    adam: Adam<Cpu>,
+    stepper: Stepper,
     films: Source,
 }
 
-/// Where the films of a phase come from, and how its validation runs.
-enum Source {
-    /// The features of the frozen parts, and the head's inference.
-    Features(Features, Plan<Cpu>),
-    /// Pixels through the whole network.
-    Pixels(Scorer),
+/// What a step needs.
+struct Stepper {
+    phase: Phase,
+    parts: Vec<PartId>,
+    plan: Plan<Cpu>,
+    adam: Adam<Cpu>,
 }
 
 impl<'a> Trainer<'a> {
@@ -156,9 +157,16 @@ impl<'a> Trainer<'a> {
             Some(features) => {
                 let mut head = PlanSpec::inference(graph, recipe.batch_size, self.preprocess.size, norm);
                 (spec.from, head.from) = (features.frontier, features.frontier);
-                Source::Features(features, Plan::new(&self.backend, graph, head)?)
+                Source::Features(Box::new(features), Box::new(Plan::new(&self.backend, graph, head)?))
             }
-            None => Source::Pixels(Scorer::new(&self.backend, &self.network, &self.preprocess, recipe.batch_size)?),
+            None => {
+                if phase == Phase::Frozen && recipe.cache_features && recipe.frozen_views > 0 {
+                    let text = "the features of all views are too many to keep and are computed anew every epoch";
+                    observer.event(&Event::Note(text.to_owned()));
+                }
+                let scorer = Scorer::new(&self.backend, &self.network, &self.preprocess, recipe.batch_size)?;
+                Source::Pixels(Box::new(scorer))
+            }
         };
         let config = AdamConfig {
             weight_decay: recipe.weight_decay,
@@ -180,7 +188,7 @@ impl<'a> Trainer<'a> {
             observer.event(&Event::Note(format!("a step of {capacity} films takes {megabytes} MiB of memory")));
         }
         let plan = Plan::new(&self.backend, graph, spec)?;
-        Ok(Tools { phase, parts, plan, adam, films })
+        Ok(Tools { phase, stepper: Stepper { phase, parts, plan, adam }, films })
     }
 
     /// Runs what is left of the current phase. False where it was stopped.
@@ -197,13 +205,13 @@ impl<'a> Trainer<'a> {
             observer.event(&Event::EpochStarted { phase, epoch, of });
             if !self.train_epoch(&mut tools, begun, observer, stop)? {
                 self.state.sums.seconds += begun.elapsed().as_secs_f64();
-                self.save(&tools)?;
+                self.save(&tools.stepper.adam)?;
                 return Ok(false);
             }
             let trained = begun.elapsed().as_secs_f64();
             let Some(figures) = self.validate(&mut tools, observer, stop)? else {
                 self.state.sums.seconds += trained;
-                self.save(&tools)?;
+                self.save(&tools.stepper.adam)?;
                 return Ok(false);
             };
             self.state.sums.seconds += trained;
@@ -229,13 +237,13 @@ impl<'a> Trainer<'a> {
         let steps = keys::steps(films.len(), recipe.batch_size, phase == Phase::Unfrozen);
         let Some(at) = steps.get(self.state.step).map(|s| s.start) else { return Ok(true) };
         let view = view_of_epoch(recipe, epoch);
-        let mut loader = match &mut tools.films {
+        let mut batches = match &mut tools.films {
             Source::Features(features, _) => {
                 let pass = self.pass(stop);
                 if !features.compute(&mut self.store, (Side::Train, view), films, &pass, observer)? {
                     return Ok(false);
                 }
-                None
+                Batches::Features { rows: features.train(view), width: features.width }
             }
             Source::Pixels(_) => {
                 let item = |&i: &usize| LoaderItem {
@@ -248,7 +256,8 @@ impl<'a> Trainer<'a> {
                     },
                 };
                 let items = order[at..].iter().map(item).collect();
-                Some(Loader::new(items, self.preprocess, Some(self.augment), recipe.batch_size, self.workers)?)
+                let loader = Loader::new(items, self.preprocess, Some(self.augment), recipe.batch_size, self.workers)?;
+                Batches::Pixels(loader)
             }
         };
         let (every, before) = (Duration::from_secs(recipe.checkpoint_seconds), self.state.sums.seconds);
@@ -256,30 +265,13 @@ impl<'a> Trainer<'a> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(false);
             }
-            let labels: Vec<usize> = order[range.clone()].iter().map(|&i| films[i].film.label).collect();
-            match (&tools.films, &mut loader) {
-                (Source::Features(features, _), _) => {
-                    let (all, width) = (features.train(view), features.width);
-                    let rows: Vec<f32> =
-                        order[range.clone()].iter().flat_map(|&i| &all[i * width..(i + 1) * width]).copied().collect();
-                    self.step(tools, Input::Values(&rows), &labels)?;
-                }
-                (Source::Pixels(_), Some(loader)) => {
-                    let mut pixels = Vec::new();
-                    let mut n = 0;
-                    while n < labels.len() {
-                        let Some(batch) = loader.next().transpose()? else { break };
-                        n += batch.len();
-                        if pixels.is_empty() { pixels = batch.pixels } else { pixels.extend(batch.pixels) }
-                    }
-                    self.step(tools, input(&pixels, self.preprocess.channels), &labels)?;
-                }
-                (Source::Pixels(_), None) => {}
-            }
+            let indices = &order[range.clone()];
+            let labels: Vec<usize> = indices.iter().map(|&i| films[i].film.label).collect();
+            self.step(&mut tools.stepper, batches.next(indices)?.input(), &labels)?;
             observer.event(&Event::Progress { task: Task::Training, done: range.end, total: films.len() });
             if !every.is_zero() && self.saved.elapsed() >= every {
                 self.state.sums.seconds = before + begun.elapsed().as_secs_f64();
-                self.save(tools)?;
+                self.save(&tools.stepper.adam)?;
                 self.state.sums.seconds = before;
                 observer.event(&Event::Saved { path: self.run.file(run_folder::LAST) });
             }
@@ -288,21 +280,21 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step: forward, backward, clipping, optimiser, sums.
-    fn step(&mut self, tools: &mut Tools, films: Input<'_>, labels: &[usize]) -> Result<(), Error> {
+    fn step(&mut self, with: &mut Stepper, films: Input<'_>, labels: &[usize]) -> Result<(), Error> {
         let (epoch, step, recipe) = (self.state.epoch, self.state.step, self.recipe);
-        let key = keys::dropout(recipe.seed, tools.phase, epoch, step);
-        tools.plan.forward(&mut self.store, labels.len(), films, key)?;
-        let output = tools.plan.output()?;
+        let key = keys::dropout(recipe.seed, with.phase, epoch, step);
+        with.plan.forward(&mut self.store, labels.len(), films, key)?;
+        let output = with.plan.output()?;
         let rows = output.chunks_exact(self.data.classes.len());
         let right = rows.zip(labels).filter(|(row, label)| lungfish_metrics::argmax(row) == **label).count();
-        let loss = tools.plan.backward(&mut self.store, Seed::Targets(&self.targets.rows(labels)), false)?;
+        let loss = with.plan.backward(&mut self.store, Seed::Targets(&self.targets.rows(labels)), false)?;
         if !loss.is_finite() {
             return Err(self.diverged(loss, step + 1));
         }
         if recipe.clip_norm > 0.0 {
-            clip_gradients(&mut self.store, &self.network.graph, &tools.parts, recipe.clip_norm)?;
+            clip_gradients(&mut self.store, &self.network.graph, &with.parts, recipe.clip_norm)?;
         }
-        tools.adam.step(&mut self.store, learning_rate(recipe, tools.phase, epoch))?;
+        with.adam.step(&mut self.store, learning_rate(recipe, with.phase, epoch))?;
         let sums = &mut self.state.sums;
         sums.loss += loss * labels.len() as f64;
         sums.right += right;
@@ -353,120 +345,10 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Writes down an epoch: the checkpoint first, which is the truth, then the model and the log that follow from it.
-    fn end_epoch(
-        &mut self,
-        tools: &mut Tools,
-        figures: Figures,
-        validation: f64,
-        observer: &mut dyn Observer,
-    ) -> Result<(), Error> {
-        let (phase, epoch, of) = (tools.phase, self.state.epoch, self.epochs());
-        let sums = std::mem::take(&mut self.state.sums);
-        let per_film = |sum: f64| (sums.films > 0).then(|| sum / sums.films as f64);
-        let record = EpochRecord {
-            phase,
-            epoch,
-            train_loss: per_film(sums.loss),
-            train_accuracy: per_film(sums.right as f64),
-            val_loss: figures.loss,
-            val_accuracy: figures.accuracy,
-            val_auc: figures.auc,
-            lr: learning_rate(self.recipe, phase, epoch),
-            seconds: sums.seconds + validation,
-            films_per_s: (sums.films > 0).then(|| sums.films as f64 / sums.seconds.max(1e-9)),
-        };
-        let this =
-            BestEpoch { phase, epoch, val_accuracy: figures.accuracy, val_auc: figures.auc, val_loss: figures.loss };
-        // Epoch 0 is no result of training: it is the first phase's best again, or a head that has learnt nothing.
-        let improved = epoch > 0 && self.state.best.as_ref().is_none_or(|best| better(self.recipe.best, &this, best));
-        if improved {
-            self.best = Some(model::capture(&self.store)?);
-            self.state.best = Some(this.clone());
-            self.state.stale = 0;
-        } else if epoch > 0 {
-            self.state.stale += 1;
-        }
-        let line = serde_json::to_string(&record).map_err(|e| Error::refused(format!("cannot write the log: {e}")))?;
-        self.state.log.push(line.clone());
-        self.state.seconds += record.seconds;
-        self.state.epoch += 1;
-        self.state.step = 0;
-        self.save(tools)?;
-        if improved {
-            self.write_best()?;
-        }
-        self.run.append_log(&line)?;
-        let seconds_left = self.seconds_left(&tools.films, record.seconds);
-        observer.event(&Event::EpochDone { record, of, seconds_left });
-        if improved {
-            observer.event(&Event::Best(this));
-        }
-        Ok(())
-    }
-
-    /// As this epoch took, so will the others; passes through the frozen parts count where they are still to come.
-    fn seconds_left(&self, films: &Source, seconds: f64) -> Option<f64> {
-        let left = (self.epochs() + 1).checked_sub(self.state.epoch)?;
-        if self.state.epoch <= 1 && self.state.phase == Phase::Unfrozen {
-            return None;
-        }
-        Some(match films {
-            Source::Pixels(_) => left as f64 * seconds,
-            Source::Features(features, _) => {
-                let passes = features.passes_left(self.recipe, self.state.epoch);
-                let head = if seconds > features.pass_seconds { seconds - features.pass_seconds } else { seconds };
-                left as f64 * head + passes as f64 * features.pass_seconds
-            }
-        })
-    }
-
-    /// Writes the checkpoint. Changes nothing but the file.
-    fn save(&mut self, tools: &Tools) -> Result<(), Error> {
-        let tensors = model::capture(&self.store)?;
-        // A step can end in weights that are not numbers before any loss shows it; they must not replace good ones.
-        if tensors.values().any(|t| t.data.iter().any(|x| !x.is_finite())) {
-            return Err(self.diverged(f64::NAN, self.state.step));
-        }
-        let moments = tools.adam.state()?;
-        let bytes = Checkpoint::to_bytes(&self.state, tensors, self.best.as_ref(), Some(moments))?;
-        self.run.write(run_folder::LAST, &bytes)?;
-        self.saved = Instant::now();
-        Ok(())
-    }
-
-    /// Writes the model of the best epoch, where the file is not that already.
-    fn write_best(&self) -> Result<(), Error> {
-        let (Some(tensors), Some(epoch)) = (&self.best, &self.state.best) else { return Ok(()) };
-        let info = ModelInfo {
-            architecture: self.recipe.architecture,
-            head: lungfish_models::HeadConfig { hidden: self.recipe.hidden, dropout: self.recipe.dropout },
-            classes: self.data.classes.clone(),
-            preprocess: self.preprocess,
-            epoch: epoch.clone(),
-            recipe: self.recipe.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let bytes = model::to_bytes(&info, tensors, &self.data.split.train, &self.data.split.val)?;
-        if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
-            return Ok(());
-        }
-        self.run.write(run_folder::BEST, &bytes)
-    }
-
     fn pass<'b>(&self, stop: &'b AtomicBool) -> Pass<'b>
     where
         'a: 'b,
     {
         Pass { recipe: self.recipe, preprocess: self.preprocess, augment: self.augment, workers: self.workers, stop }
-    }
-
-    fn diverged(&self, loss: f64, step: usize) -> Error {
-        let kept = match &self.state.best {
-            Some(best) => format!("{} keeps the {} epoch {}", run_folder::BEST, best.phase, best.epoch),
-            None => "no epoch was finished before".to_owned(),
-        };
-        let kept = format!("{kept}; a smaller learning rate or clip_norm = 1 may help");
-        Error::Diverged { loss, phase: self.state.phase, epoch: self.state.epoch, step, kept }
     }
 }

@@ -119,7 +119,7 @@ impl Predictor {
         films: &[PathBuf],
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Vec<Result<Vec<f32>, DecodeError>>, Error> {
+    ) -> Result<Vec<Scored>, Error> {
         self.scorer.score(&mut self.model.store, films, Task::Predicting, observer, stop)?.ok_or(Error::Stopped)
     }
 
@@ -141,6 +141,9 @@ pub(crate) fn probabilities(log_probabilities: &[f32]) -> Vec<f64> {
     let sum: f64 = exp.iter().sum();
     exp.into_iter().map(|p| p / sum).collect()
 }
+
+/// A film's row of log-probabilities, or why it has none.
+pub(crate) type Scored = Result<Vec<f32>, DecodeError>;
 
 /// Films in, log-probabilities out: decodes a batch on all cores, then runs the network on it.
 pub(crate) struct Scorer {
@@ -167,7 +170,7 @@ impl Scorer {
         task: Task,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Option<Vec<Result<Vec<f32>, DecodeError>>>, Error> {
+    ) -> Result<Option<Vec<Scored>>, Error> {
         let mut scored = Vec::with_capacity(films.len());
         for batch in films.chunks(self.plan.spec().capacity) {
             if stop.load(Ordering::Relaxed) {

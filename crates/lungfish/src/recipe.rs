@@ -22,7 +22,7 @@ use lungfish_models::Architecture;
 #[non_exhaustive]
 pub enum RecipeError {
     /// A recipe file that could not be read.
-    #[error("cannot read the recipe {}: {source}", path.display())]
+    #[error("cannot read the recipe {}: {source}", lungfish_data::display::escape(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum RecipeError {
         source: std::io::Error,
     },
     /// A recipe file that is not TOML.
-    #[error("{} is not a recipe: {reason}", path.display())]
+    #[error("{} is not a recipe: {reason}", lungfish_data::display::escape(path))]
     Syntax {
         /// The file.
         path: PathBuf,

@@ -37,13 +37,11 @@ impl RunFolder {
                         shown(path)
                     )));
                 }
-                // A run killed in its first moments leaves its lock and the beginning of its recipe, no more.
-                let ours = |name: &std::ffi::OsStr| name == LOCK || name == temporary(RECIPE).as_str();
-                if let Some(Ok(other)) = entries.find(|e| e.as_ref().is_ok_and(|e| !ours(&e.file_name()))) {
+                if let Some(other) = foreign(&mut entries) {
                     return Err(Error::refused(format!(
                         "{} is not empty ({} is in it): choose a new folder",
                         shown(path),
-                        lungfish_data::display::escape(other.file_name())
+                        lungfish_data::display::escape(other)
                     )));
                 }
             }
@@ -57,7 +55,12 @@ impl RunFolder {
 
     /// Takes the folder of a run to go on with it.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        if !path.is_dir() {
+        let has_run = match fs::read_dir(path) {
+            // One that was killed before it wrote its recipe has nothing to lose.
+            Ok(mut entries) => path.join(RECIPE).exists() || foreign(&mut entries).is_none(),
+            Err(_) => false,
+        };
+        if !has_run {
             return Err(Error::refused(format!("there is no run to resume in {}", shown(path))));
         }
         Self::hold(path)
@@ -127,6 +130,11 @@ impl RunFolder {
     }
 }
 
+/// Something in a folder that no run leaves before its recipe: beyond the lock and the beginning of that recipe.
+fn foreign(entries: &mut fs::ReadDir) -> Option<std::ffi::OsString> {
+    entries.flatten().map(|e| e.file_name()).find(|name| name != LOCK && *name != *temporary(RECIPE))
+}
+
 fn shown(path: &Path) -> String {
     lungfish_data::display::escape(path).to_string()
 }
@@ -186,6 +194,8 @@ mod tests {
         fs::write(dir.path().join("thesis.doc"), "x").unwrap();
         assert!(RunFolder::create(dir.path()).unwrap_err().to_string().contains("thesis.doc"));
         assert!(RunFolder::create(&dir.path().join("thesis.doc")).is_err());
+        assert!(RunFolder::open(dir.path()).unwrap_err().to_string().contains("no run to resume"));
+        assert!(!dir.path().join(LOCK).exists(), "nothing is left in a foreign folder");
         assert!(RunFolder::open(&dir.path().join("absent")).unwrap_err().to_string().contains("no run to resume"));
     }
 

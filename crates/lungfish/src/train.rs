@@ -85,7 +85,10 @@ impl Job<'_> {
     /// refused before the folder is made.
     fn begin(&mut self, recipe: &Recipe, run: Option<RunFolder>) -> Result<TrainOutcome, Error> {
         let given = self.request.data.as_ref().ok_or_else(|| {
-            Error::refused(format!("{} has no checkpoint yet: say where the films are", escape(&self.request.out)))
+            Error::refused(format!(
+                "{} has no checkpoint that knows where the films are: name their folder",
+                escape(&self.request.out)
+            ))
         })?;
         let folder = DataSet::list(given, recipe)?;
         let network = weights::network(recipe, folder.classes.len());
@@ -123,13 +126,14 @@ impl Job<'_> {
 
     /// Goes on from the last checkpoint.
     fn go_on(&mut self, recipe: &Recipe, run: &RunFolder) -> Result<TrainOutcome, Error> {
-        let checkpoint = Checkpoint::read(&run.file(run_folder::LAST))?;
+        let mut checkpoint = Checkpoint::read(&run.file(run_folder::LAST))?;
         let State { phase, epoch, step, log, .. } = &checkpoint.state;
         run.set_log(log)?;
         let text = format!("going on from the {phase} phase, epoch {epoch}, after step {step}");
         self.observer.event(&Event::Note(text));
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
         let data = DataSet::find_again(&run.file(run_folder::SPLIT), &root, checkpoint.state.classes.clone())?;
+        checkpoint.state.data = absolute(&root).to_string_lossy().into_owned();
         self.run(recipe, run, &data, checkpoint)
     }
 

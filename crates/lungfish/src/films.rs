@@ -1,0 +1,63 @@
+//! Where the films of a phase come from: the kept features of the frozen parts, or pixels through the whole network.
+
+use lungfish_data::{Channels, Loader};
+use lungfish_engine::{Cpu, Input, Plan};
+
+use crate::Error;
+use crate::features::Features;
+use crate::predict::{Scorer, input};
+
+/// What a phase trains on, and how its validation runs.
+pub(crate) enum Source {
+    /// The features of the frozen parts, and the head's inference.
+    Features(Box<Features>, Box<Plan<Cpu>>),
+    /// Pixels through the whole network.
+    Pixels(Box<Scorer>),
+}
+
+/// The films of an epoch, a step after the other.
+pub(crate) enum Batches<'a> {
+    /// Rows of a view, `[films, width]`.
+    Features { rows: &'a [f32], width: usize },
+    /// Films decoded ahead, in the epoch's order.
+    Pixels(Loader),
+}
+
+/// The films of a step.
+pub(crate) enum Films {
+    Features(Vec<f32>),
+    Pixels(Vec<u8>, Channels),
+}
+
+impl Batches<'_> {
+    /// The films of the next step, given by their indices on the train side.
+    pub(crate) fn next(&mut self, indices: &[usize]) -> Result<Films, Error> {
+        match self {
+            Batches::Features { rows, width } => {
+                let row = |&i: &usize| &rows[i * *width..(i + 1) * *width];
+                Ok(Films::Features(indices.iter().flat_map(row).copied().collect()))
+            }
+            Batches::Pixels(loader) => {
+                let (mut pixels, mut channels, mut n) = (Vec::new(), Channels::Gray, 0);
+                // A last film by itself comes as a batch of its own and may belong to this step, see `keys::steps`.
+                while n < indices.len() {
+                    let Some(batch) = loader.next().transpose()? else { break };
+                    n += batch.len();
+                    channels = batch.channels;
+                    pixels.extend(batch.pixels);
+                }
+                Ok(Films::Pixels(pixels, channels))
+            }
+        }
+    }
+}
+
+impl Films {
+    /// As the engine takes them.
+    pub(crate) fn input(&self) -> Input<'_> {
+        match self {
+            Films::Features(rows) => Input::Values(rows),
+            Films::Pixels(pixels, channels) => input(pixels, *channels),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a training writes down: the checkpoint, the model of the best epoch, the log.
+
+use std::time::Instant;
+
+use lungfish_engine::{Adam, Cpu};
+
+use super::{Tools, Trainer};
+use crate::checkpoint::Checkpoint;
+use crate::figures::{Figures, better};
+use crate::films::Source;
+use crate::model::{self, ModelInfo};
+use crate::run_folder;
+use crate::schedule::learning_rate;
+use crate::{BestEpoch, EpochRecord, Error, Event, Observer, Phase};
+
+impl Trainer<'_> {
+    /// Writes down an epoch: the checkpoint first, which is the truth, then the model and the log that follow from it.
+    pub(super) fn end_epoch(
+        &mut self,
+        tools: &mut Tools,
+        figures: Figures,
+        validation: f64,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Error> {
+        let (phase, epoch, of) = (tools.phase, self.state.epoch, self.epochs());
+        let sums = std::mem::take(&mut self.state.sums);
+        let per_film = |sum: f64| (sums.films > 0).then(|| sum / sums.films as f64);
+        let record = EpochRecord {
+            phase,
+            epoch,
+            train_loss: per_film(sums.loss),
+            train_accuracy: per_film(sums.right as f64),
+            val_loss: figures.loss,
+            val_accuracy: figures.accuracy,
+            val_auc: figures.auc,
+            lr: learning_rate(self.recipe, phase, epoch),
+            seconds: sums.seconds + validation,
+            films_per_s: (sums.films > 0).then(|| sums.films as f64 / sums.seconds.max(1e-9)),
+        };
+        let this =
+            BestEpoch { phase, epoch, val_accuracy: figures.accuracy, val_auc: figures.auc, val_loss: figures.loss };
+        // Epoch 0 is no result of training: it is the first phase's best again, or a head that has learnt nothing.
+        let improved = epoch > 0 && self.state.best.as_ref().is_none_or(|best| better(self.recipe.best, &this, best));
+        if improved {
+            self.best = Some(model::capture(&self.store)?);
+            self.state.best = Some(this.clone());
+            self.state.stale = 0;
+        } else if epoch > 0 {
+            self.state.stale += 1;
+        }
+        let line = serde_json::to_string(&record).map_err(|e| Error::refused(format!("cannot write the log: {e}")))?;
+        self.state.log.push(line.clone());
+        self.state.seconds += record.seconds;
+        self.state.epoch += 1;
+        self.state.step = 0;
+        self.save(&tools.stepper.adam)?;
+        if improved {
+            self.write_best()?;
+        }
+        self.run.append_log(&line)?;
+        let seconds_left = self.seconds_left(&tools.films, record.seconds);
+        observer.event(&Event::EpochDone { record, of, seconds_left });
+        if improved {
+            observer.event(&Event::Best(this));
+        }
+        Ok(())
+    }
+
+    /// As this epoch took, so will the others; passes through the frozen parts count where they are still to come.
+    fn seconds_left(&self, films: &Source, seconds: f64) -> Option<f64> {
+        let left = (self.epochs() + 1).checked_sub(self.state.epoch)?;
+        if self.state.epoch <= 1 && self.state.phase == Phase::Unfrozen {
+            return None;
+        }
+        Some(match films {
+            Source::Pixels(_) => left as f64 * seconds,
+            Source::Features(features, _) => {
+                let passes = features.passes_left(self.recipe, self.state.epoch);
+                let head = if seconds > features.pass_seconds { seconds - features.pass_seconds } else { seconds };
+                left as f64 * head + passes as f64 * features.pass_seconds
+            }
+        })
+    }
+
+    /// Writes the checkpoint. Changes nothing but the file.
+    pub(super) fn save(&mut self, adam: &Adam<Cpu>) -> Result<(), Error> {
+        let tensors = model::capture(&self.store)?;
+        // A step can end in weights that are not numbers before any loss shows it; they must not replace good ones.
+        if tensors.values().any(|t| t.data.iter().any(|x| !x.is_finite())) {
+            return Err(self.diverged(f64::NAN, self.state.step));
+        }
+        let moments = adam.state()?;
+        let bytes = Checkpoint::to_bytes(&self.state, tensors, self.best.as_ref(), Some(moments))?;
+        self.run.write(run_folder::LAST, &bytes)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// Writes the model of the best epoch, where the file is not that already.
+    pub(super) fn write_best(&self) -> Result<(), Error> {
+        let (Some(tensors), Some(epoch)) = (&self.best, &self.state.best) else { return Ok(()) };
+        let info = ModelInfo {
+            architecture: self.recipe.architecture,
+            head: lungfish_models::HeadConfig { hidden: self.recipe.hidden, dropout: self.recipe.dropout },
+            classes: self.data.classes.clone(),
+            preprocess: self.preprocess,
+            epoch: epoch.clone(),
+            recipe: self.recipe.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let bytes = model::to_bytes(&info, tensors, &self.data.split.train, &self.data.split.val)?;
+        if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
+        self.run.write(run_folder::BEST, &bytes)
+    }
+
+    pub(super) fn diverged(&self, loss: f64, step: usize) -> Error {
+        let kept = match &self.state.best {
+            Some(best) => format!("{} keeps the {} epoch {}", run_folder::BEST, best.phase, best.epoch),
+            None => "no epoch was finished before".to_owned(),
+        };
+        let kept = format!("{kept}; a smaller learning rate or clip_norm = 1 may help");
+        Error::Diverged { loss, phase: self.state.phase, epoch: self.state.epoch, step, kept }
+    }
+}
