@@ -35,10 +35,10 @@ import formula
 SIDE, BATCH, CLASSES, STEPS = 64, 4, 2, 20
 # Gain of batch-norm scales, the batch-norm that ends a residual branch, and the input's name.
 NETWORKS = {
-    "resnet18": (1, 2.5, ".bn2", "input"),
-    "resnet34": (1, 2.5, ".bn2", "input"),
-    "resnet50": (1, 2.5, ".bn3", "input"),
-    "efficientnet-lite0": (1.1, 3, "._bn2", "input"),
+    "resnet18": (1, 1.5, ".bn2", "input"),
+    "resnet34": (1, 1.5, ".bn2", "input"),
+    "resnet50": (1, 1.5, ".bn3", "input"),
+    "efficientnet-lite0": (1.3, 3, "._bn2", "input"),
 }
 HERE = Path(__file__).parent
 
@@ -164,6 +164,6 @@ if __name__ == "__main__":
         scale = max(np.linalg.norm(t) for t in groups["gradient"].values())
         tiny = [k for k, t in groups["gradient"].items() if np.linalg.norm(t) <= 1e-9 * scale]
         print("  gradients that vanish:", " ".join(tiny) or "none")
-        print("  log-probabilities' losses:", *(f"{x:.4f}" for x in groups["adam"]["losses"]))
+        print("  losses of Adam:", *(f"{x:.4f}" for x in groups["adam"]["losses"]))
         for group, (difference, key) in worst(run(name, torch.float32), groups).items():
             print(f"  PyTorch's float32, {group}: {difference:.1e} at {key}")

@@ -73,17 +73,19 @@ fn hub_folder_from(variable: impl Fn(&str) -> Option<OsString>, home: Option<Pat
 /// [`WeightsError::Absent`] with the address and the path to put it at;
 /// [`WeightsError::Unreadable`] for a file that is not what its name says.
 pub fn imagenet(architecture: Architecture) -> Result<Tensors, WeightsError> {
-    match architecture {
-        Architecture::EfficientnetLite0 => {
-            parse_safetensors(LITE0).map(|file| floats(&file)).map_err(|reason| WeightsError::Malformed { reason })
-        }
-        _ => from_hub(architecture, &hub_folder()),
+    match hub_files(architecture) {
+        [] => parse_safetensors(LITE0).map(|file| floats(&file)).map_err(|reason| WeightsError::Malformed { reason }),
+        [best, older @ ..] => from_hub(architecture, best, older, &hub_folder()),
     }
 }
 
-fn from_hub(architecture: Architecture, folder: &Path) -> Result<Tensors, WeightsError> {
-    let files = hub_files(architecture);
-    for file in files {
+fn from_hub(
+    architecture: Architecture,
+    best: &HubFile,
+    older: &[HubFile],
+    folder: &Path,
+) -> Result<Tensors, WeightsError> {
+    for file in std::iter::once(best).chain(older) {
         let path = folder.join(file.name);
         if path.is_file() {
             let found = sha256(&path)?;
@@ -98,8 +100,7 @@ fn from_hub(architecture: Architecture, folder: &Path) -> Result<Tensors, Weight
             return read_weights(&path);
         }
     }
-    let file = files.first().copied().unwrap_or(HubFile { name: "" });
-    Err(WeightsError::Absent { architecture, url: file.url(), path: folder.join(file.name) })
+    Err(WeightsError::Absent { architecture, url: best.url(), path: folder.join(best.name) })
 }
 
 /// Hexadecimal SHA-256 of a file.
@@ -118,6 +119,11 @@ fn sha256(path: &Path) -> Result<String, WeightsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn look(architecture: Architecture, folder: &Path) -> Result<Tensors, WeightsError> {
+        let [best, older @ ..] = hub_files(architecture) else { panic!("{architecture} is shipped") };
+        from_hub(architecture, best, older, folder)
+    }
 
     #[test]
     fn shipped_file_is_the_recorded_one() {
@@ -148,7 +154,7 @@ mod tests {
     #[test]
     fn absent_weights_are_named_with_address_and_place() {
         let folder = tempfile::tempdir().unwrap();
-        let error = from_hub(Architecture::Resnet34, folder.path()).unwrap_err().to_string();
+        let error = look(Architecture::Resnet34, folder.path()).unwrap_err().to_string();
         let place = folder.path().join("resnet34-b627a593.pth");
         assert_eq!(
             error,
@@ -159,7 +165,7 @@ mod tests {
                 place.display()
             )
         );
-        let error = from_hub(Architecture::Resnet50, folder.path()).unwrap_err().to_string();
+        let error = look(Architecture::Resnet50, folder.path()).unwrap_err().to_string();
         assert!(error.contains("resnet50-11ad3fa6.pth"), "{error}");
     }
 
@@ -167,7 +173,7 @@ mod tests {
     fn a_broken_download_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("resnet50-0676ba61.pth"), b"half a file").unwrap();
-        let error = from_hub(Architecture::Resnet50, folder.path()).unwrap_err().to_string();
+        let error = look(Architecture::Resnet50, folder.path()).unwrap_err().to_string();
         assert!(error.contains("should begin with 0676ba61"), "{error}");
     }
 }

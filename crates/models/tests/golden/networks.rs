@@ -4,13 +4,13 @@
 //! With `LUNGFISH_GOLDEN_FULL` naming the folder that `networks.py --full` wrote, every element is
 //! compared instead of 256 a tensor.
 
-mod formula;
-
 use std::path::{Path, PathBuf};
 
 use lungfish_engine::{Adam, AdamConfig, Cpu, Input, Normalization, Plan, PlanSpec, Seed, Store};
 use lungfish_models::{Architecture, HeadConfig, Network};
 use safetensors::SafeTensors;
+
+use crate::formula;
 
 const SIDE: usize = 64;
 const BATCH: usize = 4;
@@ -87,9 +87,9 @@ impl Golden {
 /// Gain and shift of batch-norms, the one that ends a residual branch, and the input's name.
 fn settings(architecture: Architecture) -> (f64, f64, &'static str, &'static str) {
     match architecture {
-        Architecture::Resnet18 | Architecture::Resnet34 => (1.0, 2.5, ".bn2", "input"),
-        Architecture::Resnet50 => (1.0, 2.5, ".bn3", "input"),
-        Architecture::EfficientnetLite0 => (1.1, 3.0, "._bn2", "input"),
+        Architecture::Resnet18 | Architecture::Resnet34 => (1.0, 1.5, ".bn2", "input"),
+        Architecture::Resnet50 => (1.0, 1.5, ".bn3", "input"),
+        Architecture::EfficientnetLite0 => (1.3, 3.0, "._bn2", "input"),
         other => panic!("no golden values for {other}"),
     }
 }

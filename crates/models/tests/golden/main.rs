@@ -1,0 +1,8 @@
+//! The networks' numbers against PyTorch's; golden/models/README.md says how they were made.
+
+// Figures, for --nocapture.
+#![allow(clippy::print_stdout)]
+
+mod formula;
+mod lite0_imagenet;
+mod networks;
