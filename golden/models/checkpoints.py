@@ -7,6 +7,7 @@ notebook-zip.pth, notebook-legacy.pth   a notebook's whole checkpoint: state_dic
                                         an object and as a state dict
 plain-zip.pth, plain-legacy.pth         the state dict alone, with one float64, one float16 and one
                                         bfloat16 tensor and a transposed (non-contiguous) one
+module.pth                              the head alone as a pickled module
 mixed.safetensors                       the same as plain-zip.pth
 hostile.pth                             a pickle that asks its reader to run a command
 
@@ -110,6 +111,7 @@ plain["bn1.running_mean"] = plain["bn1.running_mean"].bfloat16()
 plain["fc.fc1.weight"] = plain["fc.fc1.weight"].t().contiguous().t()
 torch.save(plain, OUT / "plain-zip.pth")
 torch.save(plain, OUT / "plain-legacy.pth", _use_new_zipfile_serialization=False)
+torch.save(model.fc, OUT / "module.pth")
 save_file({n: t.contiguous() for n, t in plain.items()}, OUT / "mixed.safetensors", metadata={"format": "pt"})
 
 

@@ -55,6 +55,32 @@ fn the_state_dict_inside_a_notebooks_checkpoint() {
     }
 }
 
+#[test]
+fn a_pickled_module_is_read_as_its_state_dict() {
+    let head: Tensors =
+        expected().into_iter().filter_map(|(name, t)| Some((name.strip_prefix("fc.")?.to_owned(), t))).collect();
+    assert_eq!(head.len(), 4);
+    assert_eq!(read_weights(&golden("module.pth")).unwrap(), head);
+}
+
+#[test]
+fn wrappers_around_a_state_dict_are_taken_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let names = |file: &str| -> Vec<String> {
+        let entry =
+            |(i, name)| format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, i * 4, i * 4 + 4);
+        let header: Vec<String> = file.split(' ').enumerate().map(entry).collect();
+        fs::write(&path, safetensors(&format!("{{{}}}", header.join(",")), &vec![0; header.len() * 4])).unwrap();
+        read_weights(&path).unwrap().into_keys().collect()
+    };
+    assert_eq!(names("bn1.bias conv1.weight"), ["bn1.bias", "conv1.weight"]);
+    assert_eq!(names("module.bn1.bias module.conv1.weight"), ["bn1.bias", "conv1.weight"]);
+    assert_eq!(names("state_dict.module.conv1.weight optimizer.state.0"), ["conv1.weight"]);
+    assert_eq!(names("model_state_dict.conv1.weight extra"), ["conv1.weight"]);
+    assert_eq!(names("model.conv1.weight ema.conv1.weight"), ["conv1.weight"]);
+}
+
 /// pytorch-reader is the judge where it can read at all; it refuses a checkpoint with an optimiser
 /// object in it, which is why it does not read ours.
 #[test]
