@@ -129,7 +129,15 @@ impl Job<'_> {
         let mut checkpoint = Checkpoint::read(&run.file(run_folder::LAST))?;
         let State { phase, epoch, step, log, .. } = &checkpoint.state;
         run.set_log(log)?;
-        let text = format!("going on from the {phase} phase, epoch {epoch}, after step {step}");
+        let over = match phase {
+            Phase::Frozen => *epoch > recipe.frozen_epochs && recipe.epochs == 0,
+            Phase::Unfrozen => *epoch > recipe.epochs,
+        };
+        let text = if over {
+            "this run is finished already".to_owned()
+        } else {
+            format!("going on from the {phase} phase, epoch {epoch}, after step {step}")
+        };
         self.observer.event(&Event::Note(text));
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
         let data = DataSet::find_again(&run.file(run_folder::SPLIT), &root, checkpoint.state.classes.clone())?;
