@@ -1,7 +1,7 @@
 //! Frozen parts give the same answer every time, so they are asked once: each view of each film goes through them in
 //! one pass, and the head trains on what came out.
 //!
-//! The films of a pass are in the order of their side and in batches of the recipe's size, so that a resumed run, which
+//! The films of a pass are in the order of their side and in batches of one size, so that a resumed run, which
 //! makes its passes again, gets the same bits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use lungfish_engine::{Cpu, Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
 use crate::model::normalization;
-use crate::predict::input;
+use crate::predict::{AT_ONCE, input};
 use crate::{Error, Event, Observer, Recipe, Task, keys};
 
 /// Bytes of features that are kept; beyond that they are computed anew every epoch. A constant and not what the machine
@@ -62,8 +62,7 @@ impl Features {
         if recipe.frozen_views == 0 {
             return Ok(None);
         }
-        let mut spec =
-            PlanSpec::inference(&network.graph, recipe.batch_size, preprocess.size, normalization(preprocess));
+        let mut spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
         spec.to = frontier;
         let plan = Plan::new(backend, &network.graph, spec)?;
         let width = plan.film_len(frontier).unwrap_or_else(|| network.graph.channels(frontier));
@@ -121,8 +120,7 @@ impl Features {
                 key: view_key(pass.recipe.seed, view, film),
             })
             .collect();
-        let batch_size = pass.recipe.batch_size;
-        let loader = Loader::new(items, pass.preprocess, Some(pass.augment), batch_size, pass.workers)?;
+        let loader = Loader::new(items, pass.preprocess, Some(pass.augment), AT_ONCE, pass.workers)?;
         let mut features = Vec::with_capacity(films.len() * self.width);
         for batch in loader {
             if pass.stop.load(Ordering::Relaxed) {

@@ -164,7 +164,7 @@ impl<'a> Trainer<'a> {
                     let text = "the features of all views are too many to keep and are computed anew every epoch";
                     observer.event(&Event::Note(text.to_owned()));
                 }
-                let scorer = Scorer::new(&self.backend, &self.network, &self.preprocess, recipe.batch_size)?;
+                let scorer = Scorer::new(&self.backend, &self.network, &self.preprocess)?;
                 Source::Pixels(Box::new(scorer))
             }
         };

@@ -68,7 +68,7 @@ impl Predictor {
     }
 
     pub(crate) fn of(model: Model, backend: &Cpu) -> Result<Self, Error> {
-        let scorer = Scorer::new(backend, &model.network, &model.info.preprocess, model.info.recipe.batch_size)?;
+        let scorer = Scorer::new(backend, &model.network, &model.info.preprocess)?;
         Ok(Predictor { model, scorer })
     }
 
@@ -145,6 +145,10 @@ pub(crate) fn probabilities(log_probabilities: &[f32]) -> Vec<f64> {
 /// A film's row of log-probabilities, or why it has none.
 pub(crate) type Scored = Result<Vec<f32>, DecodeError>;
 
+/// Films that go through a network at once where nothing is trained: so few that what one layer writes is still in the
+/// cache when the next one reads it.
+pub(crate) const AT_ONCE: usize = 8;
+
 /// Films in, log-probabilities out: decodes a batch on all cores, then runs the network on it.
 pub(crate) struct Scorer {
     plan: Plan<Cpu>,
@@ -152,13 +156,8 @@ pub(crate) struct Scorer {
 }
 
 impl Scorer {
-    pub(crate) fn new(
-        backend: &Cpu,
-        network: &Network,
-        preprocess: &Preprocess,
-        capacity: usize,
-    ) -> Result<Self, Error> {
-        let spec = PlanSpec::inference(&network.graph, capacity, preprocess.size, normalization(preprocess));
+    pub(crate) fn new(backend: &Cpu, network: &Network, preprocess: &Preprocess) -> Result<Self, Error> {
+        let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
         Ok(Scorer { plan: Plan::new(backend, &network.graph, spec)?, preprocess: *preprocess })
     }
 

@@ -10,7 +10,12 @@ use crate::{Error, Event, Observer, Recipe};
 
 /// The network that a recipe asks for.
 pub(crate) fn network(recipe: &Recipe, classes: usize) -> Network {
-    Network::new(recipe.architecture, classes, &HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout })
+    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout };
+    let mut network = Network::new(recipe.architecture, classes, &head);
+    if recipe.batch_norm_momentum > 0.0 {
+        network.graph = network.graph.with_batch_norm_momentum(recipe.batch_norm_momentum);
+    }
+    network
 }
 
 /// Its tensors before the first step: by chance from the seed, then those of `recipe.weights` over them.
