@@ -37,7 +37,7 @@ def unit(name, n):
 def tensor(name, shape, gain, shift, last):
     """A parameter or running statistic, float32.
 
-    gain multiplies batch-norm scales: 1 for the ResNets, 2 for Lite0, so that its ReLU6 clips.
+    gain multiplies batch-norm scales; shift is the mean of every bias, running variances follow it.
     last is how the batch-norm that ends a residual branch is called; its scale is a quarter, as a
     deep network of equal branches would magnify rounding beyond what can be compared.
     """

@@ -9,7 +9,7 @@ needs torch, torchvision, safetensors and efficientnet_lite_pytorch. Side 64, ba
 the notebook's head, no dropout, no drop-connect; weights and inputs from formula.py; the targets
 are film i mod 2.
 
-A file has eight groups, each a tensor `{group}` (F32: the kept elements of all its members, one
+A file has five groups, each a tensor `{group}` (F32: the kept elements of all its members, one
 after the other), a tensor `{group}.norm` (F64: the L2 norm of each whole member) and in the
 metadata their names:
     eval        activations in evaluation mode: stem, layer1 .., pool, logits
@@ -33,7 +33,7 @@ from torch import nn
 import formula
 
 SIDE, BATCH, CLASSES, STEPS = 64, 4, 2, 20
-# Gain of batch-norm scales, the batch-norm that ends a residual branch, and the input's name.
+# Gain and shift of batch-norms, the one that ends a residual branch, and the input's name.
 NETWORKS = {
     "resnet18": (1, 1.5, ".bn2", "input"),
     "resnet34": (1, 1.5, ".bn2", "input"),
@@ -72,7 +72,7 @@ def make(name, dtype):
     model, taps = lite0() if "lite" in name else resnet(name)
     seen = {}
     for tap, module in taps.items():
-        module.register_forward_hook(lambda m, i, y, tap=tap: seen.__setitem__(tap, y.detach().flatten(1) if tap == "pool" else y.detach()))
+        module.register_forward_hook(lambda m, i, y, tap=tap: seen.__setitem__(tap, y.detach()))
     if "lite" in name:
         # Its activation is one module for stem and top: the inputs of what follows tell them apart.
         model._blocks[0].register_forward_pre_hook(lambda m, i: seen.__setitem__("stem", i[0].detach()))
