@@ -157,8 +157,8 @@ recipe! {
     hidden: usize = 256, "a number from 1 to 65536";
     /// Probability with which the head drops a feature while training.
     dropout: f32 = 0.0, "a number from 0 to below 1";
-    /// Weight of a batch's statistics in batch-norm's running ones; 0 is the network's own, made for long trainings.
-    batch_norm_momentum: f32 = 0.0, "a number from 0 to 1";
+    /// Weight of a batch's statistics in batch-norm's running ones; 0 is the network's own (Lite0: 0.01, too slow for short trainings).
+    batch_norm_momentum: f32 = 0.1, "a number from 0 to 1";
     /// Decode films as one gray channel (Pillow's L) or as three.
     channels: Channels = Channels::Gray, "gray or rgb";
     /// How a film that is not square becomes square: cut the middle out, pad with black, or squash.
