@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::decode::DecodeError;
 use crate::display::escape;
-use crate::folder::Side;
+use crate::names::Side;
 
 /// An error of the data crate: one sentence with the path and the values, safe to print on a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// A class folder without a single film.
-    #[error("the class folder {} has no film ({})", escape(path), crate::folder::EXTENSIONS.join(" "))]
+    #[error("the class folder {} has no film ({})", escape(path), crate::names::EXTENSIONS.join(" "))]
     EmptyClass {
         /// The class folder.
         path: PathBuf,

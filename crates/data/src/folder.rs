@@ -3,21 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 use crate::display::escape_exactly;
 use crate::error::DataError;
+use crate::names::{EXTENSIONS, Side};
 use crate::patient::PatientRule;
-
-/// File names that are taken for films: torchvision's `IMG_EXTENSIONS`, in any case. Those that the decoder does not
-/// know are listed all the same, so that they are told as bad films and not passed over in silence.
-pub const EXTENSIONS: [&str; 9] = [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
 
 /// One film: a file, its class and its patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,51 +21,6 @@ pub struct Film {
     pub label: usize,
     /// The patient, as the [`PatientRule`] found it.
     pub group: String,
-}
-
-/// A side of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// Films to learn from.
-    Train,
-    /// Films that choose between epochs.
-    Val,
-    /// Films that are scored once.
-    Test,
-}
-
-impl Side {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
-
-    /// The name of its folder, also its name in `split.csv`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-            Self::Test => "test",
-        }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A side name that is none of train, val and test.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("no side {0:?}: it is train, val or test")]
-pub struct UnknownSide(String);
-
-impl FromStr for Side {
-    type Err = UnknownSide;
-
-    fn from_str(name: &str) -> Result<Self, UnknownSide> {
-        Self::ALL.into_iter().find(|side| side.name() == name).ok_or_else(|| UnknownSide(name.to_string()))
-    }
 }
 
 /// The films of a folder, by the sides it has. `F` is [`Film`] as scanned and

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use crate::check::CheckedFilm;
 use crate::error::DataError;
-use crate::folder::{Film, Layout, Side, require_trainable};
+use crate::folder::{Film, Layout, require_trainable};
+use crate::names::Side;
 use patients::{Patients, draw};
 
 /// A given validation side with fewer films than this joins train.

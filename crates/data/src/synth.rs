@@ -14,7 +14,7 @@ use png::{BitDepth, ColorType, Compression, Encoder};
 use rayon::prelude::*;
 
 use crate::error::DataError;
-use crate::folder::Side;
+use crate::names::Side;
 use plan::{DrawnFilm, plan};
 
 /// The two classes, as in the Kermany data set.

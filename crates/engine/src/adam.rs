@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::backend::AdamUpdate;
-use crate::store::Layout;
+use crate::layout::Layout;
 use crate::{Backend, EngineError, Graph, PartId, Store};
 
 /// Constants of Adam (Kingma & Ba, arXiv 1412.6980) and AdamW (Loshchilov & Hutter, arXiv

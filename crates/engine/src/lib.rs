@@ -10,6 +10,7 @@ mod backend;
 mod cpu;
 mod error;
 mod graph;
+mod layout;
 mod memory;
 mod plan;
 mod roles;

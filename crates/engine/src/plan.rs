@@ -1,7 +1,7 @@
 //! A graph made ready to run: for a size of image, a most films a batch, and the parts trained.
 
+use crate::layout::Layout;
 use crate::schedule::Schedule;
-use crate::store::Layout;
 use crate::{Backend, EngineError, Graph, Input, Normalization, PartId, Store, ValueId};
 
 /// What a plan is for.

@@ -7,7 +7,7 @@ mod lives;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::store::Layout;
+use crate::layout::Layout;
 use crate::{EngineError, Graph, PlanSpec, Region, Shape, ValueId};
 
 /// What is done to a value last.

@@ -8,7 +8,8 @@ use super::Split;
 use crate::check::CheckedFilm;
 use crate::display::{cell, escape, escape_exactly, uncell, unescape};
 use crate::error::DataError;
-use crate::folder::{Film, Side};
+use crate::folder::Film;
+use crate::names::Side;
 
 const COLUMNS: [&str; 5] = ["path", "label", "group", "side", "hash"];
 

@@ -1,6 +1,6 @@
 //! Which films are drawn: sides, classes, patients and names.
 
-use crate::folder::Side;
+use crate::names::Side;
 use crate::random::{below, keyed, unit};
 
 /// Says what a random key is for.

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::{Activation, Kind, Norm, Sliding};
 use crate::graph::{BufferId, Node, ParamId};
+use crate::layout::Layout;
 use crate::roles::{Role, Roles};
-use crate::store::Layout;
 use crate::{EngineError, Graph, Op, PlanSpec, Shape, ValueId, Window};
 
 /// A step without its place in memory.
