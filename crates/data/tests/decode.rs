@@ -27,6 +27,15 @@ fn each_kind_of_bad_file_has_its_own_reason() {
 }
 
 #[test]
+fn damage_is_told_in_words() {
+    let mut bytes = golden_bytes("gray_8.png");
+    let at = bytes.windows(4).position(|tag| tag == b"IDAT").unwrap() + 12;
+    bytes[at] ^= 0xff;
+    let reason = reason(&bytes);
+    assert!(reason.starts_with("the PNG is damaged: ") && !reason.contains(['{', '\n']), "{reason}");
+}
+
+#[test]
 fn a_film_cut_off_anywhere_is_an_error() {
     for name in
         ["gray_baseline.jpg", "gray_progressive.jpg", "colour_420.jpg", "gray_restarts.jpg", "gray_8.png", "rgb_24.bmp"]

@@ -52,7 +52,12 @@ fn error(error: DecodingError) -> DecodeError {
         DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format: FORMAT }
         }
-        error => DecodeError::Corrupt { format: FORMAT, reason: error.to_string() },
+        // The decoder's own words may end in the names of its types ("while decoding ChunkType { .. }").
+        error => {
+            let text = error.to_string();
+            let reason = text.split(" while decoding ").next().unwrap_or(&text);
+            DecodeError::Corrupt { format: FORMAT, reason: reason.trim_end_matches('.').to_string() }
+        }
     }
 }
 
