@@ -71,6 +71,18 @@ pub enum DataError {
         /// The class.
         class: String,
     },
+    /// An output folder where the next look would take it for a class.
+    #[error(
+        "{} would lie among the class folders of {} and be taken for one: choose a folder outside",
+        escape(out),
+        escape(parent)
+    )]
+    OutputAmongClasses {
+        /// The output folder.
+        out: PathBuf,
+        /// The folder of class folders.
+        parent: PathBuf,
+    },
     /// A data set that has sides, but no train side.
     #[error("{} has no train folder to train on", escape(root))]
     NoTrainSide {

@@ -108,6 +108,32 @@ impl Folder {
     pub fn require_trainable(&self) -> Result<(), DataError> {
         require_trainable(&self.root, &self.classes, self.layout.side(Side::Train), |film| film.label)
     }
+
+    /// Refuses an output folder that would lie among the class folders, where the next [`scan`] would take it for a
+    /// class.
+    ///
+    /// # Errors
+    /// [`DataError::OutputAmongClasses`].
+    pub fn refuse_among_classes(&self, out: &Path) -> Result<(), DataError> {
+        let Some(inside) = real(out) else { return Ok(()) };
+        let parents = match self.layout {
+            Layout::Flat(_) => vec![self.root.clone()],
+            Layout::Sides { .. } => Side::ALL.map(|side| self.root.join(side.name())).into(),
+        };
+        let among =
+            |parent: &PathBuf| real(parent).is_some_and(|parent| inside != parent && inside.starts_with(parent));
+        match parents.into_iter().find(among) {
+            Some(parent) => Err(DataError::OutputAmongClasses { out: out.to_path_buf(), parent }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where a path that need not exist lies, links followed as far as there is something.
+fn real(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let there = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)))?;
+    Some(there.1.join(path.strip_prefix(there.0).ok()?))
 }
 
 /// [`Folder::require_trainable`] for films of any kind.

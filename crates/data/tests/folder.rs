@@ -99,6 +99,22 @@ fn a_flat_folder_has_no_sides() {
 }
 
 #[test]
+fn output_among_class_folders_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (flat, sides) = (dir.path().join("flat"), dir.path().join("sides"));
+    touch(&flat, &["A/1.png", "B/2.png"]);
+    touch(&sides, &["train/A/1.png", "train/B/2.png"]);
+    let refused = |root: &Path, out: &Path| scan_here(root).unwrap().refuse_among_classes(out).is_err();
+    assert!(refused(&flat, &flat.join("run")) && refused(&flat, &flat.join("../flat/deep/run")));
+    assert!(refused(&sides, &sides.join("train/run")) && refused(&sides, &sides.join("test/run")));
+    // Beside the sides it is in nobody's way, nor where the name only begins alike.
+    assert!(!refused(&sides, &sides.join("run")) && !refused(&sides, &sides.join("training/run")));
+    assert!(!refused(&flat, &dir.path().join("run")) && !refused(&flat, &flat));
+    let error = scan_here(&flat).unwrap().refuse_among_classes(&flat.join("run")).unwrap_err().to_string();
+    assert!(error.contains(flat.join("run").to_str().unwrap()), "{error}");
+}
+
+#[test]
 fn what_cannot_be_used_is_said_in_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
