@@ -156,9 +156,9 @@ recipe! {
     /// Features between the two linear layers of the head.
     hidden: usize = 256, "a number from 1 to 65536";
     /// Probability with which the head drops a feature while training.
-    dropout: f32 = 0.0, "a number from 0 to below 1";
+    dropout: f64 = 0.0, "a number from 0 to below 1";
     /// Weight of a batch's statistics in batch-norm's running ones; 0 is the network's own (Lite0: 0.01, too slow for short trainings).
-    batch_norm_momentum: f32 = 0.1, "a number from 0 to 1";
+    batch_norm_momentum: f64 = 0.1, "a number from 0 to 1";
     /// Decode films as one gray channel (Pillow's L) or as three.
     channels: Channels = Channels::Gray, "gray or rgb";
     /// How a film that is not square becomes square: cut the middle out, pad with black, or squash.
@@ -190,7 +190,7 @@ recipe! {
     /// Parts that train in the second phase: "all", or names with commas; the head always does.
     unfreeze: String = "all".to_owned(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"";
     /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.
-    frozen_views: usize = 4, "a number of views up to 1024";
+    frozen_views: usize = 1, "a number of views up to 1024";
     /// Keep the features of each view in memory; false computes them anew every epoch, to the same figures.
     cache_features: bool = true, "true or false";
     /// Optimiser.
@@ -233,7 +233,8 @@ fn in_range(recipe: &Recipe, key: &str) -> bool {
     match key {
         "weights" => !recipe.weights.is_empty(),
         "hidden" => (1..=65536).contains(&recipe.hidden),
-        "dropout" => (0.0..1.0).contains(&recipe.dropout),
+        // The network computes in single floats.
+        "dropout" => (0.0..1.0).contains(&(recipe.dropout as f32)),
         "batch_norm_momentum" => (0.0..=1.0).contains(&recipe.batch_norm_momentum),
         "image_size" => (32..=2048).contains(&recipe.image_size),
         "rotation" => (0.0..=180.0).contains(&recipe.rotation),
@@ -352,9 +353,10 @@ pub struct Changes {
 
 impl Changes {
     fn from_toml(text: &str, path: &Path) -> Result<Self, RecipeError> {
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| RecipeError::Syntax {
-            path: path.to_owned(),
-            reason: e.to_string().trim().replace('\n', " "),
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            RecipeError::Syntax { path: path.to_owned(), reason: format!("line {line}: {}", e.message()) }
         })?;
         let mut changes = Changes::default();
         for (key, value) in table {
@@ -456,6 +458,7 @@ mod tests {
     fn every_default_survives_the_round_trip_and_has_its_comment() {
         let recipe = Recipe::default();
         let text = recipe.to_toml();
+        assert!(text.contains("\nbatch_norm_momentum = 0.1\n"), "as it was written, not as a single float has it");
         assert_eq!(Recipe::from_toml(&text).unwrap(), recipe);
         for key in KEYS {
             let at = text.find(&format!("\n{} = ", key.name)).unwrap_or_else(|| panic!("{} is not written", key.name));
@@ -490,6 +493,8 @@ mod tests {
         assert!(says(&mut recipe, "batchsize=3").contains("did you mean batch_size"));
         assert!(says(&mut recipe, "qqqqqqqq=3").contains("its keys are architecture, weights"));
         assert_eq!(says(&mut recipe, "fit"), "\"fit\" is not KEY=VALUE");
+        let syntax = Recipe::from_toml("seed = 1\nseed = 2\n").unwrap_err().to_string();
+        assert_eq!(syntax, "the recipe is not a recipe: line 2: duplicate key");
         assert!(Recipe::from_toml("learning_rate = 3").unwrap_err().to_string().contains("learning_rate"));
         assert!(says(&mut recipe, "frozen_epochs=0").contains("nothing would be trained"));
         assert_eq!(recipe, Recipe::default());

@@ -10,10 +10,10 @@ use crate::{Error, Event, Observer, Recipe};
 
 /// The network that a recipe asks for.
 pub(crate) fn network(recipe: &Recipe, classes: usize) -> Network {
-    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout };
+    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout as f32 };
     let mut network = Network::new(recipe.architecture, classes, &head);
     if recipe.batch_norm_momentum > 0.0 {
-        network.graph = network.graph.with_batch_norm_momentum(recipe.batch_norm_momentum);
+        network.graph = network.graph.with_batch_norm_momentum(recipe.batch_norm_momentum as f32);
     }
     network
 }
@@ -35,6 +35,10 @@ pub(crate) fn start(
         "imagenet" => load_backbone(&mut store, network, &imagenet(recipe.architecture)?)?,
         file => {
             let tensors = read_weights(Path::new(file))?;
+            if let Some((name, _)) = tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
+                let what = format!("the weights in {}: tensor {name} has values that are not finite", escape(file));
+                return Err(Error::refused(what));
+            }
             load_backbone(&mut store, network, &tensors)
                 .map_err(|e| Error::refused(format!("the weights in {}: {e}", escape(file))))?
         }

@@ -101,7 +101,7 @@ impl Trainer<'_> {
         let (Some(tensors), Some(epoch)) = (&self.best, &self.state.best) else { return Ok(()) };
         let info = ModelInfo {
             architecture: self.recipe.architecture,
-            head: lungfish_models::HeadConfig { hidden: self.recipe.hidden, dropout: self.recipe.dropout },
+            head: lungfish_models::HeadConfig { hidden: self.recipe.hidden, dropout: self.recipe.dropout as f32 },
             classes: self.data.classes.clone(),
             preprocess: self.preprocess,
             epoch: epoch.clone(),
