@@ -189,7 +189,7 @@ fn notes(split: &Split) -> Vec<String> {
     if val_carved {
         note(split.val.len(), "of train, whole patients, became the validation side");
     }
-    note(same_content, "have the very content of another film; their patients count as one");
+    note(same_content, "with the very content of another film: their patients count as one");
     notes
 }
 

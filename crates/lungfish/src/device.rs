@@ -94,7 +94,7 @@ pub(crate) fn settle(device: Device, gpus: &Gpus) -> Result<String, Error> {
         Device::Cpu => Ok("computing on the CPU".to_owned()),
         Device::Auto => Ok(format!("{}; computing on the CPU", gpus.describe())),
         Device::Cuda => Err(Error::refused(format!(
-            "{}, but this version does not compute on GPUs yet: use --device cpu or auto",
+            "{}; this version does not compute on GPUs yet: use --device cpu or auto",
             gpus.describe()
         ))),
     }

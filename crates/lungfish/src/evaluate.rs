@@ -85,6 +85,9 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
     let backend = Cpu::new();
     let model = Model::open(&request.model, &backend)?;
     let folder = scan(&request.data, &PatientRule::new(&model.info.recipe.patient)?)?;
+    if let Some(out) = &request.out {
+        folder.refuse_among_classes(out)?;
+    }
     let index_of = indices(&folder.classes, &model.info.classes, &folder.root)?;
     let read = read_all(folder.layout, model.info.preprocess.channels, observer, stop);
     let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
@@ -186,10 +189,16 @@ fn choose(
         if most(sides.keys().filter(|hash| here.contains(*hash)).count(), sides.len()) {
             let absent = sides.iter().filter(|(hash, s)| **s == side && !here.contains(*hash)).count();
             if absent > 0 {
-                let text = format!("{absent} films of the run's {side} side are not in {} any more", escape(root));
+                let films = if absent == 1 { "1 film" } else { &format!("{absent} films") };
+                let text = format!("not in {}: {films} of the run's {side} side", escape(root));
                 observer.event(&Event::Warning(text));
             }
-            return Ok(all.into_iter().filter(|f| sides.get(&f.hash) == Some(&side)).cloned().collect());
+            let films: Vec<CheckedFilm> =
+                all.iter().filter(|f| sides.get(&f.hash) == Some(&side)).copied().cloned().collect();
+            if films.is_empty() && side == Side::Test {
+                refuse_seen(model, &all, root)?;
+            }
+            return Ok(films);
         }
     }
     if side != Side::Test {
@@ -209,17 +218,7 @@ fn choose(
         }
     };
     if side == Side::Test {
-        let seen: Vec<&CheckedFilm> = films.iter().filter(|f| model.seen.side(&f.hash).is_some()).collect();
-        if !seen.is_empty() {
-            return Err(Error::refused(format!(
-                "the model was trained on {} of the {} films in {} ({}): score them as what they are with the side train \
-                 or val, or give films that are new to it",
-                seen.len(),
-                films.len(),
-                escape(root),
-                some_of(seen.iter().map(|f| &f.film.path))
-            )));
-        }
+        refuse_seen(model, &films.iter().collect::<Vec<_>>(), root)?;
     }
     if let Some(split) = &split {
         let trained: HashSet<&str> = split.train.iter().chain(&split.val).map(|f| f.film.group.as_str()).collect();
@@ -233,6 +232,22 @@ fn choose(
         }
     }
     Ok(films)
+}
+
+/// Refuses films that the model has seen.
+fn refuse_seen(model: &Model, films: &[&CheckedFilm], root: &Path) -> Result<(), Error> {
+    let seen: Vec<&&CheckedFilm> = films.iter().filter(|f| model.seen.side(&f.hash).is_some()).collect();
+    if seen.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "the model was trained on {} of the {} films in {} ({}): score them as what they are with the side train or val, \
+         or give films that are new to it",
+        seen.len(),
+        films.len(),
+        escape(root),
+        some_of(seen.iter().map(|f| &f.film.path))
+    )))
 }
 
 /// Whether a folder is the one a run was trained on.

@@ -145,6 +145,11 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    /// The file it came from.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The folder in which its file lies.
     pub(crate) fn folder(&self) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).to_owned()

@@ -84,26 +84,35 @@ impl Predictor {
     /// Scores files, and the films in folders and theirs.
     ///
     /// # Errors
-    /// A folder without films, [`Error::Stopped`]; films that cannot be read, or are not there, are no error.
+    /// Folders without a single film, weights that give no numbers, [`Error::Stopped`]; what cannot be read, or is not
+    /// there, is no error as long as there is something else.
     pub fn predict(
         &mut self,
         paths: &[PathBuf],
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Predictions, Error> {
+        let mut out = Predictions::default();
         let mut films = Vec::new();
         for path in paths {
             if path.is_dir() {
-                let found = films_in(path)?;
-                if found.is_empty() {
-                    return Err(Error::refused(format!("there is no film in {}", escape(path))));
+                match films_in(path) {
+                    Ok(found) if found.is_empty() => {
+                        out.bad.push(BadFilm { path: path.clone(), reason: "a folder with no film in it".to_owned() });
+                    }
+                    Ok(found) => films.extend(found),
+                    Err(error) => out.bad.push(BadFilm {
+                        path: path.clone(),
+                        reason: format!("a folder that cannot be listed: {error}"),
+                    }),
                 }
-                films.extend(found);
             } else {
                 films.push(path.clone());
             }
         }
-        let mut out = Predictions::default();
+        if let (true, Some(first)) = (films.is_empty(), out.bad.first()) {
+            return Err(Error::refused(format!("nothing to predict: {} is {}", escape(&first.path), first.reason)));
+        }
         for (path, scored) in films.iter().zip(self.log_probabilities(&films, observer, stop)?) {
             match scored {
                 Ok(row) => out.films.push(self.prediction(path, &row)),
@@ -120,7 +129,18 @@ impl Predictor {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Vec<Scored>, Error> {
-        self.scorer.score(&mut self.model.store, films, Task::Predicting, observer, stop)?.ok_or(Error::Stopped)
+        let scored =
+            self.scorer.score(&mut self.model.store, films, Task::Predicting, observer, stop)?.ok_or(Error::Stopped)?;
+        // A class is never named by a comparison of what is no number.
+        let undefined = |film: &Scored| film.as_ref().is_ok_and(|row| row.iter().any(|l| l.is_nan()));
+        if let Some(at) = scored.iter().position(undefined) {
+            return Err(Error::refused(format!(
+                "the model {} gives no probabilities for {}: its weights are damaged",
+                escape(self.model.file()),
+                escape(&films[at])
+            )));
+        }
+        Ok(scored)
     }
 
     /// Names and probabilities for a row of log-probabilities.

@@ -48,7 +48,7 @@ impl RunFolder {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(path).map_err(|e| Error::io("create", path, e))?;
             }
-            Err(e) => return Err(Error::io("use as a run folder", path, e)),
+            Err(e) => return Err(Error::io("open the run folder", path, e)),
         }
         Self::hold(path)
     }

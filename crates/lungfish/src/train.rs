@@ -91,6 +91,7 @@ impl Job<'_> {
             ))
         })?;
         let folder = DataSet::list(given, recipe)?;
+        folder.refuse_among_classes(&self.request.out)?;
         let network = weights::network(recipe, folder.classes.len());
         network.parts_by_names(&recipe.unfreeze)?;
         let backend = Cpu::new();
@@ -140,6 +141,13 @@ impl Job<'_> {
         };
         self.observer.event(&Event::Note(text));
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
+        if self.request.data.is_none() && !root.is_dir() {
+            return Err(Error::refused(format!(
+                "the films of {} were in {}, which is no folder now: name the one where they are",
+                escape(&self.request.out),
+                escape(&root)
+            )));
+        }
         let data = DataSet::find_again(&run.file(run_folder::SPLIT), &root, checkpoint.state.classes.clone())?;
         checkpoint.state.data = absolute(&root).to_string_lossy().into_owned();
         self.run(recipe, run, &data, checkpoint)

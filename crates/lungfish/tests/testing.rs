@@ -44,6 +44,8 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     copy(&data.join("train"), &flat);
     let error = scored(&alone, &flat, None, &out).unwrap_err().to_string();
     assert!(error.contains("was trained on") && error.contains("side train"), "{error}");
+    let error = scored(&run, &flat, None, &out).unwrap_err().to_string();
+    assert!(error.contains("was trained on") && error.contains("side train"), "{error}");
 
     // A folder it does not know is scored whole.
     let new = dir.path().join("new");
@@ -117,7 +119,10 @@ fn predict_scores_what_it_can_and_names_the_rest() {
 
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    assert!(predictor.predict(&[empty], &mut Silent, &GO).unwrap_err().to_string().contains("no film in"));
+    let error = predictor.predict(std::slice::from_ref(&empty), &mut Silent, &GO).unwrap_err().to_string();
+    assert!(error.contains(empty.to_str().unwrap()) && error.contains("no film in it"), "{error}");
+    let scored = predictor.predict(&[empty.clone(), films[0].clone()], &mut Silent, &GO).unwrap();
+    assert_eq!((scored.films.len(), &scored.bad[0].path), (1, &empty), "what can be scored is");
     assert!(Predictor::open(&data).unwrap_err().to_string().contains("no finished epoch"));
     assert!(Predictor::open(&films[0]).is_err());
 }
