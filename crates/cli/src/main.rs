@@ -5,7 +5,6 @@ mod observer;
 mod print;
 mod stop;
 
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,10 +22,14 @@ const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a di
 struct Cli {
     /// Threads to compute with [default: one a core]; the result is the same for any number
     #[arg(long, global = true, value_name = "N", display_order = 999)]
-    threads: Option<NonZeroUsize>,
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
+    threads: Option<u16>,
     #[command(subcommand)]
     command: Command,
 }
+
+/// More than any machine has cores; tens of thousands would take minutes to start.
+const MOST_THREADS: i64 = 1024;
 
 const EXAMPLE: &str = "\
 Example, the whole job on films that are drawn for it:
@@ -52,6 +55,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    stop::survive_file_limits();
     match run(cli) {
         Ok(code) => code,
         Err(error) => print::fail(&error),
@@ -59,7 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let threads = cli.threads.map(NonZeroUsize::get);
+    let threads = cli.threads.map(usize::from);
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

@@ -11,6 +11,13 @@ use lungfish_data::display::escape;
 #[derive(Debug)]
 pub struct OutputError(io::Error);
 
+impl OutputError {
+    /// Whether the reader went away (`lungfish ... | head`).
+    pub fn is_closed(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
 impl fmt::Display for OutputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot write to standard output: {}", self.0)
@@ -33,7 +40,7 @@ pub fn err(text: impl fmt::Display) {
 /// Says what went wrong in one line. A reader that went away (`lungfish ... | head`) is no error.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<OutputError>() {
-        Some(OutputError(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Some(error) if error.is_closed() => ExitCode::SUCCESS,
         _ => {
             err(format_args!("error: {}", one_line(&error.to_string())));
             ExitCode::FAILURE

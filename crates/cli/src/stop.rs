@@ -11,6 +11,14 @@ use signal_hook::flag;
 /// The exit status of a second Ctrl-C, as shells have it.
 const INTERRUPTED: i32 = 130;
 
+/// Makes a write beyond the allowed file size (`ulimit -f`) an error that is told, where the system would end the
+/// program in the middle of it.
+pub fn survive_file_limits() {
+    // Any handler does; if none can be set, the system's answer stays.
+    #[cfg(unix)]
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
+
 /// Sets `stop` when SIGINT or SIGTERM comes, and then calls `say` from another thread, so that who pressed the keys
 /// gets an answer at once. Another signal after that leaves the program on the spot.
 pub fn on_signal(stop: Arc<AtomicBool>, say: impl Fn() + Send + 'static) -> anyhow::Result<()> {

@@ -25,7 +25,7 @@ fn every_command_helps_with_a_worked_example() {
 
 #[test]
 fn wrong_usage_is_status_2() {
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 13] = [
         &[],
         &["tarin"],
         &["train"],
@@ -36,6 +36,7 @@ fn wrong_usage_is_status_2() {
         &["train", "--data", "films", "--out", "run", "--lr", "much"],
         &["doctor", "--threads", "0"],
         &["doctor", "--threads", "-2"],
+        &["doctor", "--threads", "100000"],
         &["test", "--model", "run", "--data", "films", "--side", "left"],
         &["predict", "--model", "run"],
     ];
@@ -156,6 +157,29 @@ fn a_reader_that_goes_away_is_no_error_and_a_full_device_is() {
 }
 
 #[test]
+fn a_training_whose_reader_goes_away_is_not_done() {
+    let folder = temporary();
+    let out = folder.path().join("run");
+    let mut child = train(&FILMS, &out, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(text(&output.stderr).contains("--resume"), "{}", said(&output));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_on_the_size_of_files_is_told() {
+    let folder = temporary();
+    let out = folder.path().join("run");
+    let training = train(&FILMS, &out, &[]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -f 2000; exec \"$@\"", "sh"]).arg(training.get_program()).args(training.get_args());
+    refused(&command.output().unwrap(), &[arg(&out.join("last.safetensors"))]);
+    assert!(!out.join(".last.safetensors.tmp").exists(), "half a file is cleared away");
+}
+
+#[test]
 fn folders_that_cannot_be_trained_on_are_refused() {
     let folder = temporary();
     let root = folder.path();
@@ -175,6 +199,11 @@ fn folders_that_cannot_be_trained_on_are_refused() {
     copy(&FILMS, &hollow);
     fs::create_dir_all(hollow.join("train/TUBERCULOSIS")).unwrap();
     refused(&train(&hollow, &out, &[]).output().unwrap(), &["TUBERCULOSIS"]);
+
+    // A run among the class folders would be a class the next time.
+    let among = FILMS.join("train/run");
+    refused(&train(&FILMS, &among, &[]).output().unwrap(), &[arg(&among), "class"]);
+    assert!(!among.exists());
 
     // What was refused leaves nothing in the way of the next try.
     let output = train(&FILMS, &out, &["--frozen-epochs", "1", "--set", "patient=("]).output().unwrap();
@@ -208,6 +237,15 @@ fn a_run_goes_on_only_as_it_began() {
     refused(&output, &["batch_size", "8", "4"]);
     let output = run(&["train", "--data", arg(&FILMS), "--out", arg(&resumed), "--resume", "--device", "cuda"]);
     refused(&output, &["GPU"]);
+    // Films that have gone are asked for.
+    let gone = folder.path().join("gone");
+    let moved = folder.path().join("moved");
+    copy(&FILMS, &gone);
+    let begun = folder.path().join("begun");
+    done(&["train", "--data", arg(&gone), "--out", arg(&begun), "--frozen-epochs", "1", "--set", "image_size=64"]);
+    fs::rename(&gone, &moved).unwrap();
+    refused(&run(&["train", "--out", arg(&begun), "--resume"]), &[arg(&gone), "where they are"]);
+    done(&["train", "--out", arg(&begun), "--resume", "--data", arg(&moved)]);
     // Other films are not those that it began on.
     let other = folder.path().join("other");
     done(&["synth", "--out", arg(&other), "--films", "60", "--seed", "4"]);
@@ -236,6 +274,15 @@ fn models_that_are_none_are_refused() {
     lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     fs::write(&broken, &lying).unwrap();
     refused(&predict(&broken), &[arg(&broken)]);
+    // Weights that are no numbers: not a class, but a sentence.
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let mut undefined = whole.clone();
+    undefined[header..].as_chunks_mut::<4>().0.iter_mut().for_each(|v| *v = f32::NAN.to_le_bytes());
+    fs::write(&broken, &undefined).unwrap();
+    refused(&predict(&broken), &[arg(&broken), "damaged"]);
+    refused(&run(&["test", "--model", arg(&broken), "--data", arg(&FILMS), "--json"]), &[arg(&broken), "damaged"]);
+    let output = train(&FILMS, &absent, &["--weights", arg(&broken)]).output().unwrap();
+    refused(&output, &[arg(&broken), "not finite"]);
     // The name of another network in the metadata.
     let at = whole.windows(18).position(|window| window == b"efficientnet-lite0").unwrap();
     let mut other = whole;

@@ -130,14 +130,19 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         tell("finishing the step and saving; once more leaves at once and keeps the last checkpoint");
     })?;
     let outcome = lungfish::train(&request, &mut printer, &stop)?;
-    printer.finish()?;
+    let printed = printer.finish();
     if outcome.stopped {
         let run = print::argument(&outcome.run);
         // A run that had no checkpoint yet does not know where its films are.
         let data = args.data.as_ref().map(|data| format!("--data {} ", print::argument(data))).unwrap_or_default();
         print::err(format_args!("stopped and saved; go on with: lungfish train {data}--out {run} --resume"));
-        return Ok(ExitCode::FAILURE);
+        // A reader that went away stopped the training too, and half a training is not done.
+        return match printed {
+            Err(error) if !error.is_closed() => Err(error.into()),
+            _ => Ok(ExitCode::FAILURE),
+        };
     }
+    printed?;
     report(&outcome)?;
     Ok(ExitCode::SUCCESS)
 }
