@@ -35,7 +35,8 @@ pub struct State<'a, Buffer> {
     pub grads: Option<&'a mut Buffer>,
     /// Running statistics.
     pub buffers: &'a mut Buffer,
-    /// By part: changes whenever one of its tensors does. Packed copies are kept by it.
+    /// By part: changes whenever one of its tensors does, and no two stores ever have the same one.
+    /// Packed copies are kept by it.
     pub versions: &'a [u64],
 }
 

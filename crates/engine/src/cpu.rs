@@ -28,7 +28,8 @@ impl Cpu {
 
 /// A convolution's packed weights, and the bias that goes with them.
 struct Packed {
-    version: u64,
+    /// Of its own part, and of the part of the batch-norm folded in.
+    version: (u64, Option<u64>),
     filter: Filter,
     bias: Option<Vec<f32>>,
 }

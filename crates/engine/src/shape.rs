@@ -66,19 +66,25 @@ impl Graph {
                 }
                 Op::MaxPool { window } => slide(&node.name, x, c, window)?,
                 Op::GlobalAveragePool => Shape { c, h: 1, w: 1 },
-                Op::Gemm { .. } => {
+                Op::Gemm { .. } | Op::LogSoftmax => {
                     if x.pixels() != 1 {
                         return Err(EngineError::Shape {
-                            what: format!("{}: a linear layer needs vectors, not {} by {} images", node.name, x.h, x.w),
+                            what: format!(
+                                "{}: {} needs vectors, not {} by {} images",
+                                node.name,
+                                node.op.name(),
+                                x.h,
+                                x.w
+                            ),
                         });
                     }
                     Shape { c, ..x }
                 }
                 Op::Add => {
                     let other = shapes[node.inputs[1].0];
-                    if other != x || node.inputs[0] == node.inputs[1] {
+                    if other != x {
                         return Err(EngineError::Shape {
-                            what: format!("{}: cannot add {other:?} to {x:?}, or a value to itself", node.name),
+                            what: format!("{}: cannot add {other:?} to {x:?}", node.name),
                         });
                     }
                     x

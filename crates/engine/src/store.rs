@@ -2,10 +2,18 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::State;
 use crate::layout::Layout;
 use crate::{Backend, EngineError, Graph, Op, PartId, TensorSpec};
+
+/// A version that no tensor of any store has had: a plan may be run with one store after another,
+/// and must not take one's weights for the other's.
+fn new_version() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
 
 /// The tensors of one network on one device. Many plans can borrow it.
 pub struct Store<B: Backend> {
@@ -13,7 +21,7 @@ pub struct Store<B: Backend> {
     pub(crate) params: B::Buffer,
     pub(crate) grads: Option<B::Buffer>,
     pub(crate) buffers: B::Buffer,
-    /// By part; grows with every change of one of its tensors.
+    /// By part; another with every change of one of its tensors.
     pub(crate) versions: Vec<u64>,
     pub(crate) layout: Layout,
     specs: Vec<TensorSpec>,
@@ -49,7 +57,7 @@ impl<B: Backend> Store<B> {
             params: backend.allocate(params.len())?,
             grads: None,
             buffers: backend.allocate(buffers.len())?,
-            versions: vec![1; graph.parts().len()],
+            versions: graph.parts().iter().map(|_| new_version()).collect(),
             specs: graph.params().iter().chain(graph.buffers()).cloned().collect(),
             layout,
             places,
@@ -92,7 +100,7 @@ impl<B: Backend> Store<B> {
         if values.len() != range.len() {
             return Err(EngineError::Length { what: name.to_owned(), got: values.len(), want: range.len() });
         }
-        self.versions[part.0] += 1;
+        self.versions[part.0] = new_version();
         let buffer = if is_param { &mut self.params } else { &mut self.buffers };
         self.backend.upload(buffer, range.start, values)
     }
@@ -120,7 +128,7 @@ impl<B: Backend> Store<B> {
     /// Notes that tensors of these parts have changed.
     pub(crate) fn touch(&mut self, parts: &[PartId]) {
         for p in parts {
-            self.versions[p.0] += 1;
+            self.versions[p.0] = new_version();
         }
     }
 

@@ -120,6 +120,57 @@ fn a_batch_is_its_films_one_by_one_and_gray_is_rgb_thrice() {
 }
 
 #[test]
+fn a_plan_takes_its_weights_from_the_store_it_is_given() {
+    let graph = network(0.0);
+    let (mut a, mut b) = (filled(&graph), filled(&graph));
+    let name = "layer1.conv1.weight";
+    // As many changes in both, so that counting them would not tell the two apart.
+    let weights = a.get(name).unwrap();
+    a.set(name, &weights).unwrap();
+    b.set(name, &weights.iter().map(|w| -w).collect::<Vec<_>>()).unwrap();
+    let spec = PlanSpec::inference(&graph, 1, SIZE, PLAIN);
+    let mut plan = Plan::new(&Cpu::new(), &graph, spec.clone()).unwrap();
+    let mut output = |store: &mut Store<Cpu>| {
+        plan.forward(store, 1, Input::Gray(&pixels(1)), [0; 4]).unwrap();
+        plan.output().unwrap()
+    };
+    let (of_a, of_b) = (output(&mut a), output(&mut b));
+    assert_ne!(of_a, of_b);
+    let mut fresh = Plan::new(&Cpu::new(), &graph, spec).unwrap();
+    fresh.forward(&mut b, 1, Input::Gray(&pixels(1)), [0; 4]).unwrap();
+    assert_eq!(fresh.output().unwrap(), of_b);
+    assert_eq!(output(&mut a), of_a);
+}
+
+/// One frozen convolution whose input is added to its output; a value added to itself; a dropout
+/// that does nothing beside another reader of its input.
+#[test]
+fn a_value_may_be_read_twice_by_one_step() {
+    let mut g = GraphBuilder::new(2);
+    let x = g.input();
+    let y = g.conv("conv", x, 2, Window::square(1, 1, Padding::all(0)), 1, false);
+    let y = g.add("skip", y, x);
+    let dropped = g.dropout("drop", y, 0.5);
+    let sum = g.add("sum", dropped, y);
+    let twice = g.add("twice", sum, sum);
+    let graph = g.finish(twice);
+    let mut store = Store::new(&Cpu::new(), &graph).unwrap();
+    store.set("conv.weight", &[1.0, 2.0, 0.0, -1.0]).unwrap();
+    // x = (3, 5): y = (3 + 10 + 3, -5 + 5), four times that.
+    let spec = PlanSpec::inference(&graph, 1, 1, PLAIN);
+    let mut plan = Plan::new(&Cpu::new(), &graph, spec.clone()).unwrap();
+    plan.forward(&mut store, 1, Input::Values(&[3.0, 5.0]), [0; 4]).unwrap();
+    assert_eq!(plan.output().unwrap(), [64.0, 0.0]);
+    let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec { gradients: vec![x, dropped, y], ..spec }).unwrap();
+    plan.forward(&mut store, 1, Input::Values(&[3.0, 5.0]), [0; 4]).unwrap();
+    plan.backward(&mut store, Seed::Gradient(twice, &[1.0, 10.0]), false).unwrap();
+    assert_eq!(plan.gradient(dropped).unwrap(), [2.0, 20.0]);
+    assert_eq!(plan.gradient(y).unwrap(), [4.0, 40.0]);
+    // Through the convolution: (4, 8 - 40), and past it: (4, 40).
+    assert_eq!(plan.gradient(x).unwrap(), [8.0, 8.0]);
+}
+
+#[test]
 fn a_frozen_part_keeps_its_weights_and_statistics_and_lets_gradients_through() {
     let graph = network(0.0);
     let train = parts(&graph, &["stem", "head"]);

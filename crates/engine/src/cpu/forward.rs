@@ -28,8 +28,7 @@ fn pack(
     let Kind::Conv { weight, bias, fold, .. } = &step.kind else {
         return Err(EngineError::Shape { what: format!("{} is no convolution", step.name) });
     };
-    let folded = fold.as_ref().map_or(0, |f| state.versions[f.part]);
-    let version = state.versions[step.part] + folded;
+    let version = (state.versions[step.part], fold.as_ref().map(|f| state.versions[f.part]));
     if slot.as_ref().is_some_and(|p| p.version == version) {
         return Ok(());
     }
@@ -126,12 +125,18 @@ impl CpuProgram {
                 let shape = conv_shape(window, *groups);
                 let bias = packed.bias.as_deref();
                 let act = act(*activation);
-                if let Some(residual) = step.x.get(1) {
-                    let [x, r, y] = cut(arena, [x, residual.range(n), y])?;
-                    conv::forward(&shape, n, x, &packed.filter, &Epilogue { bias, residual: Some(r), act }, y);
-                } else {
-                    let [x, y] = cut(arena, [x, y])?;
-                    conv::forward(&shape, n, x, &packed.filter, &Epilogue { bias, residual: None, act }, y);
+                let run = |x: &[f32], residual: Option<&[f32]>, y: &mut [f32]| {
+                    conv::forward(&shape, n, x, &packed.filter, &Epilogue { bias, residual, act }, y);
+                };
+                match step.x.get(1).map(|r| r.range(n)) {
+                    Some(residual) if residual != x => {
+                        let [x, residual, y] = cut(arena, [x, residual, y])?;
+                        run(x, Some(residual), y);
+                    }
+                    residual => {
+                        let [x, y] = cut(arena, [x, y])?;
+                        run(x, residual.is_some().then_some(&*x), y);
+                    }
                 }
             }
             Kind::BatchNorm(norm) if step.trained => {
@@ -156,8 +161,14 @@ impl CpuProgram {
                 }
             }
             Kind::Add => {
-                let [a, b, y] = cut(arena, [x, step.x[1].range(n), y])?;
-                elementwise::add(a, b, y);
+                let other = step.x[1].range(n);
+                if other == x {
+                    let [x, y] = cut(arena, [x, y])?;
+                    elementwise::add(x, x, y);
+                } else {
+                    let [a, b, y] = cut(arena, [x, other, y])?;
+                    elementwise::add(a, b, y);
+                }
             }
             Kind::MaxPool(window) => {
                 let [x, y] = cut(arena, [x, y])?;

@@ -41,14 +41,18 @@ impl Drafts {
         let wanted: Vec<ValueId> = spec.keep.iter().chain(&spec.gradients).chain([&spec.to]).copied().collect();
 
         let mut same: Vec<ValueId> = (0..graph.values()).map(ValueId).collect();
+        let idle = |i: usize, node: &Node| match node.op {
+            Op::Dropout { ratio } => roles.role[i] != Role::Train || ratio == 0.0,
+            _ => false,
+        };
         let mut nodes: Vec<(usize, &Node)> = Vec::new();
         for i in graph.needed(spec.from, &wanted)? {
             let node = &graph.nodes()[i];
-            match node.op {
-                Op::Dropout { ratio } if roles.role[i] != Role::Train || ratio == 0.0 => {
-                    same[node.output.0] = same[node.inputs[0].0];
-                }
-                _ => nodes.push((i, node)),
+            // One whose gradient is asked for stays, as a copy: others may read its input too.
+            if idle(i, node) && !spec.gradients.contains(&node.output) {
+                same[node.output.0] = same[node.inputs[0].0];
+            } else {
+                nodes.push((i, node));
             }
         }
         let mut readers = vec![0; graph.values()];
@@ -86,7 +90,11 @@ impl Drafts {
             let (index, first) = nodes[group[0]];
             let mut draft = Draft {
                 name: first.name.clone(),
-                kind: compiler.kind(index, first),
+                kind: if idle(index, first) {
+                    Kind::Activation(Activation::Identity)
+                } else {
+                    compiler.kind(index, first)
+                },
                 trained: spec.train.contains(&first.part),
                 part: first.part.0,
                 reads: first.inputs.iter().map(|v| same[v.0]).collect(),
