@@ -49,4 +49,8 @@ pub enum EngineError {
         /// The value or gradient asked for.
         what: String,
     },
+    /// A second backward pass after one forward pass: the first has written gradients over values
+    /// that the second would need.
+    #[error("a backward pass needs a forward pass of its own before it")]
+    Spent,
 }

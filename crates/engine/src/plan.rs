@@ -73,13 +73,13 @@ pub struct Plan<B: Backend> {
     spec: PlanSpec,
     /// Films of the last forward pass.
     n: usize,
-    /// Whether a backward pass has run since.
-    has_gradients: bool,
+    /// Values that the backward pass since then has reached; `None` before it.
+    reached: Option<Vec<ValueId>>,
 }
 
 impl<B: Backend> Plan<B> {
-    /// Bytes of activations and gradients that a plan will take (packed weights come on top: at
-    /// most the size of the weights).
+    /// Bytes of activations and gradients that a plan will take (packed weights come on top: the size
+    /// of the weights, twice where gradients pass through their convolution).
     ///
     /// # Errors
     /// As [`Plan::new`].
@@ -97,7 +97,7 @@ impl<B: Backend> Plan<B> {
         }
         let schedule = Schedule::new(graph, &Layout::new(graph), &spec)?;
         let program = backend.compile(&schedule)?;
-        Ok(Plan { backend: backend.clone(), schedule, program, spec, n: 0, has_gradients: false })
+        Ok(Plan { backend: backend.clone(), schedule, program, spec, n: 0, reached: None })
     }
 
     /// What it was made for.
@@ -129,7 +129,7 @@ impl<B: Backend> Plan<B> {
         self.backend.forward(&mut self.program, &self.schedule, &mut store.state(), n, key)?;
         store.touch(&self.spec.train);
         self.n = n;
-        self.has_gradients = false;
+        self.reached = None;
         Ok(())
     }
 
@@ -157,12 +157,13 @@ impl<B: Backend> Plan<B> {
         self.schedule.kept.get(&value).map(|(_, shape)| shape.len())
     }
 
-    /// Runs the last forward pass backward. Parameter gradients in `store` are overwritten, or
-    /// added to where `accumulate`. Gives the loss for [`Seed::Targets`], else 0.
+    /// Runs the last forward pass backward, once. Gradients in `store` of the trained parameters on
+    /// which the seed's value depends are overwritten, or added to where `accumulate`; others stay as
+    /// they were. Gives the loss for [`Seed::Targets`], else 0.
     ///
     /// # Errors
     /// [`EngineError::NotKept`] before a forward pass or where nothing is trained;
-    /// [`EngineError::Length`].
+    /// [`EngineError::Spent`] for a second backward pass; [`EngineError::Length`].
     pub fn backward(&mut self, store: &mut Store<B>, seed: Seed<'_>, accumulate: bool) -> Result<f64, EngineError> {
         let (value, gradient, loss) = match seed {
             Seed::Gradient(v, g) => (v, g.to_vec(), 0.0),
@@ -183,23 +184,32 @@ impl<B: Backend> Plan<B> {
             .get(&value)
             .filter(|_| self.n > 0)
             .ok_or_else(|| EngineError::NotKept { what: format!("the gradient of value {}", value.0) })?;
+        if self.reached.is_some() {
+            return Err(EngineError::Spent);
+        }
         store.need_gradients()?;
         let none = Normalization { mean: [0.0; 3], std: [1.0; 3] };
         self.backend.feed(&mut self.program, place, self.n, Input::Values(&gradient), &none)?;
-        let steps = self.schedule.backward_steps(value);
+        let (steps, reached) = self.schedule.backward_steps(value);
+        // Whatever becomes of it, the values are no longer what they were.
+        self.reached = Some(reached);
         self.backend.backward(&mut self.program, &self.schedule, &mut store.state(), self.n, &steps, accumulate)?;
-        self.has_gradients = true;
         Ok(loss)
     }
 
-    /// The gradient at one of [`PlanSpec::gradients`], `[n, C, H, W]` or `[n, F]`.
+    /// The gradient at one of [`PlanSpec::gradients`], `[n, C, H, W]` or `[n, F]`; zeros where the
+    /// seed's value does not depend on it.
     ///
     /// # Errors
     /// [`EngineError::NotKept`].
     pub fn gradient(&self, value: ValueId) -> Result<Vec<f32>, EngineError> {
-        match self.schedule.gradients.get(&value) {
-            Some(place) if self.has_gradients && self.schedule.kept_gradients.contains(&value) => {
-                self.backend.read(&self.program, *place, self.n)
+        match (self.schedule.gradients.get(&value), &self.reached) {
+            (Some(place), Some(reached)) if self.schedule.kept_gradients.contains(&value) => {
+                if reached.contains(&self.schedule.same[value.0]) {
+                    self.backend.read(&self.program, *place, self.n)
+                } else {
+                    Ok(vec![0.0; self.n * place.1.len()])
+                }
             }
             _ => Err(EngineError::NotKept { what: format!("the gradient of value {}", value.0) }),
         }

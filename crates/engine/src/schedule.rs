@@ -218,8 +218,9 @@ impl Schedule {
         })
     }
 
-    /// The steps of a backward pass begun at `seed`, whose gradient is already in place.
-    pub(crate) fn backward_steps(&self, seed: ValueId) -> Vec<BackwardStep> {
+    /// The steps of a backward pass begun at `seed`, whose gradient is already in place, and the
+    /// values that have a gradient after them: those that `seed` depends on.
+    pub(crate) fn backward_steps(&self, seed: ValueId) -> (Vec<BackwardStep>, Vec<ValueId>) {
         let mut written: Vec<ValueId> = vec![self.same[seed.0]];
         let mut list = Vec::new();
         for (i, step) in self.steps.iter().enumerate().rev() {
@@ -235,6 +236,6 @@ impl Schedule {
             }
             list.push(BackwardStep { step: i, accumulate });
         }
-        list
+        (list, written)
     }
 }

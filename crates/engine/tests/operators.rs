@@ -2,7 +2,7 @@
 //! differences of itself.
 
 use lungfish_engine::{
-    Cpu, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec, Seed, Store, Window,
+    Cpu, EngineError, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec, Seed, Store, Window,
 };
 use serde_json::Value;
 
@@ -104,6 +104,8 @@ fn every_operator_equals_pytorch_forward_and_backward() {
         let dy = floats(&case["dy"]);
         plan.backward(&mut store, Seed::Gradient(graph.output(), &dy), false).unwrap();
         close(name, "dx", &plan.gradient(Graph::INPUT).unwrap(), &floats(&case["dx"]));
+        let again = plan.backward(&mut store, Seed::Gradient(graph.output(), &dy), false);
+        assert!(matches!(again, Err(EngineError::Spent)), "{name}: its values have been written over");
         if case["eval"].as_bool().unwrap() {
             continue;
         }
@@ -111,9 +113,11 @@ fn every_operator_equals_pytorch_forward_and_backward() {
             let want = floats(want);
             close(name, leaf, &store.gradient(&format!("m.{leaf}")).unwrap(), &want);
             // Again, adding: twice the gradient.
+            plan.forward(&mut store, shape[0], Input::Values(&x), [0; 4]).unwrap();
             plan.backward(&mut store, Seed::Gradient(graph.output(), &dy), true).unwrap();
             let double: Vec<f32> = want.iter().map(|v| 2.0 * v).collect();
             close(name, leaf, &store.gradient(&format!("m.{leaf}")).unwrap(), &double);
+            plan.forward(&mut store, shape[0], Input::Values(&x), [0; 4]).unwrap();
             plan.backward(&mut store, Seed::Gradient(graph.output(), &dy), false).unwrap();
         }
     }
