@@ -42,20 +42,6 @@ pub fn scale_shift(rows: usize, c: usize, x: &[f32], scale: &[f32], shift: &[f32
     });
 }
 
-/// `x = x * scale + shift`, a factor and a term a channel.
-pub fn scale_shift_in_place(rows: usize, c: usize, x: &mut [f32], scale: &[f32], shift: &[f32]) {
-    assert_eq!((x.len(), scale.len(), shift.len()), (rows * c, c, c));
-    for_chunks(x, rows_per_chunk(c) * c, |_, x| {
-        vectorised(|| {
-            for x in x.chunks_exact_mut(c) {
-                for ((x, &scale), &shift) in x.iter_mut().zip(scale).zip(shift) {
-                    *x = *x * scale + shift;
-                }
-            }
-        });
-    });
-}
-
 /// Gradients of `y = scale * (x - mean) * inv_std + bias` where `mean` and `inv_std` came from this very batch:
 /// to scale, to bias and to `x`. The parameters' gradients are added to `dscale` and `dbias` if `accumulate_params`,
 /// the input's to `dx` if `accumulate_x`.
