@@ -156,17 +156,6 @@ fn a_reader_that_goes_away_is_no_error_and_a_full_device_is() {
     }
 }
 
-#[test]
-fn a_training_whose_reader_goes_away_is_not_done() {
-    let folder = temporary();
-    let out = folder.path().join("run");
-    let mut child = train(&FILMS, &out, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(text(&output.stderr).contains("--resume"), "{}", said(&output));
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_limit_on_the_size_of_files_is_told() {
