@@ -212,7 +212,11 @@ fn resume_refuses_what_contradicts_and_finds_moved_films() {
     copy(&data, &moved.join("deep"));
     fs::remove_dir_all(&data).unwrap();
     other.data = None;
-    assert!(says(&other).contains("name the one where they are") && says(&other).contains(data.to_str().unwrap()), "{}", says(&other));
+    assert!(
+        says(&other).contains("name the one where they are") && says(&other).contains(data.to_str().unwrap()),
+        "{}",
+        says(&other)
+    );
     other.data = Some(moved.clone());
     let lost = films_below(&moved.join("deep/train")).pop().unwrap();
     let bytes = fs::read(&lost).unwrap();
