@@ -1,11 +1,12 @@
 //! Batches in order, decoded ahead of the step that wants them.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::augment::Augment;
-use crate::decode::{Channels, decode_file};
+use crate::decode::{Channels, DecodeError, decode_file};
 use crate::error::DataError;
 use crate::preprocess::Preprocess;
 
@@ -161,7 +162,7 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.shared.stop();
         for worker in self.workers.drain(..) {
-            // A worker does not panic; if one did, the reader has had its film's error and there is nothing to add.
+            // A worker does not panic.
             let _ = worker.join();
         }
     }
@@ -204,7 +205,11 @@ impl Shared {
             let i = state.claimed;
             state.claimed += 1;
             drop(state);
-            let film = self.load(&self.items[i]);
+            // Whatever happens to a film, its reader must not wait for ever.
+            let film = panic::catch_unwind(AssertUnwindSafe(|| self.load(&self.items[i]))).unwrap_or_else(|_| {
+                let reason = DecodeError::Corrupt { format: "image", reason: "the program gave up on it".to_string() };
+                Err(DataError::Film { path: self.items[i].path.clone(), reason })
+            });
             self.lock().slots[i % self.window] = Some(film);
             self.filled.notify_all();
         }

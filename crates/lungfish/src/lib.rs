@@ -1,6 +1,6 @@
 //! Fine-tune an ImageNet network on chest X-rays: recipe, training, evaluation, prediction, run folder.
 //!
-//! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test`] scores a model on one side of a data set;
+//! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one side of a data set;
 //! [`Predictor`] scores films. The library knows no flags, no terminal and no HTTP; what happens it tells to an
 //! [`Observer`].
 

@@ -38,7 +38,7 @@ pub enum ModelError {
 #[non_exhaustive]
 pub enum WeightsError {
     /// The file system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum WeightsError {
         source: std::io::Error,
     },
     /// Not a file of weights, or a broken one.
-    #[error("{}: {reason}", path.display())]
+    #[error("cannot read weights from {}: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
