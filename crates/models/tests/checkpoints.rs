@@ -193,7 +193,7 @@ fn refusal(name: &str, bytes: &[u8]) -> String {
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
     let sentence = read_weights(&path).unwrap_err().to_string();
-    let prefix = format!("{}: ", path.display());
+    let prefix = format!("cannot read weights from {}: ", path.display());
     assert!(sentence.starts_with(&prefix), "{sentence}");
     assert!(!sentence.contains('\n'), "{sentence}");
     sentence[prefix.len()..].to_owned()
