@@ -93,7 +93,7 @@ impl DataSet {
     }
 
     /// Tells of the sides, as the notebook prints its data set.
-    pub(crate) fn describe(&self, preprocess: &Preprocess, augment: Augment, observer: &mut dyn Observer) {
+    pub(crate) fn describe(&self, preprocess: &Preprocess, augment: Option<Augment>, observer: &mut dyn Observer) {
         for side in Side::ALL {
             let films = self.split.side(side);
             if films.is_empty() {
@@ -105,7 +105,7 @@ impl DataSet {
                 root: self.root.clone(),
                 count: films.len(),
                 classes: self.classes.iter().enumerate().map(|(i, name)| (name.clone(), of_class(i))).collect(),
-                transforms: transforms(preprocess, (side == Side::Train).then_some(augment)),
+                transforms: transforms(preprocess, augment.filter(|_| side == Side::Train)),
             });
         }
     }

@@ -34,6 +34,11 @@ pub(crate) fn view_of_epoch(recipe: &Recipe, epoch: usize) -> usize {
     if recipe.frozen_views == 0 { epoch } else { epoch.saturating_sub(1) % recipe.frozen_views }
 }
 
+/// Whether any epoch sees a film otherwise than as it is.
+pub(crate) fn augments(recipe: &Recipe) -> bool {
+    recipe.epochs > 0 || (1..=recipe.frozen_epochs).any(|epoch| view_of_epoch(recipe, epoch) > 0)
+}
+
 /// Features of both sides, `[films, width]` a view.
 pub(crate) struct Features {
     plan: Plan<Cpu>,
@@ -170,5 +175,10 @@ mod tests {
         assert_ne!(view_key(5, 1, &film), view_key(5, 2, &film));
         let fresh = Recipe { frozen_views: 0, ..recipe };
         assert_eq!([view_of_epoch(&fresh, 1), view_of_epoch(&fresh, 9)], [1, 9]);
+        let still = Recipe { frozen_views: 1, epochs: 0, ..Recipe::default() };
+        assert!(!augments(&still), "nothing is announced that no film undergoes");
+        for moving in [Recipe { frozen_views: 2, ..still.clone() }, Recipe { epochs: 1, ..still.clone() }, fresh] {
+            assert!(augments(&moving));
+        }
     }
 }

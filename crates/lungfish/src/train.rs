@@ -10,6 +10,7 @@ use lungfish_engine::Cpu;
 use crate::checkpoint::{Checkpoint, State};
 use crate::data_set::DataSet;
 use crate::device::{Device, Gpus, settle};
+use crate::features::augments;
 use crate::phase::Trainer;
 use crate::run_folder::{self, RunFolder};
 use crate::{BestEpoch, Changes, Error, Event, Observer, Phase, Recipe, model, weights};
@@ -169,7 +170,7 @@ impl Job<'_> {
             std: normalization.std,
         };
         let augment = Augment { rotation: recipe.rotation, flip: recipe.flip };
-        data.describe(&preprocess, augment, self.observer);
+        data.describe(&preprocess, augments(recipe).then_some(augment), self.observer);
         let workers = match self.request.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
