@@ -48,6 +48,16 @@ pub(crate) fn map2(y: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32
     });
 }
 
+/// Rows and columns of places that a window finds on an image, `pads` at top, left, bottom, right.
+///
+/// # Panics
+/// If the padded image is smaller than the window.
+pub(crate) fn windows([h, w]: [usize; 2], kernel: [usize; 2], stride: [usize; 2], pads: [usize; 4]) -> [usize; 2] {
+    let padded = [h + pads[0] + pads[2], w + pads[1] + pads[3]];
+    assert!(padded[0] >= kernel[0] && padded[1] >= kernel[1], "{kernel:?} window on {padded:?} pixels, padded");
+    [(padded[0] - kernel[0]) / stride[0] + 1, (padded[1] - kernel[1]) / stride[1] + 1]
+}
+
 /// Rows of `c` floats in one elementwise chunk.
 pub(crate) fn rows_per_chunk(c: usize) -> usize {
     (ELEMENTS / c.max(1)).max(1)

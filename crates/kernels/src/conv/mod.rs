@@ -39,12 +39,7 @@ impl ConvShape {
     /// # Panics
     /// If the padded image is smaller than the window.
     pub fn out(&self) -> [usize; 2] {
-        let [top, left, bottom, right] = self.pads;
-        assert!(self.h + top + bottom >= self.kernel[0] && self.w + left + right >= self.kernel[1], "{self:?}");
-        [
-            (self.h + top + bottom - self.kernel[0]) / self.stride[0] + 1,
-            (self.w + left + right - self.kernel[1]) / self.stride[1] + 1,
-        ]
+        crate::chunks::windows([self.h, self.w], self.kernel, self.stride, self.pads)
     }
 
     /// Elements of one film's input.
