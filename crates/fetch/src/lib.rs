@@ -1,0 +1,1 @@
+//! Verified, resumable downloads, and archives unpacked with care.

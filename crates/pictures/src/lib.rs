@@ -1,0 +1,1 @@
+//! Pictures of figures and films, as SVG and PNG.
