@@ -1,6 +1,7 @@
 //! The area under the ROC curve, by ranks.
 
 use crate::check_rows;
+use crate::levels::levels;
 
 /// The area under the ROC curve of two classes: the chance that a positive film scores higher than a negative one, a tie
 /// counting half (Mann-Whitney's U; the same number as `sklearn.metrics.roc_auc_score`). `None` where there is no
@@ -15,22 +16,12 @@ use crate::check_rows;
 /// assert_eq!(roc_auc(&[true, true], &[0.3, 0.9]), None);
 /// ```
 pub fn roc_auc<T: Copy + Into<f64>>(positive: &[bool], scores: &[T]) -> Option<f64> {
-    assert_eq!(positive.len(), scores.len(), "a score a label");
-    // `+ 0.0` makes -0 the equal of 0 for the total order too.
-    let mut films: Vec<(f64, bool)> =
-        scores.iter().zip(positive).map(|(&score, &positive)| (score.into() + 0.0, positive)).collect();
-    if films.iter().any(|(score, _)| score.is_nan()) {
-        return None;
-    }
-    films.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     // Whole numbers throughout, exact up to 2^63 pairs: twice the pairs won, so that a tie counts one.
     let (mut twice_won, mut negatives, mut positives) = (0_u64, 0_u64, 0_u64);
-    for tied in films.chunk_by(|a, b| a.0 == b.0) {
-        let hits = tied.iter().filter(|(_, positive)| *positive).count() as u64;
-        let misses = tied.len() as u64 - hits;
-        twice_won += hits * (2 * negatives + misses);
-        negatives += misses;
-        positives += hits;
+    for level in levels(positive, scores)?.iter().rev() {
+        twice_won += level.positives * (2 * negatives + level.negatives);
+        negatives += level.negatives;
+        positives += level.positives;
     }
     let pairs = positives * negatives;
     (pairs > 0).then(|| twice_won as f64 / (2 * pairs) as f64)

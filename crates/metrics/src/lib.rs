@@ -11,9 +11,12 @@
 
 mod auc;
 mod confusion;
+mod curves;
+mod levels;
 
 pub use auc::{roc_auc, roc_auc_one_vs_rest};
 pub use confusion::{ClassFigures, Confusion};
+pub use curves::{PrecisionRecallPoint, RocPoint, average_precision, precision_recall_curve, roc_curve};
 
 /// The share of films whose predicted class is their label; `None` for no film.
 ///

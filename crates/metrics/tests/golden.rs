@@ -1,6 +1,9 @@
-//! Every figure against scikit-learn and torch: golden/metrics/make.py wrote the cases.
+//! Every figure against scikit-learn and torch: golden/metrics/make.py and curves.py wrote the cases.
 
-use lungfish_metrics::{Confusion, accuracy, argmax, nll, roc_auc_one_vs_rest};
+use lungfish_metrics::{
+    Confusion, accuracy, argmax, average_precision, nll, precision_recall_curve, roc_auc, roc_auc_one_vs_rest,
+    roc_curve,
+};
 use serde_json::Value;
 
 /// All of it is f64 arithmetic on a few dozen numbers.
@@ -51,5 +54,45 @@ fn figures_are_those_of_scikit_learn() {
         same(&format!("{name}: auc"), roc_auc_one_vs_rest(classes, &labels, &probabilities), &case["auc"]);
         let logs: Vec<f64> = probabilities.iter().map(|p| p.ln()).collect();
         same(&format!("{name}: nll"), nll(classes, &labels, &logs), &case["nll"]);
+    }
+}
+
+/// One column of a curve; an infinite number is null there.
+fn same_column(what: &str, ours: impl Iterator<Item = f64>, theirs: &Value) {
+    let (ours, theirs): (Vec<f64>, &Vec<Value>) = (ours.collect(), theirs.as_array().unwrap());
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    for (at, (&ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        same(&format!("{what} {at}"), ours.is_finite().then_some(ours), theirs);
+    }
+}
+
+#[test]
+fn curves_are_those_of_scikit_learn() {
+    let golden: Value = serde_json::from_str(include_str!("../../../golden/metrics/curves.json")).unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 12);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let positive: Vec<bool> = case["positive"].as_array().unwrap().iter().map(|p| p.as_bool().unwrap()).collect();
+        let scores = numbers(&case["scores"]);
+        same(&format!("{name}: auc"), roc_auc(&positive, &scores), &case["auc"]);
+        same(&format!("{name}: ap"), average_precision(&positive, &scores), &case["average_precision"]);
+
+        let (roc, theirs) = (roc_curve(&positive, &scores), &case["roc"]);
+        assert_eq!(roc.is_none(), theirs.is_null(), "{name}");
+        if let Some(roc) = roc {
+            same_column(&format!("{name}: fpr"), roc.iter().map(|p| p.false_positive_rate), &theirs[0]);
+            same_column(&format!("{name}: tpr"), roc.iter().map(|p| p.true_positive_rate), &theirs[1]);
+            same_column(&format!("{name}: roc threshold"), roc.iter().map(|p| p.threshold), &theirs[2]);
+        }
+        let (curve, theirs) = (precision_recall_curve(&positive, &scores), &case["precision_recall"]);
+        assert_eq!(curve.is_none(), theirs.is_null(), "{name}");
+        if let Some(curve) = curve {
+            // scikit-learn goes from the lowest threshold up and gives the last point, the first here, none.
+            same_column(&format!("{name}: precision"), curve.iter().rev().map(|p| p.precision), &theirs[0]);
+            same_column(&format!("{name}: recall"), curve.iter().rev().map(|p| p.recall), &theirs[1]);
+            let thresholds = curve.iter().skip(1).rev().map(|p| p.threshold);
+            same_column(&format!("{name}: threshold"), thresholds, &theirs[2]);
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! What holds for any labels and scores.
 
-use lungfish_metrics::{Confusion, accuracy, argmax, nll, roc_auc, roc_auc_one_vs_rest};
+use lungfish_metrics::{
+    Confusion, accuracy, argmax, average_precision, nll, precision_recall_curve, roc_auc, roc_auc_one_vs_rest,
+    roc_curve,
+};
 use proptest::prelude::*;
 
 /// The definition itself: over all pairs of a positive and a negative film.
@@ -39,6 +42,47 @@ proptest! {
     fn auc_by_rank_is_auc_by_pairs(films in prop::collection::vec((any::<bool>(), score()), 0..50)) {
         let (positive, scores): (Vec<bool>, Vec<f64>) = films.into_iter().unzip();
         prop_assert_eq!(roc_auc(&positive, &scores), auc_by_pairs(&positive, &scores));
+    }
+
+    #[test]
+    fn the_area_under_the_roc_curve_is_the_auc(films in prop::collection::vec((any::<bool>(), score()), 0..50)) {
+        let (positive, scores): (Vec<bool>, Vec<f64>) = films.into_iter().unzip();
+        let trapezes = roc_curve(&positive, &scores).map(|curve| {
+            curve
+                .windows(2)
+                .map(|p| {
+                    (p[1].false_positive_rate - p[0].false_positive_rate)
+                        * (p[0].true_positive_rate + p[1].true_positive_rate)
+                        / 2.0
+                })
+                .sum::<f64>()
+        });
+        match (trapezes, roc_auc(&positive, &scores)) {
+            (Some(one), Some(other)) => prop_assert!((one - other).abs() < 1e-12, "{} and {}", one, other),
+            (one, other) => prop_assert_eq!(one, other),
+        }
+    }
+
+    #[test]
+    fn a_point_of_a_curve_is_what_its_threshold_makes(films in prop::collection::vec((any::<bool>(), score()), 0..50)) {
+        let (positive, scores): (Vec<bool>, Vec<f64>) = films.into_iter().unzip();
+        let share = |of: bool, threshold: f64| {
+            let those: Vec<f64> =
+                scores.iter().zip(&positive).filter(|(_, is)| **is == of).map(|(score, _)| *score).collect();
+            let called = those.iter().filter(|score| **score >= threshold).count();
+            (called as f64, called as f64 / those.len() as f64)
+        };
+        for point in roc_curve(&positive, &scores).unwrap_or_default().into_iter().skip(1) {
+            prop_assert_eq!(point.true_positive_rate, share(true, point.threshold).1);
+            prop_assert_eq!(point.false_positive_rate, share(false, point.threshold).1);
+        }
+        for point in precision_recall_curve(&positive, &scores).unwrap_or_default().into_iter().skip(1) {
+            let ((hits, recall), (alarms, _)) = (share(true, point.threshold), share(false, point.threshold));
+            prop_assert_eq!((point.recall, point.precision), (recall, hits / (hits + alarms)));
+        }
+        let precision = average_precision(&positive, &scores);
+        prop_assert_eq!(precision.is_some(), positive.contains(&true));
+        prop_assert!(precision.is_none_or(|p| p > 0.0 && p <= 1.0 + 1e-12));
     }
 
     #[test]
@@ -89,6 +133,9 @@ fn what_is_undefined_is_none() {
     assert_eq!(nll::<f32>(2, &[], &[]), None);
     assert_eq!(roc_auc::<f64>(&[], &[]), None);
     assert_eq!(roc_auc(&[true, false], &[0.5, f64::NAN]), None);
+    assert_eq!(roc_curve::<f64>(&[], &[]), None);
+    assert_eq!(roc_curve(&[true, false], &[0.5, f64::NAN]), None);
+    assert_eq!(precision_recall_curve(&[true, false], &[0.5, f64::NAN]), None);
     assert_eq!(roc_auc_one_vs_rest(1, &[0, 0], &[1.0, 1.0]), None);
     assert_eq!(Confusion::new(2, &[], &[]).accuracy(), None);
 }
