@@ -151,6 +151,106 @@ def draw_files():
     Image.fromarray(picture(53, 41, 3)).save(FILES / "colour.png", optimize=True)
 
 
+def tiff(path, samples, bits, photometric, extra=(), big_endian=False, planar=False, tile=None, orientation=1,
+         palette=None):
+    """An uncompressed TIFF of any kind, for those that Pillow does not write. `samples`: [h, w, channels] integers."""
+    height, width, channels = samples.shape
+    end = ">" if big_endian else "<"
+
+    def pack(part):
+        if bits == 16:
+            return part.astype(end + "u2").tobytes()
+        if bits == 8:
+            return part.astype(np.uint8).tobytes()
+        rows = ["".join(format(int(s), f"0{bits}b") for s in row.reshape(-1)) for row in part]
+        rows = [row + "0" * (-len(row) % 8) for row in rows]
+        return b"".join(bytes(int(row[i : i + 8], 2) for i in range(0, len(row), 8)) for row in rows)
+
+    planes = [samples[..., c : c + 1] for c in range(channels)] if planar else [samples]
+    chunks = []
+    for plane in planes:
+        if tile:
+            padded = np.zeros((-(-height // tile) * tile, -(-width // tile) * tile, plane.shape[2]), plane.dtype)
+            padded[:height, :width] = plane
+            for y in range(0, height, tile):
+                chunks += [pack(padded[y : y + tile, x : x + tile]) for x in range(0, width, tile)]
+        else:
+            chunks += [pack(plane[y : y + 16]) for y in range(0, height, 16)]
+    entries = {256: (3, [width]), 257: (3, [height]), 258: (3, [bits] * channels), 259: (3, [1]),
+               262: (3, [photometric]), 274: (3, [orientation]), 277: (3, [channels]), 284: (3, [2 if planar else 1])}
+    if extra:
+        entries[338] = (3, list(extra))
+    if palette is not None:
+        entries[320] = (3, [int(v) for v in palette])
+    body, at = b"", 8
+    offsets = []
+    for chunk in chunks:
+        chunk += b"\0" * (len(chunk) % 2)
+        offsets.append(at + len(body))
+        body += chunk
+    lengths = [len(chunk) for chunk in chunks]
+    if tile:
+        entries |= {322: (3, [tile]), 323: (3, [tile]), 324: (4, offsets), 325: (4, lengths)}
+    else:
+        entries |= {273: (4, offsets), 278: (3, [16]), 279: (4, lengths)}
+    directory, more = b"", b""
+    after = at + len(body) + 2 + 12 * len(entries) + 4
+    for tag, (kind, values) in sorted(entries.items()):
+        data = b"".join(struct.pack(end + {3: "H", 4: "I"}[kind], v) for v in values)
+        if len(data) > 4:
+            place, more = struct.pack(end + "I", after + len(more)), more + data + b"\0" * (len(data) % 2)
+        else:
+            place = data.ljust(4, b"\0")
+        directory += struct.pack(end + "HHI", tag, kind, len(values)) + place
+    head = (b"MM" if big_endian else b"II") + struct.pack(end + "HI", 42, at + len(body))
+    path.write_bytes(head + body + struct.pack(end + "H", len(entries)) + directory + b"\0\0\0\0" + more)
+
+
+def draw_tiffs_and_inks():
+    """TIFF, and JPEG of four channels."""
+    gray, rgb, inks = picture(45, 37, 1), picture(45, 37, 3), picture(45, 37, 4)
+    g, c, k = Image.fromarray(gray), Image.fromarray(rgb), Image.fromarray(inks, "CMYK")
+    g.save(FILES / "gray_8_lzw.tif", compression="tiff_lzw", tiffinfo={317: 2})
+    g.save(FILES / "gray_8_jpeg.tif", compression="jpeg", quality=92)
+    g.convert("1").save(FILES / "gray_1_fax4.tif", compression="group4")
+    c.save(FILES / "rgb_8_deflate.tif", compression="tiff_adobe_deflate", tiffinfo={317: 2})
+    c.save(FILES / "colour_jpeg.tif", compression="jpeg", quality=95)
+    c.quantize(64).save(FILES / "palette_8_packbits.tif", compression="packbits")
+    k.save(FILES / "cmyk_8.tif", compression="tiff_lzw")
+    g.save(FILES / "gray_8_two_pages.tif", save_all=True, append_images=[c])
+
+    tiff(FILES / "gray_4_white_is_zero.tif", gray[..., None] >> 4, 4, 0)
+    tiff(FILES / "gray_8_white_is_zero_tiled.tif", gray[..., None], 8, 0, tile=16)
+    tiff(FILES / "gray_2_tiled_big_endian.tif", gray[..., None] >> 6, 2, 1, big_endian=True, tile=16)
+    tiff(FILES / "gray_alpha_8.tif", np.dstack([gray, gray[::-1]]), 8, 1, extra=[2])
+    tiff(FILES / "rgba_8.tif", np.dstack([rgb, gray]), 8, 2, extra=[2])
+    tiff(FILES / "rgb_8_planar.tif", rgb, 8, 2, planar=True)
+    entries = rng.integers(0, 65536, 48)
+    tiff(FILES / "palette_4_big_endian.tif", gray[..., None] >> 4, 4, 3, big_endian=True, palette=entries)
+    for turn in range(2, 9):
+        tiff(FILES / f"rgb_8_orientation_{turn}.tif", rgb[:5, :7], 8, 2, orientation=turn)
+    wide = rng.integers(0, 65536, (37, 45, 3))
+    tiff(FILES / "gray_16.tif", wide[..., :1], 16, 1)
+    tiff(FILES / "gray_16_big_endian.tif", wide[..., :1], 16, 1, big_endian=True)
+    tiff(FILES / "gray_16_white_is_zero.tif", 65535 - wide[..., :1], 16, 0)
+    tiff(FILES / "rgb_16_tiled.tif", wide, 16, 2, tile=16)
+    for path in FILES.glob("*_16*.tif"):
+        SAMPLES_16[path.name] = wide if "rgb" in path.name else wide[..., :1]
+
+    for name, sampling, progressive in [("", 0, False), ("_420", 2, False), ("_progressive", 0, True)]:
+        k.save(FILES / f"colour_cmyk{name}.jpg", quality=95, subsampling=sampling, progressive=progressive)
+        # Adobe's marker says what the first three channels are: 0 is inks, 2 is luma and chroma.
+        data = bytearray((FILES / f"colour_cmyk{name}.jpg").read_bytes())
+        at = data.index(b"Adobe") + 11
+        assert data[at] == 0
+        data[at] = 2
+        (FILES / f"colour_ycck{name}.jpg").write_bytes(data)
+
+
+# Samples of the TIFFs of 16 bits, by file name: those of a file whose zero is white as they are once inverted.
+SAMPLES_16 = {}
+
+
 def expect_16(samples, channels):
     """Of 16 bits, 8: divided by 257 and rounded. Pillow has no such conversion (it clips, or takes the high byte)."""
     eight = np.floor(samples / 257 + 0.5).astype(np.uint8)
@@ -207,7 +307,12 @@ def decode_cases():
         if path.name in ("landscape.png", "portrait.png", "square.png", "tiny.png", "colour.png"):
             continue
         for mode in ("L", "RGB"):
-            image = expect_16(read_16(path), mode) if "_16" in path.name else Image.open(path).convert(mode)
+            if path.name in SAMPLES_16:
+                image = expect_16(SAMPLES_16[path.name], mode)
+            elif "_16" in path.name:
+                image = expect_16(read_16(path), mode)
+            else:
+                image = Image.open(path).convert(mode)
             out.add(image, file=path.name)
     out.write()
 
@@ -240,5 +345,6 @@ def transform_cases():
 
 
 draw_files()
+draw_tiffs_and_inks()
 decode_cases()
 transform_cases()

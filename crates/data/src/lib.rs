@@ -23,7 +23,7 @@ pub mod synth;
 
 pub use augment::Augment;
 pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout};
-pub use decode::{Channels, DecodeError, Image, decode, decode_file};
+pub use decode::{Channels, DecodeError, Image, Mode, Source, decode, decode_file};
 pub use error::DataError;
 pub use folder::{Film, Folder, Layout, scan};
 pub use loader::{Batch, Loader, LoaderItem};
@@ -31,4 +31,4 @@ pub use names::Side;
 pub use patient::PatientRule;
 pub use preprocess::{Fit, Preprocess};
 pub use split::{Split, SplitNotes, SplitRules, sample, split};
-pub use synth::{SynthReport, synth};
+pub use synth::{SynthReport, is_drawn, is_drawn_file, synth};

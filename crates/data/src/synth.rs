@@ -112,7 +112,7 @@ fn earlier_films(out: &Path) -> Result<Vec<PathBuf>, DataError> {
                 return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: class });
             }
             for film in list(&class)? {
-                if !is_drawn(&film) {
+                if !is_own_work(&film) {
                     return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: film });
                 }
                 films.push(film);
@@ -139,11 +139,29 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// Whether a file begins as every drawn film does, or is empty, as one is whose writing was cut off.
-fn is_drawn(path: &Path) -> bool {
+/// Bytes of a film within which its mark lies.
+const MARK_WITHIN: usize = 256;
+
+/// Whether the bytes of a film begin as those of every film that [`synth`] drew. One that was saved anew by another
+/// program has lost that mark, though not the word in its corner.
+pub fn is_drawn(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(MARK_WITHIN)];
+    start.windows(MARK.len()).any(|window| window == MARK.as_bytes())
+}
+
+/// [`is_drawn`] of the film at `path`, of which only the beginning is read; false where it cannot be read.
+pub fn is_drawn_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) && start_of(path).is_some_and(|start| is_drawn(&start))
+}
+
+/// Whether a file is a drawn film, or empty, as one is whose writing was cut off.
+fn is_own_work(path: &Path) -> bool {
     let is_file = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let mut start = Vec::new();
-    let read = is_file.then(|| fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut start)));
-    matches!(read, Some(Ok(_)))
-        && (start.is_empty() || start.windows(MARK.len()).any(|window| window == MARK.as_bytes()))
+    is_file && start_of(path).is_some_and(|start| start.is_empty() || is_drawn(&start))
+}
+
+fn start_of(path: &Path) -> Option<Vec<u8>> {
+    let mut start = Vec::with_capacity(MARK_WITHIN);
+    fs::File::open(path).ok()?.take(MARK_WITHIN as u64).read_to_end(&mut start).ok()?;
+    Some(start)
 }

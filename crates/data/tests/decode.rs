@@ -5,6 +5,7 @@ mod common;
 use std::panic::AssertUnwindSafe;
 
 use common::{golden_bytes, golden_file};
+use lungfish_data::decode::decode_with_source;
 use lungfish_data::{Channels, DecodeError, decode, decode_file};
 use proptest::prelude::*;
 
@@ -17,8 +18,8 @@ fn reason(bytes: &[u8]) -> String {
 #[test]
 fn each_kind_of_bad_file_has_its_own_reason() {
     assert_eq!(reason(b""), "the file is empty (0 bytes)");
-    assert_eq!(reason(b"hello"), "not an image: neither JPEG nor PNG nor BMP");
-    assert!(reason(b"II*\0\x08\0\0\0").starts_with("a TIFF is not supported"));
+    assert_eq!(reason(b"hello"), "not an image: neither JPEG nor PNG nor TIFF nor BMP");
+    assert_eq!(reason(b"II*\0\x08\0\0\0"), "the TIFF is truncated: the file ends before the picture does");
     assert!(reason(b"RIFF\x10\0\0\0WEBPVP8 ").starts_with("a WebP is not supported"));
     assert!(reason(&[&[0; 128][..], b"DICM"].concat()).starts_with("a DICOM is not supported"));
     let dir = tempfile::tempdir().unwrap();
@@ -37,9 +38,17 @@ fn damage_is_told_in_words() {
 
 #[test]
 fn a_film_cut_off_anywhere_is_an_error() {
-    for name in
-        ["gray_baseline.jpg", "gray_progressive.jpg", "colour_420.jpg", "gray_restarts.jpg", "gray_8.png", "rgb_24.bmp"]
-    {
+    for name in [
+        "gray_baseline.jpg",
+        "gray_progressive.jpg",
+        "colour_420.jpg",
+        "colour_cmyk.jpg",
+        "gray_restarts.jpg",
+        "gray_8.png",
+        "rgb_24.bmp",
+        "gray_8_white_is_zero_tiled.tif",
+        "palette_4_big_endian.tif",
+    ] {
         let whole = golden_bytes(name);
         for length in 1..whole.len() {
             let error = decode(&whole[..length], GRAY).expect_err(&format!("{name} cut to {length} bytes"));
@@ -56,8 +65,70 @@ fn a_film_cut_off_anywhere_is_an_error() {
 }
 
 #[test]
+fn a_jpeg_in_a_tiff_that_is_cut_off_is_an_error() {
+    // Its directory moved to the front, so that the cut goes through the pixels.
+    let whole = golden_bytes("gray_8_jpeg.tif");
+    let directory = u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize;
+    let entries = usize::from(u16::from_le_bytes(whole[directory..directory + 2].try_into().unwrap()));
+    let offsets = (0..entries)
+        .map(|i| directory + 2 + 12 * i)
+        .find(|&at| whole[at..at + 2] == 273u16.to_le_bytes())
+        .expect("it has strips");
+    let mut broken = whole.clone();
+    assert_eq!(broken[offsets + 4..offsets + 8], 1u32.to_le_bytes(), "one strip");
+    let past_the_end = (whole.len() - 100) as u32;
+    broken[offsets + 8..offsets + 12].copy_from_slice(&past_the_end.to_le_bytes());
+    assert_eq!(reason(&broken), "the TIFF is truncated: the file ends before the picture does");
+}
+
+#[test]
+fn tiffs_that_would_come_out_wrong_are_refused() {
+    let whole = golden_bytes("gray_16_big_endian.tif");
+    let directory = u32::from_be_bytes(whole[4..8].try_into().unwrap()) as usize;
+    let entries = usize::from(u16::from_be_bytes(whole[directory..directory + 2].try_into().unwrap()));
+    let with = |tag: u16, other: u16, value: u16| {
+        let mut bytes = whole.clone();
+        let place = |i: usize| directory + 2 + 12 * i;
+        let at = (0..entries).map(place).find(|&at| whole[at..at + 2] == tag.to_be_bytes()).unwrap();
+        bytes[at..at + 2].copy_from_slice(&other.to_be_bytes());
+        bytes[at + 8..at + 10].copy_from_slice(&value.to_be_bytes());
+        reason(&bytes)
+    };
+    let supported = "is not supported; JPEG (8 bits a sample), PNG, TIFF and BMP are";
+    // The orientation's entry (274) is made to say something else.
+    assert_eq!(with(274, 266, 2), format!("a TIFF whose bytes begin with the lowest bit {supported}"));
+    assert_eq!(with(274, 339, 3), format!("a TIFF of signed or floating-point samples {supported}"));
+    assert_eq!(with(259, 259, 50_000), format!("a TIFF in Zstandard compression {supported}"));
+    assert_eq!(with(258, 258, 12), format!("a TIFF of this kind of sample {supported}"));
+    assert!(with(277, 277, 9).starts_with("a TIFF of more than eight channels"), "{}", with(277, 277, 9));
+}
+
+#[test]
+fn what_a_file_holds_is_told() {
+    for (name, said) in [
+        ("gray_baseline.jpg", "JPEG gray 8"),
+        ("colour_420.jpg", "JPEG RGB 8"),
+        ("colour_ycck.jpg", "JPEG CMYK 8"),
+        ("gray_16.png", "PNG gray 16"),
+        ("gray_alpha_8.png", "PNG gray+alpha 8"),
+        ("rgba_16_interlaced.png", "PNG RGBA 16"),
+        ("palette_4.png", "PNG palette 4"),
+        ("gray_16_big_endian.tif", "TIFF gray 16"),
+        ("gray_1_fax4.tif", "TIFF gray 1"),
+        ("palette_8_packbits.tif", "TIFF palette 8"),
+        ("cmyk_8.tif", "TIFF CMYK 8"),
+        ("colour_jpeg.tif", "TIFF RGB 8"),
+        ("rgb_24.bmp", "BMP RGB 8"),
+        ("gray_8.bmp", "BMP palette 8"),
+    ] {
+        let (_, source) = decode_with_source(&golden_bytes(name), GRAY).unwrap();
+        assert_eq!(format!("{} {} {}", source.format, source.mode, source.bits), said, "{name}");
+    }
+}
+
+#[test]
 fn bytes_after_the_end_are_no_harm() {
-    for name in ["gray_baseline.jpg", "gray_progressive.jpg", "gray_8.png", "rgb_24.bmp"] {
+    for name in ["gray_baseline.jpg", "gray_progressive.jpg", "gray_8.png", "rgb_24.bmp", "gray_8_lzw.tif"] {
         let whole = golden_bytes(name);
         let more = [&whole[..], b"more bytes"].concat();
         assert_eq!(decode(&more, GRAY).unwrap(), decode(&whole, GRAY).unwrap(), "{name}");
@@ -80,6 +151,17 @@ fn a_film_of_gigapixels_is_refused_from_its_header() {
     let mut bmp = golden_bytes("rgb_24.bmp");
     bmp[18..26].copy_from_slice(&[0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0x7f]);
     assert_eq!(reason(&bmp), "2147483647x2147483647 pixels are more than the 100 megapixels allowed");
+
+    // The first entries of a TIFF's directory are its width and height; sides of 16 bits go up to 65,535.
+    let mut tiff = golden_bytes("gray_16.tif");
+    let directory = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    for at in [directory + 10, directory + 22] {
+        tiff[at..at + 2].copy_from_slice(&[0xff, 0xff]);
+    }
+    // The strips no longer fit the height either, which is as good a reason.
+    assert!(decode(&tiff, GRAY).is_err());
+    tiff[directory + 22..directory + 24].copy_from_slice(&37u16.to_le_bytes());
+    assert_eq!(reason(&tiff), "the TIFF is truncated: the file ends before the picture does");
 }
 
 /// The checksum of a PNG chunk, bit by bit.
@@ -99,7 +181,18 @@ fn rgb_of_a_gray_film_repeats_it() {
 }
 
 /// Pictures to be damaged.
-const SEEDS: [&str; 12] = [
+const SEEDS: [&str; 23] = [
+    "colour_cmyk_420.jpg",
+    "colour_ycck_progressive.jpg",
+    "gray_8_lzw.tif",
+    "gray_8_jpeg.tif",
+    "gray_1_fax4.tif",
+    "rgb_8_deflate.tif",
+    "colour_jpeg.tif",
+    "palette_4_big_endian.tif",
+    "palette_8_packbits.tif",
+    "rgb_8_planar.tif",
+    "rgb_16_tiled.tif",
     "gray_baseline.jpg",
     "gray_progressive.jpg",
     "gray_restarts.jpg",
@@ -142,8 +235,16 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(magic in 0usize..5, tail in prop::collection::vec(any::<u8>(), 0..400)) {
-        let magics: [&[u8]; 5] = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"\xff\xd8\xff\xc0\0\x0b\x08"];
+    fn arbitrary_bytes_never_panic(magic in 0usize..7, tail in prop::collection::vec(any::<u8>(), 0..400)) {
+        let magics: [&[u8]; 7] = [
+            b"",
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"BM",
+            b"\xff\xd8\xff\xc0\0\x0b\x08",
+            b"II*\0\x08\0\0\0",
+            b"MM\0+\0\x08\0\0",
+        ];
         check_answer(&[magics[magic], &tail].concat(), GRAY)?;
     }
 }

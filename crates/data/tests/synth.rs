@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use lungfish_data::{Channels, ContentHash, PatientRule, Side, SplitRules, check_layout, scan, split, synth};
+use lungfish_data::{
+    Channels, ContentHash, PatientRule, Side, SplitRules, check_layout, is_drawn, is_drawn_file, scan, split, synth,
+};
 
 fn hashes(root: &Path) -> Vec<(String, ContentHash)> {
     let folder = scan(root, &PatientRule::default()).unwrap();
@@ -46,6 +48,20 @@ fn drawn_patients_follow_the_kermany_rule_and_stay_on_one_side() {
     let (layout, _) = check_layout(folder.layout, Channels::Gray, &|_| {});
     let split = split(&folder.root, &folder.classes, layout, &SplitRules::default()).unwrap();
     assert_eq!((split.notes.train_left_for_test, split.notes.val_left_for_test, split.notes.same_content), (0, 0, 0));
+}
+
+#[test]
+fn a_drawn_film_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    synth(dir.path(), 20, 1).unwrap();
+    let folder = scan(dir.path(), &PatientRule::default()).unwrap();
+    for (_, film) in folder.layout.films() {
+        assert!(is_drawn_file(&film.path), "{}", film.path.display());
+        assert!(is_drawn(&fs::read(&film.path).unwrap()));
+    }
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/data/files");
+    assert!(!is_drawn_file(&golden.join("gray_8.png")) && !is_drawn_file(&golden) && !is_drawn(b""));
+    assert!(!is_drawn_file(&dir.path().join("none.png")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! BMP: 1, 4, 8, 16, 24 and 32 bits a pixel, not run-length compressed.
 
-use super::{Channels, DecodeError, Image, Sink, check_size};
+use super::{Channels, DecodeError, Decoded, Mode, Sink, Source, check_size};
 
 const FORMAT: &str = "BMP";
 const FILE_HEADER: usize = 14;
@@ -10,7 +10,7 @@ const RGB: u32 = 0;
 const BITFIELDS: u32 = 3;
 const ALPHA_BITFIELDS: u32 = 6;
 
-pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
+pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
     let pixels_at = u32_at(bytes, 10)? as usize;
     let header = u32_at(bytes, FILE_HEADER)? as usize;
     // The oldest header (OS/2) has sides of 16 bits and palette entries of three bytes.
@@ -76,7 +76,13 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeEr
             });
         }
     }
-    Ok(sink.into_image(width, height))
+    let source = match bits {
+        1..=8 => Source { format: FORMAT, mode: Mode::Palette, bits: bits as u8 },
+        // Fields of 5 or 6 bits of a pixel of 16.
+        16 => Source { format: FORMAT, mode: Mode::Rgb, bits: 5 },
+        _ => Source { format: FORMAT, mode: Mode::Rgb, bits: 8 },
+    };
+    Ok((sink.into_image(width, height), source))
 }
 
 /// The palette, red first. It lies after the header and ends, at the latest, where the pixels begin.

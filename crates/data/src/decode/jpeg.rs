@@ -1,4 +1,4 @@
-//! JPEG: baseline and progressive, gray and three-channel.
+//! JPEG: baseline and progressive, of one, three and four channels.
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -6,11 +6,11 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
-use super::{Channels, DecodeError, Image, Sink, check_size};
+use super::{Channels, DecodeError, Decoded, Image, Mode, Sink, Source, check_size, cmyk_to_rgb, ycc_to_rgb};
 
 const FORMAT: &str = "JPEG";
 
-pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
+pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
     // The decoder fills what is missing with gray, so a cut is found here, before it is asked.
     if !is_complete(bytes) {
         return Err(DecodeError::Truncated { format: FORMAT });
@@ -21,27 +21,37 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeEr
     let (width, height) = decoder.dimensions().unwrap_or_default();
     check_size(FORMAT, width as u64, height as u64)?;
     let input = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
-    let output = match input {
-        ColorSpace::Luma => ColorSpace::Luma,
+    let (mode, output) = match input {
+        ColorSpace::Luma => (Mode::Gray, ColorSpace::Luma),
         // For gray too: the luma alone is not Pillow's `L` where the colour it stands for does not exist in RGB.
-        ColorSpace::YCbCr | ColorSpace::RGB => ColorSpace::RGB,
-        _ => return Err(DecodeError::Unsupported("a JPEG of two or four channels")),
+        ColorSpace::YCbCr | ColorSpace::RGB => (Mode::Rgb, ColorSpace::RGB),
+        // Taken as stored, since the decoder turns them into RGB otherwise than Pillow does.
+        ColorSpace::CMYK | ColorSpace::YCCK => (Mode::Cmyk, input),
+        _ => return Err(DecodeError::Unsupported("a JPEG of two channels")),
     };
     decoder.set_options(options.jpeg_set_out_colorspace(output));
     let pixels = decoder.decode().map_err(corrupt)?;
-    let given = if output == ColorSpace::Luma { Channels::Gray } else { Channels::Rgb };
-    if pixels.len() != width * height * given.count() {
+    if pixels.len() != width * height * output.num_components() {
         return Err(DecodeError::Corrupt { format: FORMAT, reason: "it holds fewer pixels than it says".to_string() });
     }
-    if given == channels {
-        return Ok(Image { width, height, channels, pixels });
+    let source = Source { format: FORMAT, mode, bits: 8 };
+    if output.num_components() == channels.count() {
+        return Ok((Image { width, height, channels, pixels }, source));
     }
     let mut sink = Sink::new(width, height, channels);
-    match given {
-        Channels::Gray => pixels.iter().for_each(|&v| sink.gray(v)),
-        Channels::Rgb => pixels.as_chunks().0.iter().for_each(|&rgb| sink.rgb(rgb)),
+    match output {
+        ColorSpace::Luma => pixels.iter().for_each(|&v| sink.gray(v)),
+        ColorSpace::RGB => pixels.as_chunks().0.iter().for_each(|&rgb| sink.rgb(rgb)),
+        // Four inks, inverted: 255 is none. The first three may be stored as luma and chroma.
+        ColorSpace::CMYK => {
+            pixels.as_chunks().0.iter().for_each(|&inks: &[u8; 4]| sink.rgb(cmyk_to_rgb(inks.map(|ink| 255 - ink))));
+        }
+        _ => pixels.as_chunks().0.iter().for_each(|&[y, cb, cr, black]| {
+            let [c, m, y] = ycc_to_rgb([y, cb, cr]);
+            sink.rgb(cmyk_to_rgb([c, m, y, 255 - black]));
+        }),
     }
-    Ok(sink.into_image(width, height))
+    Ok((sink.into_image(width, height), source))
 }
 
 fn corrupt(error: DecodeErrors) -> DecodeError {

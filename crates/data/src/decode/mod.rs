@@ -1,9 +1,11 @@
-//! The bytes of a JPEG, PNG or BMP in, gray or RGB pixels out, as Pillow's `Image.open(..).convert("L" | "RGB")` gives
-//! them: EXIF orientation is not applied, transparency is dropped.
+//! The bytes of a JPEG, PNG, TIFF or BMP in, gray or RGB pixels out, as Pillow's `Image.open(..).convert("L" | "RGB")`
+//! gives them: EXIF orientation is not applied (a TIFF's own orientation is), transparency is dropped.
 
 mod bmp;
 mod jpeg;
 mod png;
+mod source;
+mod tiff;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,6 +13,8 @@ use std::panic;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+pub use source::{Mode, Source};
 
 /// The most pixels that a film may have. Refused from the header, before memory is taken.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -72,21 +76,21 @@ pub enum DecodeError {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// No picture that anybody would know.
-    #[error("not an image: neither JPEG nor PNG nor BMP")]
+    #[error("not an image: neither JPEG nor PNG nor TIFF nor BMP")]
     NotAnImage,
     /// A picture, but of a kind that is not read.
-    #[error("{0} is not supported; JPEG (8 bits a sample), PNG and BMP are")]
+    #[error("{0} is not supported; JPEG (8 bits a sample), PNG, TIFF and BMP are")]
     Unsupported(&'static str),
     /// The file ends before the picture does.
     #[error("the {format} is truncated: the file ends before the picture does")]
     Truncated {
-        /// JPEG, PNG or BMP.
+        /// JPEG, PNG, TIFF or BMP.
         format: &'static str,
     },
     /// The file contradicts its own format.
     #[error("the {format} is damaged: {reason}")]
     Corrupt {
-        /// JPEG, PNG or BMP.
+        /// JPEG, PNG, TIFF or BMP.
         format: &'static str,
         /// What the decoder found.
         reason: String,
@@ -115,13 +119,22 @@ pub enum DecodeError {
 
 /// Decodes a film, known by its first bytes and not by its name.
 ///
-/// Gray from colour is Pillow's `L`: `(19595 R + 38470 G + 7471 B + 32768) >> 16`. A PNG of 16 bits a sample is divided
-/// by 257 and rounded.
+/// Gray from colour is Pillow's `L`: `(19595 R + 38470 G + 7471 B + 32768) >> 16`. A PNG or TIFF of 16 bits a sample is
+/// divided by 257 and rounded, and a TIFF whose zero is white is inverted, that of 16 bits too. CMYK becomes RGB as
+/// Pillow computes it, without a colour profile; in a JPEG it is stored inverted, as Adobe's programs do.
 ///
 /// # Errors
 /// See [`DecodeError`]; whatever the bytes are, this does not panic.
 pub fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
-    // Decoders of three formats by others: should one of them panic on a hostile file, it is that film's fault.
+    decode_with_source(bytes, channels).map(|(image, _)| image)
+}
+
+/// [`decode`], and what the file itself holds.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with_source(bytes: &[u8], channels: Channels) -> Result<(Image, Source), DecodeError> {
+    // Decoders by others: should one of them panic on a hostile file, it is that film's fault.
     panic::catch_unwind(|| decode_by_magic(bytes, channels)).unwrap_or_else(|_| {
         Err(DecodeError::Corrupt { format: "image", reason: "the decoder gave up on it".to_string() })
     })
@@ -149,13 +162,16 @@ pub(crate) fn read_film(path: &Path) -> Result<Vec<u8>, DecodeError> {
     Ok(bytes)
 }
 
-fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
+/// What each decoder answers.
+type Decoded = (Image, Source);
+
+fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
     match bytes {
         [] => Err(DecodeError::Empty),
         [0xff, 0xd8, 0xff, ..] => jpeg::decode(bytes, channels),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png::decode(bytes, channels),
         [b'B', b'M', ..] => bmp::decode(bytes, channels),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Err(DecodeError::Unsupported("a TIFF")),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::decode(bytes, channels),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Err(DecodeError::Unsupported("a WebP")),
         [b'G', b'I', b'F', b'8', ..] => Err(DecodeError::Unsupported("a GIF")),
         [b'P', b'1'..=b'6', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] => Err(DecodeError::Unsupported("a PNM")),
@@ -178,6 +194,28 @@ fn check_size(format: &'static str, width: u64, height: u64) -> Result<(), Decod
 /// Pillow's `L` of a colour.
 fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
+}
+
+/// A sample of 16 bits as 8, rounded: 65535 is 255 times 257.
+fn eight_bits(sample: u16) -> u8 {
+    ((u32::from(sample) + 128) / 257) as u8
+}
+
+/// libjpeg's RGB of a colour given as luma and two chromas, to the last bit (`jdcolor.c`).
+fn ycc_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
+    let scaled = |value: i32| (value + 0x8000) >> 16;
+    [y + scaled(91_881 * cr), y + scaled(-22_554 * cb - 46_802 * cr), y + scaled(116_130 * cb)]
+        .map(|v| v.clamp(0, 255) as u8)
+}
+
+/// Pillow's RGB of a colour in four inks, 255 the most of each (`src/libImaging/Convert.c`).
+fn cmyk_to_rgb([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+    let white = 255 - u32::from(k);
+    [c, m, y].map(|ink| {
+        let product = u32::from(ink) * white + 128;
+        (white - (((product >> 8) + product) >> 8)) as u8
+    })
 }
 
 /// Collects the pixels of a decoder in the channels asked for, whatever it has.
@@ -207,5 +245,29 @@ impl Sink {
 
     fn into_image(self, width: usize, height: usize) -> Image {
         Image { width, height, channels: self.channels, pixels: self.pixels }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bits_round_to_the_nearest_eighth_bit() {
+        for sample in 0..=u16::MAX {
+            assert_eq!(eight_bits(sample), (f64::from(sample) / 257.0).round() as u8, "{sample}");
+        }
+    }
+
+    #[test]
+    fn inks_take_light_away() {
+        assert_eq!(cmyk_to_rgb([0; 4]), [255; 3]);
+        assert_eq!(cmyk_to_rgb([0, 0, 0, 255]), [0; 3]);
+        assert_eq!(cmyk_to_rgb([255, 0, 0, 0]), [0, 255, 255]);
+        for ink in 0..=255 {
+            let exact = f64::from(255 - ink) * 155.0 / 255.0;
+            let [r, ..] = cmyk_to_rgb([ink, 0, 0, 100]);
+            assert!((f64::from(r) - exact).abs() <= 0.51, "{ink}: {r} for {exact}");
+        }
     }
 }

@@ -4,11 +4,11 @@ use std::io::{Cursor, ErrorKind};
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
 
-use super::{Channels, DecodeError, Image, Sink, check_size};
+use super::{Channels, DecodeError, Decoded, Mode, Sink, Source, check_size, eight_bits};
 
 const FORMAT: &str = "PNG";
 
-pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
+pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     // Palettes become RGB and 1, 2 and 4 bits become 8.
     decoder.set_transformations(Transformations::EXPAND);
@@ -17,6 +17,14 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeEr
     let header = decoder.read_header_info().map_err(error)?;
     check_size(FORMAT, u64::from(header.width), u64::from(header.height))?;
     let (width, height) = (header.width as usize, header.height as usize);
+    let mode = match header.color_type {
+        ColorType::Grayscale => Mode::Gray,
+        ColorType::GrayscaleAlpha => Mode::GrayAlpha,
+        ColorType::Rgb => Mode::Rgb,
+        ColorType::Rgba => Mode::RgbAlpha,
+        ColorType::Indexed => Mode::Palette,
+    };
+    let source = Source { format: FORMAT, mode, bits: header.bit_depth as u8 };
     let mut reader = decoder.read_info().map_err(error)?;
     let size =
         reader.output_buffer_size().ok_or(DecodeError::TooLarge { width: width as u64, height: height as u64 })?;
@@ -39,12 +47,7 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeEr
         ColorType::Rgb | ColorType::Indexed => samples.as_chunks().0.iter().for_each(|&rgb| sink.rgb(rgb)),
         ColorType::Rgba => samples.as_chunks().0.iter().for_each(|&[r, g, b, _]| sink.rgb([r, g, b])),
     }
-    Ok(sink.into_image(width, height))
-}
-
-/// A sample of 16 bits as 8, rounded: 65535 is 255 times 257.
-fn eight_bits(sample: u16) -> u8 {
-    ((u32::from(sample) + 128) / 257) as u8
+    Ok((sink.into_image(width, height), source))
 }
 
 fn error(error: DecodingError) -> DecodeError {
@@ -57,18 +60,6 @@ fn error(error: DecodingError) -> DecodeError {
             let text = error.to_string();
             let reason = text.split(" while decoding ").next().unwrap_or(&text);
             DecodeError::Corrupt { format: FORMAT, reason: reason.trim_end_matches('.').to_string() }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sixteen_bits_round_to_the_nearest_eighth_bit() {
-        for sample in 0..=u16::MAX {
-            assert_eq!(eight_bits(sample), (f64::from(sample) / 257.0).round() as u8, "{sample}");
         }
     }
 }
