@@ -1,15 +1,16 @@
 //! The `lungfish` command: flags in, sentences out. What it does is the library's work.
 
 mod commands;
+mod flags;
 mod observer;
 mod print;
 mod stop;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{demo, doctor, predict, recipe, synth, test, train};
+use commands::{completions, demo, doctor, man, predict, recipe, synth, test, train};
 
 /// Said wherever a figure could be taken for a finding.
 const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a diagnosis.";
@@ -18,20 +19,21 @@ const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a di
 ///
 /// This is a research tool; what it says is not a diagnosis.
 #[derive(Parser)]
-#[command(name = "lungfish", version, arg_required_else_help = true, after_help = EXAMPLE)]
+#[command(name = "lungfish", version, arg_required_else_help = true)]
+#[command(after_help = AFTER_HELP, after_long_help = format!("{AFTER_HELP}\n\n{ENVIRONMENT}"))]
 struct Cli {
     /// Threads to compute with [default: one a core]; the result is the same for any number
     #[arg(long, global = true, value_name = "N", display_order = 999)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
+    #[arg(value_parser = flags::whole(1..=MOST_THREADS), allow_negative_numbers = true)]
     threads: Option<u16>,
     #[command(subcommand)]
     command: Command,
 }
 
 /// More than any machine has cores; tens of thousands would take minutes to start.
-const MOST_THREADS: i64 = 1024;
+const MOST_THREADS: u16 = 1024;
 
-const EXAMPLE: &str = "\
+const AFTER_HELP: &str = "\
 Example, the whole job on films that are drawn for it:
   lungfish demo
 
@@ -40,7 +42,19 @@ Example, on a folder of films (train/NORMAL/*.jpeg, train/PNEUMONIA/*.jpeg, ...)
   lungfish test --model run --data chest_xray
   lungfish predict --model run some-film.jpeg
 
-Exit status: 0 done, 1 could not, 2 wrong usage.";
+Exit status:
+  0  done
+  1  could not; the last line on standard error says why
+  2  wrong usage";
+
+/// Every variable that changes what the program does; a test holds it against the source.
+const ENVIRONMENT: &str = "\
+Environment:
+  NO_COLOR, CLICOLOR=0   no colours
+  CLICOLOR_FORCE=1       colours where no terminal is, too
+  TORCH_HOME             torch hub's folder; its weights lie in hub/checkpoints
+  XDG_CACHE_HOME         without TORCH_HOME, that folder is torch in here
+                         [default: ~/.cache]";
 
 #[derive(Subcommand)]
 enum Command {
@@ -51,6 +65,13 @@ enum Command {
     Synth(synth::Args),
     Recipe(recipe::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The commands and their flags, for what is made from them.
+fn definition() -> clap::Command {
+    Cli::command()
 }
 
 fn main() -> ExitCode {
@@ -78,6 +99,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 
@@ -85,7 +108,6 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 mod tests {
     #[test]
     fn flags_do_not_contradict_each_other() {
-        use clap::CommandFactory;
-        super::Cli::command().debug_assert();
+        super::definition().debug_assert();
     }
 }

@@ -79,6 +79,10 @@ impl Printer {
         self.bars.suspend(|| print::err(print::one_line(text)));
     }
 
+    fn warning(&self, text: &str) {
+        self.bars.suspend(|| print::err(format_args!("{} {}", print::Label::Warning, print::one_line(text))));
+    }
+
     fn note(&mut self, text: &str) {
         match self.lines {
             Lines::Printed => self.line(print::one_line(text)),
@@ -131,7 +135,7 @@ impl Observer for Printer {
         }
         match event {
             Event::Note(text) => self.note(text),
-            Event::Warning(text) => self.aside(&format!("warning: {text}")),
+            Event::Warning(text) => self.warning(text),
             Event::BadFilm { path, reason } => self.aside(&format!("bad film {}: {reason}", print::path(path))),
             Event::Dataset { side, root, count, classes, transforms } => {
                 self.line(format_args!("Dataset {side}"));

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::builder::styling::{AnsiColor, Style};
 use lungfish_data::display::escape;
 
 /// Standard output could not take what was written.
@@ -32,9 +33,30 @@ pub fn out(text: impl fmt::Display) -> Result<(), OutputError> {
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(OutputError)
 }
 
-/// Writes text and a line break to standard error. Nothing can be done where that fails.
+/// Writes text and a line break to standard error, its colours only where they are wanted: on a terminal, and not with
+/// NO_COLOR. Nothing can be done where that fails.
 pub fn err(text: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// The word before an aside, in the colours in which clap says what is wrong with a flag.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Label {
+    /// Why nothing came of it.
+    Error,
+    /// Something to know about what came of it.
+    Warning,
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, colour) = match self {
+            Label::Error => ("error:", AnsiColor::Red),
+            Label::Warning => ("warning:", AnsiColor::Yellow),
+        };
+        let style = Style::new().bold().fg_color(Some(colour.into()));
+        write!(f, "{style}{word}{style:#}")
+    }
 }
 
 /// Says what went wrong in one line. A reader that went away (`lungfish ... | head`) is no error.
@@ -42,7 +64,7 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<OutputError>() {
         Some(error) if error.is_closed() => ExitCode::SUCCESS,
         _ => {
-            err(format_args!("error: {}", one_line(&error.to_string())));
+            err(format_args!("{} {}", Label::Error, one_line(&error.to_string())));
             ExitCode::FAILURE
         }
     }

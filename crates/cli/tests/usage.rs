@@ -6,12 +6,14 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
-use common::{FILMS, RUN, arg, copy, done, lungfish, refused, run, said, side, temporary, text, train};
+use common::{FILMS, RUN, arg, commands, copy, done, lungfish, refused, run, said, side, temporary, text, train};
 use serde_json::Value;
 
 #[test]
 fn every_command_helps_with_a_worked_example() {
-    for command in ["demo", "train", "test", "predict", "synth", "recipe", "doctor"] {
+    let commands = commands();
+    assert!(["demo", "train", "man"].iter().all(|known| commands.iter().any(|command| command == known)));
+    for command in &commands {
         let help = done(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("  lungfish {command}")), "{help}");
         assert!(help.contains("--threads"), "{help}");
@@ -25,7 +27,7 @@ fn every_command_helps_with_a_worked_example() {
 
 #[test]
 fn wrong_usage_is_status_2() {
-    let wrong: [&[&str]; 13] = [
+    let wrong: [&[&str]; 15] = [
         &[],
         &["tarin"],
         &["train"],
@@ -39,11 +41,41 @@ fn wrong_usage_is_status_2() {
         &["doctor", "--threads", "100000"],
         &["test", "--model", "run", "--data", "films", "--side", "left"],
         &["predict", "--model", "run"],
+        &["completions", "tcsh"],
+        &["man", "train", "--out", "pages"],
     ];
     for args in wrong {
         let output = run(args);
         assert_eq!(output.status.code(), Some(2), "lungfish {}\n{}", args.join(" "), said(&output));
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_number_that_is_none_is_told_what_would_do() {
+    let train = ["train", "--data", "films", "--out", "run"];
+    let whole = "whole number";
+    let wrong: [(&[&str], &str, &str); 9] = [
+        (&train, "--epochs=x", whole),
+        (&train, "--frozen-epochs=-3", whole),
+        (&train, "--limit=1.5", whole),
+        (&train, "--seed=-1", whole),
+        (&train, "--batch=0", "from 1 to 65536"),
+        (&train, "--lr=0,001", "such as 0.001"),
+        (&train, "--lr=0", "above 0"),
+        (&["doctor"], "--threads=0", "from 1 to 1024"),
+        (&["synth", "--out", "films"], "--films=1000000000000", "from 20 to"),
+    ];
+    for (command, flag, expected) in wrong {
+        let (flag, value) = flag.split_once('=').unwrap();
+        // Both ways of writing a value: a minus sign is no flag.
+        for last in [vec![flag, value], vec![&format!("{flag}={value}")]] {
+            let output = run(&[command, &last].concat());
+            let errors = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{errors}");
+            let first = errors.lines().next().unwrap();
+            assert!(first.contains(flag) && first.contains(value) && first.contains(expected), "{errors}");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ Example:
   lungfish demo --out /tmp/demo")]
 pub struct Args {
     /// Folder to write; a demo that lies there already is made anew
-    #[arg(long, value_name = "DIR", default_value = "lungfish-demo")]
+    #[arg(long, value_name = "DIR", default_value = "lungfish-demo", value_hint = clap::ValueHint::DirPath)]
     out: PathBuf,
 }
 

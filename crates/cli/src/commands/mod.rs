@@ -1,7 +1,9 @@
 //! One file a command: its flags, and what it does with them.
 
+pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod man;
 pub mod predict;
 pub mod recipe;
 pub mod synth;

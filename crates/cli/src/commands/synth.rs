@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::print;
+use crate::{flags, print};
 
 /// Draw films in ImageFolder layout, patients included
 ///
@@ -15,13 +15,15 @@ Example:
   lungfish train --data drawn --out run --frozen-epochs 3")]
 pub struct Args {
     /// Folder to write, with train, val and test in it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     out: PathBuf,
     /// Films in all
     #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(value_parser = flags::whole(20..=1_000_000_usize), allow_negative_numbers = true)]
     films: usize,
     /// Seed: the same one draws the same films
     #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(value_parser = flags::whole(0..=u64::MAX), allow_negative_numbers = true)]
     seed: u64,
 }
 

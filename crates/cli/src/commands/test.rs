@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
+use clap::ValueHint::DirPath;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{Side, TestOutcome, TestRequest};
 
 use crate::observer::Printer;
@@ -23,13 +25,14 @@ pub struct Args {
     #[arg(long, value_name = "RUN|FILE")]
     model: PathBuf,
     /// Folder of films
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = DirPath)]
     data: PathBuf,
-    /// Side to score: train, val or test [default: test]
-    #[arg(long, value_name = "train|val|test")]
+    /// Side to score [default: test]
+    #[arg(long)]
+    #[arg(value_parser = PossibleValuesParser::new(Side::ALL.map(Side::name)).try_map(|name| name.parse::<Side>()))]
     side: Option<Side>,
     /// Folder for predictions-{side}.csv [default: the run folder, or the model file's]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
     /// Print the figures as JSON
     #[arg(long)]

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::builder::PossibleValuesParser;
+use clap::ValueHint::{DirPath, FilePath};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{Changes, Device, TrainOutcome, TrainRequest};
 use lungfish_models::Architecture;
 
 use crate::observer::Printer;
-use crate::{print, stop};
+use crate::{flags, print, stop};
 
 /// Fine-tune a network on a folder of films
 ///
@@ -28,46 +29,48 @@ Example, going on after Ctrl-C, a crash or a power cut, to the very same weights
 )]
 pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
-    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    #[arg(long, value_name = "DIR", required_unless_present = "resume", value_hint = DirPath)]
     data: Option<PathBuf>,
     /// Run folder to write
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_hint = DirPath)]
     out: PathBuf,
     /// Recipe to start from, see `lungfish recipe`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = FilePath)]
     recipe: Option<PathBuf>,
     /// Network
     #[arg(long, value_parser = PossibleValuesParser::new(Architecture::ALL.map(Architecture::name)))]
     arch: Option<String>,
     /// Weights to start from: imagenet, none, or a .pth or .safetensors file
-    #[arg(long, value_name = "imagenet|none|FILE")]
+    #[arg(long, value_name = "imagenet|none|FILE", value_hint = FilePath)]
     weights: Option<String>,
     /// Epochs that train the head alone
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = flags::count, allow_negative_numbers = true)]
     frozen_epochs: Option<usize>,
     /// Epochs after those, with the parts of --unfreeze training too
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = flags::count, allow_negative_numbers = true)]
     epochs: Option<usize>,
     /// Parts for the second phase: all, or names with commas
     #[arg(long, value_name = "PARTS")]
     unfreeze: Option<String>,
     /// Films a step
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = flags::whole(1..=65536_usize), allow_negative_numbers = true)]
     batch: Option<usize>,
     /// Learning rate of both phases (keys frozen_lr and lr set them apart)
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = flags::rate, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Seed of every random number
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = flags::whole(0..=i64::MAX as u64), allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Use about N films, whole patients, the classes in proportion
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = flags::count, allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Threads that decode films [default: as --threads]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(value_parser = flags::whole(0..=usize::from(crate::MOST_THREADS)), allow_negative_numbers = true)]
     workers: usize,
-    /// Where to compute: auto, cpu or cuda
-    #[arg(long, value_name = "auto|cpu|cuda", default_value = "auto")]
+    /// Where to compute
+    #[arg(long, default_value = "auto")]
+    #[arg(value_parser = PossibleValuesParser::new(["auto", "cpu", "cuda"]).try_map(|name| name.parse::<Device>()))]
     device: Device,
     /// Set any key of the recipe; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

@@ -1,0 +1,48 @@
+//! Values of flags, with refusals that say what would do.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// Reads a whole number in a range.
+pub fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| {
+        let number = text.trim().parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("it is a whole number from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// Reads a whole number that is not negative.
+pub fn count(text: &str) -> Result<usize, String> {
+    text.trim().parse().map_err(|_| "it is a whole number, 0 or more".to_owned())
+}
+
+/// Reads a learning rate.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.trim().parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "it is a number above 0, such as 0.001 or 1e-4".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_what_is_none() {
+        assert_eq!(count("7"), Ok(7));
+        for text in ["-1", "x", "", "1.5", "99999999999999999999999"] {
+            assert_eq!(count(text), Err("it is a whole number, 0 or more".to_owned()), "{text}");
+        }
+        assert_eq!(whole(1..=9_u16)("9"), Ok(9));
+        for text in ["0", "10", "70000", "nine"] {
+            assert_eq!(whole(1..=9_u16)(text), Err("it is a whole number from 1 to 9".to_owned()), "{text}");
+        }
+        assert_eq!(rate("1e-4"), Ok(1e-4));
+        for text in ["0", "-1", "nan", "inf", "0,001", ""] {
+            assert!(rate(text).unwrap_err().contains("0.001"), "{text}");
+        }
+    }
+}
