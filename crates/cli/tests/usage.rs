@@ -301,7 +301,9 @@ fn models_that_are_none_are_refused() {
     undefined[header..].as_chunks_mut::<4>().0.iter_mut().for_each(|v| *v = f32::NAN.to_le_bytes());
     fs::write(&broken, &undefined).unwrap();
     refused(&predict(&broken), &[arg(&broken), "damaged"]);
-    refused(&run(&["test", "--model", arg(&broken), "--data", arg(&FILMS), "--json"]), &[arg(&broken), "damaged"]);
+    let out = arg(folder.path());
+    let output = run(&["test", "--model", arg(&broken), "--data", arg(&FILMS), "--out", out, "--json"]);
+    refused(&output, &[arg(&broken), "damaged"]);
     let output = train(&FILMS, &absent, &["--weights", arg(&broken)]).output().unwrap();
     refused(&output, &[arg(&broken), "not finite"]);
     // The name of another network in the metadata.

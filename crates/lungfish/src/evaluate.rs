@@ -29,7 +29,8 @@ pub struct TestRequest {
     pub data: PathBuf,
     /// The side; none is the test side. Training and validation films are scored only if asked for here.
     pub side: Option<Side>,
-    /// Folder for `predictions-{side}.csv`; none is the folder of the model.
+    /// Folder for `predictions-{side}.csv`; none is the run folder, and is refused for any other films than the run's
+    /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
 }
 
@@ -80,10 +81,16 @@ pub struct TestOutcome {
 ///
 /// # Errors
 /// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film
-/// left; [`Error::Stopped`].
+/// left, no folder to write to; [`Error::Stopped`].
 pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<TestOutcome, Error> {
     let backend = Cpu::new();
     let model = Model::open(&request.model, &backend)?;
+    if request.out.is_none() && model.run.is_none() {
+        return Err(Error::refused(format!(
+            "{} lies in no run folder: name with --out a folder for what the test writes",
+            escape(model.file())
+        )));
+    }
     let folder = scan(&request.data, &PatientRule::new(&model.info.recipe.patient)?)?;
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
@@ -96,7 +103,19 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         Some(film)
     });
     let side = request.side.unwrap_or(Side::Test);
-    let films = choose(&layout, side, &model, &folder.root, observer)?;
+    let Chosen { films, own } = choose(&layout, side, &model, &folder.root, observer)?;
+    let out = match (&request.out, &model.run) {
+        (Some(out), _) => out.clone(),
+        (None, Some(run)) if own => run.clone(),
+        _ => {
+            return Err(Error::refused(format!(
+                "the films in {} are not those of the run {}, which keeps what is written of its own: name another folder \
+             with --out",
+                escape(&folder.root),
+                escape(model.folder())
+            )));
+        }
+    };
     if films.is_empty() {
         return Err(Error::refused(format!(
             "there is no film to score on the {side} side of {}",
@@ -133,7 +152,6 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
     };
     let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
     let confusion = Confusion::new(classes, &labels, &predicted);
-    let out = request.out.clone().unwrap_or_else(|| predictor.model().folder());
     let file = write_predictions(&out, side, &info.classes, &labels, &predictions)?;
     let class_figures = |(i, name): (usize, &String)| {
         let lungfish_metrics::ClassFigures { precision, recall, f1, support } = confusion.class(i);
@@ -169,13 +187,20 @@ fn indices(folder: &[String], model: &[String], root: &Path) -> Result<Vec<usize
 }
 
 /// The films to score.
+struct Chosen {
+    films: Vec<CheckedFilm>,
+    /// Whether the run's split chose them.
+    own: bool,
+}
+
+/// The films to score, by the run's split where it is the run's data.
 fn choose(
     layout: &Layout<CheckedFilm>,
     side: Side,
     model: &Model,
     root: &Path,
     observer: &mut dyn Observer,
-) -> Result<Vec<CheckedFilm>, Error> {
+) -> Result<Chosen, Error> {
     let classes = &model.info.classes;
     let split = match &model.run {
         Some(run) => Some(Split::read_csv(&run.join(SPLIT), root, classes)?),
@@ -198,14 +223,15 @@ fn choose(
             if films.is_empty() && side == Side::Test {
                 refuse_seen(model, &all, root)?;
             }
-            return Ok(films);
+            return Ok(Chosen { films, own: true });
         }
     }
     if side != Side::Test {
         // Known by the model file alone: the side it remembers. Unknown: the folder's own.
         let seen = here.iter().filter(|hash| model.seen.side(hash).is_some()).count();
         if most(seen, model.seen.len()) {
-            return Ok(all.into_iter().filter(|f| model.seen.side(&f.hash) == Some(side)).cloned().collect());
+            let films = all.into_iter().filter(|f| model.seen.side(&f.hash) == Some(side)).cloned().collect();
+            return Ok(Chosen { films, own: false });
         }
     }
     let films: Vec<CheckedFilm> = match (layout, layout.side(side)) {
@@ -231,7 +257,7 @@ fn choose(
             )));
         }
     }
-    Ok(films)
+    Ok(Chosen { films, own: false })
 }
 
 /// Refuses films that the model has seen.

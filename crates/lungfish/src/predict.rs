@@ -77,10 +77,6 @@ impl Predictor {
         &self.model.info
     }
 
-    pub(crate) fn model(&self) -> &Model {
-        &self.model
-    }
-
     /// Scores files, and the films in folders and theirs.
     ///
     /// # Errors

@@ -76,6 +76,32 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
 }
 
 #[test]
+fn a_run_folder_keeps_what_is_written_of_its_own_films() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
+    let tested = |model: &Path, data: &Path| {
+        let request = TestRequest { model: model.to_owned(), data: data.to_owned(), side: None, out: None };
+        test(&request, &mut Silent, &GO)
+    };
+    let outcome = tested(&run, &data).unwrap();
+    assert_eq!(outcome.predictions, run.join("predictions-test.csv"));
+    let (own, left) = (fs::read(&outcome.predictions).unwrap(), films_below(dir.path()).len());
+
+    let new = dir.path().join("new");
+    lungfish_data::synth(&new, 30, 99).unwrap();
+    let error = tested(&run, &new).unwrap_err().to_string();
+    assert!(error.contains(new.to_str().unwrap()) && error.contains("--out"), "{error}");
+    assert_eq!(fs::read(&outcome.predictions).unwrap(), own);
+    let alone = dir.path().join("model.safetensors");
+    fs::copy(run.join("best.safetensors"), &alone).unwrap();
+    let error = tested(&alone, &new).unwrap_err().to_string();
+    assert!(error.contains(alone.to_str().unwrap()) && error.contains("--out"), "{error}");
+    assert!(!dir.path().join("predictions-test.csv").exists());
+    assert_eq!(films_below(dir.path()).len(), left + films_below(&new).len());
+}
+
+#[test]
 fn predict_scores_what_it_can_and_names_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));

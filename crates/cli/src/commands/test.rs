@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     #[arg(value_parser = PossibleValuesParser::new(Side::ALL.map(Side::name)).try_map(|name| name.parse::<Side>()))]
     side: Option<Side>,
-    /// Folder for predictions-{side}.csv [default: the run folder, or the model file's]
+    /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
     /// Print the figures as JSON
