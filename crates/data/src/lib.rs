@@ -3,7 +3,7 @@
 //! The way of a film: [`scan`] lists it with its class and its patient, [`sample`] may leave it out,
 //! [`check`](check::check) reads it once to see that it decodes, [`split`](split::split) puts its patient on one side,
 //! [`Loader`] decodes it again ahead of the step that wants it, through the [`Preprocess`] that travels with the model
-//! and, in training, a keyed [`Augment`].
+//! and, in training, a keyed [`Augment`]. [`survey`](survey::survey) counts what there is.
 //!
 //! Nothing here prints, and nothing here panics on a file that somebody made.
 
@@ -19,6 +19,7 @@ mod patient;
 pub mod preprocess;
 mod random;
 pub mod split;
+pub mod survey;
 pub mod synth;
 
 pub use augment::Augment;
@@ -31,4 +32,5 @@ pub use names::Side;
 pub use patient::PatientRule;
 pub use preprocess::{Fit, Preprocess};
 pub use split::{Split, SplitNotes, SplitRules, sample, split};
+pub use survey::{Survey, survey};
 pub use synth::{SynthReport, is_drawn, is_drawn_file, synth};

@@ -192,7 +192,7 @@ fn check_size(format: &'static str, width: u64, height: u64) -> Result<(), Decod
 }
 
 /// Pillow's `L` of a colour.
-fn luma(r: u8, g: u8, b: u8) -> u8 {
+pub(crate) fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
 }
 

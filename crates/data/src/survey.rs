@@ -1,0 +1,357 @@
+//! What a folder of films holds: counted in one pass over all of them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Serialize, Serializer};
+
+use crate::check::ContentHash;
+use crate::decode::{Channels, DecodeError, Image, Source, decode_with_source, luma, read_film};
+use crate::display::escape;
+use crate::folder::{Film, Folder};
+use crate::names::Side;
+use crate::synth::is_drawn;
+
+/// Films between two reports of progress, for each thread.
+const CHUNK: usize = 8;
+
+/// A pixel whose channels are further apart than this is colour. A gray film that a JPEG stores in colour stays within
+/// a few levels.
+const GRAY_WITHIN: u8 = 16;
+
+/// What a folder of films holds. Films that cannot be read are in [`Self::bad`] and in [`SideSurvey::bad`], and in no
+/// other figure. Serialised, it is what `lungfish explore --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Survey {
+    /// The folder that holds the sides or the classes.
+    #[serde(serialize_with = "as_text")]
+    pub root: PathBuf,
+    /// Films that can be read.
+    pub films: usize,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// The sides that the folder has, or one without a name where it has none.
+    pub sides: Vec<SideSurvey>,
+    /// The classes, in index order.
+    pub classes: Vec<ClassSurvey>,
+    /// Pixels a row; none where no film can be read.
+    pub width: Option<Spread>,
+    /// Rows.
+    pub height: Option<Spread>,
+    /// Bytes of a file.
+    pub file_bytes: Option<Spread>,
+    /// Kinds of file, the most frequent first.
+    pub kinds: Vec<Kind>,
+    /// Films with a pixel that is not gray.
+    pub coloured: usize,
+    /// Patients of the whole folder.
+    pub patients: Patients,
+    /// Films of the same content.
+    pub copies: Copies,
+    /// Films that this program drew ([`is_drawn`]).
+    pub drawn: usize,
+    /// Films that cannot be read, in the folder's order.
+    pub bad: Vec<BadFilm>,
+}
+
+/// One side of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SideSurvey {
+    /// Its name; none where the folder has no sides.
+    pub side: Option<Side>,
+    /// Films of each class, in index order.
+    pub films: Vec<usize>,
+    /// Patients they belong to.
+    pub patients: usize,
+    /// Bytes of their files.
+    pub bytes: u64,
+    /// Films that cannot be read.
+    pub bad: usize,
+}
+
+/// One class of a data set, over all sides.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassSurvey {
+    /// The name of its folder.
+    pub name: String,
+    /// Its films.
+    pub films: usize,
+    /// Patients they belong to.
+    pub patients: usize,
+    /// Mean of a pixel's gray, 0 to 255, each film counting as one; none where there is no film.
+    pub brightness: Option<f64>,
+    /// 256 shares of the pixels of each gray, each film counting as one; they sum to 1, or to 0 where there is no film.
+    pub intensity: Vec<f64>,
+    /// Width and height of each film in pixels, in the folder's order.
+    #[serde(skip)]
+    pub sizes: Vec<[u32; 2]>,
+}
+
+/// The least, the middle and the most of a figure over all films.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Spread {
+    /// The least.
+    pub least: u64,
+    /// Half of the films have no more; of two middle ones the lower.
+    pub median: u64,
+    /// The most.
+    pub most: u64,
+}
+
+/// A kind of file, and how many films are such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Kind {
+    /// What the files hold.
+    #[serde(flatten)]
+    pub source: Source,
+    /// How many do.
+    pub films: usize,
+}
+
+/// Patients, as the patient rule finds them in file names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Patients {
+    /// How many there are.
+    pub count: usize,
+    /// Films of the one who has the most.
+    pub most_films: usize,
+    /// Patients with films on more than one side.
+    pub on_two_sides: usize,
+    /// Patients with films in more than one class.
+    pub in_two_classes: usize,
+}
+
+/// Films whose files are the same, byte for byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Copies {
+    /// Films beyond the first of each content.
+    pub films: usize,
+    /// Contents that are on more than one side.
+    pub on_two_sides: usize,
+    /// Contents that are in more than one class.
+    pub in_two_classes: usize,
+}
+
+/// A film that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BadFilm {
+    /// The file.
+    #[serde(serialize_with = "as_text")]
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// Looks at every film of a folder once, on all threads of the current rayon pool; the answer is the same for any
+/// number of them. `progress` is told every now and then how many films are done, and may break off; then there is no
+/// answer.
+///
+/// ```no_run
+/// # use std::ops::ControlFlow;
+/// # use lungfish_data::{PatientRule, scan, survey};
+/// let folder = scan("chest_xray".as_ref(), &PatientRule::default())?;
+/// let Some(survey) = survey(&folder, &mut |_done| ControlFlow::Continue(())) else { return Ok(()) };
+/// for class in &survey.classes {
+///     println!("{}: {} films of {} patients", class.name, class.films, class.patients);
+/// }
+/// # Ok::<(), lungfish_data::DataError>(())
+/// ```
+pub fn survey(folder: &Folder, progress: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Option<Survey> {
+    let listed: Vec<(Option<Side>, &Film)> = folder.layout.films().collect();
+    let mut tally = Tally::new(folder);
+    let mut done = 0;
+    for chunk in listed.chunks(CHUNK * rayon::current_num_threads()) {
+        let looks: Vec<Result<Look, DecodeError>> =
+            chunk.par_iter().with_max_len(1).map(|(_, film)| look(&film.path)).collect();
+        // Added up in the folder's order, so that sums of fractions come out the same.
+        for (&(side, film), look) in chunk.iter().zip(looks) {
+            tally.add(side, film, look);
+        }
+        done += chunk.len();
+        if progress(done).is_break() {
+            return None;
+        }
+    }
+    Some(tally.finish())
+}
+
+/// What is seen of one film.
+struct Look {
+    size: [u32; 2],
+    bytes: u64,
+    source: Source,
+    hash: ContentHash,
+    drawn: bool,
+    coloured: bool,
+    /// Pixels of each gray.
+    gray: Box<[u32; 256]>,
+}
+
+fn look(path: &Path) -> Result<Look, DecodeError> {
+    let bytes = read_film(path)?;
+    // In colour, so that colour is seen; the gray of it is what decoding as gray gives.
+    let (image, source) = decode_with_source(&bytes, Channels::Rgb)?;
+    let Image { width, height, pixels, .. } = image;
+    let mut gray = Box::new([0; 256]);
+    let mut coloured = false;
+    for &[r, g, b] in pixels.as_chunks::<3>().0 {
+        gray[usize::from(luma(r, g, b))] += 1;
+        coloured |= r.max(g).max(b) - r.min(g).min(b) > GRAY_WITHIN;
+    }
+    // 100 megapixels at most, so sides and counts fit.
+    let size = [width as u32, height as u32];
+    let (hash, drawn) = (ContentHash::of(&bytes), is_drawn(&bytes));
+    Ok(Look { size, bytes: bytes.len() as u64, source, hash, drawn, coloured, gray })
+}
+
+/// Where films of one patient, or of one content, are.
+#[derive(Default)]
+struct Places {
+    films: usize,
+    sides: HashSet<Option<Side>>,
+    labels: HashSet<usize>,
+}
+
+impl Places {
+    fn add(&mut self, side: Option<Side>, label: usize) {
+        self.films += 1;
+        self.sides.insert(side);
+        self.labels.insert(label);
+    }
+}
+
+/// The sums so far.
+struct Tally<'a> {
+    survey: Survey,
+    kinds: BTreeMap<Source, usize>,
+    patients: HashMap<&'a str, Places>,
+    contents: HashMap<ContentHash, Places>,
+    file_bytes: Vec<u64>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(folder: &Folder) -> Self {
+        let side = |side| SideSurvey { side, films: vec![0; folder.classes.len()], patients: 0, bytes: 0, bad: 0 };
+        let sides = match &folder.layout {
+            crate::Layout::Flat(_) => vec![side(None)],
+            layout => Side::ALL.into_iter().filter(|s| layout.side(*s).is_some()).map(|s| side(Some(s))).collect(),
+        };
+        let class = |name: &String| ClassSurvey {
+            name: name.clone(),
+            films: 0,
+            patients: 0,
+            brightness: None,
+            intensity: vec![0.0; 256],
+            sizes: Vec::new(),
+        };
+        let survey = Survey {
+            root: folder.root.clone(),
+            films: 0,
+            bytes: 0,
+            sides,
+            classes: folder.classes.iter().map(class).collect(),
+            width: None,
+            height: None,
+            file_bytes: None,
+            kinds: Vec::new(),
+            coloured: 0,
+            patients: Patients::default(),
+            copies: Copies::default(),
+            drawn: 0,
+            bad: Vec::new(),
+        };
+        let (kinds, patients, contents, file_bytes) = Default::default();
+        Self { survey, kinds, patients, contents, file_bytes }
+    }
+
+    fn add(&mut self, side: Option<Side>, film: &'a Film, look: Result<Look, DecodeError>) {
+        let survey = &mut self.survey;
+        let of_side = survey.sides.iter_mut().find(|of_side| of_side.side == side);
+        let (Some(of_side), Some(class)) = (of_side, survey.classes.get_mut(film.label)) else { return };
+        let look = match look {
+            Ok(look) => look,
+            Err(reason) => {
+                of_side.bad += 1;
+                survey.bad.push(BadFilm { path: film.path.clone(), reason: reason.to_string() });
+                return;
+            }
+        };
+        of_side.films[film.label] += 1;
+        of_side.bytes += look.bytes;
+        class.films += 1;
+        class.sizes.push(look.size);
+        let pixels = f64::from(look.size[0]) * f64::from(look.size[1]);
+        for (sum, &count) in class.intensity.iter_mut().zip(look.gray.iter()) {
+            *sum += f64::from(count) / pixels;
+        }
+        survey.films += 1;
+        survey.bytes += look.bytes;
+        survey.coloured += usize::from(look.coloured);
+        survey.drawn += usize::from(look.drawn);
+        self.file_bytes.push(look.bytes);
+        *self.kinds.entry(look.source).or_default() += 1;
+        self.patients.entry(&film.group).or_default().add(side, film.label);
+        self.contents.entry(look.hash).or_default().add(side, film.label);
+    }
+
+    fn finish(self) -> Survey {
+        let Self { mut survey, kinds, patients, contents, file_bytes } = self;
+        for class in &mut survey.classes {
+            if class.films > 0 {
+                class.intensity.iter_mut().for_each(|sum| *sum /= class.films as f64);
+                let levels = class.intensity.iter().enumerate();
+                class.brightness = Some(levels.map(|(level, share)| level as f64 * share).sum());
+            }
+        }
+        for places in patients.values() {
+            for side in &mut survey.sides {
+                side.patients += usize::from(places.sides.contains(&side.side));
+            }
+            for &label in &places.labels {
+                survey.classes[label].patients += 1;
+            }
+        }
+        let sizes = || survey.classes.iter().flat_map(|class| &class.sizes);
+        survey.width = spread(sizes().map(|size| size[0].into()).collect());
+        survey.height = spread(sizes().map(|size| size[1].into()).collect());
+        survey.file_bytes = spread(file_bytes);
+        survey.kinds = kinds.into_iter().map(|(source, films)| Kind { source, films }).collect();
+        survey.kinds.sort_by_key(|kind| std::cmp::Reverse(kind.films));
+        survey.patients = Patients {
+            count: patients.len(),
+            most_films: patients.values().map(|places| places.films).max().unwrap_or(0),
+            on_two_sides: patients.values().filter(|places| places.sides.len() > 1).count(),
+            in_two_classes: patients.values().filter(|places| places.labels.len() > 1).count(),
+        };
+        survey.copies = Copies {
+            films: contents.values().map(|places| places.films - 1).sum(),
+            on_two_sides: contents.values().filter(|places| places.sides.len() > 1).count(),
+            in_two_classes: contents.values().filter(|places| places.labels.len() > 1).count(),
+        };
+        survey
+    }
+}
+
+fn spread(mut values: Vec<u64>) -> Option<Spread> {
+    values.sort_unstable();
+    let median = *values.get(values.len().checked_sub(1)? / 2)?;
+    Some(Spread { least: *values.first()?, median, most: *values.last()? })
+}
+
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&escape(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_of_films_there_are() {
+        assert_eq!(spread(Vec::new()), None);
+        assert_eq!(spread(vec![7]), Some(Spread { least: 7, median: 7, most: 7 }));
+        assert_eq!(spread(vec![9, 1, 4, 3]), Some(Spread { least: 1, median: 3, most: 9 }));
+    }
+}
