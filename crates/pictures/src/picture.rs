@@ -1,0 +1,129 @@
+//! From a drawing to SVG and PNG.
+
+use std::{fmt, sync::Arc};
+
+use resvg::{
+    tiny_skia::{Color, Pixmap, Transform},
+    usvg::{ImageHrefResolver, Indent, Options, Tree, WriteOptions},
+};
+
+use crate::{PictureError, canvas::escape, font};
+
+/// The largest side of a picture in pixels.
+const MAX_SIDE: u32 = 16_384;
+/// Pixels a metre for 144 dots an inch: a picture of 1,100 pixels fills the width of a printed page.
+const PIXELS_A_METRE: u32 = 5_669;
+
+/// A drawn picture. [`Picture::svg`] and [`Picture::png`] are the same drawing.
+#[derive(Clone)]
+pub struct Picture {
+    svg: String,
+    tree: Arc<Tree>,
+    size: (u32, u32),
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Picture").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Picture {
+    /// Takes the elements of a drawing of `width` x `height` pixels; `title` and `description` are for who cannot see it.
+    pub(crate) fn new(
+        (width, height): (u32, u32),
+        body: &str,
+        title: &str,
+        description: &str,
+    ) -> Result<Picture, PictureError> {
+        if width > MAX_SIDE || height > MAX_SIDE {
+            return Err(PictureError::TooLarge { width, height, max: MAX_SIDE });
+        }
+        let drawing = format!(
+            r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="{}"><rect width="{width}" height="{height}" fill="#ffffff"/>{body}</svg>"##,
+            font::FAMILY
+        );
+        let options = Options {
+            font_family: font::FAMILY.to_owned(),
+            fontdb: font::database(),
+            // Nothing outside the drawing is ever read.
+            image_href_resolver: ImageHrefResolver {
+                resolve_data: ImageHrefResolver::default_data_resolver(),
+                resolve_string: Box::new(|_, _| None),
+            },
+            ..Options::default()
+        };
+        let tree = Tree::from_str(&drawing, &options)?;
+        let written = tree.to_string(&WriteOptions {
+            coordinates_precision: 2,
+            transforms_precision: 5,
+            indent: Indent::None,
+            ..WriteOptions::default()
+        });
+        // usvg drops what is not drawn: the words for screen readers, and the box by which a page scales the picture.
+        let inside = written.find('>').map_or(written.len(), |end| end + 1);
+        let svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"{width}\" \
+             height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\"><title>{}</title><desc>{}</desc>{}",
+            escape(&font::clean(title)),
+            escape(&font::clean(description)),
+            &written[inside..]
+        );
+        Ok(Picture { svg, tree: Arc::new(tree), size: (width, height) })
+    }
+
+    /// The picture as SVG: text as outlines, films inside, nothing referred to outside it.
+    pub fn svg(&self) -> &str {
+        &self.svg
+    }
+
+    /// The picture as PNG (8 bits a channel, no transparency), of [`Picture::size`] pixels.
+    ///
+    /// # Errors
+    /// [`PictureError::Png`] if the encoder refuses, [`PictureError::TooLarge`] if there is no memory for the pixels.
+    pub fn png(&self) -> Result<Vec<u8>, PictureError> {
+        let (width, height) = self.size;
+        let mut pixmap = Pixmap::new(width, height).ok_or(PictureError::TooLarge { width, height, max: MAX_SIDE })?;
+        pixmap.fill(Color::WHITE);
+        resvg::render(&self.tree, Transform::default(), &mut pixmap.as_mut());
+        // The ground is opaque, so premultiplied colours are colours.
+        let rgb: Vec<u8> = pixmap.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        encode(width, height, &rgb, 3, Some(PIXELS_A_METRE))
+    }
+
+    /// Width and height in pixels, of the SVG as of the PNG.
+    pub fn size(&self) -> (u32, u32) {
+        self.size
+    }
+}
+
+/// A PNG of `channels` 1 (gray) or 3 bytes a pixel; three-channel pixels that are all gray are written as gray.
+pub(crate) fn encode(
+    width: u32,
+    height: u32,
+    pixels: &[u8],
+    channels: usize,
+    density: Option<u32>,
+) -> Result<Vec<u8>, PictureError> {
+    let gray: Option<Vec<u8>> = match channels {
+        1 => None,
+        _ if pixels.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]) => {
+            Some(pixels.chunks_exact(3).map(|pixel| pixel[0]).collect())
+        }
+        _ => None,
+    };
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, width, height);
+    encoder.set_color(if channels == 1 || gray.is_some() { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::High);
+    encoder.set_pixel_dims(density.map(|density| png::PixelDimensions {
+        xppu: density,
+        yppu: density,
+        unit: png::Unit::Meter,
+    }));
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(gray.as_deref().unwrap_or(pixels))?;
+    writer.finish()?;
+    Ok(file)
+}
