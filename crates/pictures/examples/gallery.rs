@@ -220,7 +220,7 @@ fn pairs(many: usize) -> Vec<(Tile, Tile)> {
             tone: Tone::Plain,
         };
         (
-            tile(500, 380 + 20 * index, if index % 2 == 0 { "NORMAL".into() } else { "PNEUMONIA".into() }),
+            tile(500, 380 + 20 * index, if index.is_multiple_of(2) { "NORMAL".into() } else { "PNEUMONIA".into() }),
             tile(224, 224, "turned by 7.3°".into()),
         )
     };

@@ -74,7 +74,11 @@ impl Axis {
     /// Powers of ten about the positive values from `low` to `high`.
     pub(crate) fn powers(low: f64, high: f64) -> Axis {
         let (low, high) = (low.clamp(1e-15, HUGE).log10(), high.clamp(1e-15, HUGE).log10());
-        let (first, last) = (low.floor(), high.ceil().max(low.floor() + 1.0));
+        let (low, high) = (low.min(high), low.max(high));
+        let (mut first, mut last) = (low.floor(), high.ceil());
+        if first == last {
+            (first, last) = (first - 1.0, last + 1.0);
+        }
         let step = ((last - first) / 5.0).ceil();
         let ticks = (0..=5).map(|index| first + f64::from(index) * step).take_while(|power| *power <= last);
         let ticks = ticks.map(|power| (power, format!("1e{power:.0}").replace('-', "\u{2212}"))).collect();

@@ -6,7 +6,7 @@ use crate::{
     canvas::Text,
     font,
     page::{MARGIN, Page},
-    palette::{BLUE, GRAY, GRID, INK},
+    palette::{BLUE, GRAY, GRID, GROUND, INK},
 };
 
 /// The box of the film.
@@ -43,7 +43,7 @@ pub fn classify(heading: &Heading, film: &Film, probabilities: &[(String, f64)])
     let mut page = Page::new(heading, width);
     let top = page.top;
     let canvas = &mut page.canvas;
-    canvas.rect([MARGIN, top, column, film_height.max(NARROWEST)], "#202020");
+    canvas.rect([MARGIN, top, column, film_height.max(NARROWEST)], GROUND);
     film.draw(canvas, [MARGIN, top, column, film_height.max(NARROWEST)])?;
 
     canvas.text([left, top + 14.0], "Probability of each class", Text::new(15.0, GRAY));
@@ -68,7 +68,7 @@ pub fn classify(heading: &Heading, film: &Film, probabilities: &[(String, f64)])
         let length = if *share > 0.0 { length.max(1.5) } else { 0.0 };
         canvas.rect([left, y + 29.0, length, 20.0], if first { BLUE } else { "#8fa3b3" });
         let number = if first { number } else { Text { bold: false, ..number } };
-        canvas.text([left + BAR + 10.0, y + 39.0 + number.drop()], &percent(*share), number);
+        canvas.text([left + BAR + 10.0 + widest, y + 39.0 + number.drop()], &percent(*share), number.end());
     }
     let mut bottom = rows + shown.len() as f64 * ROW + 22.0;
     if !rest.is_empty() {

@@ -14,7 +14,11 @@ const SIDE: f64 = 620.0;
 const LABEL: f64 = 15.0;
 /// The most room a class name gets.
 const LONGEST: f64 = 240.0;
-/// Names that do not fit above their column are turned by this.
+/// The side of a cell that holds a count and its share.
+const BOTH: f64 = 56.0;
+/// Up to this many classes an empty cell says 0; beyond it the ground says it better.
+const ZEROS: usize = 6;
+/// Names that do not fit below their column are turned by this.
 const TURN: f64 = -40.0;
 
 /// Counts by true class (rows) and predicted class (columns), each cell with its count and its share of the row.
@@ -33,11 +37,15 @@ pub fn confusion_matrix(heading: &Heading, classes: &[String], counts: &[Vec<u64
     }
     // As floats: the sum of a row could pass u64.
     let totals: Vec<f64> = counts.iter().map(|row| row.iter().map(|&count| count as f64).sum()).collect();
-    let cell = (SIDE / n as f64).floor().clamp(24.0, 170.0);
+    // Up to 16 classes the shares are written too, whatever room they take.
+    let cell = (SIDE / n as f64).floor().clamp(if n <= 16 { BOTH } else { 28.0 }, 170.0);
     let side = cell * n as f64;
     let look = Text::new(LABEL, INK);
     let widest = classes.iter().map(|name| look.width(&font::clean(name))).fold(0.0, f64::max);
-    let turned = widest > cell - 10.0;
+    // Wide columns hold long names on several lines.
+    let lines = if cell >= 100.0 { 3 } else { 1 };
+    let turned = lines == 1 && widest > cell - 10.0;
+    let label = LABEL.min(cell * 0.5);
     let names = widest.min(LONGEST);
     let films: Vec<String> = totals.iter().map(|total| films(*total)).collect();
     let films_width = films.iter().map(|text| Text::new(13.0, GRAY).width(text)).fold(0.0, f64::max);
@@ -53,37 +61,41 @@ pub fn confusion_matrix(heading: &Heading, classes: &[String], counts: &[Vec<u64
     canvas.turned_text([MARGIN + 14.0, top + side / 2.0], -90.0, "true class", Text::new(16.0, INK).bold().middle());
     for (index, name) in classes.iter().enumerate() {
         let y = top + (index as f64 + 0.5) * cell;
-        let name = font::fit(name, names, LABEL, false);
+        let number = Text::new(13.0, GRAY).end();
+        let block = font::wrap(name, names, label, false, lines);
+        let height = if cell >= 40.0 { 18.0 * block.len() as f64 + 18.0 } else { 18.0 };
+        let mut line = y - height / 2.0 + 9.0;
+        for text in &block {
+            canvas.text([left - 12.0, line + look.drop()], text, Text { size: label, ..look }.end());
+            line += 18.0;
+        }
         if cell >= 40.0 {
-            canvas.text([left - 12.0, y - 3.0], &name, look.end());
-            canvas.text([left - 12.0, y + 15.0], &films[index], Text::new(13.0, GRAY).end());
-        } else {
-            canvas.text([left - 12.0, y + look.drop()], &name, look.end());
+            canvas.text([left - 12.0, line + number.drop()], &films[index], number);
         }
     }
-    for (label, row) in counts.iter().enumerate() {
+    for (truth, row) in counts.iter().enumerate() {
         for (predicted, &count) in row.iter().enumerate() {
-            let (x, y) = (left + predicted as f64 * cell, top + label as f64 * cell);
-            let share = if totals[label] > 0.0 { Some(count as f64 / totals[label]) } else { None };
+            let (x, y) = (left + predicted as f64 * cell, top + truth as f64 * cell);
+            let share = (totals[truth] > 0.0).then(|| count as f64 / totals[truth]);
             let shade = share.map_or([0xee; 3], sequential);
             canvas.rect([x, y, cell, cell], &hex(shade));
             let ink = text_on(shade);
             let (middle, centre) = (x + cell / 2.0, y + cell / 2.0);
+            if count == 0 && n > ZEROS {
+                continue;
+            }
             let number = thousands(count as f64);
             let room = cell - 8.0;
-            if cell >= 52.0 {
+            if cell >= BOTH {
                 let large = Text { size: shrunk(&number, room, (cell * 0.26).min(26.0), true), ..Text::new(0.0, ink) };
                 canvas.text([middle, centre - 2.0], &number, large.bold().middle());
                 let text = share.map_or("–".to_owned(), percent);
                 let small = Text::new(shrunk(&text, room, (cell * 0.2).clamp(12.0, 16.0), false), ink).middle();
                 canvas.text([middle, centre + small.size + 3.0], &text, small);
             } else {
-                let size = shrunk(&number, cell - 4.0, 14.0, false);
-                let look = Text::new(size, ink).middle();
-                // Nought is what most cells of a large matrix hold; the ground says it better.
-                if count > 0 && size >= 8.0 {
-                    canvas.text([middle, centre + look.drop()], &number, look);
-                }
+                let number = number.replace(',', "");
+                let look = Text::new(shrunk(&number, cell - 5.0, 14.0, false), ink).middle();
+                canvas.text([middle, centre + look.drop()], &number, look);
             }
         }
     }
@@ -95,16 +107,21 @@ pub fn confusion_matrix(heading: &Heading, classes: &[String], counts: &[Vec<u64
     canvas.box_of([left - 0.5, top - 0.5, side + 1.0, side + 1.0], 0.0, "none", "#767676", 1.0);
 
     let mut bottom = top + side + 10.0;
+    let mut deepest = 20.0;
     for (index, name) in classes.iter().enumerate() {
         let x = left + (index as f64 + 0.5) * cell;
+        let look = Text { size: label, ..look };
         if turned {
-            let name = font::fit(name, names, LABEL, false);
+            let name = font::fit(name, names, label, false);
             canvas.turned_text([x + 4.0, bottom + 10.0], TURN, &name, look.end());
         } else {
-            canvas.text([x, bottom + 14.0], &font::clean(name), look.middle());
+            for (line, text) in font::wrap(name, cell - 10.0, label, false, lines).iter().enumerate() {
+                canvas.text([x, bottom + 14.0 + 18.0 * line as f64], text, look.middle());
+                deepest = f64::max(deepest, 20.0 + 18.0 * line as f64);
+            }
         }
     }
-    bottom += if turned { 14.0 + names * (-TURN).to_radians().sin() + 6.0 } else { 20.0 };
+    bottom += if turned { 20.0 + names * (-TURN).to_radians().sin() } else { deepest };
     canvas.text([left + side / 2.0, bottom + 22.0], "predicted class", Text::new(16.0, INK).bold().middle());
 
     let shades: Vec<String> = (0..=16).map(|step| hex(sequential(f64::from(step) / 16.0))).collect();

@@ -19,6 +19,8 @@ const GUTTER: f64 = 62.0;
 const STRIP: f64 = 22.0;
 /// Past this many epochs only some of them bear a marker.
 const MOST_MARKERS: usize = 24;
+/// The least that a panel of shares spans.
+const LEAST: f64 = 0.04;
 
 const TRAIN: Series = Series { colour: BLUE, dash: "7 4", marker: Marker::Circle };
 const VALIDATION: Series = Series { colour: VERMILLION, dash: "", marker: Marker::Square };
@@ -58,12 +60,12 @@ pub fn learning_curves(heading: &Heading, epochs: &[Epoch], best: Option<usize>)
     let run = Run::new(epochs, best);
     let mut page = Page::new(heading, WIDTH);
     let mut entries = vec![
-        Entry::new(Sample::Line(TRAIN, 2.2, true), "training films"),
-        Entry::new(Sample::Line(VALIDATION, 2.2, true), "validation films"),
+        Entry::new(Sample::Line(TRAIN, 2.2, Some(true)), "training films"),
+        Entry::new(Sample::Line(VALIDATION, 2.2, Some(false)), "validation films"),
     ];
     if let Some(best) = run.best {
         let text = format!("best epoch, kept as the model: {}", run.name(best));
-        entries.push(Entry::new(Sample::Line(BEST, 1.5, false), text));
+        entries.push(Entry::new(Sample::Line(BEST, 1.5, None), text));
     }
     let legend = legend::across(&mut page.canvas, [MARGIN, page.top], WIDTH - 2.0 * MARGIN, &entries);
 
@@ -203,8 +205,9 @@ fn share_axis(values: impl IntoIterator<Item = f64>) -> Axis {
 /// Of values from 0 to 1: the part that is used, up to 1 where they come near it.
 fn area_axis(values: impl IntoIterator<Item = f64>) -> Axis {
     let (low, high) = range(values.into_iter().map(|value| value.clamp(0.0, 1.0))).unwrap_or((0.0, 1.0));
-    let spread = (high - low).max(0.02);
-    Axis::round((low - 0.1 * spread).max(0.0), (high + 0.1 * spread).min(1.0), 4)
+    // Less than four points in a hundred filling the panel would look like a great change.
+    let spread = ((LEAST - (high - low)) / 2.0).max(0.1 * (high - low));
+    Axis::round((low - spread).max(0.0), (high + spread).min(1.0), 4)
 }
 
 /// Points without a gap: the index of the epoch, its place and its value.
@@ -262,7 +265,10 @@ impl Panel {
                 canvas.polyline(&line, series.colour, 2.2, series.dash);
                 for (index, point) in points {
                     if index % every == 0 || piece.len() == 1 {
-                        series.marker.draw(canvas, point, 3.6, series.colour, series.colour);
+                        // The ring of one stays seen about the square of the other.
+                        let hollow = matches!(series.marker, Marker::Circle);
+                        let (r, fill) = if hollow { (4.6, "#ffffff") } else { (3.5, series.colour) };
+                        series.marker.draw(canvas, point, r, fill, series.colour);
                     }
                 }
             }

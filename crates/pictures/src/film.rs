@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use crate::{PictureError, canvas::Canvas, picture::encode};
+use crate::{PictureError, canvas::Canvas, encode::encode};
 
 /// A film's pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Film {
             self
         };
         // No side exceeds the box here, which is far below u32::MAX.
-        let png = encode(film.width as u32, film.height as u32, &film.pixels, film.channels, None)?;
+        let png = encode((film.width as u32, film.height as u32), &film.pixels, film.channels, None)?;
         canvas.png([left, top, shown_width, shown_height], &STANDARD.encode(png));
         Ok(())
     }

@@ -12,7 +12,7 @@ const REGULAR: &[u8] = include_bytes!("../font/NotoSans-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("../font/NotoSans-SemiBold.ttf");
 
 /// Longer texts are cut before anything else looks at them.
-const MOST_CHARACTERS: usize = 400;
+const MOST_CHARACTERS: usize = 600;
 /// Shown for a character that the font lacks.
 const UNKNOWN: char = '\u{fffd}';
 
@@ -53,17 +53,20 @@ pub(crate) fn clean(text: &str) -> String {
     let characters = widths(false).map(|widths| widths.font.charmap());
     let known = |character| characters.as_ref().is_some_and(|map| map.map(character).is_some());
     let mut line = String::new();
-    for character in text.chars().take(MOST_CHARACTERS) {
+    let mut characters_left = text.chars();
+    for character in characters_left.by_ref().take(MOST_CHARACTERS) {
         if character.is_whitespace() || character.is_control() {
             if !line.is_empty() && !line.ends_with(' ') {
                 line.push(' ');
             }
-        } else if invisible(character) {
-        } else {
+        } else if !invisible(character) {
             line.push(if known(character) { character } else { UNKNOWN });
         }
     }
     line.truncate(line.trim_end().len());
+    if characters_left.next().is_some() {
+        line.push('…');
+    }
     line
 }
 
@@ -143,7 +146,7 @@ mod tests {
         assert_eq!(clean("lung 🫁 x"), "lung \u{fffd} x");
         assert_eq!(clean("a\u{202e}b\u{200d}c"), "abc");
         assert_eq!(clean("👩\u{1f3fd}\u{200d}⚕\u{fe0f}"), "\u{fffd}\u{fffd}");
-        assert_eq!(clean(&"x".repeat(10_000)).len(), MOST_CHARACTERS);
+        assert_eq!(clean(&"x".repeat(10_000)), "x".repeat(MOST_CHARACTERS) + "…");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{
     canvas::{Canvas, Text},
     font,
     page::{MARGIN, Page},
-    palette::{GRAY, GREEN, INK, VERMILLION},
+    palette::{GRAY, GREEN, GROUND, INK, VERMILLION},
 };
 
 /// Between two tiles.
@@ -30,7 +30,7 @@ pub enum Tone {
     Plain,
     /// The prediction is right: a green frame and a tick.
     Right,
-    /// The prediction is wrong: a red frame and a cross.
+    /// The prediction is wrong: a vermillion frame and a cross.
     Wrong,
 }
 
@@ -129,8 +129,7 @@ fn words(row: &[Tile]) -> f64 {
 
 impl Tile {
     fn draw(&self, canvas: &mut Canvas, [x, y]: [f64; 2], side: f64) -> Result<(), PictureError> {
-        // A quiet ground, so that a film that is not square still has a tile's outline.
-        canvas.rect([x, y, side, side], "#202020");
+        canvas.rect([x, y, side, side], GROUND);
         let inset = if self.tone == Tone::Plain { 0.0 } else { FRAME };
         self.film.draw(canvas, [x + inset, y + inset, side - 2.0 * inset, side - 2.0 * inset])?;
         let mut mark = 0.0;

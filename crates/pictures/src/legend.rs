@@ -14,8 +14,8 @@ const GAP: f64 = 9.0;
 /// What is shown before the words.
 #[derive(Clone, Copy)]
 pub(crate) enum Sample {
-    /// A line with its marker, if it bears one.
-    Line(Series, f64, bool),
+    /// A line so thick, with its marker if it bears one: `true` is hollow.
+    Line(Series, f64, Option<bool>),
     /// A marker alone.
     Marker(Series),
 }
@@ -36,10 +36,11 @@ impl Entry {
         let look = Text::new(SIZE, INK);
         let length = self.sample_width();
         match self.sample {
-            Sample::Line(series, thick, marked) => {
+            Sample::Line(series, thick, marker) => {
                 canvas.line([x, y], [x + length, y], series.colour, thick, series.dash);
-                if marked {
-                    series.marker.draw(canvas, [x + length / 2.0, y], 4.5, series.colour, series.colour);
+                if let Some(hollow) = marker {
+                    let fill = if hollow { "#ffffff" } else { series.colour };
+                    series.marker.draw(canvas, [x + length / 2.0, y], 4.6, fill, series.colour);
                 }
             }
             Sample::Marker(series) => {

@@ -27,6 +27,7 @@ mod canvas;
 mod classify;
 mod confusion;
 mod curves;
+mod encode;
 mod film;
 mod font;
 mod grid;

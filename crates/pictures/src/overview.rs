@@ -17,6 +17,8 @@ const HEIGHT: f64 = 360.0;
 const GUTTER: f64 = 74.0;
 /// Dark to light: the sides of a data set.
 const SIDES: [&str; 5] = ["#08519c", "#4292c6", "#9ecae1", "#636363", "#bdbdbd"];
+/// More films than this are thinned out: marks upon marks show nothing.
+const MOST_MARKS: usize = 1500;
 /// The most sides that get a column of numbers.
 const MOST_SIDES: usize = 5;
 
@@ -51,16 +53,22 @@ pub fn overview(heading: &Heading, classes: &[ClassOverview]) -> Result<Picture,
         .iter()
         .enumerate()
         .map(|(index, class)| {
-            Entry::new(Sample::Line(series(index), 2.2, true), font::fit(&class.name, 240.0, legend::SIZE, false))
+            Entry::new(
+                Sample::Line(series(index), 2.2, Some(false)),
+                font::fit(&class.name, 240.0, legend::SIZE, false),
+            )
         })
         .collect();
     let column = (WIDTH - 2.0 * MARGIN - 40.0) / 2.0;
     let right = MARGIN + column + 40.0;
-    title(&mut page.canvas, [MARGIN, y], "Sizes", "one mark a film");
-    title(&mut page.canvas, [right, y], "Intensities", "how bright the pixels are");
-    y += 30.0;
     y += legend::across(&mut page.canvas, [MARGIN, y], WIDTH - 2.0 * MARGIN, &entries) + 14.0;
-    sizes(&mut page.canvas, [MARGIN + GUTTER, y, column - GUTTER, HEIGHT], classes);
+    let known = classes.iter().map(|class| class.sizes.len()).sum::<usize>();
+    let every = known.div_ceil(MOST_MARKS).max(1);
+    let unit = if every == 1 { "one mark a film".to_owned() } else { format!("one mark a film, every {every}th film") };
+    title(&mut page.canvas, [MARGIN, y], "Sizes", &unit);
+    title(&mut page.canvas, [right, y], "Intensities", "how bright the pixels are");
+    y += 34.0;
+    sizes(&mut page.canvas, [MARGIN + GUTTER, y, column - GUTTER, HEIGHT], classes, every);
     let note = intensities(&mut page.canvas, [right + GUTTER, y, column - GUTTER, HEIGHT], classes);
     y += HEIGHT + 54.0;
     if let Some(note) = note {
@@ -145,7 +153,7 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
 }
 
 /// Width against height, a mark a film.
-fn sizes(canvas: &mut Canvas, area: [f64; 4], classes: &[ClassOverview]) {
+fn sizes(canvas: &mut Canvas, area: [f64; 4], classes: &[ClassOverview], every: usize) {
     let side =
         |which: usize| classes.iter().flat_map(move |class| class.sizes.iter().map(move |size| f64::from(size[which])));
     let axis = |which: usize| {
@@ -163,6 +171,13 @@ fn sizes(canvas: &mut Canvas, area: [f64; 4], classes: &[ClassOverview]) {
         canvas.text([left + width / 2.0, top + height / 2.0], "no film's size is known", look);
         return;
     }
+    if let [Some((width, same_width)), Some((height, same_height))] = [range(side(0)), range(side(1))]
+        && width == same_width
+        && height == same_height
+    {
+        let text = format!("every film is {width:.0} × {height:.0} pixels");
+        canvas.text([left + area[2] / 2.0, top + 24.0], &text, Text::new(15.0, GRAY).middle());
+    }
     // The class with the most films first, so that the rare ones lie on top.
     let mut order: Vec<usize> = (0..classes.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(classes[index].sizes.len()));
@@ -172,7 +187,7 @@ fn sizes(canvas: &mut Canvas, area: [f64; 4], classes: &[ClassOverview]) {
         let mut seen: Vec<[i64; 2]> = Vec::new();
         let opacity = if films.len() > 200 { 0.55 } else { 0.8 };
         canvas.faint(opacity, |canvas| {
-            for size in films {
+            for size in films.iter().step_by(every) {
                 let Some(point) = plot.at(size.map(f64::from)) else { continue };
                 // Films of one size, or nearly, would only be the same mark again.
                 let place = point.map(|value| (value * 0.5).round() as i64);
@@ -206,7 +221,7 @@ fn intensities(canvas: &mut Canvas, area: [f64; 4], classes: &[ClassOverview]) -
         1.0
     };
     let y = Axis::round(0.0, high * 100.0, 5);
-    let plot = Plot::new(area, Axis::exact(0.0, 255.0, 6), y);
+    let plot = Plot::new(area, Axis::exact(-3.0, 258.0, 6).between(0.0, 255.0), y);
     plot.frame(canvas);
     plot.name_x(canvas, "intensity, 0 black to 255 white");
     plot.name_y(canvas, "share of the pixels in %");

@@ -46,6 +46,7 @@ impl<'a> Page<'a> {
             y += 28.0;
             canvas.text([MARGIN, y], &line, title);
         }
+        y += 3.0;
         for line in font::wrap(heading.subtitle.as_deref().unwrap_or_default(), room, SUBTITLE, false, 3) {
             y += 22.0;
             canvas.text([MARGIN, y], &line, Text::new(SUBTITLE, GRAY));

@@ -7,6 +7,8 @@ pub(crate) const INK: &str = "#1a1a1a";
 pub(crate) const GRAY: &str = "#565656";
 pub(crate) const AXIS: &str = "#767676";
 pub(crate) const GRID: &str = "#e4e4e4";
+/// Beside a film that is not square: light, so that nobody takes it for a part of the film.
+pub(crate) const GROUND: &str = "#e6e8eb";
 
 pub(crate) const BLUE: &str = "#0072B2";
 pub(crate) const VERMILLION: &str = "#D55E00";

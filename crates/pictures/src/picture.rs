@@ -7,7 +7,7 @@ use resvg::{
     usvg::{ImageHrefResolver, Indent, Options, Tree, WriteOptions},
 };
 
-use crate::{PictureError, canvas::escape, font};
+use crate::{PictureError, canvas::escape, encode::encode, font};
 
 /// The largest side of a picture in pixels.
 const MAX_SIDE: u32 = 16_384;
@@ -57,6 +57,8 @@ impl Picture {
         let written = tree.to_string(&WriteOptions {
             coordinates_precision: 2,
             transforms_precision: 5,
+            // Several pictures in one page must not share names.
+            id_prefix: Some(format!("p{:016x}-", fingerprint(drawing.as_bytes()))),
             indent: Indent::None,
             ..WriteOptions::default()
         });
@@ -77,7 +79,7 @@ impl Picture {
         &self.svg
     }
 
-    /// The picture as PNG (8 bits a channel, no transparency), of [`Picture::size`] pixels.
+    /// The picture as PNG (no transparency), of [`Picture::size`] pixels.
     ///
     /// # Errors
     /// [`PictureError::Png`] if the encoder refuses, [`PictureError::TooLarge`] if there is no memory for the pixels.
@@ -88,7 +90,7 @@ impl Picture {
         resvg::render(&self.tree, Transform::default(), &mut pixmap.as_mut());
         // The ground is opaque, so premultiplied colours are colours.
         let rgb: Vec<u8> = pixmap.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
-        encode(width, height, &rgb, 3, Some(PIXELS_A_METRE))
+        encode((width, height), &rgb, 3, Some(PIXELS_A_METRE))
     }
 
     /// Width and height in pixels, of the SVG as of the PNG.
@@ -97,33 +99,7 @@ impl Picture {
     }
 }
 
-/// A PNG of `channels` 1 (gray) or 3 bytes a pixel; three-channel pixels that are all gray are written as gray.
-pub(crate) fn encode(
-    width: u32,
-    height: u32,
-    pixels: &[u8],
-    channels: usize,
-    density: Option<u32>,
-) -> Result<Vec<u8>, PictureError> {
-    let gray: Option<Vec<u8>> = match channels {
-        1 => None,
-        _ if pixels.chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]) => {
-            Some(pixels.chunks_exact(3).map(|pixel| pixel[0]).collect())
-        }
-        _ => None,
-    };
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_color(if channels == 1 || gray.is_some() { png::ColorType::Grayscale } else { png::ColorType::Rgb });
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::High);
-    encoder.set_pixel_dims(density.map(|density| png::PixelDimensions {
-        xppu: density,
-        yppu: density,
-        unit: png::Unit::Meter,
-    }));
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(gray.as_deref().unwrap_or(pixels))?;
-    writer.finish()?;
-    Ok(file)
+/// FNV-1a: the same for the same bytes, on every machine.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -55,6 +55,7 @@ pub fn roc(heading: &Heading, curves: &[Curve]) -> Result<Picture, PictureError>
             x: "1 \u{2212} specificity (false positive rate)",
             y: "sensitivity (true positive rate)",
             area: "AUC",
+            area_in_full: "AUC",
             stepped: false,
             chance: true,
             words: |[x, y]| format!("sensitivity {}, specificity {}", percent(y), percent(1.0 - x)),
@@ -78,6 +79,7 @@ pub fn precision_recall(heading: &Heading, curves: &[Curve]) -> Result<Picture, 
             x: "recall (sensitivity)",
             y: "precision (positive predictive value)",
             area: "AP",
+            area_in_full: "average precision",
             stepped: true,
             chance: false,
             words: |[x, y]| format!("precision {}, recall {}", percent(y), percent(x)),
@@ -89,6 +91,8 @@ struct Kind {
     x: &'static str,
     y: &'static str,
     area: &'static str,
+    /// In full, where there is room for it.
+    area_in_full: &'static str,
     stepped: bool,
     chance: bool,
     words: fn([f64; 2]) -> String,
@@ -135,7 +139,7 @@ fn draw(heading: &Heading, curves: &[Curve], kind: &Kind) -> Result<Picture, Pic
         }
     }
     legend::down(canvas, [legend_left, page.top], [column, SIDE], &entries);
-    let named = curves.iter().take(FEW).map(|curve| format!("{} {}", curve.name, area_text(curve, kind)));
+    let named = curves.iter().take(FEW).map(|curve| format!("{} {}", curve.name, area_text(curve, kind.area_in_full)));
     let description = format!("{} against {}: {}.", kind.y, kind.x, named.collect::<Vec<_>>().join("; "));
     page.finish(area[1] + SIDE + 50.0, &description)
 }
@@ -145,10 +149,10 @@ fn entries(curves: &[Curve], kind: &Kind) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for (index, curve) in curves.iter().take(MOST).enumerate() {
         // The figure must stay legible, so it is the name that is shortened.
-        let figure = area_text(curve, kind);
+        let figure = area_text(curve, if few { kind.area_in_full } else { kind.area });
         let room = WIDEST - 50.0 - font::width(&figure, legend::SIZE, false) - 10.0;
         let name = font::fit(&curve.name, room, legend::SIZE, false);
-        entries.push(Entry::new(Sample::Line(series(index), 2.6, false), format!("{name}: {figure}")));
+        entries.push(Entry::new(Sample::Line(series(index), 2.6, None), format!("{name}: {figure}")));
         if let Some(point) = curve.operating.filter(|point| few && point.iter().all(|value| value.is_finite())) {
             let mut entry = Entry::new(Sample::Marker(series(index)), "at the threshold used:");
             entry.more = Some((kind.words)(point));
@@ -157,17 +161,17 @@ fn entries(curves: &[Curve], kind: &Kind) -> Vec<Entry> {
         if let Some(share) = curve.baseline.filter(|share| few && !kind.chance && share.is_finite()) {
             let look = Series { colour: series(index).colour, ..CHANCE };
             entries
-                .push(Entry::new(Sample::Line(look, 1.5, false), format!("guessing: {} are positive", percent(share))));
+                .push(Entry::new(Sample::Line(look, 1.5, None), format!("guessing: {} are positive", percent(share))));
         }
     }
     if curves.len() > MOST {
-        entries.push(Entry::new(Sample::Line(REST, 1.2, false), format!("{} more", curves.len() - MOST)));
+        entries.push(Entry::new(Sample::Line(REST, 1.2, None), format!("{} more", curves.len() - MOST)));
     }
     if kind.chance {
-        entries.push(Entry::new(Sample::Line(CHANCE, 1.5, false), "guessing: AUC 0.5"));
+        entries.push(Entry::new(Sample::Line(CHANCE, 1.5, None), "guessing: AUC 0.5"));
     } else if !few && curves.iter().any(|curve| curve.baseline.is_some()) {
         let look = Series { colour: REST.colour, ..CHANCE };
-        entries.push(Entry::new(Sample::Line(look, 1.5, false), "guessing: the share of each class"));
+        entries.push(Entry::new(Sample::Line(look, 1.5, None), "guessing: the share of each class"));
     }
     if !few && curves.iter().take(MOST).any(|curve| curve.operating.is_some()) {
         let look = Series { colour: GRAY, dash: "", marker: Marker::Circle };
@@ -176,10 +180,10 @@ fn entries(curves: &[Curve], kind: &Kind) -> Vec<Entry> {
     entries
 }
 
-fn area_text(curve: &Curve, kind: &Kind) -> String {
+fn area_text(curve: &Curve, name: &str) -> String {
     match curve.area {
-        Some(area) if area.is_finite() => format!("{} {area:.3}", kind.area),
-        _ => format!("{} undefined", kind.area),
+        Some(area) if area.is_finite() => format!("{name} {area:.3}"),
+        _ => format!("{name} undefined"),
     }
 }
 
