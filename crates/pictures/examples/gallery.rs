@@ -46,9 +46,11 @@ fn names(many: usize) -> Vec<String> {
     }
 }
 
-type Named = (&'static str, Result<Picture, PictureError>);
+/// A name and what is drawn.
+pub type Named = (&'static str, Result<Picture, PictureError>);
 
-fn pictures() -> Vec<Named> {
+/// The gallery.
+pub fn pictures() -> Vec<Named> {
     let heading = |title: &str| Heading {
         title: title.into(),
         subtitle: Some("efficientnet-lite0 at 224 pixels, 624 films of the test side, 2026-03-14".into()),

@@ -152,7 +152,7 @@ fn round_step(step: f64) -> f64 {
 /// `value` with the decimals that a step of `step` needs.
 fn label(value: f64, step: f64) -> String {
     let value = if value.abs() < step * 1e-9 { 0.0 } else { value };
-    if value != 0.0 && (value.abs() >= 1e7 || step < 1e-5) {
+    if value != 0.0 && (value.abs() >= 1e6 || step < 1e-5) {
         return format!("{value:.1e}");
     }
     let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
@@ -176,6 +176,7 @@ pub(crate) fn thousands(value: f64) -> String {
 pub(crate) fn percent(share: f64) -> String {
     match share {
         _ if !share.is_finite() => "–".to_owned(),
+        _ if share.abs() >= 10.0 => format!("{:.0e} %", share * 100.0),
         _ if share > 0.0 && share < 0.001 => "< 0.1 %".to_owned(),
         _ if share > 0.999 && share < 1.0 => "> 99.9 %".to_owned(),
         _ if share == 0.0 || share == 1.0 => format!("{:.0} %", share * 100.0),
@@ -294,8 +295,11 @@ mod tests {
 
     #[test]
     fn a_percentage_never_claims_certainty_it_has_not() {
-        let shares = [0.0, 0.000_4, 0.5, 0.999_6, 1.0, f64::NAN];
-        assert_eq!(shares.map(percent), ["0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100 %", "–"].map(String::from));
+        let shares = [0.0, 0.000_4, 0.5, 0.999_6, 1.0, f64::NAN, -1e300];
+        assert_eq!(
+            shares.map(percent),
+            ["0 %", "< 0.1 %", "50.0 %", "> 99.9 %", "100 %", "–", "-1e302 %"].map(String::from)
+        );
         assert_eq!(
             [0.0, 999.0, 1000.0, 1_234_567.0].map(thousands),
             ["0", "999", "1,000", "1,234,567"].map(String::from)

@@ -27,7 +27,7 @@ const MOST: usize = 10;
 /// [`PictureError::Empty`] without a probability, [`PictureError::Film`] for pixels that are no film.
 pub fn classify(heading: &Heading, film: &Film, probabilities: &[(String, f64)]) -> Result<Picture, PictureError> {
     if probabilities.is_empty() {
-        return Err(PictureError::Empty("probabilities: classes"));
+        return Err(PictureError::Empty { picture: "probabilities", missing: "class" });
     }
     let mut sorted: Vec<&(String, f64)> = probabilities.iter().collect();
     let rank = |share: f64| if share.is_nan() { f64::NEG_INFINITY } else { share };

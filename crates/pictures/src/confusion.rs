@@ -30,7 +30,7 @@ const TURN: f64 = -40.0;
 pub fn confusion_matrix(heading: &Heading, classes: &[String], counts: &[Vec<u64>]) -> Result<Picture, PictureError> {
     let n = classes.len();
     if n == 0 {
-        return Err(PictureError::Empty("a confusion matrix: classes"));
+        return Err(PictureError::Empty { picture: "a confusion matrix", missing: "class" });
     }
     if counts.len() != n || counts.iter().any(|row| row.len() != n) {
         return Err(PictureError::Counts { classes: n });
@@ -87,14 +87,15 @@ pub fn confusion_matrix(heading: &Heading, classes: &[String], counts: &[Vec<u64
             let number = thousands(count as f64);
             let room = cell - 8.0;
             if cell >= BOTH {
-                let large = Text { size: shrunk(&number, room, (cell * 0.26).min(26.0), true), ..Text::new(0.0, ink) };
+                let large =
+                    Text { size: font::shrunk(&number, room, (cell * 0.26).min(26.0), true), ..Text::new(0.0, ink) };
                 canvas.text([middle, centre - 2.0], &number, large.bold().middle());
                 let text = share.map_or("–".to_owned(), percent);
-                let small = Text::new(shrunk(&text, room, (cell * 0.2).clamp(12.0, 16.0), false), ink).middle();
+                let small = Text::new(font::shrunk(&text, room, (cell * 0.2).clamp(12.0, 16.0), false), ink).middle();
                 canvas.text([middle, centre + small.size + 3.0], &text, small);
             } else {
                 let number = number.replace(',', "");
-                let look = Text::new(shrunk(&number, cell - 5.0, 14.0, false), ink).middle();
+                let look = Text::new(font::shrunk(&number, cell - 5.0, 14.0, false), ink).middle();
                 canvas.text([middle, centre + look.drop()], &number, look);
             }
         }
@@ -147,10 +148,4 @@ pub fn confusion_matrix(heading: &Heading, classes: &[String], counts: &[Vec<u64
 
 fn films(count: f64) -> String {
     format!("{} {}", thousands(count), if count == 1.0 { "film" } else { "films" })
-}
-
-/// `size`, or what is left of it for `text` to fit in `room`.
-fn shrunk(text: &str, room: f64, size: f64, bold: bool) -> f64 {
-    let width = font::width(text, size, bold);
-    if width > room { size * room / width } else { size }
 }

@@ -55,7 +55,7 @@ pub struct Epoch {
 /// [`PictureError::Empty`] without an epoch, [`PictureError::TooLarge`] never in practice.
 pub fn learning_curves(heading: &Heading, epochs: &[Epoch], best: Option<usize>) -> Result<Picture, PictureError> {
     if epochs.is_empty() {
-        return Err(PictureError::Empty("learning curves: epochs"));
+        return Err(PictureError::Empty { picture: "learning curves", missing: "epoch" });
     }
     let run = Run::new(epochs, best);
     let mut page = Page::new(heading, WIDTH);
@@ -257,21 +257,25 @@ impl Panel {
             canvas.line([x, area[1]], [x, area[1] + HEIGHT], BEST.colour, 1.5, BEST.dash);
         }
         let every = run.epochs.len().div_ceil(MOST_MARKERS);
-        for (series, pieces) in &self.lines {
-            for piece in pieces {
-                let points: Vec<_> =
-                    piece.iter().filter_map(|(index, point)| Some((*index, plot.at(*point)?))).collect();
-                let line: Vec<_> = points.iter().map(|(_, point)| *point).collect();
-                canvas.polyline(&line, series.colour, 2.2, series.dash);
-                for (index, point) in points {
-                    if index % every == 0 || piece.len() == 1 {
-                        // The ring of one stays seen about the square of the other.
-                        let hollow = matches!(series.marker, Marker::Circle);
-                        let (r, fill) = if hollow { (4.6, "#ffffff") } else { (3.5, series.colour) };
-                        series.marker.draw(canvas, point, r, fill, series.colour);
+        // A share above 1 is none, and stays outside; a marker upon the frame is seen whole.
+        let [x, y, width, height] = area;
+        canvas.clipped([x - 6.0, y - 6.0, width + 12.0, height + 12.0], |canvas| {
+            for (series, pieces) in &self.lines {
+                for piece in pieces {
+                    let points: Vec<_> =
+                        piece.iter().filter_map(|(index, point)| Some((*index, plot.at(*point)?))).collect();
+                    let line: Vec<_> = points.iter().map(|(_, point)| *point).collect();
+                    canvas.polyline(&line, series.colour, 2.2, series.dash);
+                    for (index, point) in points {
+                        if index % every == 0 || piece.len() == 1 {
+                            // The ring of one stays seen about the square of the other.
+                            let hollow = matches!(series.marker, Marker::Circle);
+                            let (r, fill) = if hollow { (4.6, "#ffffff") } else { (3.5, series.colour) };
+                            series.marker.draw(canvas, point, r, fill, series.colour);
+                        }
                     }
                 }
             }
-        }
+        });
     }
 }

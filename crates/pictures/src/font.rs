@@ -127,6 +127,12 @@ pub(crate) fn wrap(text: &str, room: f64, size: f64, bold: bool, lines: usize) -
     done
 }
 
+/// `size`, or what is left of it for `text` to fit in `room`.
+pub(crate) fn shrunk(text: &str, room: f64, size: f64, bold: bool) -> f64 {
+    let needed = width(text, size, bold);
+    if needed > room { size * room / needed } else { size }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

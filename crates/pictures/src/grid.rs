@@ -62,7 +62,7 @@ pub struct Tile {
 /// [`PictureError::TooLarge`] for more rows than a viewer opens.
 pub fn film_grid(heading: &Heading, tiles: &[Tile], columns: usize) -> Result<Picture, PictureError> {
     if tiles.is_empty() {
-        return Err(PictureError::Empty("films: films"));
+        return Err(PictureError::Empty { picture: "films", missing: "film" });
     }
     let columns = columns.clamp(1, tiles.len());
     let side = side(columns as f64, 0.0);
@@ -83,7 +83,7 @@ pub fn film_grid(heading: &Heading, tiles: &[Tile], columns: usize) -> Result<Pi
 /// As [`film_grid`].
 pub fn film_pairs(heading: &Heading, left: &str, right: &str, pairs: &[(Tile, Tile)]) -> Result<Picture, PictureError> {
     if pairs.is_empty() {
-        return Err(PictureError::Empty("films: pairs of films"));
+        return Err(PictureError::Empty { picture: "films", missing: "pair of films" });
     }
     let columns = if pairs.len() > 3 { 2 } else { 1 };
     let side = side(2.0 * columns as f64, PAIR_GAP - GAP);

@@ -16,6 +16,8 @@ const GAP: f64 = 9.0;
 pub(crate) enum Sample {
     /// A line so thick, with its marker if it bears one: `true` is hollow.
     Line(Series, f64, Option<bool>),
+    /// Nothing: the words explain others.
+    None,
     /// A marker alone.
     Marker(Series),
 }
@@ -43,22 +45,25 @@ impl Entry {
                     series.marker.draw(canvas, [x + length / 2.0, y], 4.6, fill, series.colour);
                 }
             }
+            Sample::None => {}
             Sample::Marker(series) => {
                 series.marker.draw(canvas, [x + length / 2.0, y], 5.0, series.colour, series.colour);
             }
         }
-        let left = x + length + GAP;
-        let words = room - length - GAP;
+        let left = x + length;
+        let words = room - length;
         canvas.text([left, y + look.drop()], &font::fit(&self.text, words, SIZE, false), look);
         if let Some(more) = &self.more {
             canvas.text([left, y + 24.0], &font::fit(more, words, SIZE - 1.0, false), Text::new(SIZE - 1.0, GRAY));
         }
     }
 
+    /// How wide the sample is, with the gap after it.
     fn sample_width(&self) -> f64 {
         match self.sample {
-            Sample::Line(..) => SAMPLE,
-            Sample::Marker(_) => 16.0,
+            Sample::Line(..) => SAMPLE + GAP,
+            Sample::None => 0.0,
+            Sample::Marker(_) => 16.0 + GAP,
         }
     }
 
@@ -66,7 +71,7 @@ impl Entry {
     pub(crate) fn width(&self) -> f64 {
         let words = Text::new(SIZE, INK).width(&font::clean(&self.text));
         let more = self.more.as_deref().map_or(0.0, |more| Text::new(SIZE - 1.0, GRAY).width(&font::clean(more)));
-        self.sample_width() + GAP + words.max(more)
+        self.sample_width() + words.max(more)
     }
 
     fn height(&self) -> f64 {

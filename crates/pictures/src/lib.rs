@@ -52,8 +52,13 @@ pub use roc::{Curve, precision_recall, roc};
 #[derive(Debug, thiserror::Error)]
 pub enum PictureError {
     /// There is nothing to draw.
-    #[error("a picture of {0} needs at least one")]
-    Empty(&'static str),
+    #[error("a picture of {picture} needs at least one {missing}")]
+    Empty {
+        /// What was to be drawn.
+        picture: &'static str,
+        /// What there is none of.
+        missing: &'static str,
+    },
     /// A film's pixels are not what its size says.
     #[error(
         "a film of {width} x {height} pixels with {channels} channels cannot be drawn from {bytes} bytes: a film has 1 or 3 \

@@ -41,7 +41,7 @@ pub struct ClassOverview {
 /// [`PictureError::Empty`] without a class.
 pub fn overview(heading: &Heading, classes: &[ClassOverview]) -> Result<Picture, PictureError> {
     if classes.is_empty() {
-        return Err(PictureError::Empty("a data set: classes"));
+        return Err(PictureError::Empty { picture: "a data set", missing: "class" });
     }
     let mut page = Page::new(heading, WIDTH);
     let mut y = page.top;
@@ -64,7 +64,7 @@ pub fn overview(heading: &Heading, classes: &[ClassOverview]) -> Result<Picture,
     y += legend::across(&mut page.canvas, [MARGIN, y], WIDTH - 2.0 * MARGIN, &entries) + 14.0;
     let known = classes.iter().map(|class| class.sizes.len()).sum::<usize>();
     let every = known.div_ceil(MOST_MARKS).max(1);
-    let unit = if every == 1 { "one mark a film".to_owned() } else { format!("one mark a film, every {every}th film") };
+    let unit = if every == 1 { "one mark a film".to_owned() } else { format!("one mark a film, one film in {every}") };
     title(&mut page.canvas, [MARGIN, y], "Sizes", &unit);
     title(&mut page.canvas, [right, y], "Intensities", "how bright the pixels are");
     y += 34.0;
@@ -138,12 +138,14 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
             x += width;
         }
         for (index, side) in sides.iter().take(MOST_SIDES).enumerate() {
-            let look = Text::new(15.0, INK).end();
-            canvas.text([right_of(index), middle + look.drop()], &thousands(of(class, side) as f64), look);
+            let text = thousands(of(class, side) as f64);
+            let look = Text::new(font::shrunk(&text, number - 10.0, 15.0, false), INK).end();
+            canvas.text([right_of(index), middle + look.drop()], &text, look);
         }
         let sum = total(class) as f64;
-        let look = Text::new(15.0, INK).bold().end();
-        canvas.text([right_of(columned), middle + look.drop()], &thousands(sum), look);
+        let text = thousands(sum);
+        let look = Text::new(font::shrunk(&text, number - 10.0, 15.0, true), INK).bold().end();
+        canvas.text([right_of(columned), middle + look.drop()], &text, look);
         let share = if all > 0.0 { percent(sum / all) } else { "–".to_owned() };
         canvas.text([right_of(columned + 1), middle + small.drop()], &share, small.end());
         y += ROW;

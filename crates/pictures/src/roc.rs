@@ -46,7 +46,7 @@ pub struct Curve {
 /// [`PictureError::Empty`] without a curve.
 pub fn roc(heading: &Heading, curves: &[Curve]) -> Result<Picture, PictureError> {
     if curves.is_empty() {
-        return Err(PictureError::Empty("ROC curves: curves"));
+        return Err(PictureError::Empty { picture: "ROC curves", missing: "curve" });
     }
     draw(
         heading,
@@ -70,7 +70,7 @@ pub fn roc(heading: &Heading, curves: &[Curve]) -> Result<Picture, PictureError>
 /// [`PictureError::Empty`] without a curve.
 pub fn precision_recall(heading: &Heading, curves: &[Curve]) -> Result<Picture, PictureError> {
     if curves.is_empty() {
-        return Err(PictureError::Empty("precision-recall curves: curves"));
+        return Err(PictureError::Empty { picture: "precision-recall curves", missing: "curve" });
     }
     draw(
         heading,
@@ -172,6 +172,9 @@ fn entries(curves: &[Curve], kind: &Kind) -> Vec<Entry> {
     } else if !few && curves.iter().any(|curve| curve.baseline.is_some()) {
         let look = Series { colour: REST.colour, ..CHANCE };
         entries.push(Entry::new(Sample::Line(look, 1.5, None), "guessing: the share of each class"));
+    }
+    if !few && kind.area != kind.area_in_full {
+        entries.push(Entry::new(Sample::None, format!("{}: {}", kind.area, kind.area_in_full)));
     }
     if !few && curves.iter().take(MOST).any(|curve| curve.operating.is_some()) {
         let look = Series { colour: GRAY, dash: "", marker: Marker::Circle };
