@@ -151,7 +151,7 @@ impl Observer for Printer {
             }
             Event::Weights { source, loaded, missing, unexpected } => {
                 self.line(format_args!("Weights: {}, {loaded} tensors", print::one_line(source)));
-                for (what, names) in [("not in the file", missing), ("not in the network", unexpected)] {
+                for (what, names) in [("new, to be trained", missing), ("of the file, not used", unexpected)] {
                     if !names.is_empty() {
                         self.line(format_args!("    {what}: {}", print::one_line(&some(names))));
                     }

@@ -92,6 +92,11 @@ fn a_recipe_is_printed_and_read_back() {
     fs::write(&path, "bach_size = 3\n").unwrap();
     let output = run(&["train", "--data", "absent", "--out", "absent-run", "--recipe", arg(&path)]);
     refused(&output, &["bach_size", "batch_size"]);
+    fs::write(&path, "fit = \"stretch\"\n").unwrap();
+    let output = run(&["train", "--data", "absent", "--out", "absent-run", "--recipe", arg(&path)]);
+    refused(&output, &[arg(&path), "fit", "stretch"]);
+    let output = run(&["train", "--data", "absent", "--out", "absent-run", "--set", "fit"]);
+    refused(&output, &["KEY=VALUE", "such as"]);
     let output = run(&["train", "--data", "absent", "--out", "absent-run", "--set", "fit=stretch"]);
     refused(&output, &["fit", "stretch", "crop, pad or squash"]);
     let output = run(&["train", "--data", "absent", "--out", "absent-run", "--recipe", "no-recipe.toml"]);
@@ -221,6 +226,17 @@ fn folders_that_cannot_be_trained_on_are_refused() {
     fs::create_dir_all(hollow.join("train/TUBERCULOSIS")).unwrap();
     refused(&train(&hollow, &out, &[]).output().unwrap(), &["TUBERCULOSIS"]);
 
+    // A class folder itself, sides by other names, a file.
+    let class = FILMS.join("train/NORMAL");
+    refused(&train(&class, &out, &[]).output().unwrap(), &[arg(&class), "name the folder above"]);
+    let other = root.join("other");
+    for (ours, theirs) in [("train", "Train"), ("test", "Testing")] {
+        copy(&FILMS.join(ours), &other.join(theirs));
+    }
+    refused(&train(&other, &out, &[]).output().unwrap(), &["Testing, Train", "train, val and test"]);
+    let film = side(&FILMS, "test")[0].clone();
+    refused(&train(&film, &out, &[]).output().unwrap(), &[arg(&film), "is a file, not a folder"]);
+
     // A run among the class folders would be a class the next time.
     let among = FILMS.join("train/run");
     refused(&train(&FILMS, &among, &[]).output().unwrap(), &[arg(&among), "class"]);
@@ -255,7 +271,7 @@ fn a_run_goes_on_only_as_it_began() {
     let resumed = folder.path().join("run");
     copy(&RUN, &resumed);
     let output = run(&["train", "--out", arg(&resumed), "--resume", "--batch", "4"]);
-    refused(&output, &["batch_size", "8", "4"]);
+    refused(&output, &["batch_size", "8", "4", "go on without them"]);
     let output = run(&["train", "--data", arg(&FILMS), "--out", arg(&resumed), "--resume", "--device", "cuda"]);
     refused(&output, &["GPU"]);
     // Films that have gone are asked for.
@@ -280,9 +296,11 @@ fn models_that_are_none_are_refused() {
     let predict = |model: &std::path::Path| run(&["predict", "--model", arg(model), arg(&film)]);
 
     let absent = folder.path().join("absent");
-    refused(&predict(&absent), &[arg(&absent)]);
-    refused(&predict(folder.path()), &[arg(folder.path())]);
-    refused(&predict(&film), &[arg(&film)]);
+    refused(&predict(&absent), &["no run folder or model file", arg(&absent)]);
+    refused(&predict(folder.path()), &[arg(folder.path()), "is no run folder", "best.safetensors"]);
+    refused(&predict(&film), &[arg(&film), "not a safetensors file"]);
+    let last = RUN.join("last.safetensors");
+    refused(&predict(&last), &[arg(&last), "the model is best.safetensors beside it"]);
 
     let whole = fs::read(RUN.join("best.safetensors")).unwrap();
     let broken = folder.path().join("broken.safetensors");
@@ -315,6 +333,10 @@ fn models_that_are_none_are_refused() {
 
     let output = train(&FILMS, &absent, &["--weights", arg(&film)]).output().unwrap();
     refused(&output, &[arg(&film)]);
+    let output = train(&FILMS, &absent, &["--weights", "imagenett"]).output().unwrap();
+    refused(&output, &["no weights file imagenett", "imagenet"]);
+    let output = train(&FILMS, &absent, &["--weights", arg(&RUN)]).output().unwrap();
+    refused(&output, &[arg(&RUN), "it is a folder"]);
     let lite = RUN.join("best.safetensors");
     let output = train(&FILMS, &absent, &["--arch", "resnet18", "--weights", arg(&lite)]).output().unwrap();
     refused(&output, &[arg(&lite)]);

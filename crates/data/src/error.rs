@@ -49,6 +49,24 @@ pub enum DataError {
         /// The folder in which class folders were looked for.
         path: PathBuf,
     },
+    /// Films, and no class folder with films in it.
+    #[error(
+        "{} holds films and no class folder: if it is a class folder itself, name the folder above it; \
+         films are expected as <DIR>/<CLASS>/<film>",
+        escape(path)
+    )]
+    FilmsWithoutClass {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Folders named as sides are named elsewhere, where class folders are expected.
+    #[error("the folders {names} of {} look like sides, not like classes: call them train, val and test", escape(path))]
+    SidesByOtherNames {
+        /// The folder.
+        path: PathBuf,
+        /// The names, with commas.
+        names: String,
+    },
     /// A class folder without a single film.
     #[error("the class folder {} has no film ({})", escape(path), crate::names::EXTENSIONS.join(" "))]
     EmptyClass {

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::display::escape_exactly;
+use crate::display::{escape, escape_exactly};
 use crate::error::DataError;
 use crate::names::{EXTENSIONS, Side};
 use crate::patient::PatientRule;
@@ -168,6 +168,7 @@ pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
     let root = resolve(root)?;
     if !has_sides(&root) {
         let by_class = classes_of(&root)?;
+        refuse_other_sides(&root, by_class.keys())?;
         let classes: Vec<String> = by_class.keys().cloned().collect();
         let films = label_films(by_class, &classes, patient);
         return Ok(Folder { root, classes, layout: Layout::Flat(films) });
@@ -236,9 +237,25 @@ fn classes_of(dir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
         by_class.entry(name).or_insert_with(Vec::new).extend(films);
     }
     if by_class.is_empty() {
-        return Err(DataError::NoClassFolder { path: dir.to_path_buf() });
+        let path = dir.to_path_buf();
+        return Err(if entries(dir)?.iter().any(|name| is_film(name)) {
+            DataError::FilmsWithoutClass { path }
+        } else {
+            DataError::NoClassFolder { path }
+        });
     }
     Ok(by_class)
+}
+
+/// Refuses class folders that all bear names of sides (`Train`, `Testing`): what lies in them is the classes.
+fn refuse_other_sides<'a>(root: &Path, mut names: impl Iterator<Item = &'a String> + Clone) -> Result<(), DataError> {
+    let shown = names.clone().map(escape).collect::<Vec<_>>().join(", ");
+    let side =
+        |name: &str| ["train", "training", "val", "valid", "validation", "dev", "test", "testing"].contains(&name);
+    if names.all(|name| side(&name.to_lowercase())) {
+        return Err(DataError::SidesByOtherNames { path: root.to_path_buf(), names: shown });
+    }
+    Ok(())
 }
 
 fn label_films(by_class: BTreeMap<String, Vec<PathBuf>>, classes: &[String], patient: &PatientRule) -> Vec<Film> {

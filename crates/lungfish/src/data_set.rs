@@ -162,6 +162,9 @@ pub(crate) fn some_of<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
     }
 }
 
+/// With fewer films than this to validate with, one of them moves the accuracy by more than five points.
+const FEW: usize = 20;
+
 /// What was done to make the sides, a sentence each.
 fn notes(split: &Split) -> Vec<String> {
     let SplitNotes {
@@ -181,13 +184,17 @@ fn notes(split: &Split) -> Vec<String> {
     };
     note(train_left_for_test, "left train because their patient is on the test side");
     note(val_left_for_test, "left val because their patient is on the test side");
-    note(val_joined_train, "of a validation side too small to judge by joined train");
+    note(val_joined_train, "of the given validation side, too few to judge by, joined train");
     note(train_left_for_val, "left train because their patient is on the validation side");
     if test_carved {
-        note(split.test.len(), "of train, whole patients, became the test side");
+        note(split.test.len(), "of train, whole patients, became the test side (there was none)");
     }
     if val_carved {
         note(split.val.len(), "of train, whole patients, became the validation side");
+        if split.val.len() < FEW {
+            let share = 100.0 / split.val.len() as f64;
+            note(split.val.len(), &format!("to validate with: each is {share:.0} % of the accuracy"));
+        }
     }
     note(same_content, "with the very content of another film: their patients count as one");
     notes

@@ -215,7 +215,7 @@ fn choose(
             let absent = sides.iter().filter(|(hash, s)| **s == side && !here.contains(*hash)).count();
             if absent > 0 {
                 let films = if absent == 1 { "1 film" } else { &format!("{absent} films") };
-                let text = format!("not in {}: {films} of the run's {side} side", escape(root));
+                let text = format!("{films} of the run's {side} side not found in {}, and not scored", escape(root));
                 observer.event(&Event::Warning(text));
             }
             let films: Vec<CheckedFilm> =
@@ -238,7 +238,7 @@ fn choose(
         (_, Some(films)) => films.to_vec(),
         (_, None) => {
             return Err(Error::refused(format!(
-                "{} has no {side} folder: say with the side which of its films to score",
+                "{} has no {side} folder: name one that it has with --side train, val or test",
                 escape(root)
             )));
         }
@@ -267,8 +267,8 @@ fn refuse_seen(model: &Model, films: &[&CheckedFilm], root: &Path) -> Result<(),
         return Ok(());
     }
     Err(Error::refused(format!(
-        "the model was trained on {} of the {} films in {} ({}): score them as what they are with the side train or val, \
-         or give films that are new to it",
+        "the model was trained on {} of the {} films in {} ({}): score them as what they are with --side train or \
+         --side val, or give films that are new to it",
         seen.len(),
         films.len(),
         escape(root),

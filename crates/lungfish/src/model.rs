@@ -70,6 +70,10 @@ impl ModelInfo {
         fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, String> {
             serde_json::from_str(text).map_err(|e| format!("\"{key}\" is {text}: {e}"))
         }
+        if text("format")?.starts_with("lungfish.training.") {
+            let best = run_folder::BEST;
+            return Err(bad(format!("it is what a training goes on from; the model is {best} beside it")));
+        }
         if !text("format")?.starts_with("lungfish.model.") {
             return Err(bad(format!("its format is \"{}\"", text("format")?)));
         }
@@ -160,9 +164,13 @@ impl Model {
         let file = if path.is_dir() { path.join(run_folder::BEST) } else { path.to_owned() };
         if !file.exists() {
             return Err(Error::refused(if path.is_dir() {
-                format!("{} holds no finished epoch of a run: there is no {}", shown(path), run_folder::BEST)
+                format!(
+                    "{} is no run folder, or its run has not finished an epoch: {} is not in it",
+                    shown(path),
+                    run_folder::BEST
+                )
             } else {
-                format!("there is no model {}", shown(path))
+                format!("there is no run folder or model file {}", shown(path))
             }));
         }
         let content = ModelFile::read(&file)?;

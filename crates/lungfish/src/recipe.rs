@@ -38,7 +38,7 @@ pub enum RecipeError {
         reason: String,
     },
     /// A setting that is not `key=value`.
-    #[error("\"{text}\" is not KEY=VALUE")]
+    #[error("\"{text}\" is not KEY=VALUE, such as fit=squash")]
     NotASetting {
         /// What was given.
         text: String,
@@ -62,7 +62,10 @@ pub enum RecipeError {
         allowed: String,
     },
     /// Keys asked for that contradict the recipe of a run being resumed.
-    #[error("this run was started with other values: {}", differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error(
+        "this run was started with other values: {}; go on without them, or begin another run",
+        differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
     Contradicts {
         /// Each key with both values.
         differences: Vec<Difference>,
@@ -492,7 +495,7 @@ mod tests {
         assert_eq!(says(&mut recipe, "lr=nan"), "lr = nan: must be a number above 0");
         assert!(says(&mut recipe, "batchsize=3").contains("did you mean batch_size"));
         assert!(says(&mut recipe, "qqqqqqqq=3").contains("its keys are architecture, weights"));
-        assert_eq!(says(&mut recipe, "fit"), "\"fit\" is not KEY=VALUE");
+        assert_eq!(says(&mut recipe, "fit"), "\"fit\" is not KEY=VALUE, such as fit=squash");
         let syntax = Recipe::from_toml("seed = 1\nseed = 2\n").unwrap_err().to_string();
         assert_eq!(syntax, "the recipe is not a recipe: line 2: duplicate key");
         assert!(Recipe::from_toml("learning_rate = 3").unwrap_err().to_string().contains("learning_rate"));

@@ -87,7 +87,7 @@ impl Job<'_> {
     fn begin(&mut self, recipe: &Recipe, run: Option<RunFolder>) -> Result<TrainOutcome, Error> {
         let given = self.request.data.as_ref().ok_or_else(|| {
             Error::refused(format!(
-                "{} has no checkpoint that knows where the films are: name their folder",
+                "{} has no checkpoint that knows where the films are: name their folder with --data",
                 escape(&self.request.out)
             ))
         })?;
@@ -144,7 +144,7 @@ impl Job<'_> {
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
         if self.request.data.is_none() && !root.is_dir() {
             return Err(Error::refused(format!(
-                "the films of {} were in {}, which is no folder now: name the one where they are",
+                "the films of {} were in {}, which is no folder now: name the one where they are with --data",
                 escape(&self.request.out),
                 escape(&root)
             )));

@@ -34,6 +34,11 @@ pub(crate) fn start(
         }
         "imagenet" => load_backbone(&mut store, network, &imagenet(recipe.architecture)?)?,
         file => {
+            if !Path::new(file).exists() {
+                let what =
+                    format!("there is no weights file {}; other weights are \"imagenet\" and \"none\"", escape(file));
+                return Err(Error::refused(what));
+            }
             let tensors = read_weights(Path::new(file))?;
             if let Some((name, _)) = tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
                 let what = format!("the weights in {}: tensor {name} has values that are not finite", escape(file));

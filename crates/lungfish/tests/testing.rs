@@ -149,6 +149,6 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     assert!(error.contains(empty.to_str().unwrap()) && error.contains("no film in it"), "{error}");
     let scored = predictor.predict(&[empty.clone(), films[0].clone()], &mut Silent, &GO).unwrap();
     assert_eq!((scored.films.len(), &scored.bad[0].path), (1, &empty), "what can be scored is");
-    assert!(Predictor::open(&data).unwrap_err().to_string().contains("no finished epoch"));
+    assert!(Predictor::open(&data).unwrap_err().to_string().contains("is no run folder"));
     assert!(Predictor::open(&films[0]).is_err());
 }

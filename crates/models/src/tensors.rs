@@ -32,7 +32,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, WeightsError> {
     let file = File::open(path).map_err(WeightsError::io(path))?;
     let facts = file.metadata().map_err(WeightsError::io(path))?;
     if !facts.is_file() {
-        return Err(WeightsError::unreadable(path, "not a file"));
+        return Err(WeightsError::unreadable(path, if facts.is_dir() { "it is a folder" } else { "not a file" }));
     }
     if facts.len() > MAX_FILE {
         let reason = format!("{} bytes; weights of at most {MAX_FILE} bytes are read", facts.len());
@@ -45,6 +45,10 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, WeightsError> {
 
 /// Checks a safetensors file's header against its bytes; the error is a sentence without the path.
 pub(crate) fn parse_safetensors(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
+    // The eight bytes of a length, then JSON: anything else is a film, a text, a download that is an error page.
+    if bytes.len() < 9 || bytes[8] != b'{' {
+        return Err("not a safetensors file".to_owned());
+    }
     if let Some(length) = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)) {
         if length > MAX_HEADER {
             return Err(format!("its header claims {length} bytes; at most {MAX_HEADER} are read"));

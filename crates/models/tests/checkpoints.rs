@@ -223,7 +223,7 @@ fn bad_safetensors_are_refused_in_one_sentence() {
     assert!(refusal("a", &safetensors(huge, &[0; 8])).contains("overflow"));
     let integers = r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
     assert_eq!(refusal("a", &safetensors(integers, &[0; 8])), "it has no floating-point tensor");
-    assert!(refusal("a.safetensors", b"").contains("not a usable safetensors file"));
+    assert!(refusal("a.safetensors", b"").contains("not a safetensors file"));
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn other_files_are_refused_in_one_sentence() {
     let legacy = fs::read(golden("plain-legacy.pth")).unwrap();
     refusal("weights.pth", &legacy[..legacy.len() - 10]);
     let folder = tempfile::tempdir().unwrap();
-    assert!(read_weights(folder.path()).unwrap_err().to_string().ends_with(": not a file"));
+    assert!(read_weights(folder.path()).unwrap_err().to_string().ends_with(": it is a folder"));
     assert!(read_weights(&folder.path().join("none.pth")).unwrap_err().to_string().contains("none.pth: "));
 }
 
