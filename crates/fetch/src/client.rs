@@ -247,17 +247,22 @@ impl Client {
             ureq::Error::HostNotFound => Failure::passing(format!(
                 "{host} is not found: is this machine online? (behind a proxy, HTTPS_PROXY names it)"
             )),
-            ureq::Error::Rustls(error) => Failure::Lasting(FetchError::Connection {
-                address: address.to_string(),
-                reason: format!(
-                    "the encrypted connection was refused ({error}); where a proxy looks into connections, \
-                     SSL_CERT_FILE names the file with its certificate"
-                ),
-                kept: 0,
-            }),
+            ureq::Error::Rustls(error) => untrusted(address, &error),
+            // What the TLS library says while it connects.
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => untrusted(address, &error),
             error => Failure::passing(format!("{host}: {}", reason(error, &self.settings))),
         }
     }
+}
+
+/// A connection whose other side is not who it should be. Trying again would not change that.
+fn untrusted(address: &Address, error: &dyn std::fmt::Display) -> Failure {
+    let error = text::plain(&error.to_string(), 200);
+    let reason = format!(
+        "the encrypted connection was refused ({error}); where a proxy looks into connections, SSL_CERT_FILE names the \
+         file with its certificate"
+    );
+    Failure::Lasting(FetchError::Connection { address: address.to_string(), reason, kept: 0 })
 }
 
 /// What an error of a connection means, in words.

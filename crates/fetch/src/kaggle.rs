@@ -20,14 +20,19 @@ const URL_VARIABLE: &str = "LUNGFISH_KAGGLE_URL";
 pub struct DataSet {
     owner: String,
     slug: String,
-    /// The version; none for the newest.
-    pub version: Option<u64>,
+    /// None for the newest.
+    version: Option<u64>,
 }
 
 impl DataSet {
     /// Kermany's chest X-rays of children, normal or pneumonia.
     pub fn pneumonia() -> Self {
         DataSet { owner: "paultimothymooney".to_owned(), slug: "chest-xray-pneumonia".to_owned(), version: None }
+    }
+
+    /// One version of it, instead of the newest.
+    pub fn at_version(self, version: u64) -> Self {
+        DataSet { version: Some(version), ..self }
     }
 
     /// Where people read about it and accept its terms.
