@@ -9,6 +9,8 @@ use crate::{
 pub(crate) const SIZE: f64 = 15.0;
 /// Length of a piece of line.
 const SAMPLE: f64 = 38.0;
+/// Room of a marker alone.
+const MARKER: f64 = 16.0;
 const GAP: f64 = 9.0;
 
 /// What is shown before the words.
@@ -39,15 +41,15 @@ impl Entry {
         let length = self.sample_width();
         match self.sample {
             Sample::Line(series, thick, marker) => {
-                canvas.line([x, y], [x + length, y], series.colour, thick, series.dash);
+                canvas.line([x, y], [x + SAMPLE, y], series.colour, thick, series.dash);
                 if let Some(hollow) = marker {
                     let fill = if hollow { "#ffffff" } else { series.colour };
-                    series.marker.draw(canvas, [x + length / 2.0, y], 4.6, fill, series.colour);
+                    series.marker.draw(canvas, [x + SAMPLE / 2.0, y], 4.6, fill, series.colour);
                 }
             }
             Sample::None => {}
             Sample::Marker(series) => {
-                series.marker.draw(canvas, [x + length / 2.0, y], 5.0, series.colour, series.colour);
+                series.marker.draw(canvas, [x + MARKER / 2.0, y], 5.0, series.colour, series.colour);
             }
         }
         let left = x + length;
@@ -63,7 +65,7 @@ impl Entry {
         match self.sample {
             Sample::Line(..) => SAMPLE + GAP,
             Sample::None => 0.0,
-            Sample::Marker(_) => 16.0 + GAP,
+            Sample::Marker(_) => MARKER + GAP,
         }
     }
 

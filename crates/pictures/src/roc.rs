@@ -148,11 +148,17 @@ fn entries(curves: &[Curve], kind: &Kind) -> Vec<Entry> {
     let few = curves.len() <= FEW;
     let mut entries: Vec<Entry> = Vec::new();
     for (index, curve) in curves.iter().take(MOST).enumerate() {
-        // The figure must stay legible, so it is the name that is shortened.
+        // The figure must stay legible, so it is the name that is shortened, or has a line to itself.
         let figure = area_text(curve, if few { kind.area_in_full } else { kind.area });
-        let room = WIDEST - 50.0 - font::width(&figure, legend::SIZE, false) - 10.0;
-        let name = font::fit(&curve.name, room, legend::SIZE, false);
-        entries.push(Entry::new(Sample::Line(series(index), 2.6, None), format!("{name}: {figure}")));
+        let width = |text: &str| font::width(text, legend::SIZE, false);
+        let room = WIDEST - 50.0 - width(&figure) - width(": ");
+        let sample = Sample::Line(series(index), 2.6, None);
+        if few && width(&font::clean(&curve.name)) > room {
+            entries.push(Entry { more: Some(figure), ..Entry::new(sample, &curve.name) });
+        } else {
+            let name = font::fit(&curve.name, room, legend::SIZE, false);
+            entries.push(Entry::new(sample, format!("{name}: {figure}")));
+        }
         if let Some(point) = curve.operating.filter(|point| few && point.iter().all(|value| value.is_finite())) {
             let mut entry = Entry::new(Sample::Marker(series(index)), "at the threshold used:");
             entry.more = Some((kind.words)(point));
