@@ -76,7 +76,7 @@ pub fn overview(heading: &Heading, classes: &[ClassOverview]) -> Result<Picture,
         page.canvas.text([right, y + 14.0], &note, Text::new(13.0, GRAY));
         y += 18.0;
     }
-    let totals = classes.iter().map(|class| format!("{} {}", class.name, total(class)));
+    let totals = classes.iter().map(|class| format!("{} {}", class.name, thousands(total(class))));
     page.finish(y, &format!("Films a class: {}.", totals.collect::<Vec<_>>().join(", ")))
 }
 
@@ -86,8 +86,9 @@ fn title(canvas: &mut Canvas, [x, y]: [f64; 2], title: &str, unit: &str) {
     canvas.text([x + look.width(title) + 12.0, y + 16.0], unit, Text::new(14.0, GRAY));
 }
 
-fn total(class: &ClassOverview) -> usize {
-    class.counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+/// As a float: the sum could pass usize.
+fn total(class: &ClassOverview) -> f64 {
+    class.counts.iter().map(|(_, count)| *count as f64).sum()
 }
 
 /// A bar a class, its sides one after the other, and the numbers in columns; returns where it ends.
@@ -98,11 +99,11 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
             sides.push(side);
         }
     }
-    let of = |class: &ClassOverview, side: &str| {
-        class.counts.iter().filter(|(name, _)| name == side).fold(0_usize, |sum, (_, count)| sum.saturating_add(*count))
+    let of = |class: &ClassOverview, side: &str| -> f64 {
+        class.counts.iter().filter(|(name, _)| name == side).map(|(_, count)| *count as f64).sum()
     };
-    let all: f64 = classes.iter().map(|class| total(class) as f64).sum();
-    let most = classes.iter().map(|class| total(class) as f64).fold(0.0, f64::max);
+    let all: f64 = classes.iter().map(total).sum();
+    let most = classes.iter().map(total).fold(0.0, f64::max);
 
     let name = Text::new(15.0, INK);
     let names = classes.iter().map(|class| name.width(&font::clean(&class.name))).fold(60.0, f64::max).min(230.0);
@@ -129,7 +130,7 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
         canvas.text([MARGIN, middle + name.drop()], &font::fit(&class.name, names, name.size, false), name);
         let mut x = bar_left;
         for (index, side) in sides.iter().enumerate() {
-            let width = if most > 0.0 { of(class, side) as f64 / most * bar } else { 0.0 };
+            let width = if most > 0.0 { of(class, side) / most * bar } else { 0.0 };
             canvas.rect([x, middle - 11.0, width, 22.0], SIDES[index % SIDES.len()]);
             // A white line between two sides, where there is room for one.
             if width > 4.0 && x > bar_left {
@@ -138,11 +139,11 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
             x += width;
         }
         for (index, side) in sides.iter().take(MOST_SIDES).enumerate() {
-            let text = thousands(of(class, side) as f64);
+            let text = thousands(of(class, side));
             let look = Text::new(font::shrunk(&text, number - 10.0, 15.0, false), INK).end();
             canvas.text([right_of(index), middle + look.drop()], &text, look);
         }
-        let sum = total(class) as f64;
+        let sum = total(class);
         let text = thousands(sum);
         let look = Text::new(font::shrunk(&text, number - 10.0, 15.0, true), INK).bold().end();
         canvas.text([right_of(columned), middle + look.drop()], &text, look);
