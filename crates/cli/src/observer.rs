@@ -222,6 +222,7 @@ fn name(task: Task) -> String {
         Task::Training => "train".to_owned(),
         Task::Validating => "val".to_owned(),
         Task::Predicting => "predicting".to_owned(),
+        Task::Drawing => "drawing".to_owned(),
         _ => "working".to_owned(),
     }
 }

@@ -130,7 +130,7 @@ impl Folder {
 }
 
 /// Where a path that need not exist lies, links followed as far as there is something.
-fn real(path: &Path) -> Option<PathBuf> {
+pub fn real(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let there = path.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)))?;
     Some(there.1.join(path.strip_prefix(there.0).ok()?))

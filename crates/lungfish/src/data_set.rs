@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::display::escape;
+use lungfish_data::synth::is_drawn_file;
 use lungfish_data::{
     Augment, Channels, CheckedFilm, ContentHash, Film, Fit, Folder, Layout, PatientRule, Preprocess, Side, Split,
     SplitNotes, SplitRules, check, sample, scan, split,
@@ -25,6 +26,8 @@ pub(crate) struct DataSet {
     pub classes: Vec<String>,
     /// The films by side.
     pub split: Split,
+    /// Whether any film that is trained on was drawn by lungfish.
+    pub drawn: bool,
 }
 
 impl DataSet {
@@ -60,7 +63,8 @@ impl DataSet {
         for note in notes(&split) {
             observer.event(&Event::Note(note));
         }
-        Ok(Some(DataSet { root, classes, split }))
+        let drawn = any_drawn(&split);
+        Ok(Some(DataSet { root, classes, split, drawn }))
     }
 
     /// The films of a run that goes on: those of its `split.csv`, known by their content, below `root`.
@@ -89,7 +93,8 @@ impl DataSet {
                 )));
             }
         }
-        Ok(DataSet { root: root.to_owned(), classes, split })
+        let drawn = any_drawn(&split);
+        Ok(DataSet { root: root.to_owned(), classes, split, drawn })
     }
 
     /// Tells of the sides, as the notebook prints its data set.
@@ -109,6 +114,11 @@ impl DataSet {
             });
         }
     }
+}
+
+/// Whether any film of the train side was drawn by lungfish.
+fn any_drawn(split: &Split) -> bool {
+    split.train.par_iter().any(|film| is_drawn_file(&film.film.path))
 }
 
 /// Reads every film of a layout once; tells of the bad ones and leaves them out. `None` where it was stopped.

@@ -24,6 +24,9 @@ pub enum Error {
     /// Weights to start from, or a model file.
     #[error(transparent)]
     Weights(#[from] lungfish_models::WeightsError),
+    /// A picture.
+    #[error(transparent)]
+    Picture(#[from] lungfish_pictures::PictureError),
     /// A file or folder that could not be read or written.
     #[error("cannot {action} {}: {source}", lungfish_data::display::escape(path))]
     Io {

@@ -17,6 +17,8 @@ use serde::Serialize;
 use crate::data_set::{read_all, some_of, transforms};
 use crate::figures::Figures;
 use crate::model::Model;
+use crate::picture::name_of;
+use crate::report::{self, Tested};
 use crate::run_folder::{SPLIT, write_atomically};
 use crate::{BadFilm, Error, Event, Observer, Prediction, Predictor};
 
@@ -29,9 +31,12 @@ pub struct TestRequest {
     pub data: PathBuf,
     /// The side; none is the test side. Training and validation films are scored only if asked for here.
     pub side: Option<Side>,
-    /// Folder for `predictions-{side}.csv`; none is the run folder, and is refused for any other films than the run's
+    /// Folder for `predictions-{side}.csv` and the pictures; none is the run folder, and is refused for any other films than the run's
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
+    /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films and worst
+    /// errors, each as PNG and SVG.
+    pub pictures: bool,
 }
 
 /// Figures of one class.
@@ -72,12 +77,16 @@ pub struct TestOutcome {
     /// The file with one line a film.
     #[serde(skip)]
     pub predictions: PathBuf,
+    /// The pictures as PNG; each lies beside itself as SVG.
+    #[serde(skip)]
+    pub pictures: Vec<PathBuf>,
     /// Films that could not be read and are not in the figures.
     #[serde(skip)]
     pub bad: Vec<BadFilm>,
 }
 
-/// Scores a model on one side of a data set and writes `predictions-{side}.csv`.
+/// Scores a model on one side of a data set, writes `predictions-{side}.csv` and draws pictures where asked. A picture that
+/// cannot be made is told as a warning: the figures stand without it.
 ///
 /// # Errors
 /// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film
@@ -153,6 +162,19 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
     let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
     let confusion = Confusion::new(classes, &labels, &predicted);
     let file = write_predictions(&out, side, &info.classes, &labels, &predictions)?;
+    let tested = Tested {
+        model: info,
+        model_name: name_of(&request.model),
+        run: predictor.run(),
+        data_name: name_of(&folder.root),
+        side,
+        labels: &labels,
+        predictions: &predictions,
+        confusion: &confusion.rows(),
+        accuracy: figures.accuracy,
+        auc: figures.auc,
+    };
+    let pictures = if request.pictures { report::draw(&tested, &out, observer, stop)? } else { Vec::new() };
     let class_figures = |(i, name): (usize, &String)| {
         let lungfish_metrics::ClassFigures { precision, recall, f1, support } = confusion.class(i);
         ClassFigures { name: name.clone(), precision, recall, f1, support }
@@ -167,6 +189,7 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         threshold: (classes == 2).then_some(0.5),
         side,
         predictions: file,
+        pictures,
         bad,
     })
 }
@@ -350,6 +373,7 @@ mod tests {
             threshold: Some(0.5),
             side: Side::Test,
             predictions: PathBuf::new(),
+            pictures: Vec::new(),
             bad: Vec::new(),
         };
         assert_eq!(

@@ -51,6 +51,8 @@ pub enum Task {
     Validating,
     /// Scoring films for a test or a prediction.
     Predicting,
+    /// Reading films once more for pictures.
+    Drawing,
 }
 
 /// One line of `log.jsonl`. Epoch 0 of the unfrozen phase is the validation before its first step.

@@ -1,7 +1,8 @@
 //! Fine-tune an ImageNet network on chest X-rays: recipe, training, evaluation, prediction, run folder.
 //!
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one side of a data set;
-//! [`Predictor`] scores films. The library knows no flags, no terminal and no HTTP; what happens it tells to an
+//! [`Predictor`] scores films, and [`PlotTarget`] draws
+//! what it says. The library knows no flags, no terminal and no HTTP; what happens it tells to an
 //! [`Observer`].
 
 mod checkpoint;
@@ -16,8 +17,11 @@ mod films;
 mod keys;
 mod model;
 mod phase;
+mod picture;
+mod plot;
 mod predict;
 pub mod recipe;
+mod report;
 mod run_folder;
 mod schedule;
 mod targets;
@@ -30,6 +34,7 @@ pub use evaluate::{ClassFigures, TestOutcome, TestRequest, test};
 pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task};
 pub use lungfish_data::Side;
 pub use model::ModelInfo;
+pub use plot::{PlotTarget, plot_prediction};
 pub use predict::{BadFilm, Prediction, Predictions, Predictor};
 pub use recipe::{Changes, Recipe, RecipeError};
 pub use train::{TrainOutcome, TrainRequest, train};

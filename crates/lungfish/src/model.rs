@@ -32,6 +32,8 @@ pub struct ModelInfo {
     pub epoch: BestEpoch,
     /// The recipe that trained it.
     pub recipe: Recipe,
+    /// Whether films that trained it were drawn by lungfish: what it has learnt then says nothing of real ones.
+    pub drawn: bool,
     /// The version of lungfish that wrote it.
     pub version: String,
 }
@@ -60,6 +62,7 @@ impl ModelInfo {
             ("figures", json!(self.epoch).to_string()),
             ("versions", json!({ "lungfish": self.version }).to_string()),
             ("recipe", self.recipe.to_toml()),
+            ("drawn", self.drawn.to_string()),
             ("notice", NOTICE.to_owned()),
         ]
     }
@@ -108,6 +111,7 @@ impl ModelInfo {
             preprocess,
             epoch: parse("figures", text("figures")?).map_err(bad)?,
             recipe: Recipe::from_toml(text("recipe")?)?,
+            drawn: file.metadata.get("drawn").is_some_and(|text| text == "true"),
             version: versions["lungfish"].as_str().unwrap_or("unknown").to_owned(),
         })
     }

@@ -77,6 +77,11 @@ impl Predictor {
         &self.model.info
     }
 
+    /// The run folder that the model lies in, if any.
+    pub(crate) fn run(&self) -> Option<&Path> {
+        self.model.run.as_deref()
+    }
+
     /// Scores files, and the films in folders and theirs.
     ///
     /// # Errors

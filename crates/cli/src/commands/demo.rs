@@ -76,7 +76,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
 
     print::out("\n3. Testing on patients that it has not seen")?;
     print::out(format_args!("   lungfish test --model {model} --data {folder}\n"))?;
-    let request = TestRequest { model: run.clone(), data: films.clone(), side: None, out: None };
+    let request = TestRequest { model: run.clone(), data: films.clone(), side: None, out: None, pictures: true };
     let mut printer = Printer::scoring();
     let tested = lungfish::test(&request, &mut printer, &stop)?;
     test::report(&tested)?;
@@ -102,6 +102,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         ("run/recipe.toml", "how it was trained"),
         ("run/log.jsonl", "one line an epoch"),
         ("run/predictions-test.csv", "one line a test film"),
+        ("run/*.png, run/*.svg", "pictures of the training and of the test"),
     ] {
         print::out(format_args!("  {:width$}  {what}", print::path(args.out.join(name))))?;
     }

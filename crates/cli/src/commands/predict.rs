@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
-use lungfish::{Prediction, Predictor};
+use clap::ValueHint::AnyPath;
+use lungfish::{PlotTarget, Prediction, Predictor};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, print};
@@ -18,6 +19,7 @@ use crate::{NOT_A_DIAGNOSIS, print};
 #[command(after_help = "\
 Example:
   lungfish predict --model run film.jpeg more-films/
+  lungfish predict --model run film.jpeg --plot film-predicted.png
   lungfish predict --model run/best.safetensors --json films/ > predictions.jsonl")]
 pub struct Args {
     /// Run folder or model file
@@ -26,15 +28,20 @@ pub struct Args {
     /// Films, or folders of films
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Draw the film beside its probabilities: a file ending in .png or .svg for one film, else a folder
+    #[arg(long, value_name = "FILE|DIR", value_hint = AnyPath)]
+    plot: Option<PathBuf>,
     /// Print one JSON object a film
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let target = args.plot.as_ref().map(|to| PlotTarget::new(to, &args.paths)).transpose()?;
     let mut printer = Printer::scoring();
     let mut predictor = Predictor::open(&args.model)?;
-    let scored = predictor.predict(&args.paths, &mut printer, &AtomicBool::new(false))?;
+    let stop = AtomicBool::new(false);
+    let scored = predictor.predict(&args.paths, &mut printer, &stop)?;
     printer.finish()?;
     if args.json {
         for film in &scored.films {
@@ -43,6 +50,20 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else if !scored.films.is_empty() {
         for line in lines(&scored.films) {
             print::out(line)?;
+        }
+    }
+    // Figures first: they are said even where a picture cannot be made.
+    let pictures = match target {
+        Some(target) => target.draw(predictor.info(), &scored.films, &mut printer, &stop)?,
+        None => Vec::new(),
+    };
+    printer.finish()?;
+    if !args.json && !scored.films.is_empty() {
+        if let (Some(to), Some(first)) = (&args.plot, pictures.first()) {
+            print::out(match pictures.len() {
+                1 => format!("Picture: {}", print::path(first)),
+                count => format!("Pictures: {count} in {}", print::path(to)),
+            })?;
         }
         print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
     }

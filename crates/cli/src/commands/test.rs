@@ -1,6 +1,6 @@
 //! `lungfish test`: the figures of a model on one side of a data set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
@@ -13,8 +13,9 @@ use crate::{NOT_A_DIAGNOSIS, print};
 
 /// Score a model on films that it was not trained on
 ///
-/// Writes predictions-{side}.csv: path, label, predicted, one probability a class. On the data that the run was trained
-/// on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
+/// Writes predictions-{side}.csv: path, label, predicted, one probability a class; and pictures, each as PNG and SVG:
+/// learning-curves of the run, confusion-matrix-{side}, roc-{side}, precision-recall-{side}, films-{side} and
+/// worst-errors-{side}. On the data that the run was trained on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -34,14 +35,22 @@ pub struct Args {
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
+    /// Write the predictions and draw nothing
+    #[arg(long)]
+    no_pictures: bool,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let request =
-        TestRequest { model: args.model.clone(), data: args.data.clone(), side: args.side, out: args.out.clone() };
+    let request = TestRequest {
+        model: args.model.clone(),
+        data: args.data.clone(),
+        side: args.side,
+        out: args.out.clone(),
+        pictures: !args.no_pictures,
+    };
     let mut printer = Printer::scoring();
     let outcome = lungfish::test(&request, &mut printer, &AtomicBool::new(false))?;
     printer.finish()?;
@@ -100,10 +109,19 @@ fn lines(outcome: &TestOutcome) -> Vec<String> {
         lines.push(format!("A film is called {positive} from a probability of {threshold} on."));
     }
     lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
+    lines.extend(pictures(&outcome.pictures));
     if !outcome.bad.is_empty() {
         lines.push(format!("Not in these figures: {} that could not be read.", print::films(outcome.bad.len())));
     }
     lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Where the pictures lie, all in one folder, and what they are called.
+fn pictures(paths: &[PathBuf]) -> Option<String> {
+    let folder = paths.first()?.parent()?;
+    let names: Vec<String> = paths.iter().filter_map(|path| path.file_stem()).map(print::path).collect();
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    Some(format!("Pictures, PNG and SVG, in {}: {}", print::path(folder), names.join(", ")))
 }
 
 #[cfg(test)]
@@ -129,6 +147,7 @@ mod tests {
             threshold: Some(0.5),
             side: Side::Test,
             predictions: PathBuf::from("run/predictions-test.csv"),
+            pictures: vec![PathBuf::from("run/learning-curves.png"), PathBuf::from("run/roc-test.png")],
             bad: Vec::new(),
         };
         let expected = "\
@@ -145,7 +164,8 @@ NORMAL     0          1
 PNEUMONIA  0          2
 
 A film is called PNEUMONIA from a probability of 0.5 on.
-Each film: run/predictions-test.csv";
+Each film: run/predictions-test.csv
+Pictures, PNG and SVG, in run: learning-curves, roc-test";
         assert_eq!(lines(&outcome).join("\n"), expected);
     }
 }

@@ -106,6 +106,7 @@ impl Trainer<'_> {
             preprocess: self.preprocess,
             epoch: epoch.clone(),
             recipe: self.recipe.clone(),
+            drawn: self.data.drawn,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let bytes = model::to_bytes(&info, tensors, &self.data.split.train, &self.data.split.val)?;

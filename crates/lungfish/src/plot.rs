@@ -1,0 +1,202 @@
+//! A film beside its probabilities, for `lungfish predict --plot`: one picture, or one a film in a folder.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lungfish_data::decode_file;
+use lungfish_data::display::escape;
+use lungfish_data::folder::real;
+use lungfish_data::synth::is_drawn_file;
+use lungfish_pictures::{Heading, classify, percent};
+use rayon::prelude::*;
+
+use crate::picture::{film, has_extension, name_of, write};
+use crate::{Error, Event, ModelInfo, Observer, Prediction, Task};
+
+/// The longer side of the film in pixels: twice the size at which it is drawn.
+const LONGEST: usize = 960;
+/// Pictures made between two looks at the stop flag.
+const CHUNK: usize = 8;
+
+/// Where the pictures of a prediction go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlotTarget(Place);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    File(PathBuf),
+    Folder(PathBuf),
+}
+
+impl PlotTarget {
+    /// `to` is one picture where its name ends in `.png` or `.svg` and no folder lies there; anything else is a folder,
+    /// with one PNG a film. `inputs` are the films and folders that will be predicted. Asked before the work is done.
+    ///
+    /// # Errors
+    /// One sentence: one picture for a folder or several films, a picture in the place of its film, or pictures among
+    /// the films, where they would be taken for films the next time.
+    pub fn new(to: &Path, inputs: &[PathBuf]) -> Result<Self, Error> {
+        let one = !to.is_dir() && (has_extension(to, "png") || has_extension(to, "svg"));
+        let place = real(to);
+        if one {
+            let [input] = inputs else {
+                return Err(Error::refused(format!(
+                    "{} is one picture and there are {} films: name a folder for their pictures",
+                    escape(to),
+                    inputs.len()
+                )));
+            };
+            if input.is_dir() {
+                return Err(Error::refused(format!(
+                    "{} is one picture and {} is a folder of films: name a folder for their pictures",
+                    escape(to),
+                    escape(input)
+                )));
+            }
+            if place.is_some() && place == real(input) {
+                return Err(Error::refused(format!("the picture {} would replace its film", escape(to))));
+            }
+            return Ok(PlotTarget(Place::File(to.to_owned())));
+        }
+        let Some(place) = place else { return Ok(PlotTarget(Place::Folder(to.to_owned()))) };
+        let among = |input: &&PathBuf| {
+            real(input).is_some_and(|input| {
+                if input.is_dir() { place.starts_with(&input) } else { input.parent() == Some(place.as_path()) }
+            })
+        };
+        if let Some(input) = inputs.iter().find(among) {
+            return Err(Error::refused(format!(
+                "pictures in {} would lie among the films of {}: name another folder",
+                escape(to),
+                escape(input)
+            )));
+        }
+        Ok(PlotTarget(Place::Folder(to.to_owned())))
+    }
+
+    /// Draws each prediction. Gives the pictures, in the order of the predictions. In a folder a picture has the name of
+    /// its film, with a number after it where two films have the same.
+    ///
+    /// # Errors
+    /// A film that cannot be read any more, a picture that cannot be written, [`Error::Stopped`].
+    pub fn draw(
+        &self,
+        model: &ModelInfo,
+        predictions: &[Prediction],
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Vec<PathBuf>, Error> {
+        let pictures: Vec<PathBuf> = match &self.0 {
+            Place::File(file) => predictions.iter().take(1).map(|_| file.clone()).collect(),
+            Place::Folder(folder) => names(predictions).into_iter().map(|name| folder.join(name)).collect(),
+        };
+        let pairs: Vec<(&Prediction, &PathBuf)> = predictions.iter().zip(&pictures).collect();
+        let mut done = 0;
+        for chunk in pairs.chunks(CHUNK) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Stopped);
+            }
+            chunk.par_iter().with_max_len(1).try_for_each(|(film, to)| plot_prediction(model, film, to))?;
+            done += chunk.len();
+            observer.event(&Event::Progress { task: Task::Drawing, done, total: pairs.len() });
+        }
+        Ok(pictures)
+    }
+}
+
+/// Draws a film beside the probabilities of its classes: an SVG where the name of `to` ends so, else a PNG. The folder is
+/// made where there is none.
+///
+/// # Errors
+/// A film that cannot be read, a picture that cannot be written.
+pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) -> Result<(), Error> {
+    let path = &prediction.path;
+    let image = decode_file(path, model.preprocess.channels)
+        .map_err(|error| Error::refused(format!("{} cannot be drawn: {error}", escape(path))))?;
+    let drawn = is_drawn_file(path);
+    let called = prediction.probabilities.iter().find(|(class, _)| *class == prediction.class);
+    let mut subtitle = format!(
+        "{} calls it {}, {}",
+        model.architecture,
+        prediction.class,
+        percent(called.map_or(f64::NAN, |(_, probability)| *probability))
+    );
+    if model.drawn && !drawn {
+        subtitle.push_str(". The model has learnt from drawn films and knows nothing of real ones");
+    }
+    let heading = Heading { title: name_of(path), subtitle: Some(subtitle), drawn };
+    let picture = classify(&heading, &film(image, LONGEST), &prediction.probabilities)?;
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    }
+    write(to, &picture)
+}
+
+/// A name for each picture: the film's, with `.png` for its extension. Names that differ in case alone are one file on
+/// some systems.
+fn names(predictions: &[Prediction]) -> Vec<OsString> {
+    let mut taken = HashSet::new();
+    let name = |prediction: &Prediction| {
+        let stem = prediction.path.file_stem().unwrap_or_default();
+        let numbered = (1_usize..).map(|n| {
+            let mut name = stem.to_owned();
+            name.push(if n == 1 { ".png".to_owned() } else { format!("-{n}.png") });
+            name
+        });
+        let mut free = numbered.filter(|name| taken.insert(name.to_string_lossy().to_lowercase()));
+        free.next().unwrap_or_default()
+    };
+    predictions.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_pictures_have_one_name() {
+        let films = ["a/x.jpeg", "b/x.jpeg", "b/X.png", "c/x-2.png", "c/y.tar.png"];
+        let prediction = |path: &&str| Prediction { path: path.into(), class: String::new(), probabilities: Vec::new() };
+        let predictions: Vec<Prediction> = films.iter().map(prediction).collect();
+        assert_eq!(names(&predictions), ["x.png", "x-2.png", "X-3.png", "x-2-2.png", "y.tar.png"]);
+    }
+
+    #[test]
+    fn pictures_never_take_the_place_of_films() {
+        let dir = tempfile::tempdir().unwrap();
+        let films = dir.path().join("films");
+        std::fs::create_dir(&films).unwrap();
+        let [film, other] = ["f.png", "g.jpeg"].map(|name| films.join(name));
+        std::fs::write(&film, b"").unwrap();
+        std::fs::write(&other, b"").unwrap();
+        let target = |to: &Path, inputs: &[&PathBuf]| {
+            let inputs: Vec<PathBuf> = inputs.iter().map(|path| (*path).clone()).collect();
+            PlotTarget::new(to, &inputs).map_err(|error| error.to_string())
+        };
+        let refused = |to: &Path, inputs: &[&PathBuf], part: &str| {
+            let error = target(to, inputs).unwrap_err();
+            assert!(error.contains(part) && error.contains(to.to_str().unwrap()), "{error}");
+        };
+        let file = |path: PathBuf| Ok(PlotTarget(Place::File(path)));
+        let folder = |path: PathBuf| Ok(PlotTarget(Place::Folder(path)));
+
+        for name in ["out.png", "out.SVG", "films/out.png"] {
+            assert_eq!(target(&dir.path().join(name), &[&film]), file(dir.path().join(name)));
+        }
+        refused(&dir.path().join("films/../films/f.png"), &[&film], "would replace its film");
+        refused(&dir.path().join("out.png"), &[&film, &other], "one picture and there are 2 films");
+        refused(&dir.path().join("out.png"), &[&films], "is a folder of films");
+
+        for name in ["plots", "plots.v2", "films/plots"] {
+            assert_eq!(target(&dir.path().join(name), &[&film, &other]), folder(dir.path().join(name)));
+        }
+        refused(&dir.path().join("films/plots"), &[&films], "among the films");
+        refused(&films, &[&film, &other], "among the films");
+        // A folder that looks like a picture is a folder.
+        let odd = dir.path().join("odd.png");
+        std::fs::create_dir(&odd).unwrap();
+        assert_eq!(target(&odd, &[&film, &other]), folder(odd.clone()));
+    }
+}

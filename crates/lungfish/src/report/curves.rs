@@ -1,0 +1,119 @@
+//! The curves of a test and of the training before it.
+
+use lungfish_metrics::{average_precision, precision_recall_curve, roc_auc, roc_curve};
+use lungfish_pictures::{Curve, Epoch};
+
+use super::Tested;
+use crate::EpochRecord;
+use crate::run_folder::LOG;
+
+/// Points nearer than this in both directions are one in any picture.
+const NEAR: f64 = 1.0 / 4096.0;
+
+/// The ROC and the precision-recall curves: of class 1 for two classes, of each class against all others beyond. A class
+/// for which a curve is undefined has none.
+pub(super) fn of_classes(tested: &Tested) -> [Vec<Curve>; 2] {
+    let classes = &tested.model.classes;
+    let which = if classes.len() == 2 { 1..2 } else { 0..classes.len() };
+    let (mut roc, mut precision_recall) = (Vec::new(), Vec::new());
+    for (class, name) in classes.iter().enumerate().skip(which.start) {
+        let positive: Vec<bool> = tested.labels.iter().map(|&label| label == class).collect();
+        let scores: Vec<f64> = tested.predictions.iter().map(|film| film.probabilities[class].1).collect();
+        // Beyond two classes a film is called by its largest probability, which is no threshold on a curve.
+        let operating = (classes.len() == 2).then(|| operating_point(tested, class));
+        if let Some(points) = roc_curve(&positive, &scores) {
+            roc.push(Curve {
+                name: name.clone(),
+                points: thinned(points.iter().map(|p| [p.false_positive_rate, p.true_positive_rate])),
+                area: roc_auc(&positive, &scores),
+                operating: operating.map(|point| [point.false_positive_rate, point.recall]),
+                baseline: None,
+            });
+            let points = precision_recall_curve(&positive, &scores).unwrap_or_default();
+            precision_recall.push(Curve {
+                name: name.clone(),
+                points: thinned(points.iter().map(|p| [p.recall, p.precision])),
+                area: average_precision(&positive, &scores),
+                operating: operating.and_then(|point| Some([point.recall, point.precision?])),
+                baseline: Some(positive.iter().filter(|is| **is).count() as f64 / positive.len() as f64),
+            });
+        }
+    }
+    [roc, precision_recall]
+}
+
+/// How a class is called.
+#[derive(Clone, Copy)]
+struct Operating {
+    false_positive_rate: f64,
+    recall: f64,
+    precision: Option<f64>,
+}
+
+/// From the counts; only asked for where there are films of the class and of others.
+fn operating_point(tested: &Tested, class: usize) -> Operating {
+    let count = |of: bool, called: bool| -> f64 {
+        let rows = tested.confusion.iter().enumerate().filter(|(label, _)| (*label == class) == of);
+        let cells = rows.flat_map(|(_, row)| row.iter().enumerate()).filter(|(as_, _)| (*as_ == class) == called);
+        cells.map(|(_, &films)| films as f64).sum()
+    };
+    let (hits, misses) = (count(true, true), count(true, false));
+    let (alarms, rest) = (count(false, true), count(false, false));
+    Operating {
+        false_positive_rate: alarms / (alarms + rest),
+        recall: hits / (hits + misses),
+        precision: (hits + alarms > 0.0).then(|| hits / (hits + alarms)),
+    }
+}
+
+/// A curve without the points that no picture could show: the first and the last stay, and any that is not next to the
+/// one before.
+fn thinned(points: impl ExactSizeIterator<Item = [f64; 2]>) -> Vec<[f64; 2]> {
+    let last = points.len().saturating_sub(1);
+    let mut kept: Vec<[f64; 2]> = Vec::new();
+    for (index, point) in points.enumerate() {
+        let far = |before: &[f64; 2]| (0..2).any(|axis| (point[axis] - before[axis]).abs() >= NEAR);
+        if index == last || kept.last().is_none_or(far) {
+            kept.push(point);
+        }
+    }
+    kept
+}
+
+/// The epochs of the run's log and which of them is the model; none without a run or a log. Lines that are none (a log
+/// that is being written) are passed over.
+pub(super) fn of_learning(tested: &Tested) -> Option<(Vec<Epoch>, Option<usize>)> {
+    let log = std::fs::read_to_string(tested.run?.join(LOG)).ok()?;
+    let records: Vec<EpochRecord> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let model = &tested.model.epoch;
+    let best = records.iter().position(|record| (record.phase, record.epoch) == (model.phase, model.epoch));
+    let epoch = |record: EpochRecord| Epoch {
+        phase: record.phase.to_string(),
+        epoch: record.epoch,
+        train_loss: record.train_loss,
+        val_loss: record.val_loss,
+        train_accuracy: record.train_accuracy,
+        val_accuracy: record.val_accuracy,
+        val_auc: record.val_auc,
+        lr: record.lr,
+    };
+    let epochs: Vec<Epoch> = records.into_iter().map(epoch).collect();
+    (!epochs.is_empty()).then_some((epochs, best))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_curve_keeps_its_shape_and_its_ends() {
+        let points = (0..=100_000).map(|i| [f64::from(i) / 1e5, (f64::from(i) / 1e5).sqrt()]);
+        let few = thinned(points.collect::<Vec<_>>().into_iter());
+        assert!((1000..10_000).contains(&few.len()), "{}", few.len());
+        assert_eq!((few[0], few[few.len() - 1]), ([0.0, 0.0], [1.0, 1.0]));
+        assert!(few.windows(2).all(|p| p[1][0] - p[0][0] < 2.0 * NEAR && p[1][1] - p[0][1] < 0.01));
+        let corner = [[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 1.0], [1.0, 1.0]];
+        assert_eq!(thinned(corner.into_iter()), corner);
+        assert_eq!(thinned([].into_iter()), Vec::<[f64; 2]>::new());
+    }
+}

@@ -1,0 +1,157 @@
+//! The films of a test as tiles: some of each class, and those that the model has most wrong.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lungfish_data::decode_file;
+use lungfish_data::display::escape;
+use lungfish_pictures::{Film, Heading, Picture, PictureError, Tile, Tone, film_grid, percent};
+use rayon::prelude::*;
+
+use super::Tested;
+use crate::picture::film;
+use crate::{Error, Event, Observer, Task};
+
+/// Films a picture.
+const MOST: usize = 16;
+const COLUMNS: usize = 4;
+/// The longer side of a tile's film in pixels: enough for twice the size at which it is drawn.
+const LONGEST: usize = 560;
+/// Films decoded between two looks at the stop flag.
+const CHUNK: usize = 8;
+
+/// Films by their index: some of each class, and the worst.
+pub(super) struct Chosen {
+    some: Vec<usize>,
+    worst: Vec<usize>,
+}
+
+/// Some films of each class, evenly from its first to its last and the classes in turn; and the films that are called
+/// wrong, highest loss first. Where none is wrong, those with the highest loss.
+pub(super) fn choose(tested: &Tested) -> Chosen {
+    let classes = tested.model.classes.len();
+    let of_class: Vec<Vec<usize>> =
+        (0..classes).map(|class| (0..tested.labels.len()).filter(|&i| tested.labels[i] == class).collect()).collect();
+    let of_class: Vec<&Vec<usize>> = of_class.iter().filter(|films| !films.is_empty()).collect();
+    // More rounds than a class has films pass it over; the next class gets its place.
+    let mut some: Vec<usize> = Vec::new();
+    let mut each = MOST.div_ceil(of_class.len().max(1));
+    loop {
+        let evenly = |films: &&Vec<usize>| {
+            let n = each.min(films.len());
+            (0..n).map(|i| films[i * films.len() / n]).collect::<Vec<usize>>()
+        };
+        let picked: Vec<Vec<usize>> = of_class.iter().map(evenly).collect();
+        let rounds = (0..each).flat_map(|i| picked.iter().filter_map(move |films| films.get(i).copied()));
+        some.clear();
+        some.extend(rounds.take(MOST));
+        if some.len() >= MOST.min(tested.labels.len()) {
+            break;
+        }
+        each *= 2;
+    }
+    let mut worst: Vec<usize> = (0..tested.labels.len()).collect();
+    worst.sort_by(|&a, &b| tested.loss(b).total_cmp(&tested.loss(a)).then(a.cmp(&b)));
+    if tested.errors() > 0 {
+        worst.retain(|&film| !tested.is_right(film));
+    }
+    worst.truncate(MOST);
+    Chosen { some, worst }
+}
+
+/// The tiles of both, each film decoded once more. One that cannot be read any more is left out.
+pub(super) fn tiles(
+    tested: &Tested,
+    chosen: &Chosen,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<[Vec<Tile>; 2], Error> {
+    let wanted: Vec<usize> = chosen.some.iter().chain(&chosen.worst).copied().collect();
+    let mut films: Vec<Option<Film>> = Vec::with_capacity(wanted.len());
+    for chunk in wanted.chunks(CHUNK) {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        let decode = |&i: &usize| {
+            let image = decode_file(&tested.predictions[i].path, tested.model.preprocess.channels);
+            Some(film(image.ok()?, LONGEST))
+        };
+        films.par_extend(chunk.par_iter().with_max_len(1).map(decode));
+        observer.event(&Event::Progress { task: Task::Drawing, done: films.len(), total: wanted.len() });
+    }
+    let mut films = films.into_iter();
+    let some = chosen.some.iter().zip(films.by_ref().take(chosen.some.len()).collect::<Vec<_>>());
+    let some = some.filter_map(|(&i, film)| Some(tested.tile(i, film?, tested.lines(i))));
+    let worst = chosen.worst.iter().zip(films);
+    let worst = worst.filter_map(|(&i, film)| Some(tested.tile(i, film?, tested.lines_of_error(i))));
+    Ok([some.collect(), worst.collect()])
+}
+
+pub(super) fn grid(heading: &Heading, tiles: &[Tile]) -> Result<Picture, PictureError> {
+    film_grid(heading, tiles, COLUMNS)
+}
+
+/// Title and subtitle of the films.
+pub(super) fn words_of_films(tested: &Tested, shown: usize) -> (&'static str, String) {
+    let shown = if shown < tested.labels.len() { format!("; {shown} of them") } else { String::new() };
+    ("Films and what the model calls them", format!("{}{shown}", tested.on_films()))
+}
+
+/// Title and subtitle of the worst.
+pub(super) fn words_of_worst(tested: &Tested, shown: usize) -> (&'static str, String) {
+    let on_films = tested.on_films();
+    match tested.errors() {
+        0 => ("Highest losses", format!("{on_films}; none is called wrong, the highest losses first")),
+        1 => ("Worst errors", format!("{on_films}; 1 is called wrong")),
+        errors if shown < errors => {
+            ("Worst errors", format!("{on_films}; {errors} are called wrong, the {shown} with the highest loss"))
+        }
+        errors => ("Worst errors", format!("{on_films}; {errors} are called wrong, the highest loss first")),
+    }
+}
+
+impl Tested<'_> {
+    fn is_right(&self, film: usize) -> bool {
+        self.predictions[film].class == self.model.classes[self.labels[film]]
+    }
+
+    fn errors(&self) -> usize {
+        (0..self.labels.len()).filter(|&film| !self.is_right(film)).count()
+    }
+
+    /// Minus the logarithm of the probability of what the film is.
+    fn loss(&self, film: usize) -> f64 {
+        0.0 - self.of_label(film).ln()
+    }
+
+    fn of_label(&self, film: usize) -> f64 {
+        self.predictions[film].probabilities[self.labels[film]].1
+    }
+
+    fn tile(&self, film: usize, pixels: Film, lines: Vec<String>) -> Tile {
+        Tile { film: pixels, lines, tone: if self.is_right(film) { Tone::Right } else { Tone::Wrong } }
+    }
+
+    /// What it is called, and what it is. Numbers first: a long name loses its end.
+    fn lines(&self, film: usize) -> Vec<String> {
+        let prediction = &self.predictions[film];
+        let called = prediction.probabilities.iter().find(|(class, _)| *class == prediction.class);
+        let probability = percent(called.map_or(f64::NAN, |(_, p)| *p));
+        vec![
+            format!("{probability} {}", prediction.class),
+            format!("true class: {}", self.model.classes[self.labels[film]]),
+        ]
+    }
+
+    fn lines_of_error(&self, film: usize) -> Vec<String> {
+        let mut lines = self.lines(film);
+        lines[1] = format!("true class: {}, {}", self.model.classes[self.labels[film]], percent(self.of_label(film)));
+        lines.push(format!("loss {:.2}", self.loss(film)));
+        lines.push(file_name(&self.predictions[film].path));
+        lines
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(escape).unwrap_or_default()
+}
