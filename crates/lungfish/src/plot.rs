@@ -158,7 +158,8 @@ mod tests {
     #[test]
     fn no_two_pictures_have_one_name() {
         let films = ["a/x.jpeg", "b/x.jpeg", "b/X.png", "c/x-2.png", "c/y.tar.png"];
-        let prediction = |path: &&str| Prediction { path: path.into(), class: String::new(), probabilities: Vec::new() };
+        let prediction =
+            |path: &&str| Prediction { path: path.into(), class: String::new(), probabilities: Vec::new() };
         let predictions: Vec<Prediction> = films.iter().map(prediction).collect();
         assert_eq!(names(&predictions), ["x.png", "x-2.png", "X-3.png", "x-2-2.png", "y.tar.png"]);
     }

@@ -10,7 +10,13 @@ use common::*;
 use lungfish::{Event, Predictor, Side, Silent, TestOutcome, TestRequest, test};
 
 fn scored(model: &Path, data: &Path, side: Option<Side>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
-    let request = TestRequest { model: model.to_owned(), data: data.to_owned(), side, out: Some(out.to_owned()), pictures: false };
+    let request = TestRequest {
+        model: model.to_owned(),
+        data: data.to_owned(),
+        side,
+        out: Some(out.to_owned()),
+        pictures: false,
+    };
     test(&request, &mut Silent, &GO)
 }
 
@@ -53,7 +59,8 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     let all: Vec<PathBuf> = films_below(&new.join("test"));
     assert_eq!(scored(&alone, &new, None, &out).unwrap().films, all.len());
     let mut warned = String::new();
-    let request = TestRequest { model: run.clone(), data: new.join("test"), side: None, out: Some(out.clone()), pictures: false };
+    let request =
+        TestRequest { model: run.clone(), data: new.join("test"), side: None, out: Some(out.clone()), pictures: false };
     let mut observer = |event: &Event| {
         if let Event::Warning(text) = event {
             warned = text.clone();
@@ -81,7 +88,8 @@ fn a_run_folder_keeps_what_is_written_of_its_own_films() {
     let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
     let tested = |model: &Path, data: &Path| {
-        let request = TestRequest { model: model.to_owned(), data: data.to_owned(), side: None, out: None, pictures: false };
+        let request =
+            TestRequest { model: model.to_owned(), data: data.to_owned(), side: None, out: None, pictures: false };
         test(&request, &mut Silent, &GO)
     };
     let outcome = tested(&run, &data).unwrap();

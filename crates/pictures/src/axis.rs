@@ -173,7 +173,7 @@ pub(crate) fn thousands(value: f64) -> String {
 }
 
 /// A share as a percentage that never claims more than it is: 1 is `100 %`, 0.9996 is `> 99.9 %`.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     match share {
         _ if !share.is_finite() => "–".to_owned(),
         _ if share.abs() >= 10.0 => format!("{:.0e} %", share * 100.0),

@@ -38,6 +38,7 @@ mod palette;
 mod picture;
 mod roc;
 
+pub use axis::percent;
 pub use classify::classify;
 pub use confusion::confusion_matrix;
 pub use curves::{Epoch, learning_curves};

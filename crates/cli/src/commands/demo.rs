@@ -102,7 +102,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         ("run/recipe.toml", "how it was trained"),
         ("run/log.jsonl", "one line an epoch"),
         ("run/predictions-test.csv", "one line a test film"),
-        ("run/*.png, run/*.svg", "pictures of the training and of the test"),
+        ("run/*.png", "pictures of the training and the test; each as .svg too"),
     ] {
         print::out(format_args!("  {:width$}  {what}", print::path(args.out.join(name))))?;
     }

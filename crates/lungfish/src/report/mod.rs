@@ -74,11 +74,8 @@ pub(crate) fn draw(
     if tested.run.is_some() {
         add("learning-curves".to_owned(), learning);
     }
-    let matrix = confusion_matrix(
-        &heading("Confusion matrix", tested.with_figures()),
-        &tested.model.classes,
-        tested.confusion,
-    );
+    let matrix =
+        confusion_matrix(&heading("Confusion matrix", tested.with_figures()), &tested.model.classes, tested.confusion);
     add(format!("confusion-matrix-{side}"), Some(matrix));
     let curve = some(roc_curves).map(|curves| roc(&heading("ROC curve", tested.of_curves()), &curves));
     add(format!("roc-{side}"), curve);
