@@ -190,6 +190,44 @@ fn predict_gives_a_line_a_film() {
     assert!(printed.contains("not a diagnosis"), "{printed}");
 }
 
+#[test]
+fn a_test_and_a_prediction_leave_pictures() {
+    let folder = temporary();
+    let out = folder.path().join("out");
+    let test = ["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(&out)];
+    let plain = done(&[&test[..], &["--no-pictures"]].concat());
+    assert!(!plain.contains("Pictures"), "{plain}");
+    assert_eq!(files(&out), [out.join("predictions-test.csv")]);
+    let printed = done(&test);
+    let names = [
+        "confusion-matrix-test",
+        "films-test",
+        "learning-curves",
+        "precision-recall-test",
+        "predictions-test",
+        "roc-test",
+        "worst-errors-test",
+    ];
+    let kinds = |name: &str| if name == "predictions-test" { &["csv"][..] } else { &["png", "svg"] };
+    let expected: Vec<PathBuf> =
+        names.iter().flat_map(|name| kinds(name).iter().map(|kind| out.join(name).with_extension(kind))).collect();
+    assert_eq!(files(&out), expected);
+    assert!(printed.contains("Pictures, PNG and SVG, in ") && printed.contains("worst-errors-test"), "{printed}");
+
+    let films = side(&FILMS, "test");
+    let (one, many) = (folder.path().join("one.svg"), folder.path().join("many"));
+    let printed = done(&["predict", "--model", arg(&RUN), arg(&films[0]), "--plot", arg(&one)]);
+    assert!(printed.contains(&format!("Picture: {}", one.display())), "{printed}");
+    assert!(fs::read_to_string(&one).unwrap().starts_with("<svg"));
+    let predict = ["predict", "--model", arg(&RUN), arg(&films[0]), arg(&films[1]), "--json", "--plot"];
+    assert_eq!(jsonl(&done(&[&predict[..], &[arg(&many)]].concat())).len(), 2);
+    assert_eq!(files(&many).len(), 2);
+    // Refused before anything is scored.
+    let output = run(&[&predict[..], &[arg(&one)]].concat());
+    refused(&output, &[arg(&one), "2 films", "a folder"]);
+    assert!(output.stdout.is_empty());
+}
+
 /// A folder of films with a text file, an empty file and half a film among them.
 fn spoilt(root: &Path) -> Vec<PathBuf> {
     copy(&FILMS, root);

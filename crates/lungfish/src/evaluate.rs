@@ -118,8 +118,8 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         (None, Some(run)) if own => run.clone(),
         _ => {
             return Err(Error::refused(format!(
-                "the films in {} are not those of the run {}, which keeps what is written of its own: name another folder \
-             with --out",
+                "{} holds other films than the run in {} was trained on: name with --out a folder for what the test \
+                 writes",
                 escape(&folder.root),
                 escape(model.folder())
             )));

@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use lungfish_data::Side;
 use lungfish_data::synth::is_drawn_file;
-use lungfish_pictures::{Heading, Picture, PictureError, confusion_matrix, learning_curves, precision_recall, roc};
+use lungfish_pictures::{
+    Curve, Heading, Picture, PictureError, confusion_matrix, learning_curves, precision_recall, roc,
+};
 use rayon::prelude::*;
 
 use crate::picture::write_both;
@@ -77,10 +79,11 @@ pub(crate) fn draw(
     let matrix =
         confusion_matrix(&heading("Confusion matrix", tested.with_figures()), &tested.model.classes, tested.confusion);
     add(format!("confusion-matrix-{side}"), Some(matrix));
-    let curve = some(roc_curves).map(|curves| roc(&heading("ROC curve", tested.of_curves()), &curves));
+    let curve = some(roc_curves).map(|curves| roc(&heading(&named("ROC curve", &curves), tested.of_curves()), &curves));
     add(format!("roc-{side}"), curve);
-    let curve = some(precision_recall_curves)
-        .map(|curves| precision_recall(&heading("Precision-recall curve", tested.of_curves()), &curves));
+    let curve = some(precision_recall_curves).map(|curves| {
+        precision_recall(&heading(&named("Precision-recall curve", &curves), tested.of_curves()), &curves)
+    });
     add(format!("precision-recall-{side}"), curve);
     let (title, subtitle) = tiles::words_of_films(tested, films.len());
     add(format!("films-{side}"), some(films).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
@@ -125,6 +128,11 @@ impl Tested<'_> {
     }
 }
 
+/// In the plural where there are several.
+fn named(title: &str, curves: &[Curve]) -> String {
+    if curves.len() == 1 { title.to_owned() } else { format!("{title}s") }
+}
+
 /// A list that holds something.
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
@@ -134,5 +142,93 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 fn remove_both(folder: &Path, name: &str) {
     for extension in ["png", "svg"] {
         let _ = std::fs::remove_file(folder.join(format!("{name}.{extension}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lungfish_data::{Channels, Fit, Preprocess};
+    use lungfish_models::{Architecture, HeadConfig};
+
+    use super::*;
+    use crate::{BestEpoch, Phase, Recipe};
+
+    /// A model of two classes.
+    pub(super) fn model() -> ModelInfo {
+        ModelInfo {
+            architecture: Architecture::Resnet18,
+            head: HeadConfig { hidden: 8, dropout: 0.0 },
+            classes: vec!["A".to_owned(), "B".to_owned()],
+            preprocess: Preprocess {
+                channels: Channels::Gray,
+                fit: Fit::Crop,
+                size: 64,
+                mean: [0.5; 3],
+                std: [0.5; 3],
+            },
+            epoch: BestEpoch { phase: Phase::Frozen, epoch: 2, val_accuracy: 0.9, val_auc: None, val_loss: 0.3 },
+            recipe: Recipe::default(),
+            drawn: false,
+            version: "0".to_owned(),
+        }
+    }
+
+    /// A film of which class B has a probability.
+    pub(super) fn prediction(p: f64) -> Prediction {
+        Prediction {
+            path: "folder/film.png".into(),
+            class: if p > 0.5 { "B".to_owned() } else { "A".to_owned() },
+            probabilities: vec![("A".to_owned(), 1.0 - p), ("B".to_owned(), p)],
+        }
+    }
+
+    #[test]
+    fn headings_say_which_model_on_which_films() {
+        let model = model();
+        let predictions = [prediction(0.25)];
+        let tested = Tested {
+            model: &model,
+            model_name: "run".to_owned(),
+            run: None,
+            data_name: "films".to_owned(),
+            side: Side::Test,
+            labels: &[0],
+            predictions: &predictions,
+            confusion: &[vec![1, 0], vec![0, 0]],
+            accuracy: 1.0,
+            auc: None,
+        };
+        assert_eq!(tested.with_figures(), "run (resnet18) on the test side of films, 1 film: accuracy 1.0000");
+        assert_eq!(tested.of_curves(), "run (resnet18) on the test side of films, 1 film; positive is B");
+        assert_eq!(
+            tested.of_learning(),
+            "run (resnet18). Best: epoch 2 of the frozen phase, accuracy 0.9000 on the validation side"
+        );
+        // With one class there is no curve.
+        assert!(curves::of_classes(&tested).iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn a_curve_has_the_point_at_which_films_are_called() {
+        let model = model();
+        let predictions = [0.9, 0.6, 0.4, 0.2].map(prediction);
+        let tested = Tested {
+            model: &model,
+            model_name: String::new(),
+            run: None,
+            data_name: String::new(),
+            side: Side::Test,
+            labels: &[1, 0, 1, 0],
+            predictions: &predictions,
+            confusion: &[vec![1, 1], vec![1, 1]],
+            accuracy: 0.5,
+            auc: Some(0.75),
+        };
+        let [roc, precision_recall] = curves::of_classes(&tested);
+        assert_eq!((roc.len(), roc[0].name.as_str(), roc[0].area), (1, "B", Some(0.75)));
+        assert_eq!(roc[0].operating, Some([0.5, 0.5]));
+        assert!(roc[0].points.contains(&[0.5, 0.5]));
+        assert_eq!((precision_recall[0].operating, precision_recall[0].baseline), (Some([0.5, 0.5]), Some(0.5)));
+        assert!((precision_recall[0].area.unwrap() - (0.5 + 0.5 * 2.0 / 3.0)).abs() < 1e-12);
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn grid(heading: &Heading, tiles: &[Tile]) -> Result<Picture, Picture
 
 /// Title and subtitle of the films.
 pub(super) fn words_of_films(tested: &Tested, shown: usize) -> (&'static str, String) {
-    let shown = if shown < tested.labels.len() { format!("; {shown} of them") } else { String::new() };
+    let shown = if shown < tested.labels.len() { format!("; {shown} of them are shown") } else { String::new() };
     ("Films and what the model calls them", format!("{}{shown}", tested.on_films()))
 }
 
@@ -145,8 +145,7 @@ impl Tested<'_> {
 
     fn lines_of_error(&self, film: usize) -> Vec<String> {
         let mut lines = self.lines(film);
-        lines[1] = format!("true class: {}, {}", self.model.classes[self.labels[film]], percent(self.of_label(film)));
-        lines.push(format!("loss {:.2}", self.loss(film)));
+        lines.push(format!("true class at {}: loss {:.2}", percent(self.of_label(film)), self.loss(film)));
         lines.push(file_name(&self.predictions[film].path));
         lines
     }
@@ -154,4 +153,62 @@ impl Tested<'_> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().map(escape).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use lungfish_data::Side;
+
+    use super::*;
+    use crate::report::tests::{model, prediction};
+
+    /// A test of films whose class 1 has the given probabilities.
+    fn with<T>(films: &[(usize, f64)], look: impl Fn(&Tested) -> T) -> T {
+        let model = model();
+        let labels: Vec<usize> = films.iter().map(|(label, _)| *label).collect();
+        let predictions: Vec<_> = films.iter().map(|(_, p)| prediction(*p)).collect();
+        look(&Tested {
+            model: &model,
+            model_name: "run".to_owned(),
+            run: None,
+            data_name: "films".to_owned(),
+            side: Side::Test,
+            labels: &labels,
+            predictions: &predictions,
+            confusion: &[],
+            accuracy: 0.0,
+            auc: None,
+        })
+    }
+
+    #[test]
+    fn the_worst_errors_come_first_and_right_films_only_where_there_is_no_error() {
+        let films = [(0, 0.6), (1, 0.9), (1, 0.1), (0, 0.2), (1, 0.4)];
+        with(&films, |tested| {
+            assert_eq!(choose(tested).worst, [2, 0, 4]);
+            assert_eq!(words_of_worst(tested, 3).0, "Worst errors");
+            let lines = tested.lines_of_error(2);
+            assert_eq!(lines, ["90.0 % A", "true class: B", "true class at 10.0 %: loss 2.30", "film.png"]);
+        });
+        with(&[(0, 0.2), (1, 0.6)], |tested| {
+            assert_eq!(choose(tested).worst, [1, 0]);
+            assert_eq!(words_of_worst(tested, 2).0, "Highest losses");
+        });
+    }
+
+    #[test]
+    fn some_films_are_of_each_class_in_turn_and_as_many_as_there_are() {
+        let films: Vec<(usize, f64)> = (0..100).map(|i| (usize::from(i >= 3), 0.5)).collect();
+        with(&films, |tested| {
+            let some = choose(tested).some;
+            assert_eq!(some.len(), MOST);
+            assert_eq!(some.iter().filter(|&&i| i < 3).count(), 3);
+            assert!(some[0] < 3 && some[1] >= 3 && some[2] < 3, "{some:?}");
+            assert!(some.iter().any(|&i| i > 70), "from the whole side: {some:?}");
+            let different: std::collections::HashSet<_> = some.iter().collect();
+            assert_eq!(different.len(), MOST);
+        });
+        with(&films[..5], |tested| assert_eq!(choose(tested).some.len(), 5));
+        with(&films[4..], |tested| assert_eq!(choose(tested).some.len(), MOST));
+    }
 }
