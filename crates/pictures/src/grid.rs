@@ -66,13 +66,14 @@ pub fn film_grid(heading: &Heading, tiles: &[Tile], columns: usize) -> Result<Pi
     }
     let columns = columns.clamp(1, tiles.len());
     let side = side(columns as f64, 0.0);
+    let height = height(tiles, side)?;
     let mut page = Page::new(heading, width(columns as f64 * (side + GAP) - GAP));
     let mut y = page.top;
     for row in tiles.chunks(columns) {
         for (column, tile) in row.iter().enumerate() {
-            tile.draw(&mut page.canvas, [MARGIN + column as f64 * (side + GAP), y], side)?;
+            tile.draw(&mut page.canvas, [MARGIN + column as f64 * (side + GAP), y, side, height])?;
         }
-        y += side + words(row) + GAP;
+        y += height + words(row) + GAP;
     }
     page.finish(y - GAP, &format!("{} films in {columns} columns.", tiles.len()))
 }
@@ -88,6 +89,7 @@ pub fn film_pairs(heading: &Heading, left: &str, right: &str, pairs: &[(Tile, Ti
     let columns = if pairs.len() > 3 { 2 } else { 1 };
     let side = side(2.0 * columns as f64, PAIR_GAP - GAP);
     let pair = 2.0 * side + PAIR_GAP;
+    let height = height(pairs.iter().flat_map(|(before, after)| [before, after]), side)?;
     let gap = 1.6 * GAP;
     let mut page = Page::new(heading, width(columns as f64 * (pair + gap) - gap));
     let look = Text::new(15.0, INK).bold().middle();
@@ -102,11 +104,11 @@ pub fn film_pairs(heading: &Heading, left: &str, right: &str, pairs: &[(Tile, Ti
     for row in pairs.chunks(columns) {
         for (column, (before, after)) in row.iter().enumerate() {
             let x = MARGIN + column as f64 * (pair + gap);
-            before.draw(&mut page.canvas, [x, y], side)?;
-            after.draw(&mut page.canvas, [x + side + PAIR_GAP, y], side)?;
+            before.draw(&mut page.canvas, [x, y, side, height])?;
+            after.draw(&mut page.canvas, [x + side + PAIR_GAP, y, side, height])?;
         }
         let lines = row.iter().flat_map(|(before, after)| [before, after]);
-        y += side + lines.map(|tile| words(std::slice::from_ref(tile))).fold(0.0, f64::max) + GAP;
+        y += height + lines.map(|tile| words(std::slice::from_ref(tile))).fold(0.0, f64::max) + GAP;
     }
     page.finish(y - GAP, &format!("{} pairs of films: {left}, {right}.", pairs.len()))
 }
@@ -114,6 +116,14 @@ pub fn film_pairs(heading: &Heading, left: &str, right: &str, pairs: &[(Tile, Ti
 /// The side of a film's box, so that `columns` of them make a picture about as wide as a page.
 fn side(columns: f64, correction: f64) -> f64 {
     ((WIDTH + GAP) / columns - GAP - correction / 2.0).floor().clamp(150.0, 340.0)
+}
+
+/// The height of every film's box: what the tallest film needs, so that wide films leave no gaps between their rows.
+fn height<'a>(tiles: impl IntoIterator<Item = &'a Tile>, side: f64) -> Result<f64, PictureError> {
+    tiles.into_iter().try_fold(0.0, |tallest: f64, tile| {
+        let frame = 2.0 * tile.frame();
+        Ok(tallest.max(tile.film.fitted(side - frame, side - frame)?.1 + frame))
+    })
 }
 
 /// A heading needs some room even over a single film.
@@ -128,22 +138,27 @@ fn words(row: &[Tile]) -> f64 {
 }
 
 impl Tile {
-    fn draw(&self, canvas: &mut Canvas, [x, y]: [f64; 2], side: f64) -> Result<(), PictureError> {
-        canvas.rect([x, y, side, side], GROUND);
-        let inset = if self.tone == Tone::Plain { 0.0 } else { FRAME };
-        self.film.draw(canvas, [x + inset, y + inset, side - 2.0 * inset, side - 2.0 * inset])?;
+    /// How thick its frame is.
+    fn frame(&self) -> f64 {
+        if self.tone == Tone::Plain { 0.0 } else { FRAME }
+    }
+
+    fn draw(&self, canvas: &mut Canvas, [x, y, width, height]: [f64; 4]) -> Result<(), PictureError> {
+        canvas.rect([x, y, width, height], GROUND);
+        let frame = self.frame();
+        self.film.draw(canvas, [x + frame, y + frame, width - 2.0 * frame, height - 2.0 * frame])?;
         let mut mark = 0.0;
         if let Some(colour) = self.tone.colour() {
             let half = FRAME / 2.0;
-            canvas.box_of([x + half, y + half, side - FRAME, side - FRAME], 0.0, "none", colour, FRAME);
-            self.tone.mark(canvas, [x + 9.0, y + side + 8.0 + LINE / 2.0], colour);
+            canvas.box_of([x + half, y + half, width - FRAME, height - FRAME], 0.0, "none", colour, FRAME);
+            self.tone.mark(canvas, [x + 9.0, y + height + 8.0 + LINE / 2.0], colour);
             mark = MARK;
         }
         for (index, line) in self.lines.iter().enumerate() {
             let left = if index == 0 { mark } else { 0.0 };
             let look = if index == 0 { Text::new(SIZE, INK).bold() } else { Text::new(SIZE, GRAY) };
-            let text = font::fit(line, side - left, SIZE, look.bold);
-            let middle = y + side + 8.0 + (index as f64 + 0.5) * LINE;
+            let text = font::fit(line, width - left, SIZE, look.bold);
+            let middle = y + height + 8.0 + (index as f64 + 0.5) * LINE;
             canvas.text([x + left, middle + look.drop()], &text, look);
         }
         Ok(())

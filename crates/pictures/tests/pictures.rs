@@ -249,6 +249,9 @@ fn a_film_is_shown_whole_and_unchanged() {
         let count = shown.count([value; 3]);
         assert!((170 * 165..=170 * 171).contains(&count), "{count} of {value}");
     }
+    // Wide films leave no room empty above and below them.
+    let four = film_grid(&heading(), &vec![tile(film, Tone::Plain); 4], 2).unwrap();
+    assert!(four.size().1 < 580, "{:?}", four.size());
     // Colours stay, and a film larger than its tile is made smaller.
     let red = Film { width: 900, height: 900, channels: 3, pixels: [200, 10, 60].repeat(900 * 900) };
     let picture = film_grid(&heading(), &[tile(red, Tone::Plain)], 1).unwrap();
