@@ -95,7 +95,7 @@ impl FromStr for Architecture {
     fn from_str(name: &str) -> Result<Self, ModelError> {
         Architecture::ALL.into_iter().find(|a| a.name() == name).ok_or_else(|| ModelError::NoSuchArchitecture {
             name: name.to_owned(),
-            known: Architecture::ALL.map(Architecture::name).join(", "),
+            known: Architecture::ALL.map(Architecture::name).to_vec(),
         })
     }
 }

@@ -5,28 +5,29 @@ use std::path::{Path, PathBuf};
 use lungfish_engine::EngineError;
 
 use crate::Architecture;
+use crate::names::did_you_mean;
 
 /// An error about a network: a name that it does not know.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
     /// No architecture of that name.
-    #[error("no architecture named \"{name}\"; there are {known}")]
+    #[error("no architecture named \"{name}\"{}; there are {}", did_you_mean(name, known.iter().copied()), known.join(", "))]
     NoSuchArchitecture {
         /// The name asked for.
         name: String,
         /// The names there are.
-        known: String,
+        known: Vec<&'static str>,
     },
     /// No part of that name.
-    #[error("no part named \"{name}\" in {architecture}; it has {parts}, or \"all\"")]
+    #[error("no part named \"{name}\"{} in {architecture}; it has {}", did_you_mean(name, parts.iter().map(String::as_str)), parts.join(", "))]
     NoSuchPart {
         /// The name asked for.
         name: String,
         /// The network.
         architecture: String,
         /// The names there are.
-        parts: String,
+        parts: Vec<String>,
     },
     /// The engine refused.
     #[error(transparent)]

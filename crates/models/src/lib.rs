@@ -13,6 +13,7 @@ mod file;
 mod imagenet;
 mod init;
 mod load;
+pub mod names;
 mod network;
 mod pickle;
 mod resnet;

@@ -96,22 +96,30 @@ impl Network {
     /// # Errors
     /// [`ModelError::NoSuchPart`], with the names there are.
     pub fn parts_by_names(&self, names: &str) -> Result<Vec<PartId>, ModelError> {
-        let wanted: Vec<&str> = names.split(',').map(str::trim).collect();
-        let known = self.graph.parts();
-        if let Some(name) = wanted.iter().find(|&&w| w != "all" && !known.iter().any(|k| k == w)) {
-            return Err(ModelError::NoSuchPart {
-                name: (*name).to_owned(),
-                architecture: self.architecture.to_string(),
-                parts: known.join(", "),
-            });
-        }
-        let mut parts = Vec::new();
-        for name in known {
-            let part = self.graph.part(name)?;
-            if part == self.head || wanted.iter().any(|&w| w == "all" || w == name) {
-                parts.push(part);
+        let mut wanted = vec![self.head];
+        for name in names.split(',').map(str::trim) {
+            match name {
+                "all" => wanted.extend(self.parts()),
+                _ => wanted.push(self.part(name)?),
             }
         }
-        Ok(parts)
+        Ok(self.parts().into_iter().filter(|part| wanted.contains(part)).collect())
+    }
+
+    /// Every part, from the input on.
+    pub fn parts(&self) -> Vec<PartId> {
+        self.graph.parts().iter().filter_map(|name| self.graph.part(name).ok()).collect()
+    }
+
+    /// The part of that name.
+    ///
+    /// # Errors
+    /// [`ModelError::NoSuchPart`], with the names there are and the ones that may have been meant.
+    pub fn part(&self, name: &str) -> Result<PartId, ModelError> {
+        self.graph.part(name).map_err(|_| ModelError::NoSuchPart {
+            name: name.to_owned(),
+            architecture: self.architecture.to_string(),
+            parts: self.graph.parts().to_vec(),
+        })
     }
 }

@@ -116,11 +116,10 @@ fn parts_by_names_keeps_order_and_adds_the_head() {
     assert_eq!(names("layer4,layer1,layer4"), ["layer1", "layer4", "head"]);
     assert_eq!(names("all").len(), 6);
     let error = network.parts_by_names("layer4,layer5").unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "no part named \"layer5\" in resnet18; it has stem, layer1, layer2, layer3, layer4, head, or \"all\""
-    );
-    assert!(network.parts_by_names("").is_err());
+    assert_eq!(error, "no part named \"layer5\" in resnet18; it has stem, layer1, layer2, layer3, layer4, head");
+    assert!(network.parts_by_names("").is_err() && network.parts_by_names("all,layr4").is_err());
+    let meant = network.part("layr4").unwrap_err().to_string();
+    assert!(meant.starts_with("no part named \"layr4\" (did you mean layer4?) in resnet18; "), "{meant}");
 }
 
 #[test]
@@ -131,6 +130,6 @@ fn architectures_by_name() {
     }
     assert_eq!(
         "resnet101".parse::<Architecture>().unwrap_err().to_string(),
-        "no architecture named \"resnet101\"; there are resnet18, resnet34, resnet50, efficientnet-lite0"
+        "no architecture named \"resnet101\" (did you mean resnet18 or resnet50?); there are resnet18, resnet34, resnet50, efficientnet-lite0"
     );
 }
