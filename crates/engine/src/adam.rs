@@ -44,7 +44,8 @@ pub struct Adam<B: Backend> {
     backend: B,
     config: AdamConfig,
     parts: Vec<PartId>,
-    ranges: Vec<Range<usize>>,
+    /// Where each part's parameters lie; a part's lie together, the parts in the order of the graph.
+    ranges: Vec<(PartId, Range<usize>)>,
     m: B::Buffer,
     v: B::Buffer,
     step: u64,
@@ -56,8 +57,12 @@ impl<B: Backend> Adam<B> {
     /// # Errors
     /// Where the device has no room.
     pub fn new(backend: &B, graph: &Graph, train: &[PartId], config: AdamConfig) -> Result<Self, EngineError> {
-        let ranges = Layout::new(graph).parts(graph, train);
-        let len = ranges.iter().map(Range::len).sum();
+        let layout = Layout::new(graph);
+        let mut ranges: Vec<(PartId, Range<usize>)> =
+            train.iter().flat_map(|&part| layout.parts(graph, &[part]).into_iter().map(move |r| (part, r))).collect();
+        ranges.sort_by_key(|(_, range)| range.start);
+        ranges.dedup();
+        let len = ranges.iter().map(|(_, range)| range.len()).sum();
         Ok(Adam {
             backend: backend.clone(),
             config,
@@ -70,20 +75,35 @@ impl<B: Backend> Adam<B> {
     }
 
     fn len(&self) -> usize {
-        self.ranges.iter().map(Range::len).sum()
+        self.ranges.iter().map(|(_, range)| range.len()).sum()
     }
 
-    /// One step along the gradients in `store`.
+    /// One step along the gradients in `store`, every part with the same learning rate.
     ///
     /// # Errors
     /// [`EngineError::NotKept`] before the first backward pass.
     pub fn step(&mut self, store: &mut Store<B>, lr: f64) -> Result<(), EngineError> {
+        self.step_with(store, |_| lr, self.config.beta1)
+    }
+
+    /// One step along the gradients in `store`, each part with its own learning rate (torch's parameter groups), and
+    /// with a decay of the first moment for this step (schedules that cycle it, as torch's `OneCycleLR`).
+    ///
+    /// # Errors
+    /// [`EngineError::NotKept`] before the first backward pass.
+    pub fn step_with(
+        &mut self,
+        store: &mut Store<B>,
+        lr: impl Fn(PartId) -> f64,
+        beta1: f64,
+    ) -> Result<(), EngineError> {
         let Some(grads) = &store.grads else {
             return Err(EngineError::NotKept { what: "a gradient".to_owned() });
         };
-        let AdamConfig { beta1, beta2, epsilon, weight_decay, decoupled } = self.config;
-        let update = AdamUpdate { lr, beta1, beta2, epsilon, weight_decay, decoupled, step: self.step + 1 };
-        self.backend.adam(&update, &self.ranges, &mut store.params, grads, &mut self.m, &mut self.v)?;
+        let AdamConfig { beta2, epsilon, weight_decay, decoupled, .. } = self.config;
+        let update = AdamUpdate { beta1, beta2, epsilon, weight_decay, decoupled, step: self.step + 1 };
+        let ranges: Vec<(Range<usize>, f64)> = self.ranges.iter().map(|(part, r)| (r.clone(), lr(*part))).collect();
+        self.backend.adam(&update, &ranges, &mut store.params, grads, &mut self.m, &mut self.v)?;
         self.step += 1;
         store.touch(&self.parts);
         Ok(())

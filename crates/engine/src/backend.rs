@@ -43,8 +43,6 @@ pub struct State<'a, Buffer> {
 /// Adam's arithmetic for one step, as `torch.optim.Adam` and `AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamUpdate {
-    /// Learning rate.
-    pub lr: f64,
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
@@ -136,14 +134,14 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// What the device reports.
     fn read(&self, program: &Self::Program, place: (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError>;
 
-    /// One Adam step on `ranges` of the parameters; `m` and `v` hold the ranges end to end.
+    /// One Adam step on `ranges` of the parameters, each with its learning rate; `m` and `v` hold the ranges end to end.
     ///
     /// # Errors
     /// What the device reports.
     fn adam(
         &self,
         update: &AdamUpdate,
-        ranges: &[Range<usize>],
+        ranges: &[(Range<usize>, f64)],
         params: &mut Self::Buffer,
         grads: &Self::Buffer,
         m: &mut Self::Buffer,

@@ -225,23 +225,16 @@ impl Backend for Cpu {
     fn adam(
         &self,
         update: &AdamUpdate,
-        ranges: &[Range<usize>],
+        ranges: &[(Range<usize>, f64)],
         params: &mut Vec<f32>,
         grads: &Vec<f32>,
         m: &mut Vec<f32>,
         v: &mut Vec<f32>,
     ) -> Result<(), EngineError> {
-        let step = AdamStep {
-            lr: update.lr,
-            beta1: update.beta1,
-            beta2: update.beta2,
-            epsilon: update.epsilon,
-            weight_decay: update.weight_decay,
-            decoupled: update.decoupled,
-            step: update.step,
-        };
+        let AdamUpdate { beta1, beta2, epsilon, weight_decay, decoupled, step } = *update;
         let mut at = 0;
-        for range in ranges {
+        for &(ref range, lr) in ranges {
+            let step = AdamStep { lr, beta1, beta2, epsilon, weight_decay, decoupled, step };
             let moments = at..at + range.len();
             optim::adam(
                 &step,
