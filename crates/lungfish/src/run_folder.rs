@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{Error, Recipe};
 
@@ -74,7 +75,16 @@ impl RunFolder {
             .write(true)
             .open(&lock)
             .map_err(|e| Error::io("write", &lock, e))?;
-        match file.try_lock() {
+        // A program that this one starts (to ask for GPUs) has the lock of a run that is just over until it is itself.
+        let mut held = file.try_lock();
+        for _ in 0..20 {
+            if !matches!(held, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+            held = file.try_lock();
+        }
+        match held {
             Ok(()) => Ok(RunFolder { path: path.to_owned(), _lock: file }),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::refused(format!("another process is training in {}", shown(path))))
