@@ -1,10 +1,11 @@
 """Expected losses, gradients and learning rates of lungfish's training, from PyTorch (float64).
 
-    python make.py        writes losses.json and schedules.json beside itself
+    python make.py        writes losses.json, schedules.json and one-cycle.json beside itself
 
 Losses: torch.nn.CrossEntropyLoss(weight, label_smoothing), mean reduction, and its gradient with respect
 to the log-probabilities' logits. Schedules: torch.optim.lr_scheduler.StepLR and CosineAnnealingLR, the
-learning rate with which each epoch trains.
+learning rate with which each epoch trains. One-cycle: torch.optim.lr_scheduler.OneCycleLR over Adam, the learning rate
+and beta1 with which each step trains.
 """
 
 import json
@@ -68,7 +69,46 @@ def schedules():
     return cases
 
 
-for name, cases in [("losses", losses()), ("schedules", schedules())]:
+def one_cycle():
+    cases = []
+    for total, lr, pct_start, div_factor, final_div_factor in [
+        (20, 1e-3, 0.3, 25.0, 1e4),
+        (57, 3e-4, 0.1, 10.0, 100.0),
+        (10, 1e-2, 1.0, 25.0, 1e4),
+        (6, 1e-2, 0.0, 25.0, 1e4),
+        (2, 1e-3, 0.3, 25.0, 1e4),
+        (1, 1e-3, 0.3, 25.0, 1e4),
+    ]:
+        optimiser = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            max_lr=lr,
+            total_steps=total,
+            pct_start=pct_start,
+            div_factor=div_factor,
+            final_div_factor=final_div_factor,
+        )
+        rates, beta1 = [], []
+        for step in range(total):
+            rates.append(optimiser.param_groups[0]["lr"])
+            beta1.append(optimiser.param_groups[0]["betas"][0])
+            optimiser.step()
+            if step + 1 < total:
+                schedule.step()
+        cases.append(
+            {
+                "lr": lr,
+                "pct_start": pct_start,
+                "div_factor": div_factor,
+                "final_div_factor": final_div_factor,
+                "rates": rates,
+                "beta1": beta1,
+            }
+        )
+    return cases
+
+
+for name, cases in [("losses", losses()), ("schedules", schedules()), ("one-cycle", one_cycle())]:
     (here / f"{name}.json").write_text(
         json.dumps({"made_by": "golden/training/make.py", "torch": torch.__version__, "tolerance": 1e-6, "cases": cases})
         + "\n"

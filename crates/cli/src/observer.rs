@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lungfish::recipe::Schedule;
 use lungfish::{EpochRecord, Event, Observer, Phase, Task};
 
 use crate::print::{self, OutputError};
@@ -157,7 +158,7 @@ impl Observer for Printer {
                     }
                 }
             }
-            Event::PhaseStarted { phase, parts, trainable_parameters, .. } => {
+            Event::PhaseStarted { phase, parts, trainable_parameters, schedule, rates, .. } => {
                 self.line("");
                 self.line(match phase {
                     Phase::Frozen => format!("{trainable_parameters} trainable parameters in frozen model"),
@@ -165,6 +166,7 @@ impl Observer for Printer {
                         format!("{trainable_parameters} trainable parameters in unfrozen model ({})", parts.join(", "))
                     }
                 });
+                self.line(rates_line(rates, *schedule));
                 self.first_epoch = true;
             }
             Event::EpochStarted { epoch, of, .. } => {
@@ -199,13 +201,31 @@ fn epoch_lines(record: &EpochRecord, seconds_left: Option<f64>) -> Vec<String> {
     }
     let auc = print::figure(record.val_auc);
     lines.push(format!("val Loss: {:.4} Acc: {:.4} AUC: {auc}", record.val_loss, record.val_accuracy));
+    let parts: Vec<String> = record.part_lr.iter().map(|(part, lr)| format!("{part} {}", print::rate(*lr))).collect();
+    let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    let lr = record.train_loss.map(|_| format!("lr {}{parts}", print::rate(record.lr)));
     let pace = record.films_per_s.map(|pace| format!("{pace:.1} films/s"));
     let left = seconds_left.map(|seconds| format!("{} left", print::duration(seconds)));
-    let pace: Vec<String> = pace.into_iter().chain(left).collect();
+    let pace: Vec<String> = lr.into_iter().chain(pace).chain(left).collect();
     if !pace.is_empty() {
         lines.push(pace.join(", "));
     }
     lines
+}
+
+/// The learning rates with which a phase begins or which it comes to.
+fn rates_line(rates: &[(String, f64)], schedule: Schedule) -> String {
+    let schedule = schedule.name();
+    match rates {
+        [(_, first), others @ ..] if others.iter().all(|(_, rate)| rate == first) => {
+            format!("learning rate {}, {schedule}", print::rate(*first))
+        }
+        _ => {
+            let rates: Vec<String> =
+                rates.iter().map(|(part, rate)| format!("{part} {}", print::rate(*rate))).collect();
+            format!("learning rates {}; {schedule}", rates.join(", "))
+        }
+    }
 }
 
 /// The first few of many names.
@@ -242,12 +262,17 @@ mod tests {
             val_accuracy: 0.9,
             val_auc: Some(0.98765),
             lr: 1e-3,
+            part_lr: [("layer4".to_owned(), 1e-5)].into(),
             seconds: 2.0,
             films_per_s: Some(41.24),
         };
         assert_eq!(
             epoch_lines(&record, Some(72.0)),
-            ["train Loss: 0.1234 Acc: 0.9567", "val Loss: 0.2000 Acc: 0.9000 AUC: 0.9877", "41.2 films/s, 1m 12s left"]
+            [
+                "train Loss: 0.1234 Acc: 0.9567",
+                "val Loss: 0.2000 Acc: 0.9000 AUC: 0.9877",
+                "lr 0.001 (layer4 1e-5), 41.2 films/s, 1m 12s left"
+            ]
         );
         let before = EpochRecord {
             epoch: 0,
@@ -258,6 +283,15 @@ mod tests {
             ..record
         };
         assert_eq!(epoch_lines(&before, None), ["Before the first step", "val Loss: 0.2000 Acc: 0.9000 AUC: -"]);
+    }
+
+    #[test]
+    fn learning_rates_are_told_once_or_a_part() {
+        let rates = |of: &[(&str, f64)]| of.iter().map(|(part, rate)| ((*part).to_owned(), *rate)).collect::<Vec<_>>();
+        let same = rates(&[("layer4", 1e-4), ("head", 1e-4)]);
+        assert_eq!(rates_line(&same, Schedule::Cosine), "learning rate 1e-4, cosine");
+        let other = rates(&[("layer4", 1e-5), ("head", 1e-3)]);
+        assert_eq!(rates_line(&other, Schedule::OneCycle), "learning rates layer4 1e-5, head 0.001; one-cycle");
     }
 
     #[test]

@@ -107,6 +107,20 @@ pub fn figure(figure: Option<f64>) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.4}"))
 }
 
+/// A learning rate with three digits, as short as it gets.
+pub fn rate(rate: f64) -> String {
+    let text = format!("{rate:.2e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    match exponent.parse::<i32>() {
+        // The digits alone: 0.00123 and not 1.23e-3.
+        Ok(exponent @ -3..=2) => {
+            let places = usize::try_from(2 - exponent).unwrap_or(0);
+            format!("{rate:.places$}").trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.')),
+    }
+}
+
 /// `1 film`, `2 films`.
 pub fn films(count: usize) -> String {
     if count == 1 { "1 film".to_owned() } else { format!("{count} films") }
@@ -126,6 +140,13 @@ mod tests {
     fn durations() {
         let said = [0.4, 59.4, 59.6, 3599.0, 3600.0, 90_000.0, f64::NAN, -1.0].map(duration);
         assert_eq!(said, ["0s", "59s", "1m 00s", "59m 59s", "1h 00m", "25h 00m", "0s", "0s"]);
+    }
+
+    #[test]
+    fn rates() {
+        let said = [1e-4, 1e-5, 2.4471741852423237e-5, 1e-3, 0.00123456, 0.01, 0.5, 1.0, 100.0, 1e3, 4e-9].map(rate);
+        let expected = ["1e-4", "1e-5", "2.45e-5", "0.001", "0.00123", "0.01", "0.5", "1", "100", "1e3", "4e-9"];
+        assert_eq!(said, expected);
     }
 
     #[test]

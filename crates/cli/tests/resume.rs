@@ -13,8 +13,21 @@ use std::time::{Duration, Instant};
 
 use common::{FILMS, arg, copy, log, lungfish, refused, said, temporary, tensors, text, train};
 
-/// Both phases, a checkpoint inside the long epochs.
-const BOTH: [&str; 6] = ["--epochs", "2", "--unfreeze", "all", "--set", "checkpoint_seconds=1"];
+/// Both phases, rates that move with each step and differ between parts, a checkpoint inside the long epochs.
+const BOTH: [&str; 12] = [
+    "--epochs",
+    "2",
+    "--unfreeze",
+    "all",
+    "--set",
+    "checkpoint_seconds=1",
+    "--set",
+    "frozen_schedule=one-cycle",
+    "--set",
+    "schedule=one-cycle",
+    "--set",
+    "lr.stage7=1e-5",
+];
 
 /// The run that nobody disturbed.
 static UNDISTURBED: LazyLock<PathBuf> = LazyLock::new(|| {

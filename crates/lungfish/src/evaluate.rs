@@ -12,6 +12,7 @@ use lungfish_data::display::{cell, escape};
 use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Side, Split, scan};
 use lungfish_engine::Cpu;
 use lungfish_metrics::Confusion;
+use lungfish_models::names::did_you_mean;
 use serde::Serialize;
 
 use crate::data_set::{read_all, some_of, transforms};
@@ -199,9 +200,10 @@ fn indices(folder: &[String], model: &[String], root: &Path) -> Result<Vec<usize
     let index = |name: &String| {
         model.iter().position(|known| known == name).ok_or_else(|| {
             Error::refused(format!(
-                "{} has the class {}, which the model does not know; it knows {}",
+                "{} has the class {}{}, which the model does not know; it knows {}",
                 escape(root),
                 escape(name),
+                escape(did_you_mean(name, model.iter().map(String::as_str))),
                 escape(model.join(", "))
             ))
         })

@@ -1,10 +1,13 @@
 //! What a training, a test or a prediction tells while it runs. The library never prints: it hands
 //! [`Event`]s to an [`Observer`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use lungfish_data::Side;
 use serde::{Deserialize, Serialize};
+
+use crate::recipe::Schedule;
 
 /// A phase of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,8 +75,11 @@ pub struct EpochRecord {
     pub val_accuracy: f64,
     /// Area under the ROC curve on the validation side; none where undefined.
     pub val_auc: Option<f64>,
-    /// Learning rate of the epoch.
+    /// Learning rate of the epoch's last step (a one-cycle moves it each step); for epoch 0 that of the first step.
     pub lr: f64,
+    /// The same for each part that has a learning rate of its own (`lr.PART`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub part_lr: BTreeMap<String, f64>,
     /// Wall clock, training and validation, seconds.
     pub seconds: f64,
     /// Training films through the network in a second; none for epoch 0.
@@ -144,6 +150,10 @@ pub enum Event {
         parts: Vec<String>,
         /// Learned numbers in them.
         trainable_parameters: usize,
+        /// How their learning rates move.
+        schedule: Schedule,
+        /// Each part with its learning rate before the schedule.
+        rates: Vec<(String, f64)>,
     },
     /// An epoch begins (or goes on).
     EpochStarted {

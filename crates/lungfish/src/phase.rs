@@ -22,7 +22,7 @@ use crate::model::{self, normalization};
 use crate::predict::Scorer;
 use crate::recipe::Optimizer;
 use crate::run_folder::{self, RunFolder};
-use crate::schedule::learning_rate;
+use crate::schedule::{self, Course};
 use crate::targets::Targets;
 use crate::{BestEpoch, Error, Event, Observer, Phase, Recipe, Task, keys, weights};
 
@@ -56,6 +56,9 @@ struct Tools {
 struct Stepper {
     phase: Phase,
     parts: Vec<PartId>,
+    /// Learning rate of each part before the schedule.
+    rates: Vec<(PartId, f64)>,
+    course: Course,
     plan: Plan<Cpu>,
     adam: Adam<Cpu>,
 }
@@ -140,10 +143,8 @@ impl<'a> Trainer<'a> {
     fn tools(&mut self, observer: &mut dyn Observer) -> Result<Tools, Error> {
         let phase = self.state.phase;
         let (graph, recipe) = (&self.network.graph, self.recipe);
-        let parts = match phase {
-            Phase::Frozen => vec![self.network.head],
-            Phase::Unfrozen => self.network.parts_by_names(&recipe.unfreeze)?,
-        };
+        let rates = schedule::rates(recipe, phase, &self.network)?;
+        let parts: Vec<PartId> = rates.iter().map(|(part, _)| *part).collect();
         // The last step of an epoch may have one film more, see `keys::steps`.
         let capacity = recipe.batch_size + usize::from(phase == Phase::Unfrozen);
         let norm = normalization(&self.preprocess);
@@ -182,13 +183,20 @@ impl<'a> Trainer<'a> {
             epochs: self.epochs(),
             parts: parts.iter().map(|&p| graph.part_name(p).to_owned()).collect(),
             trainable_parameters: graph.param_count(&parts),
+            schedule: match phase {
+                Phase::Frozen => recipe.frozen_schedule,
+                Phase::Unfrozen => recipe.schedule,
+            },
+            rates: rates.iter().map(|&(part, rate)| (graph.part_name(part).to_owned(), rate)).collect(),
         });
         let megabytes = Plan::<Cpu>::bytes(graph, &spec)? >> 20;
         if megabytes >= 64 {
             observer.event(&Event::Note(format!("a step of {capacity} films takes {megabytes} MiB of memory")));
         }
         let plan = Plan::new(&self.backend, graph, spec)?;
-        Ok(Tools { phase, stepper: Stepper { phase, parts, plan, adam }, films })
+        let steps = keys::steps(train, recipe.batch_size, phase == Phase::Unfrozen).len();
+        let course = Course::new(recipe, phase, steps);
+        Ok(Tools { phase, stepper: Stepper { phase, parts, rates, course, plan, adam }, films })
     }
 
     /// Runs what is left of the current phase. False where it was stopped.
@@ -294,7 +302,10 @@ impl<'a> Trainer<'a> {
         if recipe.clip_norm > 0.0 {
             clip_gradients(&mut self.store, &self.network.graph, &with.parts, recipe.clip_norm)?;
         }
-        with.adam.step(&mut self.store, learning_rate(recipe, with.phase, epoch))?;
+        let pace = with.course.at(epoch, step);
+        // cannot fail: the optimiser asks for the parts that it was made for.
+        let rate = |part| with.rates.iter().find(|(of, _)| *of == part).map_or(0.0, |(_, rate)| rate * pace.factor);
+        with.adam.step_with(&mut self.store, rate, pace.beta1)?;
         let sums = &mut self.state.sums;
         sums.loss += loss * labels.len() as f64;
         sums.right += right;

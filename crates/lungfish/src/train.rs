@@ -13,7 +13,7 @@ use crate::device::{Device, Gpus, settle};
 use crate::features::augments;
 use crate::phase::Trainer;
 use crate::run_folder::{self, RunFolder};
-use crate::{BestEpoch, Changes, Error, Event, Observer, Phase, Recipe, model, weights};
+use crate::{BestEpoch, Changes, Error, Event, Observer, Phase, Recipe, model, schedule, weights};
 
 /// What to train.
 #[derive(Clone, Debug)]
@@ -94,7 +94,7 @@ impl Job<'_> {
         let folder = DataSet::list(given, recipe)?;
         folder.refuse_among_classes(&self.request.out)?;
         let network = weights::network(recipe, folder.classes.len());
-        network.parts_by_names(&recipe.unfreeze)?;
+        schedule::rates(recipe, Phase::Unfrozen, &network)?;
         let backend = Cpu::new();
         let store = weights::start(recipe, &network, &backend, self.observer)?;
         let (run, new) = match run {

@@ -80,6 +80,9 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     let class = fs::read_dir(new.join("test")).unwrap().next().unwrap().unwrap().path();
     fs::rename(&class, new.join("test/TUBERCULOSIS")).unwrap();
     assert!(scored(&alone, &new, None, &out).unwrap_err().to_string().contains("TUBERCULOSIS"));
+    fs::rename(new.join("test/TUBERCULOSIS"), new.join("test/PNEUMONA")).unwrap();
+    let error = scored(&alone, &new, None, &out).unwrap_err().to_string();
+    assert!(error.contains("PNEUMONA (did you mean PNEUMONIA?)"), "{error}");
 }
 
 #[test]

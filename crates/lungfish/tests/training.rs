@@ -102,15 +102,27 @@ fn the_second_phase_starts_from_the_best_of_the_first() {
 
 #[test]
 fn a_stopped_run_goes_on_to_the_same_bits() {
+    stopped_and_gone_on(BOTH_PHASES);
+}
+
+/// Rates and beta1 that move each step, from where the step is and from nothing that is saved.
+#[test]
+fn a_stopped_one_cycle_goes_on_to_the_same_bits() {
+    let more = ["schedule=one-cycle", "frozen_schedule=one-cycle", "lr.stage7=1e-5", "lr.head=1e-3"];
+    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(more).collect();
+    stopped_and_gone_on(&settings);
+}
+
+fn stopped_and_gone_on(settings: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     let data = drawn(dir.path(), 60);
     let whole = dir.path().join("whole");
-    trained(&data, &whole, BOTH_PHASES);
+    trained(&data, &whole, settings);
     let every = |e: &Event| matches!(e, Event::Progress { .. });
     let mut broken = 0;
     for (i, stops) in [vec![2, 3, 1, 9, 4], vec![7, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2], vec![12, 13]].iter().enumerate() {
         let run = dir.path().join(format!("broken{i}"));
-        let mut request = request(&data, &run, BOTH_PHASES);
+        let mut request = request(&data, &run, settings);
         // Other threads must not matter either.
         request.workers = i + 1;
         for at in stops {
@@ -123,6 +135,49 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
         assert_same_run(&whole, &run);
     }
     assert!(broken >= 12, "{broken} stops only");
+}
+
+#[test]
+fn learning_rates_of_parts_and_steps_reach_the_weights_and_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = drawn(dir.path(), 40);
+    let run = |name: &str, more: &[&str]| {
+        let run = dir.path().join(name);
+        let settings: Vec<&str> = BOTH_PHASES.iter().chain(more).copied().collect();
+        let mut rates = Vec::new();
+        let mut observer = |event: &Event| {
+            if let Event::PhaseStarted { rates: of, .. } = event {
+                rates.push(of.clone());
+            }
+        };
+        train(&request(&data, &run, &settings), &mut observer, &GO).unwrap();
+        (last_bits(&run), log_without_times(&run), rates)
+    };
+    let (plain, log, rates) = run("plain", &["unfreeze=stage7,top"]);
+    assert!(log.iter().all(|record| record.get("part_lr").is_none()));
+    assert_eq!(rates[0], [("head".to_owned(), 1e-3)]);
+
+    // Next to nothing for one part: its weights hardly move, the others' do.
+    let (slow, log, rates) = run("slow", &["unfreeze=stage7,top", "lr.stage7=1e-12", "weight_decay=0"]);
+    assert_eq!(rates[1], [("stage7", 1e-12), ("top", 1e-4), ("head", 1e-4)].map(|(n, rate)| (n.to_owned(), rate)));
+    let last = log.last().unwrap();
+    assert!((last["lr"].as_f64().unwrap() - 0.5e-4).abs() < 1e-12, "{last}");
+    assert!((last["part_lr"]["stage7"].as_f64().unwrap() - 0.5e-12).abs() < 1e-20, "{last}");
+    let first = lungfish_models::imagenet(lungfish_models::Architecture::EfficientnetLite0).unwrap();
+    let moved = |of: &[(String, Vec<u32>)], name: &str| {
+        let after = &of.iter().find(|(of, _)| of == name).unwrap().1;
+        after.iter().zip(&first[name].data).map(|(a, b)| (f32::from_bits(*a) - b).abs()).fold(0.0, f32::max)
+    };
+    let (stage7, top) = ("_blocks.15._project_conv.weight", "_conv_head.weight");
+    assert!(moved(&slow, stage7) < 1e-9 && moved(&slow, top) > 1e-5);
+    assert!(moved(&plain, stage7) > 1e-5);
+
+    // One-cycle: the log has the rate of an epoch's last step, and the last is next to nothing.
+    let (cycled, log, _) = run("cycled", &["unfreeze=stage7,top", "schedule=one-cycle"]);
+    assert!(cycled != plain);
+    let lr = |i: usize| log[i]["lr"].as_f64().unwrap();
+    assert!((lr(2) - 1e-4 / 25.0).abs() < 1e-12, "before the first step");
+    assert!((lr(4) - 1e-4 / 25.0 / 1e4).abs() < 1e-16 && lr(3) > lr(4) && lr(3) < 1e-4);
 }
 
 #[test]
@@ -254,6 +309,8 @@ fn impossible_requests_are_refused_before_a_folder_is_made() {
     let says = |request: &TrainRequest| train(request, &mut Silent, &GO).unwrap_err().to_string();
     assert!(says(&request(&dir.path().join("absent"), &run, &[])).contains("no folder"));
     assert!(says(&request(&data, &run, &["unfreeze=layer9"])).contains("layer9"));
+    assert!(says(&request(&data, &run, &["lr.staeg7=1e-5"])).contains("\"staeg7\" (did you mean stage7?)"));
+    assert!(says(&request(&data, &run, &["unfreeze=top", "lr.stage7=1e-5"])).contains("stage7 does not train"));
     assert!(says(&request(&data, &run, &["weights=absent.pth"])).contains("absent.pth"));
     assert!(says(&TrainRequest { resume: true, ..request(&data, &run, &[]) }).contains("no run to resume"));
     assert!(!run.exists());

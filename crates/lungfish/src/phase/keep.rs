@@ -1,5 +1,6 @@
 //! What a training writes down: the checkpoint, the model of the best epoch, the log.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use lungfish_engine::{Adam, Cpu};
@@ -10,7 +11,6 @@ use crate::figures::{Figures, better};
 use crate::films::Source;
 use crate::model::{self, ModelInfo};
 use crate::run_folder;
-use crate::schedule::learning_rate;
 use crate::{BestEpoch, EpochRecord, Error, Event, Observer, Phase};
 
 impl Trainer<'_> {
@@ -24,6 +24,11 @@ impl Trainer<'_> {
     ) -> Result<(), Error> {
         let (phase, epoch, of) = (tools.phase, self.state.epoch, self.epochs());
         let sums = std::mem::take(&mut self.state.sums);
+        let factor = tools.stepper.course.at_end(epoch).factor;
+        let lr = match phase {
+            Phase::Frozen => self.recipe.frozen_lr,
+            Phase::Unfrozen => self.recipe.lr,
+        };
         let per_film = |sum: f64| (sums.films > 0).then(|| sum / sums.films as f64);
         let record = EpochRecord {
             phase,
@@ -33,7 +38,11 @@ impl Trainer<'_> {
             val_loss: figures.loss,
             val_accuracy: figures.accuracy,
             val_auc: figures.auc,
-            lr: learning_rate(self.recipe, phase, epoch),
+            lr: lr * factor,
+            part_lr: match phase {
+                Phase::Frozen => BTreeMap::new(),
+                Phase::Unfrozen => self.recipe.part_lr.iter().map(|(part, lr)| (part.clone(), lr * factor)).collect(),
+            },
             seconds: sums.seconds + validation,
             films_per_s: (sums.films > 0).then(|| sums.films as f64 / sums.seconds.max(1e-9)),
         };

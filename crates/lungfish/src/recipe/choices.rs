@@ -12,9 +12,9 @@ pub enum Optimizer {
     AdamW,
 }
 
-/// How a learning rate moves from epoch to epoch.
+/// How a learning rate moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// It does not.
     Constant,
@@ -22,6 +22,21 @@ pub enum Schedule {
     Step,
     /// torch's CosineAnnealingLR over the epochs of the phase, to zero.
     Cosine,
+    /// torch's OneCycleLR over the steps of the phase: up to the full rate and down to next to nothing, Adam's beta1
+    /// from 0.95 to 0.85 and back.
+    OneCycle,
+}
+
+impl Schedule {
+    /// The word that chooses it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Schedule::Constant => "constant",
+            Schedule::Step => "step",
+            Schedule::Cosine => "cosine",
+            Schedule::OneCycle => "one-cycle",
+        }
+    }
 }
 
 /// Weight of each class in the loss.

@@ -1,0 +1,153 @@
+//! The keys that somebody asked for, before they are laid over a base.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Recipe, RecipeError, allowed, bad_value, in_range, text};
+
+/// The keys that somebody asked for, with their values: a recipe file, `--set`, flags; later ones win.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    values: BTreeMap<String, toml::Value>,
+}
+
+impl Changes {
+    pub(super) fn from_toml(text: &str, path: &Path) -> Result<Self, RecipeError> {
+        let table = text::table(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            RecipeError::Syntax { path: path.to_owned(), reason: format!("line {line}: {}", e.message()) }
+        })?;
+        let mut changes = Changes::default();
+        for (key, value) in table {
+            changes.insert(&key, value)?;
+        }
+        Ok(changes)
+    }
+
+    /// Asks for every key of a recipe file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is not TOML, has an unknown key or a value of the wrong kind.
+    pub fn read(&mut self, path: &Path) -> Result<(), RecipeError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        self.values.append(&mut Changes::from_toml(&text, path)?.values);
+        Ok(())
+    }
+
+    /// Asks for one key: `key=value`, the value as TOML writes it or a bare word.
+    ///
+    /// # Errors
+    /// Not `key=value`, an unknown key, a value of the wrong kind or out of range.
+    pub fn set(&mut self, setting: &str) -> Result<(), RecipeError> {
+        let (key, value) =
+            setting.split_once('=').ok_or_else(|| RecipeError::NotASetting { text: setting.to_owned() })?;
+        self.set_key(key.trim(), value.trim())
+    }
+
+    /// Asks for one key, as [`Changes::set`].
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong kind or out of range.
+    pub fn set_key(&mut self, key: &str, value: &str) -> Result<(), RecipeError> {
+        // A bare word is a string (fit=squash); a number can be meant as one (weights=7), so the key decides.
+        let text = toml::Value::String(value.to_owned());
+        let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+        match parsed {
+            Some(parsed) if parsed.is_table() || Recipe::default().put(key, &parsed).is_ok() => {
+                self.insert(key, parsed)
+            }
+            _ => self.insert(key, text),
+        }
+    }
+
+    /// The keys asked for.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
+    fn insert(&mut self, key: &str, value: toml::Value) -> Result<(), RecipeError> {
+        let (key, value) = match (key, value) {
+            // `lr.default` and `lr.PART`, or `lr = { default = ..., PART = ... }`: TOML has them as one table.
+            ("lr", toml::Value::Table(rates)) => {
+                return rates.into_iter().try_for_each(|(part, rate)| self.insert(&format!("lr.{part}"), rate));
+            }
+            ("lr.default", value) => ("lr", value),
+            other => other,
+        };
+        let mut trial = Recipe::default();
+        trial.put(key, &value)?;
+        if !in_range(&trial, key) {
+            return Err(bad_value(key, value, allowed(key)));
+        }
+        self.values.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// The base with these keys laid over it, checked.
+    ///
+    /// # Errors
+    /// As [`Recipe::validate`].
+    pub fn apply(&self, mut base: Recipe) -> Result<Recipe, RecipeError> {
+        for (key, value) in &self.values {
+            base.put(key, value)?;
+        }
+        base.validate()?;
+        Ok(base)
+    }
+
+    /// Refuses keys asked for with another value than a run has.
+    ///
+    /// # Errors
+    /// [`RecipeError::Contradicts`] with each such key and both values.
+    pub fn agree_with(&self, run: &Recipe) -> Result<(), RecipeError> {
+        let mut asked = run.clone();
+        for (key, value) in &self.values {
+            asked.put(key, value)?;
+        }
+        let differences = run.differences(&asked);
+        if differences.is_empty() { Ok(()) } else { Err(RecipeError::Contradicts { differences }) }
+    }
+}
+
+impl From<&Recipe> for Changes {
+    /// Every key of the recipe, asked for.
+    fn from(recipe: &Recipe) -> Self {
+        Changes { values: recipe.keys().filter_map(|key| recipe.value(&key).map(|value| (key, value))).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resume_refuses_only_what_contradicts() {
+        let run = Recipe { seed: 7, ..Recipe::default() };
+        let mut asked = Changes::default();
+        asked.set("seed=7").unwrap();
+        asked.agree_with(&run).unwrap();
+        asked.set("fit=pad").unwrap();
+        let error = asked.agree_with(&run).unwrap_err().to_string();
+        assert!(error.contains("fit is \"crop\" there and \"pad\" was asked for"), "{error}");
+        Changes::from(&run).agree_with(&run).unwrap();
+    }
+
+    #[test]
+    fn resume_compares_the_rates_of_parts_as_they_are_used() {
+        let mut run = Recipe::default();
+        run.set("lr.layer4=1e-5").unwrap();
+        Changes::from(&run).agree_with(&run).unwrap();
+        let asked = |settings: &[&str]| {
+            let mut asked = Changes::default();
+            settings.iter().for_each(|setting| asked.set(setting).unwrap());
+            asked.agree_with(&run).map_err(|error| error.to_string())
+        };
+        asked(&["lr=1e-4", "lr.layer4=1e-5", "lr.layer3=1e-4"]).unwrap();
+        let error = asked(&["lr.layer4=2e-5"]).unwrap_err();
+        assert!(error.contains("lr.layer4 is 0.00001 there and 0.00002 was asked for"), "{error}");
+        let error = asked(&["lr.layer3=2e-5"]).unwrap_err();
+        assert!(error.contains("lr.layer3 is 0.0001 there and 0.00002 was asked for"), "{error}");
+    }
+}
