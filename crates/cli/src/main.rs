@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{completions, demo, doctor, man, predict, recipe, synth, test, train};
+use commands::{completions, demo, doctor, man, predict, recipe, summary, synth, test, train};
 
 /// Said wherever a figure could be taken for a finding.
 const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a diagnosis.";
@@ -62,6 +62,7 @@ enum Command {
     Train(train::Args),
     Test(test::Args),
     Predict(predict::Args),
+    Summary(summary::Args),
     Synth(synth::Args),
     Recipe(recipe::Args),
     Doctor(doctor::Args),
@@ -96,6 +97,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(&args, threads),
         Command::Test(args) => test::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Summary(args) => summary::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -27,7 +27,7 @@ fn every_command_helps_with_a_worked_example() {
 
 #[test]
 fn wrong_usage_is_status_2() {
-    let wrong: [&[&str]; 15] = [
+    let wrong: [&[&str]; 19] = [
         &[],
         &["tarin"],
         &["train"],
@@ -43,6 +43,10 @@ fn wrong_usage_is_status_2() {
         &["predict", "--model", "run"],
         &["completions", "tcsh"],
         &["man", "train", "--out", "pages"],
+        &["summary"],
+        &["summary", "--arch", "resnet34", "--model", "run"],
+        &["summary", "--model", "run", "--classes", "3"],
+        &["summary", "--arch", "resnet34", "--depth", "0"],
     ];
     for args in wrong {
         let output = run(args);

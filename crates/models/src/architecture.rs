@@ -74,6 +74,15 @@ impl Architecture {
         }
     }
 
+    /// torch's name of the blocks that the backbone is made of.
+    pub(crate) fn block(self) -> &'static str {
+        match self {
+            Architecture::Resnet18 | Architecture::Resnet34 => "BasicBlock",
+            Architecture::Resnet50 => "Bottleneck",
+            Architecture::EfficientnetLite0 => "MBConvBlock",
+        }
+    }
+
     /// Module name under which the original classifier lies in published weights.
     pub(crate) fn classifier(self) -> &'static str {
         match self {

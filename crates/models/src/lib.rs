@@ -17,6 +17,7 @@ pub mod names;
 mod network;
 mod pickle;
 mod resnet;
+mod summary;
 mod tensors;
 mod torch_file;
 
@@ -28,4 +29,5 @@ pub use imagenet::{HubFile, hub_files, hub_folder, imagenet};
 pub use init::initialise;
 pub use load::{LoadReport, load_backbone};
 pub use network::{HeadConfig, Network};
+pub use summary::{Layer, Summary};
 pub use tensors::{Tensor, Tensors};

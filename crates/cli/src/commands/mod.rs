@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod man;
 pub mod predict;
 pub mod recipe;
+pub mod summary;
 pub mod synth;
 pub mod test;
 pub mod train;

@@ -1,0 +1,111 @@
+//! What a model, or a network that one could train, is made of.
+
+use std::path::PathBuf;
+
+use lungfish_engine::{Cpu, Plan, PlanSpec};
+use lungfish_models::{Architecture, HeadConfig, Network, Summary};
+use serde::Serialize;
+
+use crate::model::Model;
+use crate::{BestEpoch, Error, Phase};
+
+/// What to summarise.
+#[derive(Clone, Debug)]
+pub enum SummaryOf {
+    /// A run folder (its best epoch) or a model file.
+    Model(PathBuf),
+    /// A network as a training would begin with it.
+    Architecture {
+        /// The network.
+        architecture: Architecture,
+        /// Classes of its head, 2 or more.
+        classes: usize,
+        /// Side of the image, pixels.
+        image_size: usize,
+    },
+}
+
+/// What to summarise, and for what.
+#[derive(Clone, Debug)]
+pub struct SummaryRequest {
+    /// The model or the network.
+    pub of: SummaryOf,
+    /// Films at a time, from 1 to 65536.
+    pub batch: usize,
+    /// Parts that train, as the recipe's `unfreeze`. Otherwise those that trained in the phase of the model's epoch; all
+    /// of a network that has no model yet.
+    pub unfreeze: Option<String>,
+}
+
+/// A summary, and what is known of the model beyond its network.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelSummary {
+    /// The model; none for a mere network.
+    pub model: Option<TrainedModel>,
+    /// The network's layers and totals.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Bytes of activations and gradients that a training step of the batch takes here, the trained parts being those
+    /// that train: layers in place of others where they may be, and nothing kept that no gradient needs.
+    pub step_bytes: u64,
+}
+
+/// What a model file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainedModel {
+    /// The file.
+    pub file: PathBuf,
+    /// Names of its classes, in index order.
+    pub class_names: Vec<String>,
+    /// The epoch that it comes from, with its figures on the validation side.
+    pub epoch: BestEpoch,
+    /// The version of lungfish that wrote it.
+    pub version: String,
+}
+
+/// Summarises a model or a network.
+///
+/// ```
+/// use lungfish::{SummaryOf, SummaryRequest, summary};
+/// use lungfish_models::Architecture;
+/// let of = SummaryOf::Architecture { architecture: Architecture::Resnet34, classes: 2, image_size: 224 };
+/// let told = summary(&SummaryRequest { of, batch: 1, unfreeze: Some("head".to_owned()) })?;
+/// assert_eq!((told.summary.parameters, told.summary.trainable), (21_416_514, 131_842));
+/// # Ok::<(), lungfish::Error>(())
+/// ```
+///
+/// # Errors
+/// No such model or no such part; a batch, an image or a number of classes out of range.
+pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
+    let within = |what: &str, number: usize, least: usize, most: usize| match (least..=most).contains(&number) {
+        true => Ok(()),
+        false => Err(Error::refused(format!("{what} = {number}: must be a number from {least} to {most}"))),
+    };
+    within("batch", request.batch, 1, 65_536)?;
+    let (network, model, size, trained) = match &request.of {
+        SummaryOf::Model(path) => {
+            let model = Model::open(path, &Cpu::new())?;
+            let file = model.file().to_owned();
+            let Model { info, network, .. } = model;
+            let trained = match info.epoch.phase {
+                Phase::Frozen => "head".to_owned(),
+                Phase::Unfrozen => info.recipe.unfreeze.clone(),
+            };
+            let size = info.preprocess.size;
+            let model = TrainedModel { file, class_names: info.classes, epoch: info.epoch, version: info.version };
+            (network, Some(model), size, trained)
+        }
+        SummaryOf::Architecture { architecture, classes, image_size } => {
+            within("classes", *classes, 2, 65_536)?;
+            within("image_size", *image_size, 32, 2048)?;
+            let network = Network::new(*architecture, *classes, &HeadConfig::default());
+            (network, None, *image_size, "all".to_owned())
+        }
+    };
+    let train = network.parts_by_names(request.unfreeze.as_ref().unwrap_or(&trained))?;
+    let summary = Summary::new(&network, &train, request.batch, size)?;
+    let normalization = network.architecture.normalization();
+    let spec = PlanSpec::training(&network.graph, request.batch, size, normalization, &train);
+    let step_bytes = Plan::<Cpu>::bytes(&network.graph, &spec)? as u64;
+    Ok(ModelSummary { model, summary, step_bytes })
+}
