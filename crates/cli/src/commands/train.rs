@@ -24,6 +24,9 @@ use crate::{flags, print, stop};
 Example, the head alone, then the last stages with it:
   lungfish train --data chest_xray --out run --frozen-epochs 10 --epochs 2 --unfreeze stage6,stage7,top
 
+Example, the same with a one-cycle schedule and a learning rate of its own for a part (`lungfish summary` names them):
+  lungfish train --data chest_xray --out run --frozen-epochs 10 --epochs 4 --set schedule=one-cycle --set lr.head=0.001
+
 Example, going on after Ctrl-C, a crash or a power cut, to the very same weights:
   lungfish train --out run --resume"
 )]
