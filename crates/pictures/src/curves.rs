@@ -52,7 +52,7 @@ pub struct Epoch {
 /// `best` is the index of the epoch that was kept as the model.
 ///
 /// # Errors
-/// [`PictureError::Empty`] without an epoch, [`PictureError::TooLarge`] never in practice.
+/// [`PictureError::Empty`] without an epoch.
 pub fn learning_curves(heading: &Heading, epochs: &[Epoch], best: Option<usize>) -> Result<Picture, PictureError> {
     if epochs.is_empty() {
         return Err(PictureError::Empty { picture: "learning curves", missing: "epoch" });

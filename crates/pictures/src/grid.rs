@@ -6,6 +6,7 @@ use crate::{
     font,
     page::{MARGIN, Page},
     palette::{GRAY, GREEN, GROUND, INK, VERMILLION},
+    picture::check_size,
 };
 
 /// Between two tiles.
@@ -67,6 +68,7 @@ pub fn film_grid(heading: &Heading, tiles: &[Tile], columns: usize) -> Result<Pi
     let columns = columns.clamp(1, tiles.len());
     let side = side(columns as f64, 0.0);
     let height = height(tiles, side)?;
+    check_size(columns as f64 * side, tiles.len().div_ceil(columns) as f64 * height)?;
     let mut page = Page::new(heading, width(columns as f64 * (side + GAP) - GAP));
     let mut y = page.top;
     for row in tiles.chunks(columns) {
@@ -90,6 +92,7 @@ pub fn film_pairs(heading: &Heading, left: &str, right: &str, pairs: &[(Tile, Ti
     let side = side(2.0 * columns as f64, PAIR_GAP - GAP);
     let pair = 2.0 * side + PAIR_GAP;
     let height = height(pairs.iter().flat_map(|(before, after)| [before, after]), side)?;
+    check_size(columns as f64 * pair, pairs.len().div_ceil(columns) as f64 * height)?;
     let gap = 1.6 * GAP;
     let mut page = Page::new(heading, width(columns as f64 * (pair + gap) - gap));
     let look = Text::new(15.0, INK).bold().middle();

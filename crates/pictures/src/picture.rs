@@ -36,9 +36,7 @@ impl Picture {
         title: &str,
         description: &str,
     ) -> Result<Picture, PictureError> {
-        if width > MAX_SIDE || height > MAX_SIDE {
-            return Err(PictureError::TooLarge { width, height, max: MAX_SIDE });
-        }
+        check_size(f64::from(width), f64::from(height))?;
         let drawing = format!(
             r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="{}"><rect width="{width}" height="{height}" fill="#ffffff"/>{body}</svg>"##,
             font::FAMILY
@@ -97,6 +95,14 @@ impl Picture {
     pub fn size(&self) -> (u32, u32) {
         self.size
     }
+}
+
+/// Refuses a picture of a size that no viewer opens, before anything is drawn.
+pub(crate) fn check_size(width: f64, height: f64) -> Result<(), PictureError> {
+    if width.max(height) <= f64::from(MAX_SIDE) {
+        return Ok(());
+    }
+    Err(PictureError::TooLarge { width: width as u32, height: height as u32, max: MAX_SIDE })
 }
 
 /// FNV-1a: the same for the same bytes, on every machine.

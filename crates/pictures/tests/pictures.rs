@@ -318,6 +318,8 @@ fn what_cannot_be_drawn_is_refused_in_words() {
     let film = Film { width: 3, height: 2, channels: 2, pixels: vec![0; 12] };
     let film = said(classify(&heading(), &film, &[("a".into(), 1.0)]));
     assert!(film.starts_with("a film of 3 x 2 pixels with 2 channels cannot be drawn from 12 bytes"), "{film}");
+    let classes = vec![String::new(); 600];
+    assert!(said(confusion_matrix(&heading(), &classes, &vec![vec![0; 600]; 600])).contains("draw fewer at a time"));
     let many = vec![tile(gray(9, 2), Tone::Plain); 300];
     assert!(said(film_grid(&heading(), &many, 1)).contains("16384 a side, so draw fewer at a time"));
 }
