@@ -113,7 +113,7 @@ pub fn rate(rate: f64) -> String {
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     match exponent.parse::<i32>() {
         // The digits alone: 0.00123 and not 1.23e-3.
-        Ok(exponent @ -3..=2) => {
+        Ok(exponent @ -3..=1) => {
             let places = usize::try_from(2 - exponent).unwrap_or(0);
             format!("{rate:.places$}").trim_end_matches('0').trim_end_matches('.').to_owned()
         }
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn rates() {
-        let said = [1e-4, 1e-5, 2.4471741852423237e-5, 1e-3, 0.00123456, 0.01, 0.5, 1.0, 100.0, 1e3, 4e-9].map(rate);
-        let expected = ["1e-4", "1e-5", "2.45e-5", "0.001", "0.00123", "0.01", "0.5", "1", "100", "1e3", "4e-9"];
+        let said = [1e-4, 1e-5, 2.4471741852423237e-5, 1e-3, 0.00123456, 0.01, 0.5, 1.0, 10.0, 100.0, 4e-9].map(rate);
+        let expected = ["1e-4", "1e-5", "2.45e-5", "0.001", "0.00123", "0.01", "0.5", "1", "10", "1e2", "4e-9"];
         assert_eq!(said, expected);
     }
 

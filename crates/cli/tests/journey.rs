@@ -325,3 +325,26 @@ fn three_classes_train_and_test() {
     assert_eq!(figures["threshold"], Value::Null);
     assert!(figures["auc"].is_number(), "{figures}");
 }
+
+#[test]
+fn a_model_and_a_network_show_what_they_are_made_of() {
+    let told: Value = serde_json::from_str(&done(&["summary", "--model", arg(&RUN), "--json"])).unwrap();
+    assert_eq!((&told["architecture"], &told["parameters"]), (&"efficientnet-lite0".into(), &3_699_458.into()));
+    assert_eq!((&told["trainable"], &told["frozen"]), (&328_450.into(), &3_371_008.into()), "the head alone trained");
+    assert_eq!(told["model"]["class_names"], serde_json::json!(["NORMAL", "PNEUMONIA"]));
+    assert_eq!(told["model"]["epoch"]["phase"], "frozen");
+    assert!(told["step_bytes"].as_u64().unwrap() > 0 && told["layers"].as_array().unwrap().len() > 150);
+    let table = done(&["summary", "--model", arg(&RUN), "--depth", "1"]);
+    assert!(table.starts_with(&format!("{}: frozen phase, epoch ", RUN.join("best.safetensors").display())), "{table}");
+    assert!(
+        table.contains("\nclasses: NORMAL, PNEUMONIA\n") && table.contains("\n├─head ") && !table.contains("_fc.fc1")
+    );
+    assert!(table.contains("\nTotal params: 3,699,458\nTrainable params: 328,450\nNon-trainable params: 3,371,008\n"));
+
+    let args = ["summary", "--arch", "resnet34", "--classes", "3", "--image-size", "160", "--batch", "2"];
+    let told: Value = serde_json::from_str(&done(&[&args[..], &["--unfreeze", "layer4", "--json"]].concat())).unwrap();
+    assert_eq!((&told["input"], &told["model"]), (&serde_json::json!([2, 3, 160, 160]), &Value::Null));
+    assert_eq!(told["layers"][0]["output"], serde_json::json!([2, 3]));
+    refused(&run(&["summary", "--arch", "resnet34", "--unfreeze", "layr4"]), &["layr4", "did you mean layer4?"]);
+    refused(&run(&["summary", "--model", "no-such-run"]), &["no-such-run"]);
+}

@@ -103,6 +103,10 @@ fn a_recipe_is_printed_and_read_back() {
     refused(&output, &["KEY=VALUE", "such as"]);
     let output = run(&["train", "--data", "absent", "--out", "absent-run", "--set", "fit=stretch"]);
     refused(&output, &["fit", "stretch", "crop, pad or squash"]);
+    let output = run(&["train", "--data", "absent", "--out", "absent-run", "--set", "lr.layer4=fast"]);
+    refused(&output, &["lr.layer4", "fast", "a number above 0"]);
+    let output = train(&FILMS, &folder.path().join("run"), &["--set", "lr.staeg7=1e-5"]).output().unwrap();
+    refused(&output, &["staeg7", "did you mean stage7?"]);
     let output = run(&["train", "--data", "absent", "--out", "absent-run", "--recipe", "no-recipe.toml"]);
     refused(&output, &["no-recipe.toml"]);
 }
