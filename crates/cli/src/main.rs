@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{completions, demo, doctor, man, predict, recipe, summary, synth, test, train};
+use commands::{completions, demo, doctor, explore, man, predict, preview, recipe, summary, synth, test, train};
 
 /// Said wherever a figure could be taken for a finding.
 const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a diagnosis.";
@@ -59,6 +59,8 @@ Environment:
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Explore(explore::Args),
+    Preview(preview::Args),
     Train(train::Args),
     Test(test::Args),
     Predict(predict::Args),
@@ -94,6 +96,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     match cli.command {
         Command::Demo(args) => demo::run(&args, threads),
+        Command::Explore(args) => explore::run(&args),
+        Command::Preview(args) => preview::run(&args),
         Command::Train(args) => train::run(&args, threads),
         Command::Test(args) => test::run(&args),
         Command::Predict(args) => predict::run(&args),

@@ -15,17 +15,31 @@ pub struct Augment {
     pub flip: f64,
 }
 
+/// What is done to one film.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Alteration {
+    /// Turned counter-clockwise by so many degrees.
+    pub degrees: f64,
+    /// Mirrored after that.
+    pub mirrored: bool,
+}
+
 impl Augment {
-    /// Alters a film; the angle is drawn first, then the flip, both always, so that neither depends on the other's
-    /// setting.
-    pub fn apply(&self, image: &mut Image, key: [u64; 4]) {
+    /// The alteration of a key: the angle is drawn first, then the flip, both always, so that neither depends on the
+    /// other's setting.
+    pub fn draw(&self, key: [u64; 4]) -> Alteration {
         let mut rng = keyed(key);
-        let angle = between(&mut rng, -self.rotation, self.rotation);
-        let flip = unit(&mut rng) < self.flip;
-        if angle != 0.0 {
-            *image = rotate(image, angle);
+        let degrees = between(&mut rng, -self.rotation, self.rotation);
+        Alteration { degrees, mirrored: unit(&mut rng) < self.flip }
+    }
+
+    /// Alters a film as [`Self::draw`] says.
+    pub fn apply(&self, image: &mut Image, key: [u64; 4]) {
+        let Alteration { degrees, mirrored } = self.draw(key);
+        if degrees != 0.0 {
+            *image = rotate(image, degrees);
         }
-        if flip {
+        if mirrored {
             mirror(image);
         }
     }

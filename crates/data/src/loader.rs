@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::augment::Augment;
-use crate::decode::{Channels, DecodeError, decode_file};
+use crate::decode::{Channels, DecodeError, Image, decode_file};
 use crate::error::DataError;
 use crate::preprocess::Preprocess;
 
@@ -206,7 +206,10 @@ impl Shared {
             state.claimed += 1;
             drop(state);
             // Whatever happens to a film, its reader must not wait for ever.
-            let film = panic::catch_unwind(AssertUnwindSafe(|| self.load(&self.items[i]))).unwrap_or_else(|_| {
+            let film = panic::catch_unwind(AssertUnwindSafe(|| {
+                load(&self.items[i], &self.preprocess, self.augment).map(|image| image.pixels)
+            }))
+            .unwrap_or_else(|_| {
                 let reason = DecodeError::Corrupt { format: "image", reason: "the program gave up on it".to_string() };
                 Err(DataError::Film { path: self.items[i].path.clone(), reason })
             });
@@ -214,14 +217,18 @@ impl Shared {
             self.filled.notify_all();
         }
     }
+}
 
-    fn load(&self, item: &LoaderItem) -> Result<Vec<u8>, DataError> {
-        let image = decode_file(&item.path, self.preprocess.channels)
-            .map_err(|reason| DataError::Film { path: item.path.clone(), reason })?;
-        let mut image = self.preprocess.apply(image);
-        if let (Some(augment), Some(key)) = (self.augment, item.key) {
-            augment.apply(&mut image, key);
-        }
-        Ok(image.pixels)
+/// What a [`Loader`] makes of one film: decoded, cut to the network's square, and altered where it has a key.
+///
+/// # Errors
+/// [`DataError::Film`] where it does not decode.
+pub fn load(item: &LoaderItem, preprocess: &Preprocess, augment: Option<Augment>) -> Result<Image, DataError> {
+    let image = decode_file(&item.path, preprocess.channels)
+        .map_err(|reason| DataError::Film { path: item.path.clone(), reason })?;
+    let mut image = preprocess.apply(image);
+    if let (Some(augment), Some(key)) = (augment, item.key) {
+        augment.apply(&mut image, key);
     }
+    Ok(image)
 }

@@ -155,7 +155,7 @@ pub(crate) fn read_all(
 }
 
 /// A file's content hash; none where it cannot be read.
-fn content(path: &Path) -> Option<ContentHash> {
+pub(crate) fn content(path: &Path) -> Option<ContentHash> {
     // Opening a pipe may never end.
     if !std::fs::metadata(path).ok()?.is_file() {
         return None;

@@ -13,6 +13,7 @@ enum Purpose {
     View = 2,
     Augment = 3,
     Dropout = 4,
+    Preview = 5,
 }
 
 fn place(phase: Phase, epoch: usize) -> u64 {
@@ -40,8 +41,16 @@ pub(crate) fn dropout(seed: u64, phase: Phase, epoch: usize, step: usize) -> [u6
 
 /// The order in which an epoch goes through `films` films.
 pub(crate) fn shuffled(seed: u64, phase: Phase, epoch: usize, films: usize) -> Vec<usize> {
+    shuffle([seed, Purpose::Shuffle as u64, place(phase, epoch), 0], films)
+}
+
+/// The order in which a preview goes through the `films` films of a class.
+pub(crate) fn previewed(seed: u64, label: usize, films: usize) -> Vec<usize> {
+    shuffle([seed, Purpose::Preview as u64, label as u64, 0], films)
+}
+
+fn shuffle(key: [u64; 4], films: usize) -> Vec<usize> {
     let mut bytes = [0; 32];
-    let key = [seed, Purpose::Shuffle as u64, place(phase, epoch), 0];
     for (chunk, word) in bytes.chunks_exact_mut(8).zip(key) {
         chunk.copy_from_slice(&word.to_le_bytes());
     }

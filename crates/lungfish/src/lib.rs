@@ -1,8 +1,8 @@
 //! Fine-tune an ImageNet network on chest X-rays: recipe, training, evaluation, prediction, run folder.
 //!
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one side of a data set;
-//! [`Predictor`] scores films, and [`PlotTarget`] draws
-//! what it says. The library knows no flags, no terminal and no HTTP; what happens it tells to an
+//! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`explore()`] counts what a folder holds and
+//! [`preview()`] shows some of it. The library knows no flags, no terminal and no HTTP; what happens it tells to an
 //! [`Observer`].
 
 mod checkpoint;
@@ -11,6 +11,7 @@ mod device;
 mod error;
 mod evaluate;
 mod events;
+mod explore;
 mod features;
 mod figures;
 mod films;
@@ -20,6 +21,7 @@ mod phase;
 mod picture;
 mod plot;
 mod predict;
+mod preview;
 pub mod recipe;
 mod report;
 mod run_folder;
@@ -33,10 +35,12 @@ pub use device::{Device, Gpus};
 pub use error::Error;
 pub use evaluate::{ClassFigures, TestOutcome, TestRequest, test};
 pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task};
+pub use explore::{Exploration, ExploreRequest, explore};
 pub use lungfish_data::Side;
 pub use model::ModelInfo;
 pub use plot::{PlotTarget, plot_prediction};
 pub use predict::{BadFilm, Prediction, Predictions, Predictor};
+pub use preview::{Preview, PreviewRequest, preview};
 pub use recipe::{Changes, Recipe, RecipeError};
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
 pub use train::{TrainOutcome, TrainRequest, train};

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 pub use changes::Changes;
 pub use choices::{Best, ClassWeights, Optimizer, Schedule};
 pub use error::{Difference, RecipeError};
-use lungfish_data::{Channels, Fit, PatientRule};
+use lungfish_data::{Augment, Channels, Fit, PatientRule, Preprocess};
 use lungfish_models::Architecture;
 
 /// Writes the struct once: field, type, default, and what it means (which is the doc comment, the
@@ -282,6 +282,23 @@ impl Recipe {
             return Err(bad_value("batch_size", 1, allowed));
         }
         Ok(())
+    }
+
+    /// What is done to every film before the network sees it.
+    pub fn preprocess(&self) -> Preprocess {
+        let normalization = self.architecture.normalization();
+        Preprocess {
+            channels: self.channels,
+            fit: self.fit,
+            size: self.image_size,
+            mean: normalization.mean,
+            std: normalization.std,
+        }
+    }
+
+    /// How training films are altered by chance.
+    pub fn augment(&self) -> Augment {
+        Augment { rotation: self.rotation, flip: self.flip }
     }
 
     /// The recipe as TOML, every key with a comment line that says what it means.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use lungfish_data::display::escape;
-use lungfish_data::{Augment, Preprocess};
 use lungfish_engine::Cpu;
 
 use crate::checkpoint::{Checkpoint, State};
@@ -161,15 +160,7 @@ impl Job<'_> {
         data: &DataSet,
         from: Checkpoint,
     ) -> Result<TrainOutcome, Error> {
-        let normalization = recipe.architecture.normalization();
-        let preprocess = Preprocess {
-            channels: recipe.channels,
-            fit: recipe.fit,
-            size: recipe.image_size,
-            mean: normalization.mean,
-            std: normalization.std,
-        };
-        let augment = Augment { rotation: recipe.rotation, flip: recipe.flip };
+        let (preprocess, augment) = (recipe.preprocess(), recipe.augment());
         data.describe(&preprocess, augments(recipe).then_some(augment), self.observer);
         let workers = match self.request.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -3,8 +3,10 @@
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod explore;
 pub mod man;
 pub mod predict;
+pub mod preview;
 pub mod recipe;
 pub mod summary;
 pub mod synth;

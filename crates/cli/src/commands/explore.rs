@@ -1,0 +1,261 @@
+//! `lungfish explore`: what a folder of films holds.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use lungfish::{Exploration, ExploreRequest, Recipe, Side};
+use lungfish_data::Survey;
+use lungfish_data::survey::{Patients, SideSurvey, Spread};
+
+use crate::observer::Printer;
+use crate::print;
+
+/// Count what a folder of films holds
+///
+/// Reads every film once: how many there are of each class and side, of how many patients, their sizes and kinds, how
+/// bright they are (mean gray, 0 is black and 255 white), how many are copies and which cannot be read. With --out, the
+/// same as a picture: counts, sizes, and the intensity of the pixels of each class.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  lungfish explore chest_xray
+  lungfish explore chest_xray --out pictures
+  lungfish explore chest_xray --json | jq '.bad'")]
+pub struct Args {
+    /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    data: PathBuf,
+    /// Regular expression on the file name whose group 1 is the patient [default: the recipe's, for the Kermany films]
+    #[arg(long, value_name = "REGEX")]
+    patient: Option<String>,
+    /// Folder for explore.png and explore.svg [default: no picture]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    out: Option<PathBuf>,
+    /// Print everything as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let patient = args.patient.clone().unwrap_or_else(|| Recipe::default().patient);
+    let request = ExploreRequest { data: args.data.clone(), patient, out: args.out.clone() };
+    let mut printer = Printer::scoring();
+    let found = lungfish::explore(&request, &mut printer, &AtomicBool::new(false))?;
+    printer.finish()?;
+    if args.json {
+        print::json(&found)?;
+    } else {
+        for line in lines(&found) {
+            print::out(line)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Bad films that are listed.
+const SHOWN: usize = 10;
+
+fn lines(found: &Exploration) -> Vec<String> {
+    let survey = &found.survey;
+    let mut lines = vec![format!("{} in {}", print::films(survey.films), print::path(&survey.root)), String::new()];
+    lines.extend(aligned(&counts(survey)));
+    if let (Some(width), Some(height), Some(bytes)) = (survey.width, survey.height, survey.file_bytes) {
+        lines.push(String::new());
+        lines.extend(aligned(&sizes(width, height, bytes)));
+    }
+    let facts = facts(survey);
+    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    lines.push(String::new());
+    lines.extend(facts.into_iter().map(|(name, text)| format!("{name:width$}  {text}")));
+    if !survey.bad.is_empty() {
+        lines.push(String::new());
+        lines.push(format!("{} cannot be read and would be left out:", print::films(survey.bad.len())));
+        let bad = survey.bad.iter().take(SHOWN);
+        lines.extend(bad.map(|film| format!("  {}: {}", print::path(&film.path), print::one_line(&film.reason))));
+        if survey.bad.len() > SHOWN {
+            lines.push(format!("  and {} more; --json names them all", survey.bad.len() - SHOWN));
+        }
+    }
+    if !found.pictures.is_empty() {
+        lines.push(String::new());
+        lines.extend(found.pictures.iter().map(|path| format!("Picture: {}", print::path(path))));
+    }
+    lines
+}
+
+/// A row a class, a column a side.
+fn counts(survey: &Survey) -> Vec<Vec<String>> {
+    // A folder of one side, or of none, has the column of all films only.
+    let sides = if survey.sides.len() > 1 { &survey.sides[..] } else { &[] };
+    let all = match survey.sides.as_slice() {
+        [only] => only.side.map_or("films", Side::name),
+        _ => "all",
+    };
+    let row = |name: &str, by_side: Vec<String>, rest: [&str; 4]| {
+        let rest = rest.map(str::to_owned);
+        std::iter::once(print::one_line(name)).chain(by_side).chain(rest).collect::<Vec<_>>()
+    };
+    let by_side = |of: &dyn Fn(&SideSurvey) -> usize| sides.iter().map(|side| of(side).to_string()).collect();
+    let names = sides.iter().filter_map(|side| side.side).map(|side| side.name().to_owned()).collect();
+    let mut rows = vec![row("class", names, [all, "share", "patients", "mean gray"])];
+    for (label, class) in survey.classes.iter().enumerate() {
+        let share = format!("{:.1} %", 100.0 * class.films as f64 / survey.films.max(1) as f64);
+        let gray = class.brightness.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0}"));
+        let (films, patients) = (class.films.to_string(), class.patients.to_string());
+        rows.push(row(&class.name, by_side(&|side| side.films[label]), [&films, &share, &patients, &gray]));
+    }
+    let (films, patients) = (survey.films.to_string(), survey.patients.count.to_string());
+    rows.push(row("all", by_side(&|side| side.films.iter().sum()), [&films, "100 %", &patients, ""]));
+    if !sides.is_empty() {
+        rows.push(row("patients", by_side(&|side| side.patients), [&patients, "", "", ""]));
+        rows.push(row(
+            "file size",
+            sides.iter().map(|side| size(side.bytes)).collect(),
+            [&size(survey.bytes), "", "", ""],
+        ));
+    }
+    if !survey.bad.is_empty() {
+        rows.push(row("unreadable", by_side(&|side| side.bad), [&survey.bad.len().to_string(), "", "", ""]));
+    }
+    rows
+}
+
+fn sizes(width: Spread, height: Spread, bytes: Spread) -> Vec<Vec<String>> {
+    let row = |name: &str, spread: Spread, said: &dyn Fn(u64) -> String| {
+        vec![name.to_owned(), said(spread.least), said(spread.median), said(spread.most)]
+    };
+    vec![
+        ["", "least", "median", "most"].map(str::to_owned).to_vec(),
+        row("width, pixels", width, &|v| v.to_string()),
+        row("height, pixels", height, &|v| v.to_string()),
+        row("file", bytes, &size),
+    ]
+}
+
+/// What else there is to know, each with its name.
+fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let count = |class: &&lungfish_data::survey::ClassSurvey| class.films;
+    let most = survey.classes.iter().max_by_key(count);
+    let least = survey.classes.iter().min_by_key(count);
+    if let (Some(most), Some(least)) = (most, least)
+        && most.films > least.films
+        && least.films > 0
+    {
+        let times = most.films as f64 / least.films as f64;
+        let (most, least) = (print::one_line(&most.name), print::one_line(&least.name));
+        facts.push(("Balance", format!("{times:.1} times as many {most} as {least}")));
+    }
+    let kinds: Vec<String> = survey
+        .kinds
+        .iter()
+        .map(|kind| {
+            let bits = if kind.source.bits == 1 { "bit" } else { "bits" };
+            format!("{} {} {}, {} {bits}", kind.films, kind.source.format, kind.source.mode, kind.source.bits)
+        })
+        .collect();
+    if survey.films > 0 {
+        facts.push(("Files", format!("{}; {} in all", kinds.join("; "), size(survey.bytes))));
+        facts.push(("Colour", colour(survey)));
+        facts.push(("Patients", patients(survey)));
+        facts.push(("Copies", copies(survey)));
+    }
+    if survey.drawn > 0 {
+        let drawn = if survey.drawn == survey.films { "all films".to_owned() } else { print::films(survey.drawn) };
+        facts.push(("Drawn", format!("{drawn}, by lungfish itself: X-rays of nobody")));
+    }
+    facts
+}
+
+fn colour(survey: &Survey) -> String {
+    match survey.coloured {
+        0 => "none: every film is gray, however it is stored".to_owned(),
+        n if n == survey.films => "every film has pixels that are not gray".to_owned(),
+        n => format!("{} with pixels that are not gray", print::films(n)),
+    }
+}
+
+fn patients(survey: &Survey) -> String {
+    let Patients { count, most_films, on_two_sides, in_two_classes } = survey.patients;
+    if most_films == 1 {
+        return format!("{count}, one film each by their names (--patient says how names tell patients)");
+    }
+    let mut text = format!("{count} by the names of their films, up to {most_films} films each");
+    if survey.sides.len() > 1 {
+        text.push_str(&match on_two_sides {
+            0 => "; none is on two sides".to_owned(),
+            n => format!("; {n} on more than one side, which training puts right"),
+        });
+    }
+    if in_two_classes > 0 {
+        text.push_str(&format!("; {in_two_classes} in more than one class"));
+    }
+    text
+}
+
+fn copies(survey: &Survey) -> String {
+    let copies = survey.copies;
+    if copies.films == 0 {
+        return "none: no two files are the same".to_owned();
+    }
+    let mut text = format!("{} the same as another, byte for byte", print::films(copies.films));
+    for (n, place) in
+        [(copies.on_two_sides, "on more than one side"), (copies.in_two_classes, "in more than one class")]
+    {
+        if n > 0 {
+            text.push_str(&format!("; {n} of them {place}"));
+        }
+    }
+    text
+}
+
+/// Bytes as people say them.
+fn size(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "bytes");
+    for next in ["kB", "MB", "GB", "TB"] {
+        if value < 999.5 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "bytes" || value >= 99.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+}
+
+/// The first column to the left, the others to the right.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(i, (cell, &w))| if i == 0 { format!("{cell:w$}") } else { format!("{cell:>w$}") });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_as_people_say_them() {
+        let said = [0, 999, 1000, 1549, 99_949, 99_950, 999_499, 999_500, 1_234_567_890, u64::MAX].map(size);
+        assert_eq!(
+            said,
+            [
+                "0 bytes",
+                "999 bytes",
+                "1.0 kB",
+                "1.5 kB",
+                "99.9 kB",
+                "100 kB",
+                "999 kB",
+                "1.0 MB",
+                "1.2 GB",
+                "18446744 TB"
+            ]
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! `lungfish preview`: films beside what the network sees of them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+
+use lungfish::{Changes, PreviewRequest, Recipe};
+
+use crate::observer::Printer;
+use crate::{flags, print};
+
+/// Draw films beside what the network sees of them
+///
+/// A picture of some films of the training side, the classes in turn: each as it lies in its file, and as a recipe cuts
+/// and shrinks it for the network; with --augmented also turned and mirrored by chance, as a training does.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  lungfish preview --data chest_xray
+  lungfish preview --data chest_xray --augmented --films 12 --set fit=pad --out padded.png")]
+pub struct Args {
+    /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    data: PathBuf,
+    /// Picture to write, .png or .svg
+    #[arg(long, value_name = "FILE", default_value = "preview.png", value_hint = clap::ValueHint::FilePath)]
+    out: PathBuf,
+    /// Alter the films by chance, as a training does
+    #[arg(long)]
+    augmented: bool,
+    /// How many films
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = flags::whole(1..=MOST_FILMS))]
+    #[arg(allow_negative_numbers = true)]
+    films: usize,
+    /// Recipe that says what is done to films, see `lungfish recipe`
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    recipe: Option<PathBuf>,
+    /// Seed that chooses the films and alters them
+    #[arg(long, value_name = "S", value_parser = flags::whole(0..=i64::MAX as u64), allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// Set any key of the recipe; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// More make a picture that nobody scrolls through.
+const MOST_FILMS: usize = 100;
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut changes = Changes::default();
+    if let Some(recipe) = &args.recipe {
+        changes.read(recipe)?;
+    }
+    if let Some(seed) = args.seed {
+        changes.set_key("seed", &seed.to_string())?;
+    }
+    for setting in &args.set {
+        changes.set(setting)?;
+    }
+    let request = PreviewRequest {
+        data: args.data.clone(),
+        recipe: changes.apply(Recipe::default())?,
+        films: args.films,
+        augmented: args.augmented,
+        out: args.out.clone(),
+    };
+    let mut printer = Printer::scoring();
+    let preview = lungfish::preview(&request, &mut printer, &AtomicBool::new(false))?;
+    printer.finish()?;
+    let side = preview.side.map_or(String::new(), |side| format!(" of the {side} side"));
+    print::out(format_args!("{}{side}: {}", print::films(preview.films.len()), print::path(&preview.picture)))?;
+    Ok(ExitCode::SUCCESS)
+}

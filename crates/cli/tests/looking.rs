@@ -1,0 +1,170 @@
+//! Looking at films before anything is learnt from them: `explore` and `preview`.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{FILMS, arg, copy, done, files, lungfish, refused, run, said, side, temporary, text};
+use serde_json::Value;
+
+/// Width and height in the header of a PNG.
+fn png_size(path: &Path) -> (u32, u32) {
+    let bytes = fs::read(path).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "{}", path.display());
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    (number(16), number(20))
+}
+
+#[test]
+fn explore_counts_what_there_is_in_a_table_and_as_json() {
+    let folder = temporary();
+    let films = folder.path().join("films");
+    copy(&FILMS, &films);
+    let normal = side(&films, "train/NORMAL");
+    fs::write(&normal[0], b"<html>").unwrap();
+    fs::copy(&normal[1], films.join("test/PNEUMONIA/copy.png")).unwrap();
+
+    let there = files(folder.path());
+
+    let table = done(&["explore", arg(&films)]);
+    let line = |start: &str| {
+        let line = table.lines().find(|line| line.starts_with(start));
+        line.unwrap_or_else(|| panic!("{start} is not in\n{table}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(table.starts_with(&format!("120 films in {}\n", arg(&films))), "{table}");
+    assert_eq!(line("class"), "class train val test all share patients mean gray");
+    let normal_films = normal.len() - 1;
+    assert!(line("NORMAL").starts_with(&format!("NORMAL {normal_films} 7 7 {} ", normal_films + 14)), "{table}");
+    assert!(line("unreadable").starts_with("unreadable 1 0 0 1"), "{table}");
+    assert!(line("Files").contains("120 PNG gray, 8 bits"), "{table}");
+    assert!(line("Copies").contains("1 film the same as another"), "{table}");
+    assert!(line("Copies").contains("1 of them on more than one side; 1 of them in more than one class"), "{table}");
+    assert!(line("Drawn").contains("all films") && line("Drawn").contains("X-rays of nobody"), "{table}");
+    assert!(table.contains(&format!("  {}: not an image", arg(&normal[0]))), "{table}");
+    assert!(table.lines().all(|line| line == line.trim_end()));
+
+    let report: Value = serde_json::from_str(&done(&["explore", arg(&films), "--json"])).unwrap();
+    assert_eq!((&report["films"], &report["drawn"]), (&120.into(), &120.into()));
+    assert_eq!(report["sides"][0]["side"], "train");
+    assert_eq!(report["sides"][0]["films"][0], normal_films);
+    assert_eq!(report["bad"][0]["path"], arg(&normal[0]));
+    assert_eq!(report["classes"][1]["name"], "PNEUMONIA");
+    assert_eq!(report["classes"][0]["intensity"].as_array().unwrap().len(), 256);
+    assert_eq!(report["kinds"][0]["mode"], "gray");
+    assert_eq!(report["pictures"], serde_json::json!([]));
+    assert_eq!(files(folder.path()), there, "nothing is written unasked");
+}
+
+#[test]
+fn explore_draws_what_it_counts() {
+    let folder = temporary();
+    let out = folder.path().join("new/pictures");
+    let table = done(&["explore", arg(&FILMS), "--out", arg(&out)]);
+    assert!(table.contains(&format!("Picture: {}", arg(&out.join("explore.png")))), "{table}");
+    let (width, height) = png_size(&out.join("explore.png"));
+    assert!(width >= 600 && height >= 400, "{width} x {height}");
+    let svg = fs::read_to_string(out.join("explore.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    assert_eq!(files(&out).len(), 2);
+    // The same films, the same bytes.
+    let again = folder.path().join("again");
+    done(&["explore", arg(&FILMS), "--out", arg(&again), "--threads", "3", "--json"]);
+    for name in ["explore.png", "explore.svg"] {
+        assert_eq!(fs::read(out.join(name)).unwrap(), fs::read(again.join(name)).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn explore_takes_other_names_of_patients_and_flat_folders() {
+    let folder = temporary();
+    for (class, name) in [("A", "p1-a.png"), ("A", "p1-b.png"), ("B", "p2-a.png"), ("B", "p1-c.png")] {
+        fs::create_dir_all(folder.path().join(class)).unwrap();
+        fs::copy(&side(&FILMS, "test")[0], folder.path().join(class).join(name)).unwrap();
+    }
+    let table = done(&["explore", arg(folder.path())]);
+    assert!(table.contains("4, one film each by their names (--patient says how names tell patients)"), "{table}");
+    let table = done(&["explore", arg(folder.path()), "--patient", r"^(p\d+)-"]);
+    assert!(table.contains("2 by the names of their films, up to 3 films each; 1 in more than one class"), "{table}");
+    assert!(table.contains("\nclass  films   share  patients  mean gray\n"), "{table}");
+    refused(&run(&["explore", arg(folder.path()), "--patient", "("]), &["patient", "("]);
+}
+
+#[test]
+fn explore_refuses_what_is_no_folder_of_films() {
+    let folder = temporary();
+    refused(&run(&["explore", arg(&folder.path().join("absent"))]), &["absent"]);
+    refused(&run(&["explore", arg(folder.path())]), &["class"]);
+    let among = FILMS.join("train/NORMAL/pictures");
+    refused(&run(&["explore", arg(&FILMS), "--out", arg(&among)]), &[arg(&among), "class"]);
+    assert!(!among.exists());
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    refused(&run(&["explore", arg(&FILMS), "--out", arg(&file)]), &[arg(&file)]);
+}
+
+#[test]
+fn preview_draws_films_beside_what_the_network_sees() {
+    let folder = temporary();
+    let out = |name: &str| folder.path().join(name);
+    let preview = |name: &str, more: &[&str]| {
+        let out = out(name);
+        let said = done(&[&["preview", "--data", arg(&FILMS), "--out", arg(&out)], more].concat());
+        (said, fs::read(&out).unwrap())
+    };
+    let (said, plain) = preview("plain.png", &[]);
+    assert_eq!(said, format!("8 films of the train side: {}\n", arg(&out("plain.png"))));
+    let (width, height) = png_size(&out("plain.png"));
+    assert!(width >= 600 && height >= 400, "{width} x {height}");
+    assert_eq!(plain, preview("again.png", &[]).1);
+
+    let (_, augmented) = preview("augmented.png", &["--augmented"]);
+    let (_, seed) = preview("seed.png", &["--augmented", "--seed", "1"]);
+    let (_, squashed) = preview("squashed.png", &["--set", "fit=squash"]);
+    assert!(augmented != plain && seed != augmented && squashed != plain);
+    preview("two.png", &["--films", "2"]);
+    assert!(png_size(&out("two.png")).1 < height);
+    let (_, svg) = preview("two.svg", &["--films", "2"]);
+    assert!(text(&svg).starts_with("<svg"));
+
+    // A recipe's file says the same as its settings.
+    let recipe = folder.path().join("my.toml");
+    fs::write(&recipe, "fit = \"squash\"\n").unwrap();
+    assert_eq!(preview("recipe.png", &["--recipe", arg(&recipe)]).1, squashed);
+}
+
+#[test]
+fn preview_is_written_here_where_no_place_is_named() {
+    let folder = temporary();
+    let output = lungfish(&["preview", "--data", arg(&FILMS)]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(text(&output.stdout), "8 films of the train side: preview.png\n");
+    assert!(folder.path().join("preview.png").is_file());
+}
+
+#[test]
+fn preview_passes_over_bad_films_and_refuses_what_it_cannot_do() {
+    let folder = temporary();
+    let films = folder.path().join("films");
+    copy(&FILMS, &films);
+    let normal = side(&films, "train/NORMAL");
+    normal[1..].iter().for_each(|film| fs::write(film, b"no film").unwrap());
+    let out = folder.path().join("out.png");
+    let output = run(&["preview", "--data", arg(&films), "--out", arg(&out), "--films", "5"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(text(&output.stderr).contains("bad film") && out.is_file(), "{}", said(&output));
+
+    fs::remove_file(&out).unwrap();
+    side(&films, "train").iter().for_each(|film| fs::write(film, b"no film").unwrap());
+    refused(&run(&["preview", "--data", arg(&films), "--out", arg(&out)]), &["no film of", arg(&films)]);
+    assert!(!out.exists());
+
+    let jpeg = folder.path().join("out.jpg");
+    refused(&run(&["preview", "--data", arg(&FILMS), "--out", arg(&jpeg)]), &[arg(&jpeg), ".png or .svg"]);
+    let among = FILMS.join("train/NORMAL/out.png");
+    refused(&run(&["preview", "--data", arg(&FILMS), "--out", arg(&among)]), &["class"]);
+    let mut here = lungfish(&["preview", "--data", arg(&FILMS)]);
+    refused(&here.current_dir(FILMS.join("train/NORMAL")).output().unwrap(), &["class"]);
+    refused(&run(&["preview", "--data", arg(&FILMS), "--set", "fit=stretch"]), &["crop, pad or squash"]);
+    assert_eq!(run(&["preview", "--data", arg(&FILMS), "--films", "0"]).status.code(), Some(2));
+}

@@ -1,0 +1,93 @@
+//! Looking at a folder of films before anything is learnt from it.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lungfish_data::display::escape;
+use lungfish_data::survey::ClassSurvey;
+use lungfish_data::{PatientRule, Side, Survey, scan, survey};
+use lungfish_pictures::{ClassOverview, Heading, Picture, PictureError, overview};
+use serde::{Serialize, Serializer};
+
+use crate::picture::{name_of, write_both};
+use crate::{Error, Event, Observer, Task};
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub struct ExploreRequest {
+    /// The films, in the layout that a training takes.
+    pub data: PathBuf,
+    /// The patient rule, a regular expression as in a recipe ([`PatientRule::KERMANY`] is the default there).
+    pub patient: String,
+    /// Folder for `explore.png` and `explore.svg`, made where it is not there; none draws no picture.
+    pub out: Option<PathBuf>,
+}
+
+/// What there is. Serialised, it is what `lungfish explore --json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exploration {
+    /// The films, counted.
+    #[serde(flatten)]
+    pub survey: Survey,
+    /// The pictures written.
+    #[serde(serialize_with = "as_texts")]
+    pub pictures: Vec<PathBuf>,
+}
+
+/// Reads every film of a folder once, counts what it finds and draws it: films a class and side, sizes, intensities.
+/// Films that cannot be read are a part of the answer.
+///
+/// # Errors
+/// One sentence: no such folder, no class folders in it, a patient rule that is none, pictures that cannot be written or
+/// would lie among the class folders; [`Error::Stopped`].
+pub fn explore(request: &ExploreRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Exploration, Error> {
+    let folder = scan(&request.data, &PatientRule::new(&request.patient)?)?;
+    if let Some(out) = &request.out {
+        folder.refuse_among_classes(out)?;
+        // Now, and not after minutes of reading films.
+        fs::create_dir_all(out).map_err(|e| Error::io("create", out, e))?;
+    }
+    let total = folder.layout.len();
+    let survey = survey(&folder, &mut |done| {
+        observer.event(&Event::Progress { task: Task::Checking, done, total });
+        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let Some(survey) = survey else { return Err(Error::Stopped) };
+    let pictures = match &request.out {
+        Some(out) => {
+            let png = write_both(out, "explore", &draw(&survey)?)?;
+            vec![png.with_extension("svg"), png]
+        }
+        None => Vec::new(),
+    };
+    Ok(Exploration { survey, pictures })
+}
+
+fn draw(survey: &Survey) -> Result<Picture, PictureError> {
+    let mut subtitle = format!("{} films of {} patients", survey.films, survey.patients.count);
+    if !survey.bad.is_empty() {
+        subtitle.push_str(&format!("; {} more cannot be read", survey.bad.len()));
+    }
+    let heading = Heading {
+        title: format!("Films in {}", name_of(&survey.root)),
+        subtitle: Some(subtitle),
+        drawn: survey.drawn > 0,
+    };
+    let class = |(label, class): (usize, &ClassSurvey)| ClassOverview {
+        name: class.name.clone(),
+        counts: survey
+            .sides
+            .iter()
+            .map(|side| (side.side.map_or("films", Side::name).to_owned(), side.films[label]))
+            .collect(),
+        sizes: class.sizes.clone(),
+        intensity: class.intensity.clone(),
+    };
+    overview(&heading, &survey.classes.iter().enumerate().map(class).collect::<Vec<_>>())
+}
+
+fn as_texts<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(escape))
+}

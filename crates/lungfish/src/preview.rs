@@ -1,0 +1,174 @@
+//! Some films beside what the network sees of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lungfish_data::augment::Alteration;
+use lungfish_data::display::escape;
+use lungfish_data::loader::load;
+use lungfish_data::{
+    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, PatientRule, Side, decode_file, is_drawn_file, scan,
+};
+use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
+
+use crate::data_set::content;
+use crate::features::film_key;
+use crate::picture::{film, has_extension, name_of, write};
+use crate::{Error, Event, Observer, Recipe, keys};
+
+/// The longest side of a film in the picture, in pixels.
+const LONGEST: usize = 512;
+
+/// What to show.
+#[derive(Clone, Debug)]
+pub struct PreviewRequest {
+    /// The films, in the layout that a training takes.
+    pub data: PathBuf,
+    /// What is done to a film before the network sees it, and the seed that chooses the films.
+    pub recipe: Recipe,
+    /// How many films, at least one.
+    pub films: usize,
+    /// Alter the films by chance as a training does.
+    pub augmented: bool,
+    /// The picture to write, `.png` or `.svg`.
+    pub out: PathBuf,
+}
+
+/// What is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// The picture.
+    pub picture: PathBuf,
+    /// The films in it.
+    pub films: Vec<PathBuf>,
+    /// The side they are of; none where the folder has no sides.
+    pub side: Option<Side>,
+}
+
+/// Draws films of the train side (or of the first side there is), the classes in turn, each as it lies in its file and
+/// as the network sees it: by the very code that feeds a training. `augmented` shows the alterations that epoch 1 of the
+/// unfrozen phase makes with this recipe and seed. Films that cannot be read are told and passed over.
+///
+/// # Errors
+/// One sentence: a picture that is neither `.png` nor `.svg`, no such folder, no film that can be read, a picture that
+/// cannot be written; [`Error::Stopped`].
+pub fn preview(request: &PreviewRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Preview, Error> {
+    if !["png", "svg"].iter().any(|extension| has_extension(&request.out, extension)) {
+        let name = escape(&request.out);
+        return Err(Error::refused(format!("{name} is no name for a picture: end it in .png or .svg")));
+    }
+    let recipe = &request.recipe;
+    let folder = scan(&request.data, &PatientRule::new(&recipe.patient)?)?;
+    // Beside the films of a class it would be taken for one of them.
+    let beside = request.out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    folder.refuse_among_classes(beside.unwrap_or(Path::new(".")))?;
+    let Some((side, _)) = folder.layout.films().next() else {
+        return Err(Error::refused(format!("{} has no film", escape(&folder.root))));
+    };
+    let films: Vec<&Film> = folder.layout.films().filter(|(of, _)| *of == side).map(|(_, film)| film).collect();
+    let mut chosen: Vec<(&Film, (Tile, Tile))> = Vec::new();
+    for film in in_turn(&films, folder.classes.len(), recipe.seed) {
+        if chosen.len() == request.films.max(1) {
+            break;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped);
+        }
+        match tiles(film, &folder.classes[film.label], request) {
+            Ok(tiles) => chosen.push((film, tiles)),
+            Err(reason) => observer.event(&Event::BadFilm { path: film.path.clone(), reason: reason.to_string() }),
+        }
+    }
+    let (films, pairs): (Vec<&Film>, Vec<(Tile, Tile)>) = chosen.into_iter().unzip();
+    if films.is_empty() {
+        return Err(Error::refused(format!("no film of {} can be read", escape(&folder.root))));
+    }
+    let heading = Heading {
+        title: match side {
+            Some(side) => format!("Films in {}, {side} side", name_of(&folder.root)),
+            None => format!("Films in {}", name_of(&folder.root)),
+        },
+        subtitle: Some(subtitle(request)),
+        drawn: films.iter().any(|film| is_drawn_file(&film.path)),
+    };
+    let picture = film_pairs(&heading, "as in its file", "as the network sees it", &pairs)?;
+    write(&request.out, &picture)?;
+    let films = films.into_iter().map(|film| film.path.clone()).collect();
+    Ok(Preview { picture: request.out.clone(), films, side })
+}
+
+/// The films, each class by chance, one of each class in turn.
+fn in_turn<'a>(films: &[&'a Film], classes: usize, seed: u64) -> Vec<&'a Film> {
+    let of_class = |label| {
+        let films: Vec<&Film> = films.iter().filter(|film| film.label == label).copied().collect();
+        keys::previewed(seed, label, films.len()).into_iter().map(|i| films[i]).collect::<Vec<_>>()
+    };
+    let by_class: Vec<Vec<&Film>> = (0..classes).map(of_class).collect();
+    let rounds = by_class.iter().map(Vec::len).max().unwrap_or(0);
+    (0..rounds).flat_map(|round| by_class.iter().filter_map(move |films| films.get(round).copied())).collect()
+}
+
+/// A film as it lies in its file, and as the network sees it.
+fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile), Error> {
+    let recipe = &request.recipe;
+    let raw = decode_file(&of.path, Channels::Rgb)
+        .map_err(|reason| lungfish_data::DataError::Film { path: of.path.clone(), reason })?;
+    let size = format!("{} × {} pixels", raw.width, raw.height);
+    let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], tone: Tone::Plain };
+    let preprocess = recipe.preprocess();
+    let key = request.augmented.then(|| {
+        let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
+        keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash }))
+    });
+    let item = LoaderItem { path: of.path.clone(), label: of.label, index: 0, key };
+    let seen = load(&item, &preprocess, Some(recipe.augment()))?;
+    let altered = match key.map(|key| recipe.augment().draw(key)) {
+        None => format!("{} × {} pixels", seen.width, seen.height),
+        Some(Alteration { degrees, mirrored }) => {
+            let way = if degrees < 0.0 { "right" } else { "left" };
+            format!("turned {:.1}° {way}{}", degrees.abs(), if mirrored { ", then mirrored" } else { "" })
+        }
+    };
+    let after = Tile { film: film(seen, LONGEST), lines: vec![class.to_owned(), altered], tone: Tone::Plain };
+    Ok((before, after))
+}
+
+/// What is done to the films.
+fn subtitle(request: &PreviewRequest) -> String {
+    let Recipe { channels, fit, image_size: size, rotation, flip, seed, .. } = &request.recipe;
+    let fit = match fit {
+        Fit::Crop => "middle cut out",
+        Fit::Pad => "padded with black",
+        Fit::Squash => "squashed",
+    };
+    let channels = match channels {
+        Channels::Gray => "gray",
+        Channels::Rgb => "RGB",
+    };
+    let mut text = format!("{fit}, {size} × {size} pixels, {channels}");
+    if request.augmented {
+        text.push_str(&format!(
+            "; turned by up to {rotation}° either way, mirrored with probability {flip} (seed {seed}, epoch 1)"
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_come_in_turn_and_the_seed_chooses() {
+        let films: Vec<Film> = (0..30)
+            .map(|i| Film { path: format!("{i}").into(), label: usize::from(i >= 4) * 2, group: i.to_string() })
+            .collect();
+        let films: Vec<&Film> = films.iter().collect();
+        let order = in_turn(&films, 3, 0);
+        assert_eq!(order.len(), 30);
+        let labels: Vec<usize> = order.iter().take(10).map(|film| film.label).collect();
+        assert_eq!(labels, [0, 2, 0, 2, 0, 2, 0, 2, 2, 2]);
+        assert_eq!(order, in_turn(&films, 3, 0));
+        assert_ne!(order, in_turn(&films, 3, 1));
+    }
+}
