@@ -97,9 +97,10 @@ impl Tested<'_> {
     fn on_films(&self) -> String {
         let count = self.predictions.len();
         format!(
-            "{} ({}) on the {} side of {}, {count} {}",
+            "{} ({}{}) on the {} side of {}, {count} {}",
             self.model_name,
             self.model.architecture,
+            if self.model.drawn { ", trained on drawn films" } else { "" },
             self.side,
             self.data_name,
             if count == 1 { "film" } else { "films" }
@@ -113,7 +114,9 @@ impl Tested<'_> {
 
     fn of_curves(&self) -> String {
         match self.model.classes.as_slice() {
-            [_, positive] => format!("{}; positive is {positive}", self.on_films()),
+            [_, positive] => {
+                format!("{}; positive is {positive}, called so from a probability of 0.5 on", self.on_films())
+            }
             _ => format!("{}; each class against all others", self.on_films()),
         }
     }
@@ -199,7 +202,10 @@ mod tests {
             auc: None,
         };
         assert_eq!(tested.with_figures(), "run (resnet18) on the test side of films, 1 film: accuracy 1.0000");
-        assert_eq!(tested.of_curves(), "run (resnet18) on the test side of films, 1 film; positive is B");
+        assert_eq!(
+            tested.of_curves(),
+            "run (resnet18) on the test side of films, 1 film; positive is B, called so from a probability of 0.5 on"
+        );
         assert_eq!(
             tested.of_learning(),
             "run (resnet18). Best: epoch 2 of the frozen phase, accuracy 0.9000 on the validation side"
