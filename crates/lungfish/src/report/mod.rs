@@ -115,7 +115,7 @@ impl Tested<'_> {
     fn of_curves(&self) -> String {
         match self.model.classes.as_slice() {
             [_, positive] => {
-                format!("{}; positive is {positive}, called so from a probability of 0.5 on", self.on_films())
+                format!("{}; positive is {positive}, threshold 0.5", self.on_films())
             }
             _ => format!("{}; each class against all others", self.on_films()),
         }
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(tested.with_figures(), "run (resnet18) on the test side of films, 1 film: accuracy 1.0000");
         assert_eq!(
             tested.of_curves(),
-            "run (resnet18) on the test side of films, 1 film; positive is B, called so from a probability of 0.5 on"
+            "run (resnet18) on the test side of films, 1 film; positive is B, threshold 0.5"
         );
         assert_eq!(
             tested.of_learning(),
