@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use lungfish_data::display::{cell, escape};
+use lungfish_data::display::escape;
 use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Side, Split, scan};
 use lungfish_engine::Cpu;
 use lungfish_metrics::Confusion;
@@ -19,9 +19,10 @@ use crate::data_set::{read_all, some_of, transforms};
 use crate::figures::Figures;
 use crate::model::Model;
 use crate::picture::name_of;
+use crate::predictions_file;
 use crate::report::{self, Tested};
-use crate::run_folder::{SPLIT, write_atomically};
-use crate::{BadFilm, Error, Event, Observer, Prediction, Predictor};
+use crate::run_folder::SPLIT;
+use crate::{BadFilm, Error, Event, Observer, Predictor};
 
 /// What to test on what.
 #[derive(Clone, Debug)]
@@ -162,7 +163,7 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
     };
     let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
     let confusion = Confusion::new(classes, &labels, &predicted);
-    let file = write_predictions(&out, side, &info.classes, &labels, &predictions)?;
+    let file = predictions_file::write(&out, side, &info.classes, &labels, &predictions)?;
     let tested = Tested {
         model: info,
         model_name: name_of(&request.model),
@@ -306,34 +307,6 @@ fn most(found: usize, of: usize) -> bool {
     of > 0 && 2 * found >= of
 }
 
-/// `predictions-{side}.csv`: path, label, predicted, one probability a class.
-fn write_predictions(
-    out: &Path,
-    side: Side,
-    classes: &[String],
-    labels: &[usize],
-    predictions: &[Prediction],
-) -> Result<PathBuf, Error> {
-    let mut text = ["path", "label", "predicted"].map(str::to_owned).join(",");
-    for class in classes {
-        text.push_str(&format!(",{}", cell(class)));
-    }
-    text.push('\n');
-    for (prediction, &label) in predictions.iter().zip(labels) {
-        let path = escape(&prediction.path);
-        let label = classes.get(label).map_or("", String::as_str);
-        text.push_str(&[path.as_str(), label, &prediction.class].map(cell).join(","));
-        for (_, probability) in &prediction.probabilities {
-            text.push_str(&format!(",{probability}"));
-        }
-        text.push('\n');
-    }
-    std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, e))?;
-    let file = out.join(format!("predictions-{side}.csv"));
-    write_atomically(&file, text.as_bytes())?;
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,21 +318,6 @@ mod tests {
         assert_eq!(indices(&names(&["PNEUMONIA", "TB"]), &model, Path::new("d")).unwrap(), [1, 2]);
         let error = indices(&names(&["NORMAL", "COVID"]), &model, Path::new("d")).unwrap_err().to_string();
         assert_eq!(error, "d has the class COVID, which the model does not know; it knows NORMAL, PNEUMONIA, TB");
-    }
-
-    #[test]
-    fn predictions_are_safe_in_a_spreadsheet() {
-        let dir = tempfile::tempdir().unwrap();
-        let classes = ["A".to_owned(), "=B".to_owned()];
-        let prediction = Prediction {
-            path: "=cmd,x.png".into(),
-            class: "=B".to_owned(),
-            probabilities: vec![("A".to_owned(), 0.25), ("=B".to_owned(), 0.75)],
-        };
-        let file = write_predictions(dir.path(), Side::Val, &classes, &[0], &[prediction]).unwrap();
-        assert_eq!(file, dir.path().join("predictions-val.csv"));
-        let text = std::fs::read_to_string(file).unwrap();
-        assert_eq!(text, "path,label,predicted,A,'=B\n\"'=cmd,x.png\",A,'=B,0.25,0.75\n");
     }
 
     #[test]

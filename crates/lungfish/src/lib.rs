@@ -21,6 +21,7 @@ mod phase;
 mod picture;
 mod plot;
 mod predict;
+mod predictions_file;
 mod preview;
 pub mod recipe;
 mod report;
