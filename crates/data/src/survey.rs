@@ -128,9 +128,9 @@ pub struct Patients {
 pub struct Copies {
     /// Films beyond the first of each content.
     pub films: usize,
-    /// Contents that are on more than one side.
+    /// Films of which the same is on another side too.
     pub on_two_sides: usize,
-    /// Contents that are in more than one class.
+    /// Films of which the same is in another class too.
     pub in_two_classes: usize,
 }
 
@@ -327,8 +327,8 @@ impl<'a> Tally<'a> {
         };
         survey.copies = Copies {
             films: contents.values().map(|places| places.films - 1).sum(),
-            on_two_sides: contents.values().filter(|places| places.sides.len() > 1).count(),
-            in_two_classes: contents.values().filter(|places| places.labels.len() > 1).count(),
+            on_two_sides: contents.values().filter(|places| places.sides.len() > 1).map(|places| places.films).sum(),
+            in_two_classes: contents.values().filter(|places| places.labels.len() > 1).map(|places| places.films).sum(),
         };
         survey
     }

@@ -50,7 +50,7 @@ fn films_patients_kinds_and_copies_are_counted() {
         .collect();
     assert_eq!(kinds, ["2 JPEG gray 8", "2 JPEG RGB 8", "2 PNG gray 16"]);
     assert_eq!(survey.patients, Patients { count: 4, most_films: 2, on_two_sides: 1, in_two_classes: 0 });
-    assert_eq!(survey.copies, Copies { films: 2, on_two_sides: 1, in_two_classes: 2 });
+    assert_eq!(survey.copies, Copies { films: 2, on_two_sides: 2, in_two_classes: 4 });
     assert_eq!(survey.bad.len(), 1);
     assert!(survey.bad[0].path.ends_with("person4_virus_5.jpeg") && survey.bad[0].reason.starts_with("not an image"));
     let lengths = |names: &[&str]| names.iter().map(|name| golden_bytes(name).len() as u64).sum::<u64>();

@@ -31,7 +31,7 @@ pub struct Exploration {
     /// The films, counted.
     #[serde(flatten)]
     pub survey: Survey,
-    /// The pictures written.
+    /// The pictures written, PNG first.
     #[serde(serialize_with = "as_texts")]
     pub pictures: Vec<PathBuf>,
 }
@@ -58,7 +58,7 @@ pub fn explore(request: &ExploreRequest, observer: &mut dyn Observer, stop: &Ato
     let pictures = match &request.out {
         Some(out) => {
             let png = write_both(out, "explore", &draw(&survey)?)?;
-            vec![png.with_extension("svg"), png]
+            [png.clone(), png.with_extension("svg")].into()
         }
         None => Vec::new(),
     };

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use lungfish::{Exploration, ExploreRequest, Recipe, Side};
-use lungfish_data::Survey;
-use lungfish_data::survey::{Patients, SideSurvey, Spread};
+use lungfish_data::survey::{Kind, Patients, SideSurvey, Spread};
+use lungfish_data::{Source, Survey};
 
 use crate::observer::Printer;
 use crate::print;
@@ -55,6 +55,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Bad films that are listed.
 const SHOWN: usize = 10;
+/// Kinds of file that are listed.
+const SHOWN_KINDS: usize = 5;
 
 fn lines(found: &Exploration) -> Vec<String> {
     let survey = &found.survey;
@@ -147,16 +149,8 @@ fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
         let (most, least) = (print::one_line(&most.name), print::one_line(&least.name));
         facts.push(("Balance", format!("{times:.1} times as many {most} as {least}")));
     }
-    let kinds: Vec<String> = survey
-        .kinds
-        .iter()
-        .map(|kind| {
-            let bits = if kind.source.bits == 1 { "bit" } else { "bits" };
-            format!("{} {} {}, {} {bits}", kind.films, kind.source.format, kind.source.mode, kind.source.bits)
-        })
-        .collect();
     if survey.films > 0 {
-        facts.push(("Files", format!("{}; {} in all", kinds.join("; "), size(survey.bytes))));
+        facts.push(("Files", kinds(survey)));
         facts.push(("Colour", colour(survey)));
         facts.push(("Patients", patients(survey)));
         facts.push(("Copies", copies(survey)));
@@ -166,6 +160,21 @@ fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
         facts.push(("Drawn", format!("{drawn}, by lungfish itself: X-rays of nobody")));
     }
     facts
+}
+
+fn kinds(survey: &Survey) -> String {
+    let (shown, others) = survey.kinds.split_at(survey.kinds.len().min(SHOWN_KINDS));
+    let said = |kind: &Kind| {
+        let Source { format, mode, bits } = kind.source;
+        format!("{} {format} {mode}, {bits} {}", kind.films, if bits == 1 { "bit" } else { "bits" })
+    };
+    let mut parts: Vec<String> = shown.iter().map(said).collect();
+    if !others.is_empty() {
+        let films = others.iter().map(|kind| kind.films).sum();
+        parts.push(format!("{} of other kinds", print::films(films)));
+    }
+    parts.push(format!("{} in all", size(survey.bytes)));
+    parts.join("; ")
 }
 
 fn colour(survey: &Survey) -> String {
@@ -199,12 +208,13 @@ fn copies(survey: &Survey) -> String {
     if copies.films == 0 {
         return "none: no two files are the same".to_owned();
     }
-    let mut text = format!("{} the same as another, byte for byte", print::films(copies.films));
-    for (n, place) in
-        [(copies.on_two_sides, "on more than one side"), (copies.in_two_classes, "in more than one class")]
-    {
+    let mut text = format!("{} the same as an earlier one, byte for byte", print::films(copies.films));
+    for (n, place) in [(copies.on_two_sides, "on another side"), (copies.in_two_classes, "in another class")] {
         if n > 0 {
-            text.push_str(&format!("; {n} of them {place}"));
+            text.push_str(&format!(
+                "; {} the same {place} too",
+                if n == 1 { "1 has".to_owned() } else { format!("{n} have") }
+            ));
         }
     }
     text
