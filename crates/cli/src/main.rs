@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{completions, demo, doctor, explore, man, predict, preview, recipe, summary, synth, test, train};
+use commands::{completions, demo, doctor, explore, fetch, man, predict, preview, recipe, summary, synth, test, train};
 
 /// Said wherever a figure could be taken for a finding.
 const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a diagnosis.";
@@ -38,6 +38,7 @@ Example, the whole job on films that are drawn for it:
   lungfish demo
 
 Example, on a folder of films (train/NORMAL/*.jpeg, train/PNEUMONIA/*.jpeg, ...):
+  lungfish fetch pneumonia
   lungfish train --data chest_xray --out run
   lungfish test --model run --data chest_xray
   lungfish predict --model run some-film.jpeg
@@ -54,11 +55,28 @@ Environment:
   CLICOLOR_FORCE=1       colours where no terminal is, too
   TORCH_HOME             torch hub's folder; its weights lie in hub/checkpoints
   XDG_CACHE_HOME         without TORCH_HOME, that folder is torch in here
-                         [default: ~/.cache]";
+                         [default: ~/.cache]
+  LUNGFISH_OFFLINE=1     nothing is fetched
+  HTTPS_PROXY, NO_PROXY  the proxy to fetch through, and the hosts that need none;
+                         without HTTPS_PROXY, ALL_PROXY does
+  SSL_CERT_FILE          certificates to trust (PEM) instead of Mozilla's, for a
+                         proxy that looks into connections
+  KAGGLE_API_TOKEN       Kaggle's access token, or a file with it
+                         [default: ~/.kaggle/access_token]
+  KAGGLE_USERNAME, KAGGLE_KEY
+                         without a token, Kaggle's user name and key
+  KAGGLE_CONFIG_DIR      without those, the folder of kaggle.json
+                         [default: ~/.kaggle]
+  LUNGFISH_KAGGLE_URL, LUNGFISH_TORCH_HUB_URL
+                         other addresses to fetch films and weights from: HTTPS, or
+                         HTTP on this machine
+                         [default: https://www.kaggle.com,
+                         https://download.pytorch.org/models]";
 
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Fetch(fetch::Args),
     Explore(explore::Args),
     Preview(preview::Args),
     Train(train::Args),
@@ -96,6 +114,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     match cli.command {
         Command::Demo(args) => demo::run(&args, threads),
+        Command::Fetch(args) => fetch::run(&args),
         Command::Explore(args) => explore::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Train(args) => train::run(&args, threads),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lungfish::recipe::Schedule;
-use lungfish::{EpochRecord, Event, Observer, Phase, Task};
+use lungfish::{EpochRecord, Event, Observer, Phase, Task, Transfer};
 
 use crate::print::{self, OutputError};
 
@@ -19,13 +19,20 @@ enum Lines {
     Dropped,
 }
 
-/// How far one task has come, on a terminal.
+/// What a bar counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Films(Task),
+    Bytes(Transfer),
+}
+
+/// How far something has come, on a terminal.
 struct Bar {
-    task: Task,
+    what: What,
     bar: ProgressBar,
     since: Instant,
-    /// Films done when it appeared.
-    from: usize,
+    /// Films or bytes done when it appeared.
+    from: u64,
 }
 
 /// An [`Observer`] for a person.
@@ -92,25 +99,28 @@ impl Printer {
         }
     }
 
-    fn progress(&mut self, task: Task, done: usize, total: usize) {
-        if self.bar.as_ref().is_none_or(|bar| bar.task != task) {
+    fn progress(&mut self, what: What, done: u64, total: Option<u64>) {
+        if self.bar.as_ref().is_none_or(|bar| bar.what != what || bar.bar.position() > done) {
             self.clear();
-            let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} films{prefix}");
-            // The template is a constant; the plain bar would do too.
+            let bar = match total {
+                Some(total) => ProgressBar::new(total),
+                None => ProgressBar::no_length(),
+            };
+            // The templates are constants; the plain bar would do too.
+            let style = ProgressStyle::with_template(template(what, total.is_some()));
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
-            let bar = self.bars.add(ProgressBar::new(total as u64).with_style(style).with_message(name(task)));
-            self.bar = Some(Bar { task, bar, since: Instant::now(), from: done });
+            let bar = self.bars.add(bar.with_style(style).with_message(name(what)));
+            self.bar = Some(Bar { what, bar, since: Instant::now(), from: done });
         }
         if let Some(Bar { bar, since, from, .. }) = &self.bar {
-            bar.set_position(done as u64);
+            bar.set_position(done);
             // What was done when the bar appeared took a time that nobody measured.
             let pace = done.saturating_sub(*from) as f64 / since.elapsed().as_secs_f64();
             if done > *from && pace.is_finite() {
-                let left = print::duration(total.saturating_sub(done) as f64 / pace);
-                bar.set_prefix(format!(", {pace:.0}/s, {left} left"));
+                bar.set_prefix(prefix(what, pace, total.map(|total| total.saturating_sub(done))));
             }
         }
-        if done >= total {
+        if total.is_some_and(|total| done >= total) {
             self.clear();
         }
     }
@@ -131,7 +141,11 @@ impl Drop for Printer {
 
 impl Observer for Printer {
     fn event(&mut self, event: &Event) {
-        if !matches!(event, Event::Progress { .. } | Event::BadFilm { .. } | Event::Saved { .. }) {
+        let goes_on = matches!(
+            event,
+            Event::Progress { .. } | Event::Transferred { .. } | Event::BadFilm { .. } | Event::Saved { .. }
+        );
+        if !goes_on {
             self.clear();
         }
         match event {
@@ -175,7 +189,10 @@ impl Observer for Printer {
                 }
                 self.line(format_args!("Epoch {epoch}/{of}"));
             }
-            Event::Progress { task, done, total } => self.progress(*task, *done, *total),
+            Event::Progress { task, done, total } => {
+                self.progress(What::Films(*task), *done as u64, Some(*total as u64));
+            }
+            Event::Transferred { transfer, done, total } => self.progress(What::Bytes(*transfer), *done, *total),
             Event::EpochDone { record, seconds_left, .. } => {
                 for line in epoch_lines(record, *seconds_left) {
                     self.line(line);
@@ -235,16 +252,39 @@ fn some(names: &[String]) -> String {
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
-fn name(task: Task) -> String {
-    match task {
-        Task::Checking => "checking".to_owned(),
-        Task::Features { side, view } => format!("features of {side}, view {view}"),
-        Task::Training => "train".to_owned(),
-        Task::Validating => "val".to_owned(),
-        Task::Predicting => "predicting".to_owned(),
-        Task::Drawing => "drawing".to_owned(),
-        _ => "working".to_owned(),
+fn name(what: What) -> String {
+    let name = match what {
+        What::Films(Task::Features { side, view }) => return format!("features of {side}, view {view}"),
+        What::Films(Task::Checking) => "checking",
+        What::Films(Task::Training) => "train",
+        What::Films(Task::Validating) => "val",
+        What::Films(Task::Predicting) => "predicting",
+        What::Films(Task::Drawing) => "drawing",
+        What::Bytes(Transfer::Downloading) => "downloading",
+        What::Bytes(Transfer::Verifying) => "verifying",
+        What::Bytes(Transfer::Unpacking) => "unpacking",
+        _ => "working",
+    };
+    name.to_owned()
+}
+
+fn template(what: What, has_end: bool) -> &'static str {
+    match (what, has_end) {
+        (What::Films(_), true) => "{msg} [{bar:30}] {pos}/{len} films{prefix}",
+        (What::Films(_), false) => "{msg} {pos} films{prefix}",
+        (What::Bytes(_), true) => "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes}{prefix}",
+        (What::Bytes(_), false) => "{msg} {decimal_bytes}{prefix}",
     }
+}
+
+/// Rate and time left.
+fn prefix(what: What, pace: f64, left: Option<u64>) -> String {
+    let rate = match what {
+        What::Films(_) => format!(", {pace:.0}/s"),
+        What::Bytes(_) => format!(", {}/s", DecimalBytes(pace as u64)),
+    };
+    let left = left.map(|left| format!(", {} left", print::duration(left as f64 / pace)));
+    rate + &left.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -292,6 +332,14 @@ mod tests {
         assert_eq!(rates_line(&same, Schedule::Cosine), "learning rate 1e-4, cosine");
         let other = rates(&[("layer4", 1e-5), ("head", 1e-3)]);
         assert_eq!(rates_line(&other, Schedule::OneCycle), "learning rates layer4 1e-5, head 0.001; one-cycle");
+    }
+
+    #[test]
+    fn a_bar_says_rate_and_time_left() {
+        let bytes = What::Bytes(Transfer::Downloading);
+        assert_eq!(prefix(bytes, 12_340_000.0, Some(1_234_000_000)), ", 12.34 MB/s, 1m 40s left");
+        assert_eq!(prefix(bytes, 900.0, None), ", 900 B/s");
+        assert_eq!(prefix(What::Films(Task::Checking), 41.2, Some(412)), ", 41/s, 10s left");
     }
 
     #[test]

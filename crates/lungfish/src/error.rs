@@ -24,6 +24,9 @@ pub enum Error {
     /// Weights to start from, or a model file.
     #[error(transparent)]
     Weights(#[from] lungfish_models::WeightsError),
+    /// Something that could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] lungfish_fetch::FetchError),
     /// A picture.
     #[error(transparent)]
     Picture(#[from] lungfish_pictures::PictureError),

@@ -58,6 +58,18 @@ pub enum Task {
     Drawing,
 }
 
+/// Something that takes a while and counts bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transfer {
+    /// Bytes come over the network.
+    Downloading,
+    /// What is there is compared with its checksum.
+    Verifying,
+    /// Files come out of an archive.
+    Unpacking,
+}
+
 /// One line of `log.jsonl`. Epoch 0 of the unfrozen phase is the validation before its first step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
@@ -172,6 +184,15 @@ pub enum Event {
         done: usize,
         /// Films in all.
         total: usize,
+    },
+    /// How far a transfer has come. Sent once at its end as well.
+    Transferred {
+        /// The transfer.
+        transfer: Transfer,
+        /// Bytes done.
+        done: u64,
+        /// Bytes in all; none where nobody knows.
+        total: Option<u64>,
     },
     /// An epoch is over and saved.
     EpochDone {

@@ -1,9 +1,9 @@
 //! Fine-tune an ImageNet network on chest X-rays: recipe, training, evaluation, prediction, run folder.
 //!
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one side of a data set;
-//! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`explore()`] counts what a folder holds and
-//! [`preview()`] shows some of it. The library knows no flags, no terminal and no HTTP; what happens it tells to an
-//! [`Observer`].
+//! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`fetch`] brings films and weights, [`explore()`]
+//! counts what a folder holds and [`preview()`] shows some of it. The library knows no flags and no terminal; what happens
+//! it tells to an [`Observer`].
 
 mod checkpoint;
 mod data_set;
@@ -13,6 +13,7 @@ mod evaluate;
 mod events;
 mod explore;
 mod features;
+pub mod fetch;
 mod figures;
 mod films;
 mod keys;
@@ -35,7 +36,7 @@ mod weights;
 pub use device::{Device, Gpus};
 pub use error::Error;
 pub use evaluate::{ClassFigures, TestOutcome, TestRequest, test};
-pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task};
+pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use lungfish_data::Side;
 pub use model::ModelInfo;

@@ -84,8 +84,8 @@ pub enum WeightsError {
     },
     /// Pretrained weights that are not on this machine.
     #[error(
-        "{architecture}'s ImageNet weights are not on this machine: download {url} and put it at {}, \
-         or start without them (weights = \"none\")", path.display()
+        "{architecture}'s ImageNet weights are not on this machine: fetch them with `lungfish fetch weights {architecture}`, \
+         or download {url} and put it at {}, or start without them (weights = \"none\")", path.display()
     )]
     Absent {
         /// The network.

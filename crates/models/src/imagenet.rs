@@ -91,7 +91,8 @@ fn from_hub(
             let found = sha256(&path)?;
             if !found.starts_with(file.sha256_prefix()) {
                 let reason = format!(
-                    "its SHA-256 is {found} and should begin with {}: download {} again",
+                    "its SHA-256 is {found} and should begin with {}: fetch it again with `lungfish fetch weights \
+                     {architecture}`, or download {}",
                     file.sha256_prefix(),
                     file.url()
                 );
@@ -159,8 +160,8 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "resnet34's ImageNet weights are not on this machine: download \
-                 https://download.pytorch.org/models/resnet34-b627a593.pth and put it at {}, \
+                "resnet34's ImageNet weights are not on this machine: fetch them with `lungfish fetch weights \
+                 resnet34`, or download https://download.pytorch.org/models/resnet34-b627a593.pth and put it at {}, \
                  or start without them (weights = \"none\")",
                 place.display()
             )

@@ -4,6 +4,7 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod explore;
+pub mod fetch;
 pub mod man;
 pub mod predict;
 pub mod preview;

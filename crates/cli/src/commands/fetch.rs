@@ -1,0 +1,193 @@
+//! `lungfish fetch`: films and weights from the network.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::error::ErrorKind;
+use indicatif::DecimalBytes;
+use lungfish::fetch::{DataSet, FetchedFilms, FetchedWeights, films, weights};
+use lungfish_models::Architecture;
+use serde_json::json;
+
+use crate::observer::Printer;
+use crate::{flags, print, stop};
+
+/// Fetch films or ImageNet weights, verified
+///
+/// What was cut or stopped goes on where it was; what is there and right is not fetched again; nothing half-done is left
+/// in the folder. Data sets come from Kaggle: public ones need no account. Credentials are found where Kaggle's own
+/// program finds them (see `lungfish --help`), and go to Kaggle alone.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example, the chest X-rays of the notebook (Kermany 2018, CC BY 4.0), ready to train on:
+  lungfish fetch pneumonia
+  lungfish train --data chest_xray --out run
+
+Example, another data set in one of its versions:
+  lungfish fetch kaggle:nih-chest-xrays/sample --version 4 --out nih
+
+Example, weights for --arch resnet34, into torch hub's folder:
+  lungfish fetch weights resnet34")]
+pub struct Args {
+    /// pneumonia, kaggle:OWNER/SLUG, or weights
+    #[arg(value_name = "WHAT")]
+    what: What,
+    /// With weights: the networks
+    #[arg(value_name = "ARCH")]
+    architectures: Vec<String>,
+    /// Version of the data set [default: the newest]
+    #[arg(long, value_name = "N", value_parser = flags::whole(1..=u64::MAX), allow_negative_numbers = true)]
+    version: Option<u64>,
+    /// Folder for the data set; pneumonia's is chest_xray if none is given
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    out: Option<PathBuf>,
+    /// Print one JSON object a data set or network
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Pneumonia,
+    Set(DataSet),
+    Weights,
+}
+
+impl FromStr for What {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pneumonia" => Ok(What::Pneumonia),
+            "weights" => Ok(What::Weights),
+            _ if text.contains(':') => {
+                DataSet::from_str(text).map(What::Set).map_err(|error| print::one_line(&error.to_string()))
+            }
+            _ => Err("what can be fetched is pneumonia, kaggle:OWNER/SLUG, and weights ARCH".to_owned()),
+        }
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let job = job(args).unwrap_or_else(|(kind, text)| crate::definition().error(kind, text).exit());
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut printer = Printer::scoring();
+    let tell = printer.teller();
+    stop::on_signal(Arc::clone(&stop), move || tell("stopping; what came is kept"))?;
+    match job {
+        Job::Films(set, out) => {
+            let done = films(&set, &out, &mut printer, &stop)?;
+            drop(printer);
+            tell_films(args, &set, &done)?;
+        }
+        Job::Weights(architectures) => {
+            for architecture in architectures {
+                let done = weights(architecture, &mut printer, &stop)?;
+                tell_weights(args, &done)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+enum Job {
+    Films(DataSet, PathBuf),
+    Weights(Vec<Architecture>),
+}
+
+/// What the flags come to together, or what is wrong with them.
+fn job(args: &Args) -> Result<Job, (ErrorKind, String)> {
+    let set = match &args.what {
+        What::Weights => {
+            if args.out.is_some() || args.version.is_some() {
+                let text = "--out and --version are for data sets; weights go to torch hub's folder (TORCH_HOME)";
+                return Err((ErrorKind::ArgumentConflict, text.to_owned()));
+            }
+            let known = Architecture::ALL.map(Architecture::name).join(", ");
+            if args.architectures.is_empty() {
+                let text = format!("weights of which network? one or more of {known}");
+                return Err((ErrorKind::MissingRequiredArgument, text));
+            }
+            let find = |name: &String| {
+                let found = Architecture::ALL.into_iter().find(|architecture| architecture.name() == name);
+                let text = || format!("there is no network \"{}\"; there are {known}", print::one_line(name));
+                found.ok_or_else(|| (ErrorKind::InvalidValue, text()))
+            };
+            return args.architectures.iter().map(find).collect::<Result<_, _>>().map(Job::Weights);
+        }
+        What::Pneumonia => DataSet::pneumonia(),
+        What::Set(set) => set.clone(),
+    };
+    if let Some(more) = args.architectures.first() {
+        let text = format!("\"{}\" is one too many: networks follow weights only", print::one_line(more));
+        return Err((ErrorKind::TooManyValues, text));
+    }
+    let out = match (&args.out, &args.what) {
+        (Some(out), _) => out.clone(),
+        (None, What::Pneumonia) => PathBuf::from("chest_xray"),
+        (None, _) => {
+            let text = format!("where to? lungfish fetch {set} --out DIR");
+            return Err((ErrorKind::MissingRequiredArgument, text));
+        }
+    };
+    let set = match args.version {
+        Some(version) => set.at_version(version),
+        None => set,
+    };
+    Ok(Job::Films(set, out))
+}
+
+fn tell_films(args: &Args, set: &DataSet, done: &FetchedFilms) -> anyhow::Result<()> {
+    let FetchedFilms { path, files, bytes, fetched, films } = done;
+    if args.json {
+        let side = |side: &Option<lungfish::Side>| side.map_or("all".to_owned(), |side| side.to_string());
+        let sides = |films: &lungfish::fetch::Films| -> serde_json::Map<String, serde_json::Value> {
+            films.sides.iter().map(|(of, count)| (side(of), json!(count))).collect()
+        };
+        return print::json(&json!({
+            "source": set.to_string(),
+            "path": path.to_string_lossy(),
+            "files": files,
+            "bytes": bytes,
+            "fetched": fetched,
+            "classes": films.as_ref().map(|films| &films.classes),
+            "films": films.as_ref().map(sides),
+        }));
+    }
+    let state = if *fetched { "fetched and verified" } else { "there already, and right" };
+    print::out(format_args!("{}: {files} files, {}, {state}", print::path(path), DecimalBytes(*bytes)))?;
+    if let Some(films) = films {
+        let sides = films.sides.iter().map(|(side, count)| match side {
+            Some(side) => format!("{side} {count}"),
+            None => print::films(*count),
+        });
+        let classes: Vec<String> = films.classes.iter().map(|class| print::one_line(class)).collect();
+        let sides = sides.collect::<Vec<_>>().join(", ");
+        print::out(format_args!("Films: {sides}; classes {}", classes.join(", ")))?;
+        print::out(format_args!("Go on with: lungfish train --data {} --out run", print::argument(path)))?;
+    }
+    Ok(())
+}
+
+fn tell_weights(args: &Args, done: &FetchedWeights) -> anyhow::Result<()> {
+    let FetchedWeights { architecture, path, bytes, fetched } = done;
+    let name = architecture.name();
+    if args.json {
+        let path = path.as_ref().map(|path| path.to_string_lossy());
+        let shipped = path.is_none();
+        return print::json(&json!({
+            "architecture": name, "path": path, "bytes": bytes, "fetched": fetched, "shipped": shipped,
+        }));
+    }
+    let Some(path) = path else {
+        print::out(format_args!("{name}: its weights are inside this program already; nothing is to be fetched"))?;
+        return Ok(());
+    };
+    let state = if *fetched { "fetched and verified" } else { "there already, and right" };
+    print::out(format_args!("{name}: {}, {}, {state}", print::path(path), DecimalBytes(*bytes)))?;
+    print::out(format_args!("Go on with: lungfish train --arch {name} --data DIR --out run"))?;
+    Ok(())
+}
