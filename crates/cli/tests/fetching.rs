@@ -213,15 +213,16 @@ fn offline_and_wrong_settings_ask_nobody() {
 
 #[test]
 fn wrong_usage_of_fetch_says_what_would_do() {
-    let wrong: [(&[&str], &str); 9] = [
+    let wrong: [(&[&str], &str); 10] = [
         (&["fetch"], "WHAT"),
-        (&["fetch", "pnuemonia"], "pneumonia, kaggle:OWNER/SLUG, and weights ARCH"),
+        (&["fetch", "pnuemonia"], "kaggle:OWNER/SLUG, and weights ARCH (did you mean pneumonia?)"),
         (&["fetch", "kaggle:films", "--out", "x"], "kaggle:OWNER/SLUG"),
         (&["fetch", "kaggle:ada/films"], "lungfish fetch kaggle:ada/films --out DIR"),
         (&["fetch", "pneumonia", "resnet18"], "one too many"),
         (&["fetch", "pneumonia", "--version", "0"], "whole number"),
         (&["fetch", "weights"], "resnet18, resnet34, resnet50, efficientnet-lite0"),
-        (&["fetch", "weights", "vgg16"], "there is no network \"vgg16\""),
+        (&["fetch", "weights", "vgg16"], "vgg16"),
+        (&["fetch", "weights", "resnet43"], "did you mean resnet34"),
         (&["fetch", "weights", "resnet18", "--out", "x"], "torch hub's folder"),
     ];
     for (args, part) in wrong {

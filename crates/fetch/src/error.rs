@@ -174,3 +174,18 @@ impl FetchError {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_one() {
+        let full = Path::new("/dev/full");
+        let error = std::fs::write(full, "x").unwrap_err();
+        let said = FetchError::io_with("write", full, error, Some(1_500_000)).to_string();
+        let expected =
+            "the disk of /dev/full is full (1.5 MB more are needed): make room, and the same command goes on";
+        assert_eq!(said, expected);
+    }
+}

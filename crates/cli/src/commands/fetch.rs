@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicBool;
 use clap::error::ErrorKind;
 use indicatif::DecimalBytes;
 use lungfish::fetch::{DataSet, FetchedFilms, FetchedWeights, films, weights};
-use lungfish_models::Architecture;
+use lungfish_models::names::did_you_mean;
+use lungfish_models::{Architecture, ModelError};
 use serde_json::json;
 
 use crate::observer::Printer;
@@ -66,7 +67,10 @@ impl FromStr for What {
             _ if text.contains(':') => {
                 DataSet::from_str(text).map(What::Set).map_err(|error| print::one_line(&error.to_string()))
             }
-            _ => Err("what can be fetched is pneumonia, kaggle:OWNER/SLUG, and weights ARCH".to_owned()),
+            _ => {
+                let meant = did_you_mean(text, ["pneumonia", "weights"]);
+                Err(format!("what can be fetched is pneumonia, kaggle:OWNER/SLUG, and weights ARCH{meant}"))
+            }
         }
     }
 }
@@ -112,9 +116,7 @@ fn job(args: &Args) -> Result<Job, (ErrorKind, String)> {
                 return Err((ErrorKind::MissingRequiredArgument, text));
             }
             let find = |name: &String| {
-                let found = Architecture::ALL.into_iter().find(|architecture| architecture.name() == name);
-                let text = || format!("there is no network \"{}\"; there are {known}", print::one_line(name));
-                found.ok_or_else(|| (ErrorKind::InvalidValue, text()))
+                name.parse().map_err(|error: ModelError| (ErrorKind::InvalidValue, print::one_line(&error.to_string())))
             };
             return args.architectures.iter().map(find).collect::<Result<_, _>>().map(Job::Weights);
         }
