@@ -26,12 +26,13 @@ pub(crate) fn require(path: &Path, needed: u64) -> Result<(), FetchError> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use super::*;
-
+    #[cfg(unix)]
     #[test]
     fn what_does_not_fit_is_refused_with_both_numbers() {
+        use super::require;
+
         let dir = tempfile::tempdir().unwrap();
         require(dir.path(), 1).unwrap();
         let said = require(dir.path(), u64::MAX).unwrap_err().to_string();

@@ -175,12 +175,13 @@ impl FetchError {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use super::*;
-
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_told_as_one() {
+        use super::*;
+
         let full = Path::new("/dev/full");
         let error = std::fs::write(full, "x").unwrap_err();
         let said = FetchError::io_with("write", full, error, Some(1_500_000)).to_string();
