@@ -2,7 +2,10 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::str::FromStr;
+
+use lungfish::{Changes, RecipeError};
 
 /// Reads a whole number in a range.
 pub fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
@@ -24,6 +27,15 @@ pub fn count(text: &str) -> Result<usize, String> {
 pub fn rate(text: &str) -> Result<f64, String> {
     let rate = text.trim().parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
     rate.ok_or_else(|| "it is a number above 0, such as 0.001 or 1e-4".to_owned())
+}
+
+/// Asks for every key of a recipe file; what is wrong with one is said with the file's name.
+pub fn read_recipe(changes: &mut Changes, recipe: &Path) -> anyhow::Result<()> {
+    changes.read(recipe).map_err(|error| match error {
+        // These name the file themselves.
+        RecipeError::Read { .. } | RecipeError::Syntax { .. } => error.into(),
+        _ => anyhow::anyhow!("{}: {error}", recipe.display()),
+    })
 }
 
 #[cfg(test)]

@@ -229,5 +229,6 @@ fn wrong_usage_of_fetch_says_what_would_do() {
         let output = common::run(args);
         assert_eq!(output.status.code(), Some(2), "lungfish {}\n{}", args.join(" "), said(&output));
         assert!(text(&output.stderr).contains(part), "{}", said(&output));
+        assert!(!text(&output.stderr).contains("Usage: lungfish ["), "not of this command: {}", said(&output));
     }
 }

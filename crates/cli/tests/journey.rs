@@ -220,6 +220,11 @@ fn a_test_and_a_prediction_leave_pictures() {
     let output = run(&[&predict[..], &[arg(&one)]].concat());
     refused(&output, &[arg(&one), "2 films", "a folder"]);
     assert!(output.stdout.is_empty());
+    // No folder of this name is made.
+    let other = folder.path().join("film.jpg");
+    let output = run(&["predict", "--model", arg(&RUN), arg(&films[0]), "--plot", arg(&other)]);
+    refused(&output, &[arg(&other), ".png or .svg"]);
+    assert!(!other.exists());
 }
 
 /// A folder of films with a text file, an empty file and half a film among them.

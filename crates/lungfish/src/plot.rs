@@ -35,10 +35,15 @@ impl PlotTarget {
     /// with one PNG a film. `inputs` are the films and folders that will be predicted. Asked before the work is done.
     ///
     /// # Errors
-    /// One sentence: one picture for a folder or several films, a picture in the place of its film, or pictures among
+    /// One sentence: a picture of another format, one picture for a folder or several films, a picture in the place of its film, or pictures among
     /// the films, where they would be taken for films the next time.
     pub fn new(to: &Path, inputs: &[PathBuf]) -> Result<Self, Error> {
         let one = !to.is_dir() && (has_extension(to, "png") || has_extension(to, "svg"));
+        let other = ["jpg", "jpeg", "tif", "tiff", "bmp", "gif", "webp", "pdf"];
+        if !to.is_dir() && other.iter().any(|extension| has_extension(to, extension)) {
+            let name = escape(to);
+            return Err(Error::refused(format!("{name} is no name for a picture: end it in .png or .svg")));
+        }
         let place = real(to);
         if one {
             let [input] = inputs else {

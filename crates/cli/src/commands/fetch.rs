@@ -76,7 +76,15 @@ impl FromStr for What {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let job = job(args).unwrap_or_else(|(kind, text)| crate::definition().error(kind, text).exit());
+    let job = job(args).unwrap_or_else(|(kind, text)| {
+        let mut commands = crate::definition();
+        commands.build();
+        // With the usage of this command, not that of all.
+        match commands.find_subcommand_mut("fetch") {
+            Some(fetch) => fetch.error(kind, text).exit(),
+            None => commands.error(kind, text).exit(),
+        }
+    });
     let stop = Arc::new(AtomicBool::new(false));
     let mut printer = Printer::scoring();
     let tell = printer.teller();

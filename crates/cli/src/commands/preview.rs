@@ -49,7 +49,7 @@ const MOST_FILMS: usize = 100;
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut changes = Changes::default();
     if let Some(recipe) = &args.recipe {
-        changes.read(recipe)?;
+        flags::read_recipe(&mut changes, recipe)?;
     }
     if let Some(seed) = args.seed {
         changes.set_key("seed", &seed.to_string())?;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{Changes, Device, RecipeError, TrainOutcome, TrainRequest};
+use lungfish::{Changes, Device, TrainOutcome, TrainRequest};
 use lungfish_models::Architecture;
 
 use crate::observer::Printer;
@@ -91,11 +91,7 @@ impl Args {
     fn changes(&self) -> anyhow::Result<Changes> {
         let mut changes = Changes::default();
         if let Some(recipe) = &self.recipe {
-            changes.read(recipe).map_err(|error| match error {
-                // These name the file themselves.
-                RecipeError::Read { .. } | RecipeError::Syntax { .. } => anyhow::Error::from(error),
-                _ => anyhow::anyhow!("{}: {error}", recipe.display()),
-            })?;
+            flags::read_recipe(&mut changes, recipe)?;
         }
         let number = |number: Option<usize>| number.map(|number| number.to_string());
         let lr = self.lr.map(|lr| format!("{lr:?}"));
