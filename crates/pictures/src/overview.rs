@@ -107,20 +107,25 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
 
     let name = Text::new(15.0, INK);
     let names = classes.iter().map(|class| name.width(&font::clean(&class.name))).fold(60.0, f64::max).min(230.0);
-    let columned = sides.iter().take(MOST_SIDES).count();
+    // A single side is its own sum.
+    let (columned, sum) = match sides[..] {
+        [side] => (0, side),
+        _ => (sides.len().min(MOST_SIDES), "all"),
+    };
     let number = 84.0;
     let bar_left = MARGIN + names + 16.0;
     let table = WIDTH - MARGIN - (columned as f64 + 2.0) * number;
     let bar = table - bar_left - 10.0;
     let small = Text::new(14.0, GRAY);
     let right_of = |index: usize| table + (index as f64 + 1.0) * number;
-    for (index, side) in sides.iter().take(MOST_SIDES).enumerate() {
+    for (index, side) in sides.iter().take(columned).enumerate() {
         let text = font::fit(side, number - 32.0, small.size, false);
         canvas.text([right_of(index), top + 12.0], &text, small.end());
         let width = small.width(&text);
         canvas.rect([right_of(index) - width - 20.0, top, 14.0, 14.0], SIDES[index % SIDES.len()]);
     }
-    canvas.text([right_of(columned), top + 12.0], "all", small.bold().end());
+    let sum = font::fit(sum, number - 10.0, small.size, true);
+    canvas.text([right_of(columned), top + 12.0], &sum, small.bold().end());
     canvas.text([right_of(columned + 1), top + 12.0], "share", small.end());
 
     let mut y = top + 22.0;
@@ -138,7 +143,7 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
             }
             x += width;
         }
-        for (index, side) in sides.iter().take(MOST_SIDES).enumerate() {
+        for (index, side) in sides.iter().take(columned).enumerate() {
             let text = thousands(of(class, side));
             let look = Text::new(font::shrunk(&text, number - 10.0, 15.0, false), INK).end();
             canvas.text([right_of(index), middle + look.drop()], &text, look);
