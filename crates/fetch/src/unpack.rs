@@ -171,7 +171,7 @@ impl Unpacking<'_, '_> {
             return Err(self.refused("files in it share bytes, as in a zip bomb"));
         }
         let (mut planned, mut total) = (Vec::with_capacity(zip.len()), 0u64);
-        let (mut files, mut folders) = (HashSet::new(), HashSet::new());
+        let (mut files, mut all) = (HashSet::new(), Vec::with_capacity(zip.len()));
         for index in 0..zip.len() {
             let entry = zip.by_index_data(index).map_err(|e| self.broken(e))?;
             let name = entry.name().map_err(|e| self.broken(e))?;
@@ -187,22 +187,21 @@ impl Unpacking<'_, '_> {
             }
             let folder = entry.is_dir() || kind == 0o040_000;
             total = total.saturating_add(if folder { 0 } else { entry.size() });
-            for (at, _) in path.match_indices('/') {
-                folders.insert(path[..at].to_owned());
-            }
-            let new = if folder {
-                folders.insert(path.clone()) || !files.contains(&path)
-            } else {
-                files.insert(path.clone())
-            };
-            if !new {
+            if !folder && !files.insert(path.clone()) {
                 return Err(self.refused(format!("the name {shown:?} comes twice in it")));
             }
+            all.push((path.clone(), folder));
             if !is_litter(&path) {
                 planned.push(Planned { index, path, bytes: entry.size(), folder });
             }
         }
-        if let Some(both) = files.intersection(&folders).next() {
+        // Looked up and not kept: the folders above one long name can be a gigabyte of text.
+        let above = |path: &str| path.match_indices('/').map(|(at, _)| at).find(|at| files.contains(&path[..*at]));
+        let both = all.iter().find_map(|(path, folder)| match above(path) {
+            Some(at) => Some(&path[..at]),
+            None => (*folder && files.contains(path)).then_some(path.as_str()),
+        });
+        if let Some(both) = both {
             let both = text::plain(both, 200);
             return Err(self.refused(format!("{both:?} is a file and a folder in it")));
         }
@@ -276,6 +275,11 @@ fn is_litter(path: &str) -> bool {
 /// Names are refused everywhere that are a danger on one system only: an archive that unpacks here shall unpack there.
 pub(crate) fn safe_path(name: &str) -> Result<String, &'static str> {
     const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+    // The longest path of macOS; a zip's name can have 65,535 bytes, thousands of folders deep.
+    const LONGEST: usize = 1024;
+    if name.len() > LONGEST {
+        return Err("is longer than a disk can hold");
+    }
     if name.starts_with('/') {
         return Err("is an absolute path");
     }
@@ -380,6 +384,7 @@ mod tests {
             assert!(safe_path(name).is_err(), "{name:?}");
         }
         assert!(safe_path(&"x".repeat(256)).is_err());
+        assert!(safe_path(&"a/".repeat(512)).is_ok() && safe_path(&"a/".repeat(513)).is_err());
     }
 
     #[test]

@@ -105,6 +105,9 @@ fn names_that_lead_out_are_refused() {
     assert!(!Path::new("/tmp/lungfish-was-here").exists());
     assert!(refusal(&zip(&[Entry::folder("../up/")])).contains("leads out"));
     assert!(refusal(&zip(&[Entry::file(&"x".repeat(300), "")])).contains("longer than a disk can hold"));
+    // The names of the folders above it would be a gigabyte.
+    let deep = "a/".repeat(32_767);
+    assert!(refusal(&zip(&[Entry::file(&deep[..65_533], "")])).contains("longer than a disk can hold"));
 }
 
 #[test]
@@ -123,9 +126,13 @@ fn names_that_come_twice_are_refused() {
         ("d//a.txt", "d/a.txt", "comes twice"),
         ("a", "a/b.txt", "is a file and a folder"),
         ("a/b.txt", "a", "is a file and a folder"),
+        ("a/b/c/d.txt", "a/b", "is a file and a folder"),
     ] {
         let said = refusal(&zip(&[Entry::file(first, "1"), Entry::file(second, "2")]));
         assert!(said.contains(reason), "{first} {second}: {said}");
+    }
+    for both in [[Entry::file("a", "1"), Entry::folder("a/")], [Entry::folder("a/"), Entry::file("a", "1")]] {
+        assert!(refusal(&zip(&both)).contains("\"a\" is a file and a folder"));
     }
     // A folder may be listed after what lies in it.
     open(&zip(&[Entry::file("a/b", "1"), Entry::folder("a/")]), &Limits::default()).1.unwrap();
