@@ -191,6 +191,8 @@ fn entries(curves: &[Curve], kind: &Kind) -> Vec<Entry> {
 
 fn area_text(curve: &Curve, name: &str) -> String {
     match curve.area {
+        // Rounded up it would be said to be without a fault.
+        Some(area) if area < 1.0 && area >= 0.9995 => format!("{name} > 0.999"),
         Some(area) if area.is_finite() => format!("{name} {area:.3}"),
         _ => format!("{name} undefined"),
     }
@@ -225,5 +227,13 @@ mod tests {
         assert_eq!(steps(&[[9.0, 1.0], [5.0, 2.0], [0.0, 3.0]]), expected);
         assert_eq!(steps(&[[0.0, 3.0], [5.0, 2.0], [9.0, 1.0]]), expected);
         assert!(steps(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_area_never_claims_perfection_it_has_not() {
+        let said = |area| area_text(&Curve { area, ..Curve::default() }, "AUC");
+        let areas = [Some(1.0), Some(0.9996), Some(0.9994), Some(0.5), Some(f64::NAN), None];
+        let expected = ["AUC 1.000", "AUC > 0.999", "AUC 0.999", "AUC 0.500", "AUC undefined", "AUC undefined"];
+        assert_eq!(areas.map(said), expected);
     }
 }
