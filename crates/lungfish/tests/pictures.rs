@@ -95,13 +95,15 @@ fn a_test_is_drawn_beside_its_predictions() {
     assert_eq!(names(&outcome.pictures), [all[1], all[4], all[5]]);
     assert!(!out.join("roc-test.png").exists() && !out.join("roc-test.svg").exists());
 
-    // A picture that cannot be written costs no figure.
+    // A picture that cannot be written costs no figure, and does not leave that of an earlier test in its place.
     let blocked = dir.path().join("blocked");
     fs::create_dir_all(blocked.join("films-test.png")).unwrap();
+    fs::write(blocked.join("films-test.svg"), "earlier").unwrap();
     warnings.clear();
     let outcome = tested(&alone, &data, Some(&blocked), &mut warnings);
     assert_eq!(outcome.pictures.len(), 4);
     assert!(warnings.len() == 1 && warnings[0].contains("films-test"), "{warnings:?}");
+    assert!(!blocked.join("films-test.svg").exists());
 }
 
 #[test]

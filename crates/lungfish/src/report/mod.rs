@@ -41,7 +41,8 @@ pub(crate) struct Tested<'a> {
 /// `precision-recall`, `films` and `worst-errors`, each as PNG and SVG. Gives the PNGs.
 ///
 /// A picture that has nothing to show is left out, and one of that name from an earlier test goes: what lies in the
-/// folder is of one test. A picture that cannot be made is told as a warning, since the figures stand without it.
+/// folder is of one test. One that cannot be made is left out too and told as a warning, since the figures stand
+/// without it.
 ///
 /// # Errors
 /// [`Error::Stopped`].
@@ -66,7 +67,10 @@ pub(crate) fn draw(
         };
         match result {
             Ok(path) => written.push(path),
-            Err(error) => observer.event(&Event::Warning(format!("there is no picture {name}: {error}"))),
+            Err(error) => {
+                remove_both(folder, &name);
+                observer.event(&Event::Warning(format!("there is no picture {name}: {error}")));
+            }
         }
     };
     let learning = curves::of_learning(tested).map(|(epochs, best)| {
