@@ -127,7 +127,7 @@ fn preview_draws_films_beside_what_the_network_sees() {
     assert!(augmented != plain && seed != augmented && squashed != plain);
     preview("two.png", &["--films", "2"]);
     assert!(png_size(&out("two.png")).1 < height);
-    let (_, svg) = preview("two.svg", &["--films", "2"]);
+    let (_, svg) = preview("deep/folder/two.svg", &["--films", "2"]);
     assert!(text(&svg).starts_with("<svg"));
 
     // A recipe's file says the same as its settings.

@@ -27,8 +27,11 @@ pub(crate) fn write_both(folder: &Path, name: &str, picture: &Picture) -> Result
     Ok(png)
 }
 
-/// Writes a picture as SVG where the file's name ends so, else as PNG.
+/// Writes a picture as SVG where the file's name ends so, else as PNG. Its folder is made where there is none.
 pub(crate) fn write(to: &Path, picture: &Picture) -> Result<(), Error> {
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    }
     if has_extension(to, "svg") {
         write_atomically(to, picture.svg().as_bytes())
     } else {

@@ -133,9 +133,6 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
     }
     let heading = Heading { title: name_of(path), subtitle: Some(subtitle), drawn };
     let picture = classify(&heading, &film(image, LONGEST), &prediction.probabilities)?;
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-    }
     write(to, &picture)
 }
 
