@@ -202,8 +202,8 @@ fn offline_and_wrong_settings_ask_nobody() {
         refused(&output, &["LUNGFISH_OFFLINE is set: "]);
     }
     let args = ["pneumonia", "--out", arg(&out)];
-    let output = fetch(home.path(), &server, &args).env("HTTPS_PROXY", "socks5://ada:s3cret@host").output().unwrap();
-    let sentence = refused(&output, &["HTTPS_PROXY: ", "not SOCKS"]);
+    let output = fetch(home.path(), &server, &args).env("ALL_PROXY", "socks5://ada:s3cret@host").output().unwrap();
+    let sentence = refused(&output, &["HTTPS_PROXY or ALL_PROXY: ", "not SOCKS"]);
     assert!(!sentence.contains("s3cret"));
     let output =
         fetch(home.path(), &server, &args).env("LUNGFISH_KAGGLE_URL", "http://kaggle.example").output().unwrap();

@@ -156,7 +156,7 @@ impl Client {
         };
         let proxied = match &settings.proxy {
             Some(text) => {
-                let proxy = Proxy::parse("HTTPS_PROXY", text.reveal(), &settings.no_proxy)?;
+                let proxy = Proxy::parse("HTTPS_PROXY or ALL_PROXY", text.reveal(), &settings.no_proxy)?;
                 let agent = agent(Some(proxy.proxy.clone()));
                 Some((std::sync::Arc::new(proxy), agent))
             }
