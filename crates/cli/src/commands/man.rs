@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
+use lungfish_models::names::did_you_mean;
 
 use crate::print;
 
@@ -37,7 +38,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         None => &root,
         Some(name) => root.find_subcommand(name).with_context(|| {
             let names: Vec<&str> = root.get_subcommands().map(clap::Command::get_name).collect();
-            format!("there is no command \"{name}\"; the commands are {}", names.join(", "))
+            let meant = did_you_mean(name, names.iter().copied());
+            format!("there is no command \"{name}\"{meant}; the commands are {}", names.join(", "))
         })?,
     };
     print::out(page(command)?.1.trim_end())?;
