@@ -102,6 +102,18 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Bytes as people say them.
+pub fn size(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "bytes");
+    for next in ["kB", "MB", "GB", "TB"] {
+        if value < 999.5 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "bytes" || value >= 99.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+}
+
 /// A figure with four digits, or a dash where it is undefined.
 pub fn figure(figure: Option<f64>) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.4}"))
@@ -140,6 +152,26 @@ mod tests {
     fn durations() {
         let said = [0.4, 59.4, 59.6, 3599.0, 3600.0, 90_000.0, f64::NAN, -1.0].map(duration);
         assert_eq!(said, ["0s", "59s", "1m 00s", "59m 59s", "1h 00m", "25h 00m", "0s", "0s"]);
+    }
+
+    #[test]
+    fn sizes() {
+        let said = [0, 999, 1000, 1549, 99_949, 99_950, 999_499, 999_500, 1_234_567_890, u64::MAX].map(size);
+        assert_eq!(
+            said,
+            [
+                "0 bytes",
+                "999 bytes",
+                "1.0 kB",
+                "1.5 kB",
+                "99.9 kB",
+                "100 kB",
+                "999 kB",
+                "1.0 MB",
+                "1.2 GB",
+                "18446744 TB"
+            ]
+        );
     }
 
     #[test]

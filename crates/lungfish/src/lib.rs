@@ -39,6 +39,7 @@ pub use evaluate::{ClassFigures, TestOutcome, TestRequest, test};
 pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use lungfish_data::Side;
+pub use lungfish_pictures::percent;
 pub use model::ModelInfo;
 pub use plot::{PlotTarget, plot_prediction};
 pub use predict::{BadFilm, Prediction, Predictions, Predictor};

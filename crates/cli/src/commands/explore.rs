@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Exploration, ExploreRequest, Recipe, Side};
+use lungfish::{Exploration, ExploreRequest, Recipe, Side, percent};
 use lungfish_data::survey::{Kind, Patients, SideSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
@@ -102,7 +102,7 @@ fn counts(survey: &Survey) -> Vec<Vec<String>> {
     let names = sides.iter().filter_map(|side| side.side).map(|side| side.name().to_owned()).collect();
     let mut rows = vec![row("class", names, [all, "share", "patients", "mean gray"])];
     for (label, class) in survey.classes.iter().enumerate() {
-        let share = format!("{:.1} %", 100.0 * class.films as f64 / survey.films.max(1) as f64);
+        let share = percent(class.films as f64 / survey.films.max(1) as f64);
         let gray = class.brightness.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0}"));
         let (films, patients) = (class.films.to_string(), class.patients.to_string());
         rows.push(row(&class.name, by_side(&|side| side.films[label]), [&films, &share, &patients, &gray]));
@@ -113,8 +113,8 @@ fn counts(survey: &Survey) -> Vec<Vec<String>> {
         rows.push(row("patients", by_side(&|side| side.patients), [&patients, "", "", ""]));
         rows.push(row(
             "file size",
-            sides.iter().map(|side| size(side.bytes)).collect(),
-            [&size(survey.bytes), "", "", ""],
+            sides.iter().map(|side| print::size(side.bytes)).collect(),
+            [&print::size(survey.bytes), "", "", ""],
         ));
     }
     if !survey.bad.is_empty() {
@@ -131,7 +131,7 @@ fn sizes(width: Spread, height: Spread, bytes: Spread) -> Vec<Vec<String>> {
         ["", "least", "median", "most"].map(str::to_owned).to_vec(),
         row("width, pixels", width, &|v| v.to_string()),
         row("height, pixels", height, &|v| v.to_string()),
-        row("file", bytes, &size),
+        row("file", bytes, &print::size),
     ]
 }
 
@@ -173,7 +173,7 @@ fn kinds(survey: &Survey) -> String {
         let films = others.iter().map(|kind| kind.films).sum();
         parts.push(format!("{} of other kinds", print::films(films)));
     }
-    parts.push(format!("{} in all", size(survey.bytes)));
+    parts.push(format!("{} in all", print::size(survey.bytes)));
     parts.join("; ")
 }
 
@@ -220,18 +220,6 @@ fn copies(survey: &Survey) -> String {
     text
 }
 
-/// Bytes as people say them.
-fn size(bytes: u64) -> String {
-    let (mut value, mut unit) = (bytes as f64, "bytes");
-    for next in ["kB", "MB", "GB", "TB"] {
-        if value < 999.5 {
-            break;
-        }
-        (value, unit) = (value / 1000.0, next);
-    }
-    if unit == "bytes" || value >= 99.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
-}
-
 /// The first column to the left, the others to the right.
 fn aligned(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -243,29 +231,4 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_as_people_say_them() {
-        let said = [0, 999, 1000, 1549, 99_949, 99_950, 999_499, 999_500, 1_234_567_890, u64::MAX].map(size);
-        assert_eq!(
-            said,
-            [
-                "0 bytes",
-                "999 bytes",
-                "1.0 kB",
-                "1.5 kB",
-                "99.9 kB",
-                "100 kB",
-                "999 kB",
-                "1.0 MB",
-                "1.2 GB",
-                "18446744 TB"
-            ]
-        );
-    }
 }

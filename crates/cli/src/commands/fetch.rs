@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::error::ErrorKind;
-use indicatif::DecimalBytes;
 use lungfish::fetch::{DataSet, FetchedFilms, FetchedWeights, films, weights};
 use lungfish_models::names::did_you_mean;
 use lungfish_models::{Architecture, ModelError};
@@ -168,7 +167,7 @@ fn tell_films(args: &Args, set: &DataSet, done: &FetchedFilms) -> anyhow::Result
         }));
     }
     let state = if *fetched { "fetched and verified" } else { "there already, and right" };
-    print::out(format_args!("{}: {files} files, {}, {state}", print::path(path), DecimalBytes(*bytes)))?;
+    print::out(format_args!("{}: {files} files, {}, {state}", print::path(path), print::size(*bytes)))?;
     if let Some(films) = films {
         let sides = films.sides.iter().map(|(side, count)| match side {
             Some(side) => format!("{side} {count}"),
@@ -197,7 +196,7 @@ fn tell_weights(args: &Args, done: &FetchedWeights) -> anyhow::Result<()> {
         return Ok(());
     };
     let state = if *fetched { "fetched and verified" } else { "there already, and right" };
-    print::out(format_args!("{name}: {}, {}, {state}", print::path(path), DecimalBytes(*bytes)))?;
+    print::out(format_args!("{name}: {}, {}, {state}", print::path(path), print::size(*bytes)))?;
     print::out(format_args!("Go on with: lungfish train --arch {name} --data DIR --out run"))?;
     Ok(())
 }

@@ -12,7 +12,8 @@ use crate::{flags, print};
 /// Draw films beside what the network sees of them
 ///
 /// A picture of some films of the training side, the classes in turn: each as it lies in its file, and as a recipe cuts
-/// and shrinks it for the network; with --augmented also turned and mirrored by chance, as a training does.
+/// and shrinks it for the network; with --augmented also turned and mirrored by chance, as the unfrozen phase does (and
+/// the frozen one, with frozen_views other than 1).
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -25,7 +26,7 @@ pub struct Args {
     /// Picture to write, .png or .svg
     #[arg(long, value_name = "FILE", default_value = "preview.png", value_hint = clap::ValueHint::FilePath)]
     out: PathBuf,
-    /// Alter the films by chance, as a training does
+    /// Alter the films by chance, as the first unfrozen epoch of a training does
     #[arg(long)]
     augmented: bool,
     /// How many films
