@@ -192,7 +192,7 @@ fn entries(curves: &[Curve], kind: &Kind) -> Vec<Entry> {
 fn area_text(curve: &Curve, name: &str) -> String {
     match curve.area {
         // Rounded up it would be said to be without a fault.
-        Some(area) if area < 1.0 && area >= 0.9995 => format!("{name} > 0.999"),
+        Some(area) if (0.9995..1.0).contains(&area) => format!("{name} > 0.999"),
         Some(area) if area.is_finite() => format!("{name} {area:.3}"),
         _ => format!("{name} undefined"),
     }
