@@ -14,6 +14,7 @@ use lungfish_pictures::{
 use rayon::prelude::*;
 
 use crate::picture::write_both;
+use crate::recipe::ClassWeights;
 use crate::{Error, Event, ModelInfo, Observer, Prediction};
 
 /// What was tested, and what came of it.
@@ -128,10 +129,26 @@ impl Tested<'_> {
     fn of_learning(&self) -> String {
         let best = &self.model.epoch;
         let auc = best.val_auc.map(|auc| format!(", AUC {auc:.4}")).unwrap_or_default();
-        format!(
+        let mut text = format!(
             "{} ({}). Best: epoch {} of the {} phase, accuracy {:.4}{auc} on the validation side",
             self.model_name, self.model.architecture, best.epoch, best.phase, best.val_accuracy
-        )
+        );
+        // Without these two the curves are of the same loss and of every part's rate.
+        let recipe = &self.model.recipe;
+        let mut within = Vec::new();
+        within.extend((recipe.class_weights != ClassWeights::None).then_some("class weights"));
+        within.extend((recipe.label_smoothing > 0.0).then_some("label smoothing"));
+        if !within.is_empty() {
+            text.push_str(&format!(
+                ". The loss of the training films has {} in it, that of the validation films has not",
+                within.join(" and ")
+            ));
+        }
+        if !recipe.part_lr.is_empty() {
+            let parts: Vec<&str> = recipe.part_lr.keys().map(String::as_str).collect();
+            text.push_str(&format!(". {} had another learning rate than is shown", parts.join(", ")));
+        }
+        text
     }
 }
 
@@ -216,6 +233,14 @@ mod tests {
         );
         // With one class there is no curve.
         assert!(curves::of_classes(&tested).iter().all(Vec::is_empty));
+
+        let recipe = Recipe { class_weights: ClassWeights::Balanced, label_smoothing: 0.1, ..Recipe::default() };
+        let mut model = ModelInfo { recipe, ..model.clone() };
+        model.recipe.set("lr.head=1e-3").unwrap();
+        let said = Tested { model: &model, model_name: "run".to_owned(), data_name: "films".to_owned(), ..tested };
+        let said = said.of_learning();
+        assert!(said.contains("the training films has class weights and label smoothing in it"), "{said}");
+        assert!(said.ends_with(". head had another learning rate than is shown"), "{said}");
     }
 
     #[test]
