@@ -353,8 +353,12 @@ impl Fetching<'_, '_> {
         let own = head.address.same_origin(&self.address);
         let advice = if own { (self.request.advice)(status) } else { None };
         let advice = advice.unwrap_or_else(|| {
-            let what = if own { "" } else { ", though it was asked as told" };
-            format!("{}{what}; try again later", status_name(status))
+            let what = reason(status).unwrap_or("a status without a name");
+            match (own, status) {
+                (true, 404 | 410) => format!("{what}, there is no such file"),
+                (true, _) => format!("{what}; try again later"),
+                (false, _) => format!("{what}, though it was asked as told; try again later"),
+            }
         });
         let said = self.words(head).map(|words| format!(" (it says: {words})")).unwrap_or_default();
         FetchError::Status { address: head.address.to_string(), status, advice: format!("{advice}{said}") }
@@ -390,8 +394,12 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 }
 
 fn status_name(status: u16) -> String {
-    let reason = ureq::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    reason.map_or_else(|| status.to_string(), |reason| format!("{status} ({reason})"))
+    reason(status).map_or_else(|| status.to_string(), |reason| format!("{status} ({reason})"))
+}
+
+/// The words for a status.
+fn reason(status: u16) -> Option<&'static str> {
+    ureq::http::StatusCode::from_u16(status).ok()?.canonical_reason()
 }
 
 /// An address that could not be parsed, without what might be a key in it.

@@ -240,6 +240,8 @@ fn statuses_that_stay_are_told_once_with_advice() {
         assert!(said.contains(&format!("/x answered {status}: ")), "{said}");
         assert!(said.contains("it says: no?[31m for Bearer (secret) (secret)"), "{said}");
         assert_eq!(said.contains("accept the terms"), status == 403, "{said}");
+        assert_eq!(said.contains("there is no such file"), [404, 410].contains(&status), "{said}");
+        assert!(!said.contains(&format!("{status}: {status}")), "{said}");
         let all = format!("{said} {error:?} {:?} {:?}", place.events, place.credentials);
         assert!(!all.contains(secret) && !all.contains("hidden"), "{all}");
         assert_eq!(server.seen().len(), 1);
