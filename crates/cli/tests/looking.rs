@@ -76,6 +76,14 @@ fn explore_draws_what_it_counts() {
     for name in ["explore.png", "explore.svg"] {
         assert_eq!(fs::read(out.join(name)).unwrap(), fs::read(again.join(name)).unwrap(), "{name}");
     }
+    // Without a picture the counts still stand.
+    let blocked = folder.path().join("blocked");
+    fs::create_dir_all(blocked.join("explore.png")).unwrap();
+    let output = run(&["explore", arg(&FILMS), "--out", arg(&blocked)]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(text(&output.stderr).contains("warning: there is no picture explore: "), "{}", said(&output));
+    let (counts, _) = table.split_once("\n\nPicture: ").unwrap();
+    assert_eq!(text(&output.stdout).trim_end(), counts);
 }
 
 #[test]

@@ -37,11 +37,12 @@ pub struct Exploration {
 }
 
 /// Reads every film of a folder once, counts what it finds and draws it: films a class and side, sizes, intensities.
-/// Films that cannot be read are a part of the answer.
+/// Films that cannot be read are a part of the answer. A picture that cannot be made is told as a warning: the counts
+/// stand without it.
 ///
 /// # Errors
-/// One sentence: no such folder, no class folders in it, a patient rule that is none, pictures that cannot be written or
-/// would lie among the class folders; [`Error::Stopped`].
+/// One sentence: no such folder, no class folders in it, a patient rule that is none, a folder for pictures that cannot
+/// be made or would lie among the class folders; [`Error::Stopped`].
 pub fn explore(request: &ExploreRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Exploration, Error> {
     let folder = scan(&request.data, &PatientRule::new(&request.patient)?)?;
     if let Some(out) = &request.out {
@@ -55,12 +56,13 @@ pub fn explore(request: &ExploreRequest, observer: &mut dyn Observer, stop: &Ato
         if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let Some(survey) = survey else { return Err(Error::Stopped) };
-    let pictures = match &request.out {
-        Some(out) => {
-            let png = write_both(out, "explore", &draw(&survey)?)?;
-            [png.clone(), png.with_extension("svg")].into()
+    let drawn = request.out.as_ref().map(|out| write_both(out, "explore", &draw(&survey)?));
+    let pictures = match drawn.transpose() {
+        Ok(png) => png.into_iter().flat_map(|png| [png.clone(), png.with_extension("svg")]).collect(),
+        Err(error) => {
+            observer.event(&Event::Warning(format!("there is no picture explore: {error}")));
+            Vec::new()
         }
-        None => Vec::new(),
     };
     Ok(Exploration { survey, pictures })
 }
