@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +10,7 @@ use lungfish_data::decode_file;
 use lungfish_data::display::escape;
 use lungfish_data::folder::real;
 use lungfish_data::synth::is_drawn_file;
-use lungfish_pictures::{Heading, classify, percent};
+use lungfish_pictures::{Heading, classify, is_picture, percent};
 use rayon::prelude::*;
 
 use crate::picture::{film, has_extension, name_of, write};
@@ -85,7 +86,8 @@ impl PlotTarget {
     /// its film, with a number after it where two films have the same.
     ///
     /// # Errors
-    /// A film that cannot be read any more, a picture that cannot be written, [`Error::Stopped`].
+    /// A film that cannot be read any more, a picture that cannot be written or would take the place of what lungfish did
+    /// not draw, [`Error::Stopped`].
     pub fn draw(
         &self,
         model: &ModelInfo,
@@ -97,6 +99,15 @@ impl PlotTarget {
             Place::File(file) => predictions.iter().take(1).map(|_| file.clone()).collect(),
             Place::Folder(folder) => names(predictions).into_iter().map(|name| folder.join(name)).collect(),
         };
+        if let Place::Folder(folder) = &self.0
+            && let Some(there) = pictures.iter().find(|picture| !may_be_replaced(picture))
+        {
+            return Err(Error::refused(format!(
+                "{} is there and no picture of lungfish: it is not replaced, name another folder than {}",
+                escape(there),
+                escape(folder)
+            )));
+        }
         let pairs: Vec<(&Prediction, &PathBuf)> = predictions.iter().zip(&pictures).collect();
         let mut done = 0;
         for chunk in pairs.chunks(CHUNK) {
@@ -134,6 +145,21 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
     let heading = Heading { title: name_of(path), subtitle: Some(subtitle), drawn };
     let picture = classify(&heading, &film(image, LONGEST), &prediction.probabilities)?;
     write(to, &picture)
+}
+
+/// Whether nothing lies there, or a picture of an earlier time: another folder's film may have this film's name.
+fn may_be_replaced(picture: &Path) -> bool {
+    match std::fs::metadata(picture) {
+        // Opening a pipe may never end.
+        Ok(metadata) => metadata.is_file() && start_of(picture).is_ok_and(|start| is_picture(&start)),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+fn start_of(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    std::fs::File::open(file)?.take(2048).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 /// A name for each picture: the film's, with `.png` for its extension. Names that differ in case alone are one file on

@@ -127,6 +127,12 @@ fn a_prediction_is_drawn_beside_its_film() {
         assert_eq!(picture.file_stem(), film.file_stem());
         assert!(fs::read(picture).unwrap().starts_with(b"\x89PNG"));
     }
+    // Another time they are replaced; what is no picture of ours is not, whatever its name.
+    target.draw(predictor.info(), &scored.films, &mut Silent, &GO).unwrap();
+    fs::copy(&films[0], &pictures[0]).unwrap();
+    let error = target.draw(predictor.info(), &scored.films, &mut Silent, &GO).unwrap_err().to_string();
+    assert!(error.contains("is not replaced") && error.contains(pictures[0].to_str().unwrap()), "{error}");
+    assert_eq!(fs::read(&pictures[0]).unwrap(), fs::read(&films[0]).unwrap());
     // By its extension an SVG; drawn films and others are told apart.
     let svg = dir.path().join("one.SVG");
     for (prediction, is_drawn) in [(&scored.films[0], true), (scored.films.last().unwrap(), false)] {

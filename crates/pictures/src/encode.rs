@@ -6,6 +6,21 @@ use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, Un
 
 use crate::PictureError;
 
+/// Key and text of the chunk by which a picture is known.
+const SOFTWARE: [&str; 2] = ["Software", "lungfish"];
+/// Bytes of a picture within which that chunk ends: before it are a few short ones and a palette.
+const WITHIN: usize = 2048;
+
+/// Whether the bytes of a file (or the first two thousand of them) are those of a PNG that [`Picture::png`] gave: such a
+/// file can be replaced by another picture, where a film must not be.
+///
+/// [`Picture::png`]: crate::Picture::png
+pub fn is_picture(bytes: &[u8]) -> bool {
+    let mark = SOFTWARE.join("\0");
+    let start = &bytes[..bytes.len().min(WITHIN)];
+    start.starts_with(b"\x89PNG") && start.windows(mark.len()).any(|window| window == mark.as_bytes())
+}
+
 /// A PNG of `channels` 1 (gray) or 3 (red, green, blue) bytes a pixel, `density` pixels a metre when printed. Up to 256
 /// colours are written as a palette.
 pub(crate) fn encode(
@@ -26,6 +41,11 @@ pub(crate) fn encode(
             yppu: density,
             unit: Unit::Meter,
         }));
+        // A film inside a picture has no density of its own, and is no picture.
+        if density.is_some() {
+            let [key, text] = SOFTWARE.map(str::to_owned);
+            encoder.add_text_chunk(key, text)?;
+        }
         let pixels = match &palette {
             Some(Palette { colours, indices }) => {
                 encoder.set_color(ColorType::Indexed);
@@ -105,6 +125,9 @@ mod tests {
             assert_eq!(decode(&file), (kept, pixels));
         }
         let gray: Vec<u8> = (0..=255).collect();
+        let colours: Vec<u8> = (0..256_u32).flat_map(|at| [at as u8, 0, 255 - at as u8]).collect();
+        assert!(is_picture(&encode((16, 16), &colours, 3, Some(5669)).unwrap()), "behind the longest palette");
+        assert!(!is_picture(&encode((16, 16), &gray, 1, None).unwrap()) && !is_picture(b""));
         assert_eq!(decode(&encode((16, 16), &gray, 1, Some(5669)).unwrap()), (ColorType::Grayscale, gray));
     }
 }

@@ -42,6 +42,7 @@ pub use axis::percent;
 pub use classify::classify;
 pub use confusion::confusion_matrix;
 pub use curves::{Epoch, learning_curves};
+pub use encode::is_picture;
 pub use film::Film;
 pub use grid::{Tile, Tone, film_grid, film_pairs};
 pub use overview::{ClassOverview, overview};
