@@ -60,7 +60,10 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Folders named as sides are named elsewhere, where class folders are expected.
-    #[error("the folders {names} of {} look like sides, not like classes: call them train, val and test", escape(path))]
+    #[error(
+        "the folders {names} of {} look like sides by another name: sides are called train, val and test",
+        escape(path)
+    )]
     SidesByOtherNames {
         /// The folder.
         path: PathBuf,

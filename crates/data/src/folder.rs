@@ -173,6 +173,16 @@ pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
         let films = label_films(by_class, &classes, patient);
         return Ok(Folder { root, classes, layout: Layout::Flat(films) });
     }
+    // A `valid` beside `train` would be passed over without a word.
+    let others: Vec<String> = entries(&root)?
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| looks_like_a_side(name) && !Side::ALL.iter().any(|side| side.name() == name))
+        .filter(|name| root.join(name).is_dir())
+        .collect();
+    if !others.is_empty() {
+        return Err(DataError::SidesByOtherNames { names: shown(others.iter()), path: root });
+    }
     let mut sides = Vec::with_capacity(Side::ALL.len());
     for side in Side::ALL {
         let path = root.join(side.name());
@@ -249,13 +259,20 @@ fn classes_of(dir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
 
 /// Refuses class folders that all bear names of sides (`Train`, `Testing`): what lies in them is the classes.
 fn refuse_other_sides<'a>(root: &Path, mut names: impl Iterator<Item = &'a String> + Clone) -> Result<(), DataError> {
-    let shown = names.clone().map(escape).collect::<Vec<_>>().join(", ");
-    let side =
-        |name: &str| ["train", "training", "val", "valid", "validation", "dev", "test", "testing"].contains(&name);
-    if names.all(|name| side(&name.to_lowercase())) {
-        return Err(DataError::SidesByOtherNames { path: root.to_path_buf(), names: shown });
+    let named = shown(names.clone());
+    if names.all(|name| looks_like_a_side(name)) {
+        return Err(DataError::SidesByOtherNames { path: root.to_path_buf(), names: named });
     }
     Ok(())
+}
+
+fn looks_like_a_side(name: &str) -> bool {
+    ["train", "training", "val", "valid", "validation", "dev", "test", "testing"]
+        .contains(&name.to_lowercase().as_str())
+}
+
+fn shown<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(escape).collect::<Vec<_>>().join(", ")
 }
 
 fn label_films(by_class: BTreeMap<String, Vec<PathBuf>>, classes: &[String], patient: &PatientRule) -> Vec<Film> {

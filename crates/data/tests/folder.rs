@@ -138,6 +138,14 @@ fn what_cannot_be_used_is_said_in_one_sentence() {
     let error = folder.require_trainable().unwrap_err().to_string();
     assert_eq!(error, format!("the class B has no film to train on in {shown}/lacks"));
 
+    let ending = "by another name: sides are called train, val and test";
+    touch(root, &["other/Train/A/a.png", "other/Testing/A/b.png"]);
+    let path = root.join("other");
+    assert_eq!(message(&path), format!("the folders Testing, Train of {shown}/other look like sides {ending}"));
+    touch(root, &["mixed/train/A/a.png", "mixed/train/B/b.png", "mixed/valid/A/c.png", "mixed/Notes/n.txt"]);
+    let path = root.join("mixed");
+    assert_eq!(message(&path), format!("the folders valid of {shown}/mixed look like sides {ending}"));
+
     touch(root, &["tests/test/B/b.png", "tests/test/A/c.png"]);
     let folder = scan_here(&root.join("tests")).unwrap();
     assert!(matches!(folder.require_trainable(), Err(DataError::NoTrainSide { .. })));
