@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::ConvShape;
 use super::gather::{Tap, backward_taps};
+use super::winograd::Transformed;
 use crate::chunks::for_chunks;
 
 /// A convolution's weights, packed. Made from OIHW once, refilled without allocation after each step of an optimiser.
@@ -17,13 +18,28 @@ pub struct Filter {
     /// `[groups, taps, c_out of a group, c_in of a group]`, taps as [`backward_taps`] orders them. Made when first
     /// wanted: inference never does.
     backward: OnceLock<Vec<f32>>,
+    /// For Winograd's algorithm, each direction; made when first wanted.
+    transformed: OnceLock<Transformed>,
+    transformed_backward: OnceLock<Transformed>,
 }
+
+/// The window's pixels row by row, as `forward` keeps them and as the gradient to the input meets them.
+const ORDER: [usize; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+/// As [`backward_taps`] orders them: the window upside down, its rows left to right.
+const BACKWARD_ORDER: [usize; 9] = [6, 7, 8, 3, 4, 5, 0, 1, 2];
 
 impl Filter {
     /// Packs weights `[c_out, c_in / groups, kernel]`.
     pub fn new(shape: &ConvShape, oihw: &[f32]) -> Filter {
         assert!(shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups), "{shape:?}");
-        let mut filter = Filter { shape: *shape, forward: vec![0.0; shape.weight_len()], backward: OnceLock::new() };
+        let mut filter = Filter {
+            shape: *shape,
+            forward: vec![0.0; shape.weight_len()],
+            backward: OnceLock::new(),
+            transformed: OnceLock::new(),
+            transformed_backward: OnceLock::new(),
+        };
         filter.refill(oihw);
         filter
     }
@@ -44,6 +60,21 @@ impl Filter {
         if let Some(backward) = self.backward.get_mut() {
             pack_backward(&self.shape, &self.forward, backward);
         }
+        if let Some(transformed) = self.transformed.get_mut() {
+            transformed.refill(&self.forward, ORDER);
+        }
+        if let (Some(transformed), Some(backward)) = (self.transformed_backward.get_mut(), self.backward.get()) {
+            transformed.refill(backward, BACKWARD_ORDER);
+        }
+    }
+
+    pub(super) fn transformed(&self) -> &Transformed {
+        self.transformed.get_or_init(|| Transformed::new(self.shape.c_in, self.shape.c_out, &self.forward, ORDER))
+    }
+
+    pub(super) fn transformed_backward(&self) -> &Transformed {
+        self.transformed_backward
+            .get_or_init(|| Transformed::new(self.shape.c_out, self.shape.c_in, self.backward(), BACKWARD_ORDER))
     }
 
     /// The convolution these weights belong to.

@@ -7,6 +7,7 @@ mod dense;
 mod depthwise;
 mod filter;
 mod gather;
+mod winograd;
 
 pub use filter::Filter;
 
@@ -169,6 +170,8 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
     if shape.is_depthwise() {
         depthwise::forward(shape, n, x, filter, epilogue, y);
+    } else if winograd::serves(shape) {
+        winograd::convolve(shape, n, x, filter.transformed(), winograd::Finish::Epilogue(epilogue), y);
     } else {
         dense::forward(shape, n, x, filter, epilogue, y);
     }
@@ -181,6 +184,13 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
     check_filter(shape, filter);
     if shape.is_depthwise() {
         depthwise::backward_data(shape, n, dy, filter, dx, accumulate);
+    } else if winograd::serves(shape) {
+        let [h, w] = shape.out();
+        let pads = shape.pads.map(|pad| 2 - pad);
+        let back = ConvShape { h, w, c_in: shape.c_out, c_out: shape.c_in, pads, ..*shape };
+        let finish =
+            if accumulate { winograd::Finish::Accumulate } else { winograd::Finish::Epilogue(&Epilogue::NONE) };
+        winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx);
     } else {
         dense::backward_data(shape, n, dy, filter, dx, accumulate);
     }
@@ -192,6 +202,8 @@ pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oi
     assert_eq!(dw_oihw.len(), shape.weight_len());
     if shape.is_depthwise() {
         depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+    } else if winograd::serves(shape) {
+        winograd::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
     } else {
         dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
     }

@@ -37,6 +37,12 @@ fn table() -> Vec<(usize, ConvShape)> {
         (1, shape([7, 7], [300, 20], 3, 1, [1; 4], 1)),
         (2, shape([8, 8], [100, 64], 3, 1, [0; 4], 1)),
         (2, shape([56, 56], [8, 8], 3, 1, [1; 4], 1)),
+        // Winograd: tiles cut off at the edges, more than one task, fewer than one tile, other pads, more channels out.
+        (1, shape([1, 1], [32, 32], 3, 1, [1; 4], 1)),
+        (2, shape([7, 7], [64, 32], 3, 1, [1; 4], 1)),
+        (3, shape([13, 10], [32, 96], 3, 1, [1; 4], 1)),
+        (2, shape([30, 41], [32, 32], 3, 1, [0, 2, 1, 0], 1)),
+        (5, shape([14, 14], [64, 64], 3, 1, [1; 4], 1)),
         // Stride 2, padded on one side or both.
         (2, shape([9, 9], [5, 7], 3, 2, [1; 4], 1)),
         (3, shape([14, 12], [17, 16], 3, 2, [0, 0, 1, 1], 1)),

@@ -1,0 +1,87 @@
+//! 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin & Gray, arXiv 1509.09308): a tile of
+//! 6x6 input pixels and the filter are taken to 36 frequencies, where the convolution is one product of matrices each,
+//! over channels; a quarter of the multiplications gives 4x4 output pixels.
+//!
+//! A task is a few rows of tiles, cut by shape. Everything between input and output stays in its scratch memory:
+//!
+//! - `v` `[36, c / BLOCK, tiles, BLOCK]`, the transformed input (`B^T d B`);
+//! - `u` `[36, k / panel, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
+//! - `m` `[36, k / panel, tiles, panel]`, their products over `c`, and the output is `A^T m A`.
+
+mod filter;
+mod image;
+mod transforms;
+mod weights;
+
+use super::ConvShape;
+
+pub(super) use filter::Transformed;
+pub(super) use image::{Finish, convolve};
+pub(super) use weights::backward_weight;
+
+/// Channels that lie side by side in `v`.
+const BLOCK: usize = 16;
+
+/// Vectors of output channels that one product works on.
+const WIDTH: usize = 2;
+
+/// Frequencies: pixels of a transformed tile.
+const FREQUENCIES: usize = 36;
+
+/// Whether this algorithm serves a convolution.
+pub(super) fn serves(shape: &ConvShape) -> bool {
+    shape.kernel == [3; 2]
+        && shape.stride == [1; 2]
+        && shape.groups == 1
+        && shape.pads.iter().all(|&pad| pad <= 2)
+        && [shape.c_in, shape.c_out].iter().all(|c| c.is_multiple_of(WIDTH * BLOCK))
+}
+
+/// A convolution of stride 1 and its tiles.
+#[derive(Clone, Copy)]
+struct Tiles {
+    h: usize,
+    w: usize,
+    c: usize,
+    k: usize,
+    top: usize,
+    left: usize,
+    /// Output height and width, pixels.
+    out: [usize; 2],
+    /// Rows and columns of tiles of a film.
+    tiles: [usize; 2],
+}
+
+impl Tiles {
+    fn new(shape: &ConvShape) -> Self {
+        let out = shape.out();
+        Tiles {
+            h: shape.h,
+            w: shape.w,
+            c: shape.c_in,
+            k: shape.c_out,
+            top: shape.pads[0],
+            left: shape.pads[1],
+            out,
+            tiles: out.map(|side| side.div_ceil(4)),
+        }
+    }
+
+    /// First row of output pixels, films end to end, of a row of tiles, films end to end.
+    fn row(&self, tile_row: usize) -> usize {
+        let film = tile_row / self.tiles[0];
+        film * self.out[0] + tile_row % self.tiles[0] * 4
+    }
+
+    /// Rows of tiles that one task works on.
+    fn task_rows(&self) -> usize {
+        let tiles = match self.c + self.k {
+            0..=128 => 56,
+            129..=256 => 56,
+            257..=512 => 64,
+            _ => 64,
+        };
+        let tiles = std::env::var("TB").ok().and_then(|t| t.parse().ok()).unwrap_or(tiles);
+        (tiles / self.tiles[1]).max(1)
+    }
+}

@@ -1,0 +1,222 @@
+//! The convolution itself, and with the filter turned round the gradient to its input.
+
+use pulp::{Simd, WithSimd};
+
+use super::filter::Transformed;
+use super::transforms::{at, transform_input};
+use super::{BLOCK, FREQUENCIES, Tiles, WIDTH};
+use crate::chunks::with_scratch;
+use crate::conv::{Act, ConvShape, Epilogue};
+
+/// Most tiles that one product works on; with `WIDTH` the sums then fill the registers.
+const HEIGHT: usize = 14;
+
+/// What is done to a result on its way to memory.
+#[derive(Clone, Copy)]
+pub(in crate::conv) enum Finish<'a> {
+    /// The epilogue of a forward convolution.
+    Epilogue(&'a Epilogue<'a>),
+    /// Added to what is there.
+    Accumulate,
+}
+
+/// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`.
+pub(in crate::conv) fn convolve(
+    shape: &ConvShape,
+    n: usize,
+    x: &[f32],
+    filter: &Transformed,
+    finish: Finish,
+    y: &mut [f32],
+) {
+    assert_eq!((filter.c_in, filter.c_out), (shape.c_in, shape.c_out));
+    let tiles = Tiles::new(shape);
+    let task = Task { tiles, x, u: &filter.u, finish };
+    task.halve(0, n * tiles.tiles[0], y);
+}
+
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    tiles: Tiles,
+    x: &'a [f32],
+    u: &'a [f32],
+    finish: Finish<'a>,
+}
+
+impl Task<'_> {
+    /// Rows of tiles `first..end`, whose output is `y`, cut into tasks.
+    fn halve(&self, first: usize, end: usize, y: &mut [f32]) {
+        let step = self.tiles.task_rows();
+        if end - first <= step {
+            self.run(first, end, y);
+            return;
+        }
+        let middle = first + (end - first).div_ceil(step) / 2 * step;
+        let row_len = self.tiles.out[1] * self.tiles.k;
+        let (left, right) = y.split_at_mut((self.tiles.row(middle) - self.tiles.row(first)) * row_len);
+        rayon::join(|| self.halve(first, middle, left), || self.halve(middle, end, right));
+    }
+
+    fn run(&self, first: usize, end: usize, y: &mut [f32]) {
+        let Tiles { c, k, .. } = self.tiles;
+        let count = (end - first) * self.tiles.tiles[1];
+        // Products come in a few heights: the last may read and write beyond the last tile.
+        let room = padded(count);
+        with_scratch(FREQUENCIES * room * (c + k), |scratch| {
+            let (v, m) = scratch.split_at_mut(FREQUENCIES * room * c);
+            pulp::Arch::new().dispatch(Run { task: self, first, count, room, v, m, y });
+        });
+    }
+}
+
+/// Heights of the products that `count` tiles are cut into.
+fn heights(count: usize) -> impl Iterator<Item = usize> {
+    let pieces = count.div_ceil(HEIGHT).max(1);
+    let each = count.div_ceil(pieces).next_multiple_of(2).max(2);
+    (0..count.div_ceil(each)).map(move |i| (count - i * each).min(each).next_multiple_of(2))
+}
+
+/// Tiles that the products of `count` tiles touch.
+fn padded(count: usize) -> usize {
+    heights(count).sum()
+}
+
+struct Run<'a> {
+    task: &'a Task<'a>,
+    first: usize,
+    count: usize,
+    room: usize,
+    v: &'a mut [f32],
+    m: &'a mut [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Run { task, first, count, room, .. } = self;
+        transform_input(simd, &task.tiles, task.x, first, [count, room], self.v);
+        self.products(simd);
+        self.transform_output(simd);
+    }
+}
+
+impl Run<'_> {
+    #[inline(always)]
+    fn products<S: Simd>(&mut self, simd: S) {
+        let Tiles { c, k, .. } = self.task.tiles;
+        let panel = WIDTH * S::F32_LANES;
+        for f in 0..FREQUENCIES {
+            let v = &self.v[f * self.room * c..][..self.room * c];
+            let m = &mut self.m[f * self.room * k..][..self.room * k];
+            let u = &self.task.u[f * c * k..][..c * k];
+            for (u, m) in u.chunks_exact(c * panel).zip(m.chunks_exact_mut(self.room * panel)) {
+                let mut tile = 0;
+                for height in heights(self.count) {
+                    let (v, m) = (&v[tile * BLOCK..], &mut m[tile * panel..][..height * panel]);
+                    let stride = self.room * BLOCK;
+                    match height {
+                        14 => product::<S, 14>(simd, v, stride, u, m),
+                        12 => product::<S, 12>(simd, v, stride, u, m),
+                        10 => product::<S, 10>(simd, v, stride, u, m),
+                        8 => product::<S, 8>(simd, v, stride, u, m),
+                        6 => product::<S, 6>(simd, v, stride, u, m),
+                        4 => product::<S, 4>(simd, v, stride, u, m),
+                        _ => product::<S, 2>(simd, v, stride, u, m),
+                    }
+                    tile += height;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn transform_output<S: Simd>(&mut self, simd: S) {
+        let Tiles { k, out, tiles, .. } = self.task.tiles;
+        let (lanes, panel, plane) = (S::F32_LANES, WIDTH * S::F32_LANES, self.room * k);
+        let zero = simd.splat_f32s(0.0);
+        let start = self.task.tiles.row(self.first);
+        for t in 0..self.count {
+            let (row, column) = (self.first + t / tiles[1], t % tiles[1]);
+            let y0 = self.task.tiles.row(row) - start;
+            let (high, wide) = ((out[0] - row % tiles[0] * 4).min(4), (out[1] - column * 4).min(4));
+            for channel in (0..k).step_by(lanes) {
+                let from = (channel / panel * self.room + t) * panel + channel % panel;
+                let mut columns = [[zero; 4]; 6];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    *column = at(
+                        simd,
+                        std::array::from_fn(|i| S::as_simd_f32s(&self.m[(i * 6 + j) * plane + from..][..lanes]).0[0]),
+                    );
+                }
+                for i in 0..high {
+                    let values = at(simd, std::array::from_fn(|j| columns[j][i]));
+                    let place = ((y0 + i) * out[1] + column * 4) * k + channel;
+                    for (j, &value) in values.iter().enumerate().take(wide) {
+                        let place = place + j * k;
+                        let y = &mut S::as_mut_simd_f32s(&mut self.y[place..][..lanes]).0[0];
+                        *y = match self.task.finish {
+                            Finish::Accumulate => simd.add_f32s(*y, value),
+                            Finish::Epilogue(epilogue) => {
+                                let at = start * out[1] * k + place;
+                                finish(simd, epilogue, value, channel, at)
+                            }
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One vector through an epilogue: channels from `channel` on, element `at` of the whole output.
+#[inline(always)]
+fn finish<S: Simd>(simd: S, epilogue: &Epilogue, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
+    let load = |from: &[f32], at: usize| S::as_simd_f32s(&from[at..][..S::F32_LANES]).0[0];
+    if let Some(bias) = epilogue.bias {
+        value = simd.add_f32s(value, load(bias, channel));
+    }
+    if let Some(residual) = epilogue.residual {
+        value = simd.add_f32s(value, load(residual, at));
+    }
+    // By comparison and not by a minimum: NaN stays NaN.
+    let at_least = |bound: f32, v: S::f32s| {
+        let bound = simd.splat_f32s(bound);
+        simd.select_f32s(simd.less_than_f32s(v, bound), bound, v)
+    };
+    let at_most = |bound: f32, v: S::f32s| {
+        let bound = simd.splat_f32s(bound);
+        simd.select_f32s(simd.less_than_f32s(bound, v), bound, v)
+    };
+    match epilogue.act {
+        Act::None => value,
+        Act::Relu => at_least(0.0, value),
+        Act::Clip { min, max } => at_most(max, at_least(min, value)),
+    }
+}
+
+/// `out` `[R, panel]` = the rows of `v` (`R` tiles, blocks of `BLOCK` channels `stride` apart) times `u` `[c, panel]`.
+#[inline(always)]
+fn product<S: Simd, const R: usize>(simd: S, v: &[f32], stride: usize, u: &[f32], out: &mut [f32]) {
+    let panel = WIDTH * S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; R];
+    for (v, u) in v.chunks(stride).zip(u.chunks_exact(BLOCK * panel)) {
+        let v = &v[..R * BLOCK];
+        for c in 0..BLOCK {
+            let (u, _) = S::as_simd_f32s(&u[c * panel..][..panel]);
+            let u: [S::f32s; WIDTH] = std::array::from_fn(|i| u[i]);
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let v = simd.splat_f32s(v[r * BLOCK + c]);
+                for (sum, u) in sums.iter_mut().zip(u) {
+                    *sum = simd.mul_add_e_f32s(v, u, *sum);
+                }
+            }
+        }
+    }
+    for (out, sums) in out.chunks_exact_mut(panel).zip(sums) {
+        let (out, _) = S::as_mut_simd_f32s(out);
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
+    }
+}
