@@ -23,4 +23,4 @@ pub mod pool;
 pub mod softmax;
 
 mod chunks;
-mod gemm;
+mod product;

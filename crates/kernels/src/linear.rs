@@ -1,7 +1,7 @@
 //! Fully connected layers: `y = x * weight^T + bias`, weight `[outputs, inputs]` (torch.nn.Linear).
 
-use crate::chunks::{for_chunks, store, sum_rows};
-use crate::gemm::{Matrix, gemm};
+use crate::chunks::{for_chunks, store, sum_rows, with_scratch};
+use crate::product::{Outer, Rows, outer, pack, packed_len, rows};
 
 /// Rows of the result in one task.
 const ROWS: usize = 64;
@@ -10,11 +10,22 @@ const ROWS: usize = 64;
 pub fn forward(n: usize, inputs: usize, outputs: usize, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
     assert_eq!((x.len(), y.len()), (n * inputs, n * outputs));
     assert_eq!((weight.len(), bias.len()), (outputs * inputs, outputs));
-    for_chunks(y, ROWS * outputs, |index, y| {
-        let x = Matrix::rows(&x[index * ROWS * inputs..], inputs);
-        let m = y.len() / outputs;
-        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-        gemm([m, outputs, inputs], x, Matrix::rows(weight, inputs).t(), y, outputs, true);
+    with_scratch(packed_len(inputs, outputs), |panels| {
+        pack(inputs, outputs, panels, |input, output| weight[output * inputs + input]);
+        let panels = &*panels;
+        for_chunks(y, ROWS * outputs, |index, y| {
+            y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+            rows(Rows {
+                size: [y.len() / outputs, outputs, inputs],
+                a: &x[index * ROWS * inputs..],
+                a_stride: inputs,
+                panels,
+                panel_rows: inputs,
+                y,
+                y_stride: outputs,
+                accumulate: true,
+            });
+        });
     });
 }
 
@@ -29,9 +40,21 @@ pub fn backward_data(
     accumulate: bool,
 ) {
     assert_eq!((dy.len(), dx.len(), weight.len()), (n * outputs, n * inputs, outputs * inputs));
-    for_chunks(dx, ROWS * inputs, |index, dx| {
-        let dy = Matrix::rows(&dy[index * ROWS * outputs..], outputs);
-        gemm([dx.len() / inputs, inputs, outputs], dy, Matrix::rows(weight, inputs), dx, inputs, accumulate);
+    with_scratch(packed_len(outputs, inputs), |panels| {
+        pack(outputs, inputs, panels, |output, input| weight[output * inputs + input]);
+        let panels = &*panels;
+        for_chunks(dx, ROWS * inputs, |index, dx| {
+            rows(Rows {
+                size: [dx.len() / inputs, inputs, outputs],
+                a: &dy[index * ROWS * outputs..],
+                a_stride: outputs,
+                panels,
+                panel_rows: outputs,
+                y: dx,
+                y_stride: inputs,
+                accumulate,
+            });
+        });
     });
 }
 
@@ -50,8 +73,16 @@ pub fn backward_weight(
     assert_eq!((x.len(), dy.len()), (n * inputs, n * outputs));
     assert_eq!((dw.len(), db.len()), (outputs * inputs, outputs));
     for_chunks(dw, ROWS * inputs, |index, dw| {
-        let dy = Matrix::rows(dy.get(index * ROWS..).unwrap_or_default(), outputs).t();
-        gemm([dw.len() / inputs, inputs, n], dy, Matrix::rows(x, inputs), dw, inputs, accumulate);
+        outer(Outer {
+            size: [dw.len() / inputs, inputs, n],
+            a: dy.get(index * ROWS..).unwrap_or_default(),
+            a_stride: outputs,
+            b: x,
+            b_stride: inputs,
+            y: dw,
+            y_stride: inputs,
+            accumulate,
+        });
     });
     column_sums(n, outputs, dy, db, accumulate);
 }

@@ -6,9 +6,9 @@ use rayon::prelude::*;
 use super::gather::{Source, Tap, backward_taps, forward_taps};
 use super::{ConvShape, Epilogue, Filter};
 use crate::chunks::{ELEMENTS, for_chunks, vectorised, with_scratch};
-use crate::gemm::{Matrix, gemm};
+use crate::product::{Outer, Rows, outer, packed_len, panel, rows};
 
-/// Depth of one product: deep enough for `gemm`, small enough for the gathered matrix to stay in L2.
+/// Depth of one product: deep enough to be fast, small enough for the gathered matrix to stay in L2.
 const DEPTH: usize = 768;
 
 /// Floats of partial sums that a gradient to weights may take.
@@ -50,22 +50,31 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
     }
     let taps = forward_taps(shape);
     let a_product = taps_per_product(taps.len(), ci);
-    let rows = pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(ow);
-    for_chunks(y, rows * ow * c_out, |index, y| {
+    let lines = pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(ow);
+    let (panel, panel_rows) = (panel(), taps.len() * ci);
+    for_chunks(y, lines * ow * c_out, |index, y| {
         let pixels = y.len() / c_out;
         with_scratch(pixels * a_product * ci, |scratch| {
             for group in 0..shape.groups {
-                let mut weights = &weights[group * taps.len() * ci * co..];
+                let mut panels = &weights[group * packed_len(panel_rows, co)..];
                 for (product, taps) in taps.chunks(a_product).enumerate() {
                     let depth = taps.len() * ci;
-                    gather_input(shape, x, index * rows, pixels / ow, group, taps, scratch);
-                    let (a, b) = (Matrix::rows(scratch, depth), Matrix::rows(weights, co));
-                    gemm([pixels, co, depth], a, b, &mut y[group * co..], c_out, product > 0);
-                    weights = &weights[depth * co..];
+                    gather_input(shape, x, index * lines, pixels / ow, group, taps, scratch);
+                    rows(Rows {
+                        size: [pixels, co, depth],
+                        a: scratch,
+                        a_stride: depth,
+                        panels,
+                        panel_rows,
+                        y: &mut y[group * co..],
+                        y_stride: c_out,
+                        accumulate: product > 0,
+                    });
+                    panels = &panels[depth * panel..];
                 }
             }
         });
-        epilogue.apply(index * rows * ow * c_out, c_out, y);
+        epilogue.apply(index * lines * ow * c_out, c_out, y);
     });
 }
 
@@ -94,20 +103,21 @@ pub(super) fn backward_data(
     let step = pixels_per_chunk(a_product * co + c_in, n * shape.h * w / (sh * sw)).div_ceil(w.div_ceil(sw)) * sh;
     // With stride 1 the one phase is the whole of dx: the products go straight there.
     let direct = [sh, sw] == [1, 1];
+    let (panel, panel_rows) = (panel(), shape.taps() * co);
     for_chunks(dx, step * w * c_in, |index, dx| {
-        let rows = index * step..index * step + dx.len() / (w * c_in);
-        let room = rows.len().div_ceil(sh) * w.div_ceil(sw);
+        let range = index * step..index * step + dx.len() / (w * c_in);
+        let room = range.len().div_ceil(sh) * w.div_ceil(sw);
         // One film's share of rows may begin anywhere, so a phase may have one row more than its even share.
-        let room = room + w.div_ceil(sw) * (rows.len() / shape.h + 2);
+        let room = room + w.div_ceil(sw) * (range.len() / shape.h + 2);
         with_scratch(room * (a_product * co + ci), |scratch| {
             let (gathered, result) = scratch.split_at_mut(room * a_product * co);
             let mut before = 0;
             for phase in &phases {
                 let lines: Vec<usize> =
-                    rows.clone().filter(|row| (row % shape.h + top) % sh == phase.residue[0]).collect();
+                    range.clone().filter(|row| (row % shape.h + top) % sh == phase.residue[0]).collect();
                 let pixels = lines.len() * phase.columns;
                 for group in 0..shape.groups {
-                    let mut weights = &weights[(group * shape.taps() + before) * ci * co..];
+                    let mut panels = &weights[group * packed_len(panel_rows, ci) + before * co * panel..];
                     for (product, taps) in phase.taps.chunks(a_product).enumerate() {
                         let depth = taps.len() * co;
                         if depth > 0 && phase.columns > 0 {
@@ -124,21 +134,25 @@ pub(super) fn backward_data(
                                 source.gather(base as isize, taps, phase.columns, 1, out);
                             }
                         }
-                        let (a, b) = (Matrix::rows(gathered, depth), Matrix::rows(weights, ci));
-                        if direct {
-                            let dx = &mut dx[group * ci..];
-                            gemm([pixels, ci, depth], a, b, dx, c_in, accumulate || product > 0);
-                        } else {
-                            gemm([pixels, ci, depth], a, b, result, ci, product > 0);
-                        }
-                        weights = &weights[depth * ci..];
+                        let (y, y_stride) = if direct { (&mut dx[group * ci..], c_in) } else { (&mut result[..], ci) };
+                        rows(Rows {
+                            size: [pixels, ci, depth],
+                            a: gathered,
+                            a_stride: depth,
+                            panels,
+                            panel_rows,
+                            y,
+                            y_stride,
+                            accumulate: direct && accumulate || product > 0,
+                        });
+                        panels = &panels[depth * panel..];
                     }
                     if !(direct || phase.taps.is_empty() && accumulate) {
                         if phase.taps.is_empty() {
                             result[..pixels * ci].fill(0.0);
                         }
                         for (row, result) in lines.iter().zip(result.chunks(phase.columns.max(1) * ci)) {
-                            let line = &mut dx[(row - rows.start) * w * c_in..][..w * c_in];
+                            let line = &mut dx[(row - range.start) * w * c_in..][..w * c_in];
                             let places = line.chunks_exact_mut(c_in).skip(phase.first_column).step_by(sw);
                             for (place, result) in places.zip(result.chunks_exact(ci)) {
                                 let place = &mut place[group * ci..][..ci];
@@ -182,15 +196,26 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
             for first in (start..end).step_by(chunk) {
                 let rows = chunk.min(end - first);
                 let pixels = rows * unit;
-                let dy = Matrix::rows(&dy[first * unit * c_out + group * co..], c_out);
+                let b = &dy[first * unit * c_out + group * co..];
+                let mut sum = |a: &[f32], a_stride: usize| {
+                    outer(Outer {
+                        size: [depth, co, pixels],
+                        a,
+                        a_stride,
+                        b,
+                        b_stride: c_out,
+                        y: sums,
+                        y_stride: co,
+                        accumulate: first > start,
+                    });
+                };
                 if pointwise {
-                    let x = Matrix::rows(&x[first * shape.c_in + group * ci + row..], shape.c_in);
-                    gemm([depth, co, pixels], x.t(), dy, sums, co, first > start);
+                    sum(&x[first * shape.c_in + group * ci + row..], shape.c_in);
                 } else {
                     let taps = &taps[row / ci..][..depth / ci];
                     with_scratch(pixels * depth, |scratch| {
                         gather_input(shape, x, first, rows, group, taps, scratch);
-                        gemm([depth, co, pixels], Matrix::rows(scratch, depth).t(), dy, sums, co, first > start);
+                        sum(scratch, depth);
                     });
                 }
             }
@@ -256,14 +281,15 @@ fn pointwise(
     pixels: usize,
     groups: usize,
     x: &[f32],
-    [x_stride, ci]: [usize; 2],
+    [a_stride, ci]: [usize; 2],
     weights: &[f32],
     y: &mut [f32],
     [y_stride, co]: [usize; 2],
     accumulate: bool,
 ) {
     for group in 0..groups {
-        let (a, b) = (Matrix::rows(&x[group * ci..], x_stride), Matrix::rows(&weights[group * ci * co..], co));
-        gemm([pixels, co, ci], a, b, &mut y[group * co..], y_stride, accumulate);
+        let (a, panels) = (&x[group * ci..], &weights[group * packed_len(ci, co)..]);
+        let y = &mut y[group * co..];
+        rows(Rows { size: [pixels, co, ci], a, a_stride, panels, panel_rows: ci, y, y_stride, accumulate });
     }
 }

@@ -6,6 +6,7 @@ use super::ConvShape;
 use super::gather::{Tap, backward_taps};
 use super::winograd::Transformed;
 use crate::chunks::for_chunks;
+use crate::product::{pack, packed_len, panel};
 
 /// A convolution's weights, packed. Made from OIHW once, refilled without allocation after each step of an optimiser.
 ///
@@ -13,10 +14,10 @@ use crate::chunks::for_chunks;
 #[derive(Clone, Debug)]
 pub struct Filter {
     shape: ConvShape,
-    /// `[groups, taps, c_in of a group, c_out of a group]`; depthwise: `[taps, c]`.
+    /// A matrix `[taps * c_in of a group, c_out of a group]` a group, in panels; depthwise: `[taps, c]`.
     forward: Vec<f32>,
-    /// `[groups, taps, c_out of a group, c_in of a group]`, taps as [`backward_taps`] orders them. Made when first
-    /// wanted: inference never does.
+    /// A matrix `[taps * c_out of a group, c_in of a group]` a group, in panels, taps as [`backward_taps`] orders them.
+    /// Made when first wanted: inference never does.
     backward: OnceLock<Vec<f32>>,
     /// For Winograd's algorithm, each direction; made when first wanted.
     transformed: OnceLock<Transformed>,
@@ -35,7 +36,7 @@ impl Filter {
         assert!(shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups), "{shape:?}");
         let mut filter = Filter {
             shape: *shape,
-            forward: vec![0.0; shape.weight_len()],
+            forward: vec![0.0; forward_len(shape)],
             backward: OnceLock::new(),
             transformed: OnceLock::new(),
             transformed_backward: OnceLock::new(),
@@ -82,15 +83,17 @@ impl Filter {
         &self.shape
     }
 
-    /// `[groups, taps, c_in of a group, c_out of a group]`; depthwise: `[taps, c]`.
+    /// A matrix `[taps * c_in of a group, c_out of a group]` a group, in panels; depthwise: `[taps, c]`.
     pub(super) fn forward(&self) -> &[f32] {
         &self.forward
     }
 
-    /// `[groups, taps, c_out of a group, c_in of a group]`, taps as [`backward_taps`] orders them; not for depthwise.
+    /// A matrix `[taps * c_out of a group, c_in of a group]` a group, in panels, taps as [`backward_taps`] orders them;
+    /// not for depthwise.
     pub(super) fn backward(&self) -> &[f32] {
         self.backward.get_or_init(|| {
-            let mut backward = vec![0.0; self.forward.len()];
+            let ([ci, co], taps) = (self.shape.group(), self.shape.taps());
+            let mut backward = vec![0.0; self.shape.groups * packed_len(taps * co, ci)];
             pack_backward(&self.shape, &self.forward, &mut backward);
             backward
         })
@@ -105,28 +108,27 @@ fn pack_forward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
         });
         return;
     }
-    for_chunks(packed, ci * co, |block, packed| {
-        let (group, tap) = (block / taps, block % taps);
+    for (group, packed) in packed.chunks_exact_mut(packed_len(taps * ci, co).max(1)).enumerate() {
         let oihw = &oihw[group * co * ci * taps..][..co * ci * taps];
-        for (i, packed) in packed.chunks_exact_mut(co).enumerate() {
-            for (o, packed) in packed.iter_mut().enumerate() {
-                *packed = oihw[(o * ci + i) * taps + tap];
-            }
-        }
-    });
+        pack(taps * ci, co, packed, |row, o| oihw[(o * ci + row % ci) * taps + row / ci]);
+    }
 }
 
 fn pack_backward(shape: &ConvShape, forward: &[f32], packed: &mut [f32]) {
-    let ([ci, co], taps) = (shape.group(), shape.taps());
+    let ([ci, co], taps, panel) = (shape.group(), shape.taps(), panel());
     let order: Vec<usize> =
         backward_taps(shape).into_iter().flat_map(|phase| phase.taps).map(|Tap { weight, .. }| weight).collect();
-    for_chunks(packed, ci * co, |block, packed| {
-        let (group, tap) = (block / taps, order[block % taps]);
-        let forward = &forward[(group * taps + tap) * ci * co..][..ci * co];
-        for (o, packed) in packed.chunks_exact_mut(ci).enumerate() {
-            for (i, packed) in packed.iter_mut().enumerate() {
-                *packed = forward[i * co + o];
-            }
-        }
-    });
+    for (group, packed) in packed.chunks_exact_mut(packed_len(taps * co, ci).max(1)).enumerate() {
+        let forward = &forward[group * packed_len(taps * ci, co)..];
+        pack(taps * co, ci, packed, |row, i| {
+            let (tap, o) = (order[row / co], row % co);
+            forward[(o / panel * taps * ci + tap * ci + i) * panel + o % panel]
+        });
+    }
+}
+
+/// Floats of the packed weights of the forward direction.
+fn forward_len(shape: &ConvShape) -> usize {
+    let ([ci, co], taps) = (shape.group(), shape.taps());
+    if shape.is_depthwise() { shape.weight_len() } else { shape.groups * packed_len(taps * ci, co) }
 }

@@ -4,9 +4,9 @@
 //!
 //! A task is a few rows of tiles, cut by shape. Everything between input and output stays in its scratch memory:
 //!
-//! - `v` `[36, c / BLOCK, tiles, BLOCK]`, the transformed input (`B^T d B`);
+//! - `v` `[36, tiles, c]`, the transformed input (`B^T d B`);
 //! - `u` `[36, k / panel, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
-//! - `m` `[36, k / panel, tiles, panel]`, their products over `c`, and the output is `A^T m A`.
+//! - `m` `[36, tiles, k]`, their products over `c`, and the output is `A^T m A`.
 
 mod filter;
 mod image;
@@ -19,11 +19,8 @@ pub(super) use filter::Transformed;
 pub(super) use image::{Finish, convolve};
 pub(super) use weights::backward_weight;
 
-/// Channels that lie side by side in `v`.
-const BLOCK: usize = 16;
-
-/// Vectors of output channels that one product works on.
-const WIDTH: usize = 2;
+/// Channels come in multiples of this: whole vectors, whatever the machine.
+const CHANNELS: usize = 32;
 
 /// Frequencies: pixels of a transformed tile.
 const FREQUENCIES: usize = 36;
@@ -34,7 +31,7 @@ pub(super) fn serves(shape: &ConvShape) -> bool {
         && shape.stride == [1; 2]
         && shape.groups == 1
         && shape.pads.iter().all(|&pad| pad <= 2)
-        && [shape.c_in, shape.c_out].iter().all(|c| c.is_multiple_of(WIDTH * BLOCK))
+        && [shape.c_in, shape.c_out].iter().all(|c| c.is_multiple_of(CHANNELS))
 }
 
 /// A convolution of stride 1 and its tiles.

@@ -2,8 +2,9 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::FREQUENCIES;
 use super::transforms::g;
-use super::{FREQUENCIES, WIDTH};
+use crate::product::WIDTH;
 
 /// A filter at the 36 frequencies, `[36, c_out / panel, c_in, panel]`.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ pub(in crate::conv) struct Transformed {
 }
 
 impl Transformed {
-    /// From `taps` `[9, c_in, c_out]`; `order[t]` is the index of pixel `t` (row by row) of the window.
+    /// From `taps` `[9 * c_in, c_out]` in panels; `order[t]` is the index of pixel `t` (row by row) of the window.
     pub(in crate::conv) fn new(c_in: usize, c_out: usize, taps: &[f32], order: [usize; 9]) -> Self {
         let mut transformed = Transformed { c_in, c_out, u: vec![0.0; FREQUENCIES * c_in * c_out] };
         transformed.refill(taps, order);
@@ -47,7 +48,8 @@ impl WithSimd for FilterTransform<'_> {
         for c in 0..self.c_in {
             for k in (0..self.c_out).step_by(S::F32_LANES) {
                 let tap = |i: usize, j: usize| {
-                    let from = self.order[i * 3 + j] * plane + c * self.c_out + k;
+                    let row = self.order[i * 3 + j] * self.c_in + c;
+                    let from = (k / panel * 9 * self.c_in + row) * panel + k % panel;
                     S::as_simd_f32s(&self.taps[from..][..S::F32_LANES]).0[0]
                 };
                 let columns: [[S::f32s; 6]; 3] = std::array::from_fn(|j| g(simd, std::array::from_fn(|i| tap(i, j))));

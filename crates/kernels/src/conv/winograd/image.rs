@@ -4,12 +4,10 @@ use pulp::{Simd, WithSimd};
 
 use super::filter::Transformed;
 use super::transforms::{at, transform_input};
-use super::{BLOCK, FREQUENCIES, Tiles, WIDTH};
+use super::{FREQUENCIES, Tiles};
 use crate::chunks::with_scratch;
 use crate::conv::{Act, ConvShape, Epilogue};
-
-/// Most tiles that one product works on; with `WIDTH` the sums then fill the registers.
-const HEIGHT: usize = 14;
+use crate::product::Rows;
 
 /// What is done to a result on its way to memory.
 #[derive(Clone, Copy)]
@@ -60,32 +58,17 @@ impl Task<'_> {
     fn run(&self, first: usize, end: usize, y: &mut [f32]) {
         let Tiles { c, k, .. } = self.tiles;
         let count = (end - first) * self.tiles.tiles[1];
-        // Products come in a few heights: the last may read and write beyond the last tile.
-        let room = padded(count);
-        with_scratch(FREQUENCIES * room * (c + k), |scratch| {
-            let (v, m) = scratch.split_at_mut(FREQUENCIES * room * c);
-            pulp::Arch::new().dispatch(Run { task: self, first, count, room, v, m, y });
+        with_scratch(FREQUENCIES * count * (c + k), |scratch| {
+            let (v, m) = scratch.split_at_mut(FREQUENCIES * count * c);
+            pulp::Arch::new().dispatch(Run { task: self, first, count, v, m, y });
         });
     }
-}
-
-/// Heights of the products that `count` tiles are cut into.
-fn heights(count: usize) -> impl Iterator<Item = usize> {
-    let pieces = count.div_ceil(HEIGHT).max(1);
-    let each = count.div_ceil(pieces).next_multiple_of(2).max(2);
-    (0..count.div_ceil(each)).map(move |i| (count - i * each).min(each).next_multiple_of(2))
-}
-
-/// Tiles that the products of `count` tiles touch.
-fn padded(count: usize) -> usize {
-    heights(count).sum()
 }
 
 struct Run<'a> {
     task: &'a Task<'a>,
     first: usize,
     count: usize,
-    room: usize,
     v: &'a mut [f32],
     m: &'a mut [f32],
     y: &'a mut [f32],
@@ -96,8 +79,8 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Run { task, first, count, room, .. } = self;
-        transform_input(simd, &task.tiles, task.x, first, [count, room], self.v);
+        let Run { task, first, count, .. } = self;
+        transform_input(simd, &task.tiles, task.x, first, [count, count], self.v);
         self.products(simd);
         self.transform_output(simd);
     }
@@ -107,35 +90,24 @@ impl Run<'_> {
     #[inline(always)]
     fn products<S: Simd>(&mut self, simd: S) {
         let Tiles { c, k, .. } = self.task.tiles;
-        let panel = WIDTH * S::F32_LANES;
         for f in 0..FREQUENCIES {
-            let v = &self.v[f * self.room * c..][..self.room * c];
-            let m = &mut self.m[f * self.room * k..][..self.room * k];
-            let u = &self.task.u[f * c * k..][..c * k];
-            for (u, m) in u.chunks_exact(c * panel).zip(m.chunks_exact_mut(self.room * panel)) {
-                let mut tile = 0;
-                for height in heights(self.count) {
-                    let (v, m) = (&v[tile * BLOCK..], &mut m[tile * panel..][..height * panel]);
-                    let stride = self.room * BLOCK;
-                    match height {
-                        14 => product::<S, 14>(simd, v, stride, u, m),
-                        12 => product::<S, 12>(simd, v, stride, u, m),
-                        10 => product::<S, 10>(simd, v, stride, u, m),
-                        8 => product::<S, 8>(simd, v, stride, u, m),
-                        6 => product::<S, 6>(simd, v, stride, u, m),
-                        4 => product::<S, 4>(simd, v, stride, u, m),
-                        _ => product::<S, 2>(simd, v, stride, u, m),
-                    }
-                    tile += height;
-                }
-            }
+            simd.vectorize(Rows {
+                size: [self.count, k, c],
+                a: &self.v[f * self.count * c..][..self.count * c],
+                a_stride: c,
+                panels: &self.task.u[f * c * k..][..c * k],
+                panel_rows: c,
+                y: &mut self.m[f * self.count * k..][..self.count * k],
+                y_stride: k,
+                accumulate: false,
+            });
         }
     }
 
     #[inline(always)]
     fn transform_output<S: Simd>(&mut self, simd: S) {
         let Tiles { k, out, tiles, .. } = self.task.tiles;
-        let (lanes, panel, plane) = (S::F32_LANES, WIDTH * S::F32_LANES, self.room * k);
+        let (lanes, plane) = (S::F32_LANES, self.count * k);
         let zero = simd.splat_f32s(0.0);
         let start = self.task.tiles.row(self.first);
         for t in 0..self.count {
@@ -143,7 +115,7 @@ impl Run<'_> {
             let y0 = self.task.tiles.row(row) - start;
             let (high, wide) = ((out[0] - row % tiles[0] * 4).min(4), (out[1] - column * 4).min(4));
             for channel in (0..k).step_by(lanes) {
-                let from = (channel / panel * self.room + t) * panel + channel % panel;
+                let from = t * k + channel;
                 let mut columns = [[zero; 4]; 6];
                 for (j, column) in columns.iter_mut().enumerate() {
                     *column = at(
@@ -194,29 +166,5 @@ fn finish<S: Simd>(simd: S, epilogue: &Epilogue, mut value: S::f32s, channel: us
         Act::None => value,
         Act::Relu => at_least(0.0, value),
         Act::Clip { min, max } => at_most(max, at_least(min, value)),
-    }
-}
-
-/// `out` `[R, panel]` = the rows of `v` (`R` tiles, blocks of `BLOCK` channels `stride` apart) times `u` `[c, panel]`.
-#[inline(always)]
-fn product<S: Simd, const R: usize>(simd: S, v: &[f32], stride: usize, u: &[f32], out: &mut [f32]) {
-    let panel = WIDTH * S::F32_LANES;
-    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; R];
-    for (v, u) in v.chunks(stride).zip(u.chunks_exact(BLOCK * panel)) {
-        let v = &v[..R * BLOCK];
-        for c in 0..BLOCK {
-            let (u, _) = S::as_simd_f32s(&u[c * panel..][..panel]);
-            let u: [S::f32s; WIDTH] = std::array::from_fn(|i| u[i]);
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let v = simd.splat_f32s(v[r * BLOCK + c]);
-                for (sum, u) in sums.iter_mut().zip(u) {
-                    *sum = simd.mul_add_e_f32s(v, u, *sum);
-                }
-            }
-        }
-    }
-    for (out, sums) in out.chunks_exact_mut(panel).zip(sums) {
-        let (out, _) = S::as_mut_simd_f32s(out);
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
     }
 }

@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::{BLOCK, Tiles};
+use super::Tiles;
 
 /// `G`, 6 by 3.
 #[inline(always)]
@@ -45,7 +45,7 @@ pub(super) fn at<S: Simd>(s: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
     ]
 }
 
-/// Rows of tiles from `first` on, `count` tiles in all, to `v` `[36, c / BLOCK, room, BLOCK]`.
+/// Rows of tiles from `first` on, `count` tiles in all, to `v` `[36, room, c]`.
 #[inline(always)]
 pub(super) fn transform_input<S: Simd>(
     simd: S,
@@ -91,7 +91,7 @@ pub(super) fn transform_input<S: Simd>(
                     );
                 }
             }
-            let to = (channel / BLOCK * room + t) * BLOCK + channel % BLOCK;
+            let to = t * c + channel;
             for j in 0..6 {
                 let column = bt(simd, std::array::from_fn(|i| rows[i][j]));
                 for (i, value) in column.into_iter().enumerate() {

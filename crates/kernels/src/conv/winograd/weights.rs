@@ -7,12 +7,10 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::transforms::{a, gt, transform_input};
-use super::{BLOCK, FREQUENCIES, Tiles, WIDTH};
+use super::{FREQUENCIES, Tiles};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
-
-/// Rows of a product: input channels. Divides `BLOCK`.
-const HEIGHT: usize = 8;
+use crate::product::{Outer, WIDTH, outer, panel};
 
 /// Floats of transformed tiles that lie in memory at a time: they should stay in the outer cache.
 const FLOATS: usize = 4 << 20;
@@ -39,7 +37,6 @@ pub(in crate::conv) fn backward_weight(
     let at_a_time = (FLOATS / group_len).clamp(1, groups.max(1));
     with_scratch(FREQUENCIES * c * k + at_a_time * group_len, |scratch| {
         let (du, transformed) = scratch.split_at_mut(FREQUENCIES * c * k);
-        du.fill(0.0);
         for first in (0..groups).step_by(at_a_time) {
             let groups = at_a_time.min(groups - first);
             let transformed = &mut transformed[..groups * group_len];
@@ -52,31 +49,31 @@ pub(in crate::conv) fn backward_weight(
             let last = (rows - (first + groups - 1) * a_group).min(a_group) * tiles.tiles[1];
             let transformed = &*transformed;
             du.par_chunks_mut(c * k).enumerate().for_each(|(f, du)| {
-                let sums = Products { f, c, k, groups: transformed, group_len, room, last, du };
-                pulp::Arch::new().dispatch(sums);
+                for (i, group) in transformed.chunks_exact(group_len).enumerate() {
+                    let count = if i + 1 == groups { last } else { room };
+                    let (v, w) = group.split_at(FREQUENCIES * room * c);
+                    outer(Outer {
+                        size: [c, k, count],
+                        a: &v[f * room * c..][..room * c],
+                        a_stride: c,
+                        b: &w[f * room * k..][..room * k],
+                        b_stride: k,
+                        y: du,
+                        y_stride: k,
+                        accumulate: first + i > 0,
+                    });
+                }
             });
         }
         let du = &*du;
-        let panel = pulp::Arch::new().dispatch(Panel);
-        dw.par_chunks_mut(panel * c * 9).enumerate().for_each(|(i, dw)| {
-            pulp::Arch::new().dispatch(Back { c, k, first: i * panel, du, dw, accumulate });
+        let channels = panel();
+        dw.par_chunks_mut(channels * c * 9).enumerate().for_each(|(i, dw)| {
+            pulp::Arch::new().dispatch(Back { c, k, first: i * channels, du, dw, accumulate });
         });
     });
 }
 
-/// Output channels of a panel on this machine.
-struct Panel;
-
-impl WithSimd for Panel {
-    type Output = usize;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        WIDTH * S::F32_LANES
-    }
-}
-
-/// One group of tiles: `v` as in the forward direction, `w` `[36, k / panel, room, panel]`.
+/// One group of tiles: `v` as in the forward direction, `w` `[36, room, k]`.
 struct Transform<'a> {
     tiles: &'a Tiles,
     x: &'a [f32],
@@ -96,7 +93,7 @@ impl WithSimd for Transform<'_> {
         let Transform { tiles, x, dy, row, count, room, v, w } = self;
         transform_input(simd, tiles, x, row, [count, room], v);
         let Tiles { k, out, tiles: in_film, .. } = *tiles;
-        let (lanes, panel, zero) = (S::F32_LANES, WIDTH * S::F32_LANES, simd.splat_f32s(0.0));
+        let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
         let plane = room * k;
         for t in 0..count {
             let (row, column) = (row + t / in_film[1], t % in_film[1]);
@@ -112,7 +109,7 @@ impl WithSimd for Transform<'_> {
                     }
                     *row = a(simd, values);
                 }
-                let to = (channel / panel * room + t) * panel + channel % panel;
+                let to = t * k + channel;
                 for j in 0..6 {
                     let column = a(simd, std::array::from_fn(|i| rows[i][j]));
                     for (i, value) in column.into_iter().enumerate() {
@@ -124,59 +121,7 @@ impl WithSimd for Transform<'_> {
     }
 }
 
-/// One frequency's sums: `du` `[k / panel, c, panel]` gains the products over all tiles of the groups.
-struct Products<'a> {
-    f: usize,
-    c: usize,
-    k: usize,
-    /// Each group's `v`, then its `w`.
-    groups: &'a [f32],
-    group_len: usize,
-    room: usize,
-    /// Tiles of the last group.
-    last: usize,
-    du: &'a mut [f32],
-}
-
-impl WithSimd for Products<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Products { f, c, k, groups, group_len, room, last, du } = self;
-        let panel = WIDTH * S::F32_LANES;
-        let count = groups.len() / group_len;
-        for (column, du) in du.chunks_exact_mut(c * panel).enumerate() {
-            for (row, du) in du.chunks_exact_mut(HEIGHT * panel).enumerate() {
-                let c0 = row * HEIGHT;
-                let mut sums = [[simd.splat_f32s(0.0); WIDTH]; HEIGHT];
-                for (i, group) in groups.chunks_exact(group_len).enumerate() {
-                    let tiles = if i + 1 == count { last } else { room };
-                    let (v, w) = group.split_at(FREQUENCIES * room * c);
-                    let v = &v[f * room * c + c0 / BLOCK * room * BLOCK..][..tiles * BLOCK];
-                    let w = &w[f * room * k + column * room * panel..][..tiles * panel];
-                    for (v, w) in v.chunks_exact(BLOCK).zip(w.chunks_exact(panel)) {
-                        let v = &v[c0 % BLOCK..][..HEIGHT];
-                        let (w, _) = S::as_simd_f32s(w);
-                        let w: [S::f32s; WIDTH] = std::array::from_fn(|i| w[i]);
-                        for (sums, &v) in sums.iter_mut().zip(v) {
-                            let v = simd.splat_f32s(v);
-                            for (sum, w) in sums.iter_mut().zip(w) {
-                                *sum = simd.mul_add_e_f32s(v, w, *sum);
-                            }
-                        }
-                    }
-                }
-                for (du, sums) in du.chunks_exact_mut(panel).zip(sums) {
-                    let (du, _) = S::as_mut_simd_f32s(du);
-                    du.iter_mut().zip(sums).for_each(|(du, sum)| *du = simd.add_f32s(*du, sum));
-                }
-            }
-        }
-    }
-}
-
-/// From the frequencies back to the window, for the output channels of one panel: `dw` `[panel, c, 9]`.
+/// From the frequencies back to the window, for the output channels from `first` on: `dw` `[channels, c, 9]`.
 struct Back<'a> {
     c: usize,
     k: usize,
@@ -192,10 +137,10 @@ impl WithSimd for Back<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Back { c, k, first, du, dw, accumulate } = self;
-        let (lanes, panel) = (S::F32_LANES, WIDTH * S::F32_LANES);
+        let lanes = S::F32_LANES;
         for channel in 0..c {
             for part in 0..WIDTH {
-                let from = first * c + channel * panel + part * lanes;
+                let from = channel * k + first + part * lanes;
                 let value = |i: usize, j: usize| S::as_simd_f32s(&du[(i * 6 + j) * c * k + from..][..lanes]).0[0];
                 let columns: [[S::f32s; 3]; 6] =
                     std::array::from_fn(|j| gt(simd, std::array::from_fn(|i| value(i, j))));

@@ -1,0 +1,375 @@
+//! Products of matrices, on the calling thread: a result of `HEIGHT` rows and two vectors of columns stays in registers
+//! while its sums grow. Every sum is taken in the order of its depth, whatever the sizes.
+//!
+//! The right operand of [`rows`] is packed in *panels*, `[n / panel, k, panel]`, the last filled up with zeros.
+
+use pulp::{Simd, WithSimd};
+
+/// Vectors in a row of a panel.
+pub(crate) const WIDTH: usize = 2;
+
+/// Most rows of a result in registers.
+const HEIGHT: usize = 14;
+
+/// Rows of a sum of outer products in registers.
+const OUTER: usize = 8;
+
+/// Columns of a panel on this machine.
+pub(crate) fn panel() -> usize {
+    struct Panel;
+    impl WithSimd for Panel {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            WIDTH * S::F32_LANES
+        }
+    }
+    pulp::Arch::new().dispatch(Panel)
+}
+
+/// Floats that a matrix of `k` rows and `n` columns takes in panels.
+pub(crate) fn packed_len(k: usize, n: usize) -> usize {
+    n.next_multiple_of(panel()) * k
+}
+
+/// `y` `[m, n]` = `a` `[m, k]` times a matrix in panels.
+pub(crate) struct Rows<'a> {
+    /// Rows, columns and depth.
+    pub(crate) size: [usize; 3],
+    /// Rows of consecutive elements.
+    pub(crate) a: &'a [f32],
+    /// Distance of two rows.
+    pub(crate) a_stride: usize,
+    /// From the first wanted row of the first panel on.
+    pub(crate) panels: &'a [f32],
+    /// Rows of a panel; the depth is some of them.
+    pub(crate) panel_rows: usize,
+    pub(crate) y: &'a mut [f32],
+    pub(crate) y_stride: usize,
+    /// Add to what is in `y`.
+    pub(crate) accumulate: bool,
+}
+
+/// Runs a product for the best instruction set of this machine.
+pub(crate) fn rows(product: Rows) {
+    pulp::Arch::new().dispatch(product);
+}
+
+impl WithSimd for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Rows { size: [m, n, k], a, a_stride, panels, panel_rows, y, y_stride, accumulate } = self;
+        if m == 0 || n == 0 {
+            return;
+        }
+        let panel = WIDTH * S::F32_LANES;
+        for (i, first) in (0..n).step_by(panel).enumerate() {
+            let panel_of = &panels[i * panel_rows * panel..][..k * panel];
+            let columns = (n - first).min(panel);
+            let mut row = 0;
+            for height in heights(m) {
+                let block = Block {
+                    k,
+                    a: a.get(row * a_stride..).unwrap_or_default(),
+                    a_stride,
+                    panel: panel_of,
+                    columns,
+                    y: &mut y[row * y_stride + first..],
+                    y_stride,
+                    accumulate,
+                };
+                if columns > S::F32_LANES {
+                    block.run::<S, 2>(simd, height);
+                } else {
+                    block.run::<S, 1>(simd, height);
+                }
+                row += height;
+            }
+        }
+    }
+}
+
+/// Heights of the blocks that `m` rows are cut into: even ones as far as can be, of a size.
+fn heights(m: usize) -> impl Iterator<Item = usize> {
+    let each = m.div_ceil(m.div_ceil(HEIGHT).max(1)).next_multiple_of(2);
+    let whole = m / each.max(1);
+    let rest = m - whole * each;
+    std::iter::repeat_n(each, whole).chain([rest / 2 * 2, rest % 2]).filter(|&height| height > 0)
+}
+
+/// A block of a result.
+struct Block<'a> {
+    k: usize,
+    a: &'a [f32],
+    a_stride: usize,
+    /// `[k, panel]`.
+    panel: &'a [f32],
+    columns: usize,
+    y: &'a mut [f32],
+    y_stride: usize,
+    accumulate: bool,
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S, height: usize) {
+        match height {
+            14 => self.sums::<S, 14, V>(simd),
+            12 => self.sums::<S, 12, V>(simd),
+            10 => self.sums::<S, 10, V>(simd),
+            8 => self.sums::<S, 8, V>(simd),
+            6 => self.sums::<S, 6, V>(simd),
+            4 => self.sums::<S, 4, V>(simd),
+            2 => self.sums::<S, 2, V>(simd),
+            _ => self.sums::<S, 1, V>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn sums<S: Simd, const R: usize, const V: usize>(self, simd: S) {
+        /// Steps along the depth whose bounds are checked together.
+        const STEP: usize = 8;
+        let panel = WIDTH * S::F32_LANES;
+        let rows: [&[f32]; R] = std::array::from_fn(|r| &self.a[r * self.a_stride..][..self.k]);
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        let (mut at, mut steps) = (0, self.panel.chunks_exact(STEP * panel));
+        for b in &mut steps {
+            let rows: [&[f32]; R] = std::array::from_fn(|r| &rows[r][at..at + STEP]);
+            for i in 0..STEP {
+                let (b, _) = S::as_simd_f32s(&b[i * panel..][..panel]);
+                for (row, sums) in rows.iter().zip(&mut sums) {
+                    let a = simd.splat_f32s(row[i]);
+                    for v in 0..V {
+                        sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+                    }
+                }
+            }
+            at += STEP;
+        }
+        for b in steps.remainder().chunks_exact(panel) {
+            let (b, _) = S::as_simd_f32s(b);
+            for (row, sums) in rows.iter().zip(&mut sums) {
+                let a = simd.splat_f32s(row[at]);
+                for v in 0..V {
+                    sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+                }
+            }
+            at += 1;
+        }
+        for (r, sums) in sums.into_iter().enumerate() {
+            let y = &mut self.y[r * self.y_stride..][..self.columns];
+            store(simd, sums, y, self.accumulate);
+        }
+    }
+}
+
+/// Writes a row of sums to as many columns as there are.
+#[inline(always)]
+fn store<S: Simd, const V: usize>(simd: S, sums: [S::f32s; V], y: &mut [f32], accumulate: bool) {
+    for (sum, y) in sums.into_iter().zip(y.chunks_mut(S::F32_LANES)) {
+        if y.len() == S::F32_LANES {
+            let y = &mut S::as_mut_simd_f32s(y).0[0];
+            *y = if accumulate { simd.add_f32s(*y, sum) } else { sum };
+        } else {
+            let sum = if accumulate { simd.add_f32s(simd.partial_load_f32s(y), sum) } else { sum };
+            simd.partial_store_f32s(y, sum);
+        }
+    }
+}
+
+/// `y` `[m, n]` = the transpose of `a` `[k, m]` times `b` `[k, n]`: a sum of outer products over the depth.
+pub(crate) struct Outer<'a> {
+    /// Rows, columns and depth.
+    pub(crate) size: [usize; 3],
+    pub(crate) a: &'a [f32],
+    /// Distance of two rows of `a`.
+    pub(crate) a_stride: usize,
+    pub(crate) b: &'a [f32],
+    /// Distance of two rows of `b`.
+    pub(crate) b_stride: usize,
+    pub(crate) y: &'a mut [f32],
+    pub(crate) y_stride: usize,
+    /// Add to what is in `y`.
+    pub(crate) accumulate: bool,
+}
+
+/// Runs a sum of outer products for the best instruction set of this machine.
+pub(crate) fn outer(product: Outer) {
+    pulp::Arch::new().dispatch(product);
+}
+
+impl WithSimd for Outer<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let [m, n, _] = self.size;
+        let panel = WIDTH * S::F32_LANES;
+        // Columns outermost: their part of `b` then stays in the cache.
+        for column in (0..n).step_by(panel) {
+            let columns = (n - column).min(panel);
+            let mut row = 0;
+            while row < m {
+                row += match (m - row, columns == panel, columns > S::F32_LANES) {
+                    (OUTER.., true, _) => self.whole::<S, OUTER>(simd, row, column),
+                    (4.., true, _) => self.whole::<S, 4>(simd, row, column),
+                    (_, true, _) => self.whole::<S, 1>(simd, row, column),
+                    (OUTER.., _, true) => self.part::<S, OUTER, 2>(simd, row, column, columns),
+                    (_, _, true) => self.part::<S, 1, 2>(simd, row, column, columns),
+                    (OUTER.., ..) => self.part::<S, OUTER, 1>(simd, row, column, columns),
+                    _ => self.part::<S, 1, 1>(simd, row, column, columns),
+                };
+            }
+        }
+    }
+}
+
+impl Outer<'_> {
+    /// `R` rows of a whole panel of columns; gives `R`.
+    #[inline(always)]
+    fn whole<S: Simd, const R: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
+        let panel = WIDTH * S::F32_LANES;
+        let mut sums = [[simd.splat_f32s(0.0); WIDTH]; R];
+        let depth = self.a.chunks(self.a_stride).zip(self.b.chunks(self.b_stride)).take(self.size[2]);
+        for (a, b) in depth {
+            let (a, (b, _)) = (&a[row..][..R], S::as_simd_f32s(&b[column..][..panel]));
+            for (&a, sums) in a.iter().zip(&mut sums) {
+                let a = simd.splat_f32s(a);
+                for v in 0..WIDTH {
+                    sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+                }
+            }
+        }
+        for (r, sums) in sums.into_iter().enumerate() {
+            store(simd, sums, &mut self.y[(row + r) * self.y_stride + column..][..panel], self.accumulate);
+        }
+        R
+    }
+
+    /// As [`Outer::whole`] for fewer columns.
+    #[inline(always)]
+    fn part<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        columns: usize,
+    ) -> usize {
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        let depth = self.a.chunks(self.a_stride).zip(self.b.chunks(self.b_stride)).take(self.size[2]);
+        for (a, b) in depth {
+            let (a, b) = (&a[row..][..R], &b[column..][..columns]);
+            let b: [S::f32s; V] = std::array::from_fn(|v| {
+                let b = &b[v * S::F32_LANES..];
+                simd.partial_load_f32s(&b[..b.len().min(S::F32_LANES)])
+            });
+            for (&a, sums) in a.iter().zip(&mut sums) {
+                let a = simd.splat_f32s(a);
+                for v in 0..V {
+                    sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+                }
+            }
+        }
+        for (r, sums) in sums.into_iter().enumerate() {
+            store(simd, sums, &mut self.y[(row + r) * self.y_stride + column..][..columns], self.accumulate);
+        }
+        R
+    }
+}
+
+/// Packs a matrix `[k, n]`, given by its elements, in panels.
+pub(crate) fn pack(k: usize, n: usize, packed: &mut [f32], element: impl Fn(usize, usize) -> f32 + Sync) {
+    let panel = panel();
+    assert_eq!(packed.len(), packed_len(k, n));
+    crate::chunks::for_chunks(packed, (k * panel).max(1), |index, packed| {
+        let first = index * panel;
+        for (row, packed) in packed.chunks_exact_mut(panel).enumerate() {
+            for (i, packed) in packed.iter_mut().enumerate() {
+                *packed = if first + i < n { element(row, first + i) } else { 0.0 };
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(len: usize) -> Vec<f32> {
+        (0..len).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn every_size_is_the_plain_sum() {
+        for m in [1, 2, 3, 13, 14, 15, 16, 29, 31] {
+            for n in [1, 7, 8, 15, 16, 17, 31, 32, 33, 70] {
+                for k in [0, 1, 7, 8, 9, 40] {
+                    let (a_stride, b_stride, y_stride) = (m.max(k) + 3, n + 2, n + 1);
+                    let a = noise(a_stride * m.max(k));
+                    let b = noise(b_stride * k.max(1));
+                    let mut packed = vec![f32::NAN; packed_len(k, n)];
+                    pack(k, n, &mut packed, |row, column| b[row * b_stride + column]);
+                    for accumulate in [false, true] {
+                        let mut y = [vec![0.5f32; m * y_stride], vec![0.5; m * y_stride]];
+                        let [by_rows, by_outer] = &mut y;
+                        let panels = &packed[..];
+                        rows(Rows {
+                            size: [m, n, k],
+                            a: &a,
+                            a_stride,
+                            panels,
+                            panel_rows: k,
+                            y: by_rows,
+                            y_stride,
+                            accumulate,
+                        });
+                        outer(Outer {
+                            size: [m, n, k],
+                            a: &a,
+                            a_stride,
+                            b: &b,
+                            b_stride,
+                            y: by_outer,
+                            y_stride,
+                            accumulate,
+                        });
+                        let begin = if accumulate { 0.5 } else { 0.0 };
+                        for (i, j) in (0..m).flat_map(|i| (0..y_stride).map(move |j| (i, j))) {
+                            let place = i * y_stride + j;
+                            if j == n {
+                                assert_eq!([y[0][place], y[1][place]], [0.5; 2], "beyond the last column");
+                                continue;
+                            }
+                            let sum = |a: &dyn Fn(usize) -> f32| {
+                                begin + (0..k).map(|p| f64::from(a(p)) * f64::from(b[p * b_stride + j])).sum::<f64>()
+                            };
+                            let expected = [sum(&|p| a[i * a_stride + p]), sum(&|p| a[p * a_stride + i])];
+                            for (y, expected) in y.iter().zip(expected) {
+                                let error = (f64::from(y[place]) - expected).abs();
+                                assert!(error < 1e-5, "[{m}, {n}, {k}] ({i}, {j}): {} not {expected}", y[place]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_short_operand_is_refused() {
+        let (a, panels, mut y) = ([0.0; 3], vec![0.0; packed_len(2, 2)], [0.0; 4]);
+        rows(Rows {
+            size: [2, 2, 2],
+            a: &a,
+            a_stride: 2,
+            panels: &panels,
+            panel_rows: 2,
+            y: &mut y,
+            y_stride: 2,
+            accumulate: false,
+        });
+    }
+}
