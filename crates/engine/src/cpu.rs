@@ -5,13 +5,13 @@ mod forward;
 
 use std::ops::Range;
 
-use lungfish_kernels::conv::{ConvShape, Filter};
+use lungfish_kernels::conv::{Act, ConvShape, Filter};
 use lungfish_kernels::optim::{self, AdamStep};
 use lungfish_kernels::pixels;
 use lungfish_kernels::pool::PoolShape;
 
 use crate::backend::{AdamUpdate, Backend, Input, Normalization, State};
-use crate::schedule::{BackwardStep, Norm, Schedule, Sliding, Step};
+use crate::schedule::{Activation, BackwardStep, Norm, Schedule, Sliding, Step};
 use crate::{EngineError, Region, Shape};
 
 /// Runs plans on the processor, on the threads of the current rayon pool. The result does not
@@ -117,6 +117,15 @@ fn affine(norm: &Norm, params: &[f32], buffers: &[f32]) -> (Vec<f32>, Vec<f32>) 
         .map(|((bias, mean), scale)| bias - mean * scale)
         .collect();
     (scale, shift)
+}
+
+/// As the kernels call it.
+fn act(activation: Activation) -> Act {
+    match activation {
+        Activation::Identity => Act::None,
+        Activation::Relu => Act::Relu,
+        Activation::Clip { min, max } => Act::Clip { min, max },
+    }
 }
 
 fn missing(step: &Step, what: &str) -> EngineError {

@@ -80,7 +80,12 @@ pub enum Kind {
         activation: Activation,
     },
     /// Batch normalisation: with the batch's statistics when the step is trained, else the running ones.
-    BatchNorm(Norm),
+    BatchNorm {
+        /// Its tensors.
+        norm: Norm,
+        /// Applied last, after adding the second input where there is one.
+        activation: Activation,
+    },
     /// In place where `x` and `y` are the same region.
     Activation(Activation),
     /// Sum of two.

@@ -63,18 +63,28 @@ pub(crate) fn rows_per_chunk(c: usize) -> usize {
     (ELEMENTS / c.max(1)).max(1)
 }
 
-/// Sums `width` columns over `rows` in `f64`: `f(first_row, end_row, sums)` adds its rows to `sums`,
-/// one slot of at least 64 rows at a time; the slots are then added in order.
-pub(crate) fn sum_rows(rows: usize, width: usize, f: impl Fn(usize, usize, &mut [f64]) + Sync) -> Vec<f64> {
-    let step = rows.div_ceil(SLOTS).max(64);
-    let slots = rows.div_ceil(step).max(1);
-    let mut partial = vec![0.0; slots * width];
-    for_chunks(&mut partial, width, |slot, sums| f(slot * step, ((slot + 1) * step).min(rows), sums));
+/// Rows that one slot of partial sums takes in: at least 64.
+pub(crate) fn slot_rows(rows: usize) -> usize {
+    rows.div_ceil(SLOTS).max(64)
+}
+
+/// Adds slots of `width` sums in order; the first then holds the total, alone.
+pub(crate) fn add_slots(partial: &mut Vec<f64>, width: usize) {
     let (total, rest) = partial.split_at_mut(width);
     for slot in rest.chunks_exact(width.max(1)) {
         total.iter_mut().zip(slot).for_each(|(total, part)| *total += part);
     }
     partial.truncate(width);
+}
+
+/// Sums `width` columns over `rows` in `f64`: `f(first_row, end_row, sums)` adds its rows to `sums`,
+/// one slot at a time; the slots are then added in order.
+pub(crate) fn sum_rows(rows: usize, width: usize, f: impl Fn(usize, usize, &mut [f64]) + Sync) -> Vec<f64> {
+    let step = slot_rows(rows);
+    let slots = rows.div_ceil(step).max(1);
+    let mut partial = vec![0.0; slots * width];
+    for_chunks(&mut partial, width, |slot, sums| f(slot * step, ((slot + 1) * step).min(rows), sums));
+    add_slots(&mut partial, width);
     partial
 }
 

@@ -1,7 +1,10 @@
 //! Batch normalisation (Ioffe & Szegedy, arXiv 1502.03167) over `rows` = films x height x width
 //! rows of `c` channels. Sums are taken in `f64`.
 
-use crate::chunks::{for_chunks, rows_per_chunk, sum_rows, vectorised};
+use rayon::prelude::*;
+
+use crate::chunks::{add_slots, for_chunks, rows_per_chunk, slot_rows, sum_rows, vectorised};
+use crate::conv::Act;
 
 /// Mean and biased variance of each channel of `x` `[rows, c]`.
 pub fn batch_stats(rows: usize, c: usize, x: &[f32], mean: &mut [f32], var: &mut [f32]) {
@@ -26,31 +29,57 @@ pub fn batch_stats(rows: usize, c: usize, x: &[f32], mean: &mut [f32], var: &mut
     }
 }
 
-/// `y = x * scale + shift`, a factor and a term a channel.
-pub fn scale_shift(rows: usize, c: usize, x: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32]) {
+/// `y = act(x * scale + shift + residual)`, a factor and a term a channel; the residual has the shape of `x`.
+#[allow(clippy::too_many_arguments)]
+pub fn scale_shift(
+    rows: usize,
+    c: usize,
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    residual: Option<&[f32]>,
+    act: Act,
+    y: &mut [f32],
+) {
     assert_eq!((x.len(), y.len(), scale.len(), shift.len()), (rows * c, rows * c, c, c));
+    assert!(residual.is_none_or(|residual| residual.len() == y.len()));
     let len = rows_per_chunk(c) * c;
     for_chunks(y, len, |index, y| {
         let x = &x[index * len..][..y.len()];
+        if let Some(residual) = residual {
+            let residual = &residual[index * len..][..y.len()];
+            vectorised(|| {
+                let lines = y.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(residual.chunks_exact(c));
+                for ((y, x), residual) in lines {
+                    for ((((y, &x), &r), &scale), &shift) in y.iter_mut().zip(x).zip(residual).zip(scale).zip(shift) {
+                        *y = act.apply(x * scale + shift + r);
+                    }
+                }
+            });
+            return;
+        }
         vectorised(|| {
             for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
                 for (((y, &x), &scale), &shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-                    *y = x * scale + shift;
+                    *y = act.apply(x * scale + shift);
                 }
             }
         });
     });
 }
 
-/// Gradients of `y = scale * (x - mean) * inv_std + bias` where `mean` and `inv_std` came from this very batch:
-/// to scale, to bias and to `x`. The parameters' gradients are added to `dscale` and `dbias` if `accumulate_params`,
+/// Gradients of `y = act(scale * (x - mean) * inv_std + bias + residual)` where `mean` and `inv_std` came from this very
+/// batch: to scale, to bias and to `x`. `dy` is the gradient to `y` and becomes the one to what `act` was applied to (the
+/// residual's); `y` is read only where there is an `act`. The parameters' gradients are added to `dscale` and `dbias` if `accumulate_params`,
 /// the input's to `dx` if `accumulate_x`.
 #[allow(clippy::too_many_arguments)]
 pub fn batch_norm_backward(
     rows: usize,
     c: usize,
     x: &[f32],
-    dy: &[f32],
+    y: &[f32],
+    act: Act,
+    dy: &mut [f32],
     mean: &[f32],
     inv_std: &[f32],
     scale: &[f32],
@@ -62,12 +91,19 @@ pub fn batch_norm_backward(
 ) {
     assert_eq!((x.len(), dy.len(), dx.len()), (rows * c, rows * c, rows * c));
     assert_eq!((mean.len(), inv_std.len(), scale.len(), dscale.len(), dbias.len()), (c, c, c, c, c));
+    assert!(act == Act::None || y.len() == rows * c);
     // Sums of dy and of dy * (x - mean).
-    let sums = sum_rows(rows, 2 * c, |first, end, sums| {
+    let step = slot_rows(rows) * c;
+    let mut sums = vec![0.0f64; rows.div_ceil(slot_rows(rows)).max(1) * 2 * c];
+    sums.par_chunks_mut(2 * c).zip(dy.par_chunks_mut(step)).enumerate().for_each(|(slot, (sums, dy))| {
         let (sum, products) = sums.split_at_mut(c);
+        let x = &x[slot * step..][..dy.len()];
         vectorised(|| {
-            let range = first * c..end * c;
-            for (x, dy) in x[range.clone()].chunks_exact(c).zip(dy[range].chunks_exact(c)) {
+            if act != Act::None {
+                let y = &y[slot * step..][..dy.len()];
+                dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy = act.gradient(y, *dy));
+            }
+            for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact(c)) {
                 for ((((sum, product), &x), &dy), &mean) in
                     sum.iter_mut().zip(products.iter_mut()).zip(x).zip(dy).zip(mean)
                 {
@@ -77,6 +113,8 @@ pub fn batch_norm_backward(
             }
         });
     });
+    add_slots(&mut sums, 2 * c);
+    let dy = &*dy;
     let (sum, products) = sums.split_at(c);
     // dx = a * dy + b * (x - mean) + d, a channel at a time.
     let (mut a, mut b, mut d) = (vec![0.0f32; c], vec![0.0f32; c], vec![0.0f32; c]);

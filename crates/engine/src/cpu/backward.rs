@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use lungfish_kernels::conv::Act;
 use lungfish_kernels::{conv, elementwise, linear, norm, pool, softmax};
 
-use super::{CpuProgram, affine, conv_shape, cut, missing, pool_shape};
+use super::{CpuProgram, act, affine, conv_shape, cut, missing, pool_shape};
 use crate::schedule::{Activation, BackwardStep, Kind, Step};
 use crate::{EngineError, State};
 
@@ -34,6 +35,15 @@ fn activation_backward(
     } else {
         elementwise::copy(dx, dy);
         masked(y, dx);
+    }
+    Ok(())
+}
+
+/// The gradient of a sum becomes that of one of its terms, which may use it as it lies.
+fn hand_on(arena: &mut [f32], dy: Range<usize>, dx: Range<usize>, add: bool) -> Result<(), EngineError> {
+    if dx != dy {
+        let [dy, dx] = cut(arena, [dy, dx])?;
+        if add { elementwise::accumulate(dx, dy) } else { elementwise::copy(dx, dy) }
     }
     Ok(())
 }
@@ -71,29 +81,36 @@ impl CpuProgram {
                     conv::backward_data(&shape, n, dy, &packed.filter, dx, add_x);
                 }
             }
-            Kind::BatchNorm(norm) if step.trained => {
+            Kind::BatchNorm { norm, activation } if step.trained => {
                 let grads = state.grads.as_mut().ok_or_else(no_grads)?;
                 let saved = step.saved.ok_or_else(|| missing(step, "statistics"))?.range(n);
                 let scale = &state.params[norm.scale.clone()];
                 let [dscale, dbias] = cut(grads, [norm.scale.clone(), norm.bias.clone()])?;
-                let c = step.shape.c;
+                let (c, act) = (step.shape.c, act(*activation));
+                // Without an activation the result is not read again, and may be gone.
+                let y = if act == Act::None { 0..0 } else { step.y.range(n) };
                 // The first layer of a network has nobody to hand its gradient to.
                 let mut unread = Vec::new();
-                let (x, dy, saved, dx) = match dx {
+                let (x, y, dy_values, saved, dx) = match dx {
                     Some(dx) => {
-                        let [x, dy, saved, dx] = cut(arena, [x, dy, saved, dx])?;
-                        (x, dy, saved, dx)
+                        let [x, y, dy, saved, dx] = cut(arena, [x, y, dy.clone(), saved, dx])?;
+                        (x, y, dy, saved, dx)
                     }
                     None => {
-                        let [x, dy, saved] = cut(arena, [x, dy, saved])?;
+                        let [x, y, dy, saved] = cut(arena, [x, y, dy.clone(), saved])?;
                         unread.resize(x.len(), 0.0);
-                        (x, dy, saved, &mut unread[..])
+                        (x, y, dy, saved, &mut unread[..])
                     }
                 };
                 let (mean, inv_std) = saved.split_at(c);
-                norm::batch_norm_backward(rows, c, x, dy, mean, inv_std, scale, dscale, dbias, dx, accumulate, add_x);
+                norm::batch_norm_backward(
+                    rows, c, x, y, act, dy_values, mean, inv_std, scale, dscale, dbias, dx, accumulate, add_x,
+                );
+                if let [_, Some(residual)] = step.dx[..] {
+                    hand_on(arena, dy, residual.range(n), back.accumulate[1])?;
+                }
             }
-            Kind::BatchNorm(norm) => {
+            Kind::BatchNorm { norm, .. } => {
                 if let Some(dx) = dx {
                     let (scale, _) = affine(norm, state.params, state.buffers);
                     let [dy, dx] = cut(arena, [dy, dx])?;
@@ -107,10 +124,9 @@ impl CpuProgram {
             }
             Kind::Add => {
                 for (dx, add) in step.dx.iter().zip(&back.accumulate) {
-                    // One term may use the sum's gradient as it lies.
-                    let Some(dx) = dx.map(|r| r.range(n)).filter(|dx| *dx != dy) else { continue };
-                    let [dy, dx] = cut(arena, [dy.clone(), dx])?;
-                    if *add { elementwise::accumulate(dx, dy) } else { elementwise::copy(dx, dy) }
+                    if let Some(dx) = dx {
+                        hand_on(arena, dy.clone(), dx.range(n), *add)?;
+                    }
                 }
             }
             Kind::MaxPool(window) => {

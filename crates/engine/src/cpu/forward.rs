@@ -5,17 +5,9 @@ use lungfish_kernels::{elementwise, linear, norm, pool, softmax};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{CpuProgram, Packed, affine, conv_shape, cut, missing, pool_shape};
+use super::{CpuProgram, Packed, act, affine, conv_shape, cut, missing, pool_shape};
 use crate::schedule::{Activation, Kind, Norm, Sliding, Step};
 use crate::{EngineError, Shape, State};
-
-fn act(activation: Activation) -> Act {
-    match activation {
-        Activation::Identity => Act::None,
-        Activation::Relu => Act::Relu,
-        Activation::Clip { min, max } => Act::Clip { min, max },
-    }
-}
 
 /// Packs a convolution's weights anew where they have changed.
 fn pack(
@@ -78,6 +70,7 @@ fn batch_norm_train(
     shape: Shape,
     n: usize,
     x: &[f32],
+    (residual, act): (Option<&[f32]>, Act),
     y: &mut [f32],
     saved: &mut [f32],
     state: &mut State<'_, Vec<f32>>,
@@ -103,7 +96,7 @@ fn batch_norm_train(
     let bias = &state.params[norm.bias.clone()];
     let shift: Vec<f32> =
         bias.iter().zip(&*mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
-    norm::scale_shift(rows, shape.c, x, &scale, &shift, y);
+    norm::scale_shift(rows, shape.c, x, &scale, &shift, residual, act, y);
 }
 
 impl CpuProgram {
@@ -139,15 +132,25 @@ impl CpuProgram {
                     }
                 }
             }
-            Kind::BatchNorm(norm) if step.trained => {
-                let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?;
-                let [x, y, saved] = cut(arena, [x, y, saved.range(n)])?;
-                batch_norm_train(norm, step.shape, n, x, y, saved, state);
+            Kind::BatchNorm { norm, activation } if step.trained => {
+                let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?.range(n);
+                let act = act(*activation);
+                match step.x.get(1).map(|r| r.range(n)) {
+                    Some(residual) => {
+                        let [x, residual, y, saved] = cut(arena, [x, residual, y, saved])?;
+                        batch_norm_train(norm, step.shape, n, x, (Some(residual), act), y, saved, state);
+                    }
+                    None => {
+                        let [x, y, saved] = cut(arena, [x, y, saved])?;
+                        batch_norm_train(norm, step.shape, n, x, (None, act), y, saved, state);
+                    }
+                }
             }
-            Kind::BatchNorm(norm) => {
+            Kind::BatchNorm { norm, activation } => {
                 let (scale, shift) = affine(norm, state.params, state.buffers);
                 let [x, y] = cut(arena, [x, y])?;
-                norm::scale_shift(n * step.shape.pixels(), step.shape.c, x, &scale, &shift, y);
+                let rows = n * step.shape.pixels();
+                norm::scale_shift(rows, step.shape.c, x, &scale, &shift, None, act(*activation), y);
             }
             Kind::Activation(activation) => {
                 if x != y {

@@ -1,4 +1,4 @@
-//! Which nodes become which steps: dropouts that do nothing vanish, frozen convolutions take in
+//! Which nodes become which steps: dropouts that do nothing vanish, frozen convolutions and trained batch-norms take in
 //! what follows them. No memory yet.
 
 use std::ops::Range;
@@ -75,6 +75,14 @@ impl Drafts {
             }
             let group = match nodes[first].1.op {
                 Op::Conv { .. } if fusable(first) => chain(first, &nodes, &passing, &|i| fusable(i) && !claimed[i]),
+                Op::BatchNormalization { .. } if roles.role[nodes[first].0] == Role::Train => {
+                    // Its backward turns the gradient of what it writes into another: not one that is asked for.
+                    let asked_for = |i: usize| spec.gradients.contains(&nodes[i].1.output);
+                    // Nor a sum with its own input, which would be read and written twice over.
+                    let own = |v: &ValueId| same[v.0] == same[nodes[first].1.inputs[0].0];
+                    let free = |i: usize| !claimed[i] && !asked_for(i) && !nodes[i].1.inputs.iter().any(own);
+                    chain(first, &nodes, &passing, &free)
+                }
                 _ => vec![first],
             };
             for &i in &group {
@@ -105,12 +113,13 @@ impl Drafts {
                 let other = node.inputs.iter().find(|v| **v != draft.writes);
                 draft.reads.extend(other.map(|v| same[v.0]));
                 draft.writes = node.output;
-                if let Kind::Conv { fold, activation, .. } = &mut draft.kind {
-                    match compiler.kind(index, node) {
-                        Kind::BatchNorm(norm) => *fold = Some(norm),
-                        Kind::Activation(last) => *activation = last,
-                        _ => {}
-                    }
+                match (&mut draft.kind, compiler.kind(index, node)) {
+                    (Kind::Conv { fold, .. }, Kind::BatchNorm { norm, .. }) => *fold = Some(norm),
+                    (
+                        Kind::Conv { activation, .. } | Kind::BatchNorm { activation, .. },
+                        Kind::Activation(last),
+                    ) => *activation = last,
+                    _ => {}
                 }
             }
             steps.push(draft);
@@ -124,7 +133,7 @@ impl Drafts {
     }
 }
 
-/// Positions in `nodes` of a frozen convolution and of what it takes in: batch-norm, addition,
+/// Positions in `nodes` of a convolution or batch-norm and of what it takes in: batch-norm, addition,
 /// activation, each at most once and in this order.
 fn chain(
     first: usize,
@@ -134,16 +143,17 @@ fn chain(
 ) -> Vec<usize> {
     let mut taken = vec![first];
     let mut at = first;
-    let mut stage = 0;
+    let stage_of = |i: usize| match nodes[i].1.op {
+        Op::BatchNormalization { .. } => Some(1),
+        Op::Add => Some(2),
+        Op::Relu | Op::Clip { .. } => Some(3),
+        _ => None,
+    };
+    let mut stage = stage_of(first).unwrap_or(0);
     while passing(nodes[at].1.output) {
         let value = nodes[at].1.output;
         let Some(next) = nodes.iter().position(|(_, n)| n.inputs.contains(&value)) else { break };
-        let next_stage = match nodes[next].1.op {
-            Op::BatchNormalization { .. } => 1,
-            Op::Add => 2,
-            Op::Relu | Op::Clip { .. } => 3,
-            _ => break,
-        };
+        let Some(next_stage) = stage_of(next) else { break };
         if next_stage <= stage || !free(next) {
             break;
         }
@@ -191,15 +201,18 @@ impl Compiler<'_> {
                 fold: None,
                 activation: Activation::Identity,
             },
-            Op::BatchNormalization { scale, bias, mean, var, epsilon, momentum } => Kind::BatchNorm(Norm {
-                scale: self.param(scale),
-                bias: self.param(bias),
-                mean: self.buffer(mean),
-                var: self.buffer(var),
-                epsilon,
-                momentum,
-                part: node.part.0,
-            }),
+            Op::BatchNormalization { scale, bias, mean, var, epsilon, momentum } => Kind::BatchNorm {
+                norm: Norm {
+                    scale: self.param(scale),
+                    bias: self.param(bias),
+                    mean: self.buffer(mean),
+                    var: self.buffer(var),
+                    epsilon,
+                    momentum,
+                    part: node.part.0,
+                },
+                activation: Activation::Identity,
+            },
             Op::Relu => Kind::Activation(Activation::Relu),
             Op::Clip { min, max } => Kind::Activation(Activation::Clip { min, max }),
             Op::Add => Kind::Add,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Kind;
+use super::{Activation, Kind};
 use super::draft::{Draft, Drafts};
 use crate::memory::{Storage, place};
 use crate::{PlanSpec, Region, ValueId};
@@ -127,7 +127,8 @@ impl Places {
 /// Whether the backward of a step reads its input and its output again.
 fn read_again(draft: &Draft) -> (bool, bool) {
     match draft.kind {
-        Kind::Conv { .. } | Kind::BatchNorm(_) | Kind::Gemm { .. } => (draft.trained, false),
+        Kind::Conv { .. } | Kind::Gemm { .. } => (draft.trained, false),
+        Kind::BatchNorm { activation, .. } => (draft.trained, activation != Activation::Identity),
         Kind::MaxPool(_) => (true, true),
         Kind::Activation(_) | Kind::LogSoftmax { .. } => (false, true),
         Kind::Add | Kind::AveragePool(_) | Kind::Dropout { .. } => (false, false),
@@ -138,7 +139,7 @@ fn read_again(draft: &Draft) -> (bool, bool) {
 fn saved_len(draft: &Draft, drafts: &Drafts) -> (usize, usize) {
     let y = drafts.shapes[draft.writes.0];
     match draft.kind {
-        Kind::BatchNorm(_) if draft.trained => (0, 2 * y.c),
+        Kind::BatchNorm { .. } if draft.trained => (0, 2 * y.c),
         Kind::Dropout { .. } => (y.len(), 0),
         _ => (0, 0),
     }
@@ -163,8 +164,10 @@ fn shared(drafts: &Drafts) -> (Vec<ValueId>, Vec<ValueId>) {
                 }
             }
             // The gradient of a sum is the gradient of its terms: one of them uses it as it lies.
-            Kind::Add if !drafts.pinned[draft.writes.0] => {
-                let free = draft.reads.iter().find(|v| drafts.passing(**v) && drafts.needs_gradient[v.0]);
+            Kind::Add | Kind::BatchNorm { .. } if !drafts.pinned[draft.writes.0] => {
+                let normalised = usize::from(!matches!(draft.kind, Kind::Add));
+                let terms = &draft.reads[normalised..];
+                let free = terms.iter().find(|v| drafts.passing(**v) && drafts.needs_gradient[v.0]);
                 if let Some(v) = free {
                     gradient_root[draft.writes.0] = gradient_root[v.0];
                 }

@@ -1,5 +1,6 @@
 //! Batch normalisation against `f64`, its gradient also by differences.
 
+use lungfish_kernels::conv::Act;
 use lungfish_kernels::norm;
 
 use crate::common::{assert_close, assert_same_bits, dot, values, wide};
@@ -36,8 +37,15 @@ fn scale_shift_and_its_gradient() {
         let of = |f: &dyn Fn(usize, f64) -> f64| x.iter().enumerate().map(|(i, &v)| f(i, v.into())).collect::<Vec<_>>();
         let expected = of(&|i, v| v * f64::from(scale[i % c]) + f64::from(shift[i % c]));
         let mut y = vec![f32::NAN; x.len()];
-        norm::scale_shift(rows, c, &x, &scale, &shift, &mut y);
+        norm::scale_shift(rows, c, &x, &scale, &shift, None, Act::None, &mut y);
         assert_close(&y, &expected, 1e-6, "scale_shift");
+        let residual = values(4, rows * c);
+        let clip = Act::Clip { min: -0.25, max: 0.5 };
+        norm::scale_shift(rows, c, &x, &scale, &shift, Some(&residual), clip, &mut y);
+        let sums = expected.iter().zip(&residual).map(|(v, &r)| (v + f64::from(r)).clamp(-0.25, 0.5));
+        assert_close(&y, &sums.collect::<Vec<_>>(), 1e-6, "with a residual and a clip");
+        norm::scale_shift(rows, c, &x, &scale, &shift, None, Act::Relu, &mut y);
+        assert_close(&y, &expected.iter().map(|v| v.max(0.0)).collect::<Vec<_>>(), 1e-6, "with a ReLU");
 
         let mut dx = vec![f32::NAN; x.len()];
         norm::scale_backward(rows, c, &x, &scale, &mut dx, false);
@@ -75,7 +83,9 @@ fn batch_norm_backward() {
                 rows,
                 c,
                 &x,
-                &dy,
+                &[],
+                Act::None,
+                &mut dy.clone(),
                 &mean,
                 &inv_std,
                 &scale,
@@ -131,7 +141,9 @@ fn parameters_and_input_accumulate_independently() {
             4,
             3,
             &x,
-            &dy,
+            &[],
+            Act::None,
+            &mut dy.clone(),
             &[0.0; 3],
             &one,
             &one,
@@ -163,7 +175,9 @@ fn same_bits_for_any_number_of_threads() {
                 rows,
                 c,
                 &x,
-                &dy,
+                &[],
+                Act::None,
+                &mut dy.clone(),
                 &mean,
                 &inv_std,
                 &scale,
@@ -175,5 +189,27 @@ fn same_bits_for_any_number_of_threads() {
             );
             [mean, var, dscale, dbias, dx].concat()
         });
+    }
+}
+
+/// The activation's share of the gradient is taken first, and stays in `dy`.
+#[test]
+fn gradients_through_an_activation() {
+    for act in [Act::Relu, Act::Clip { min: -0.25, max: 0.5 }] {
+        let (rows, c) = (700, 17);
+        let (x, y, dy, scale) = (values(1, rows * c), values(2, rows * c), values(3, rows * c), values(4, c));
+        let (mean, inv_std) = (values(5, c), vec![1.5; c]);
+        let run = |y: &[f32], act: Act, mut dy: Vec<f32>| {
+            let (mut dscale, mut dbias, mut dx) = (vec![0.0; c], vec![0.0; c], vec![0.0; x.len()]);
+            let (s, b, d) = (&mut dscale, &mut dbias, &mut dx);
+            norm::batch_norm_backward(rows, c, &x, y, act, &mut dy, &mean, &inv_std, &scale, s, b, d, false, false);
+            [dy, dscale, dbias, dx].concat()
+        };
+        let passes = |y: f32| match act {
+            Act::Clip { min, max } => y > min && y < max,
+            _ => y > 0.0,
+        };
+        let masked = y.iter().zip(&dy).map(|(&y, &dy)| if passes(y) { dy } else { 0.0 }).collect();
+        assert_eq!(run(&y, act, dy), run(&[], Act::None, masked));
     }
 }
