@@ -71,7 +71,10 @@ Environment:
                          other addresses to fetch films and weights from: HTTPS, or
                          HTTP on this machine
                          [default: https://www.kaggle.com,
-                         https://download.pytorch.org/models]";
+                         https://download.pytorch.org/models]
+  LUNGFISH_SIMD          the vector instructions to compute with, where the best are
+                         not wanted: avx512, avx2+fma, neon or scalar
+  LUNGFISH_KERNELS=plain compute without the fast algorithms, to compare with them";
 
 #[derive(Subcommand)]
 enum Command {
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    lungfish_kernels::machine::check()?;
     let threads = cli.threads.map(usize::from);
     if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new()

@@ -364,3 +364,13 @@ fn standard_error_is_quiet_without_a_terminal() {
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(text(&output.stderr), "");
 }
+
+/// What the kernels compute with can be chosen, and `doctor` says what it is.
+#[test]
+fn kernels_are_chosen_by_name() {
+    let doctor = |variable: &str, value: &str| lungfish(&["doctor"]).env(variable, value).output().unwrap();
+    assert!(text(&doctor("LUNGFISH_SIMD", "scalar").stdout).contains("kernels     scalar"));
+    for (variable, value) in [("LUNGFISH_SIMD", "mmx"), ("LUNGFISH_KERNELS", "slow")] {
+        refused(&doctor(variable, value), &[&format!("{variable}={value}: must be ")]);
+    }
+}

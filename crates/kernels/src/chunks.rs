@@ -13,7 +13,7 @@ const SLOTS: usize = 64;
 /// Runs `f` compiled for the best instruction set of this machine, chosen at run time.
 #[inline(always)]
 pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
+    crate::machine::arch().dispatch(f)
 }
 
 /// Calls `f(index, chunk)` for consecutive chunks of `len` elements (the last may be shorter), in parallel.

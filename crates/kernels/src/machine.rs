@@ -1,9 +1,98 @@
-//! What the processor offers.
+//! What the processor offers, and what of it the kernels use.
+//!
+//! Two environment variables make the kernels do less than they could, so that both can be measured and compared:
+//! `LUNGFISH_SIMD` names an instruction set, `LUNGFISH_KERNELS=plain` leaves the fast algorithms out. They are read once.
+
+use std::sync::OnceLock;
+
+/// A variable asks for what is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChoiceError {
+    variable: &'static str,
+    value: String,
+    allowed: String,
+}
+
+impl std::fmt::Display for ChoiceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}: must be {}", self.variable, self.value, self.allowed)
+    }
+}
+
+impl std::error::Error for ChoiceError {}
+
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    arch: pulp::Arch,
+    plain: bool,
+}
+
+/// The instruction sets of this machine by name, the best first.
+fn offered() -> Vec<(&'static str, pulp::Arch)> {
+    let mut offered = Vec::new();
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        offered.extend(pulp::x86::V4::try_new().map(|v4| ("avx512", pulp::Arch::V4(v4))));
+        offered.extend(pulp::x86::V3::try_new().map(|v3| ("avx2+fma", pulp::Arch::V3(v3))));
+    }
+    #[cfg(target_arch = "aarch64")]
+    offered.extend(pulp::aarch64::Neon::try_new().map(|neon| ("neon", pulp::Arch::Neon(neon))));
+    offered.push(("scalar", pulp::Arch::Scalar));
+    offered
+}
+
+fn choose(simd: Option<&str>, kernels: Option<&str>) -> Result<Choice, ChoiceError> {
+    let error = |variable, value: &str, allowed: String| Err(ChoiceError { variable, value: value.to_owned(), allowed });
+    let offered = offered();
+    let arch = match simd {
+        None | Some("") => offered[0].1,
+        Some(name) => match offered.iter().find(|(offered, _)| *offered == name) {
+            Some((_, arch)) => *arch,
+            None => {
+                let names: Vec<&str> = offered.iter().map(|(name, _)| *name).collect();
+                return error("LUNGFISH_SIMD", name, format!("{} on this machine", names.join(" or ")));
+            }
+        },
+    };
+    let plain = match kernels {
+        None | Some("" | "fast") => false,
+        Some("plain") => true,
+        Some(name) => return error("LUNGFISH_KERNELS", name, "fast or plain".to_owned()),
+    };
+    Ok(Choice { arch, plain })
+}
+
+fn chosen() -> &'static Result<Choice, ChoiceError> {
+    static CHOSEN: OnceLock<Result<Choice, ChoiceError>> = OnceLock::new();
+    CHOSEN.get_or_init(|| {
+        let [simd, kernels] = ["LUNGFISH_SIMD", "LUNGFISH_KERNELS"].map(|name| std::env::var(name).ok());
+        choose(simd.as_deref(), kernels.as_deref())
+    })
+}
+
+/// Whether the two variables ask for something that this machine can do; where not, the kernels do their best.
+///
+/// # Errors
+/// The variable, its value, and what it may be.
+pub fn check() -> Result<(), ChoiceError> {
+    chosen().as_ref().map(|_| ()).map_err(Clone::clone)
+}
+
+/// What kernels are compiled for and run on.
+#[inline]
+pub(crate) fn arch() -> pulp::Arch {
+    chosen().as_ref().map_or_else(|_| pulp::Arch::new(), |choice| choice.arch)
+}
+
+/// Whether the fast algorithms are left out.
+pub fn plain() -> bool {
+    chosen().as_ref().is_ok_and(|choice| choice.plain)
+}
 
 /// The instruction set that the kernels run on this machine: `"avx512"`, `"avx2+fma"`, `"neon"`
 /// or `"scalar"`.
 pub fn simd() -> &'static str {
-    match pulp::Arch::new() {
+    match arch() {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         pulp::Arch::V4(_) => "avx512",
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -16,8 +105,20 @@ pub fn simd() -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_chosen_or_refused() {
+        let best = choose(None, None).unwrap();
+        assert!(!best.plain);
+        assert!(matches!(choose(Some("scalar"), Some("plain")).unwrap(), Choice { arch: pulp::Arch::Scalar, plain: true }));
+        let refusal = choose(Some("mmx"), None).unwrap_err().to_string();
+        assert!(refusal.starts_with("LUNGFISH_SIMD=mmx: must be ") && refusal.contains("scalar"), "{refusal}");
+        assert_eq!(choose(None, Some("slow")).unwrap_err().to_string(), "LUNGFISH_KERNELS=slow: must be fast or plain");
+    }
+
     #[test]
     fn names_a_known_instruction_set() {
-        assert!(["avx512", "avx2+fma", "neon", "scalar"].contains(&super::simd()));
+        assert!(["avx512", "avx2+fma", "neon", "scalar"].contains(&simd()));
     }
 }

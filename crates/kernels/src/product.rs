@@ -24,7 +24,7 @@ pub(crate) fn panel() -> usize {
             WIDTH * S::F32_LANES
         }
     }
-    pulp::Arch::new().dispatch(Panel)
+    crate::machine::arch().dispatch(Panel)
 }
 
 /// Floats that a matrix of `k` rows and `n` columns takes in panels.
@@ -52,7 +52,7 @@ pub(crate) struct Rows<'a> {
 
 /// Runs a product for the best instruction set of this machine.
 pub(crate) fn rows(product: Rows) {
-    pulp::Arch::new().dispatch(product);
+    crate::machine::arch().dispatch(product);
 }
 
 impl WithSimd for Rows<'_> {
@@ -197,7 +197,7 @@ pub(crate) struct Outer<'a> {
 
 /// Runs a sum of outer products for the best instruction set of this machine.
 pub(crate) fn outer(product: Outer) {
-    pulp::Arch::new().dispatch(product);
+    crate::machine::arch().dispatch(product);
 }
 
 impl WithSimd for Outer<'_> {

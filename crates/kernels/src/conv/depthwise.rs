@@ -21,7 +21,7 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
     for_chunks(y, rows * ow * c, |index, y| {
         for (row, y) in (index * rows..).zip(y.chunks_exact_mut(ow * c)) {
             let base_row = row % oh * shape.stride[0];
-            pulp::Arch::new().dispatch(Row {
+            crate::machine::arch().dispatch(Row {
                 source: &x[row / oh * shape.x_len()..][..shape.x_len()],
                 size: [shape.h, shape.w],
                 c,
@@ -56,7 +56,7 @@ pub(super) fn backward_data(
         for (row, dx) in (index * rows..).zip(dx.chunks_exact_mut(w * c)) {
             let (film, row) = (row / shape.h, row % shape.h + top);
             for phase in phases.iter().filter(|phase| row % sh == phase.residue[0]) {
-                pulp::Arch::new().dispatch(Row {
+                crate::machine::arch().dispatch(Row {
                     source: &dy[film * shape.y_len()..][..shape.y_len()],
                     size: shape.out(),
                     c,
@@ -222,7 +222,7 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
         partial.par_chunks_mut(len.max(1)).enumerate().for_each(|(slot, partial)| {
             partial.fill(0.0);
             for row in slot * a_slot..((slot + 1) * a_slot).min(n * oh) {
-                pulp::Arch::new().dispatch(RowProducts {
+                crate::machine::arch().dispatch(RowProducts {
                     shape,
                     taps: &taps,
                     x: &x[row / oh * shape.x_len()..][..shape.x_len()],
@@ -337,13 +337,13 @@ mod tests {
     fn on_each_machine<'a, K: WithSimd>(out: &'a mut [Vec<f32>; 3], kernel: impl Fn(&'a mut Vec<f32>) -> K) {
         let [scalar, avx2, best] = out;
         Simd::vectorize(pulp::Scalar::new(), kernel(scalar));
-        pulp::Arch::new().dispatch(kernel(best));
+        crate::machine::arch().dispatch(kernel(best));
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V3::try_new() {
             Simd::vectorize(simd, kernel(avx2));
             return;
         }
-        pulp::Arch::new().dispatch(kernel(avx2));
+        crate::machine::arch().dispatch(kernel(avx2));
     }
 
     fn assert_agree([scalar, avx2, best]: &[Vec<f32>; 3]) {

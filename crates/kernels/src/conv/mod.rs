@@ -12,6 +12,7 @@ mod winograd;
 pub use filter::Filter;
 
 use crate::chunks::vectorised;
+use winograd::Finish;
 
 /// One convolution's geometry, padding resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +84,28 @@ impl ConvShape {
     /// One input pixel is all that an output pixel sees, in the same place.
     fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.pads == [0; 4]
+    }
+}
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Each channel by itself, loops over the window.
+    Depthwise,
+    /// Windows copied side by side, then a product of matrices.
+    Gathered,
+    /// Winograd's F(4x4, 3x3).
+    Winograd,
+}
+
+/// How all three directions of a convolution are computed on this machine.
+pub fn algorithm(shape: &ConvShape) -> Algorithm {
+    if shape.is_depthwise() {
+        Algorithm::Depthwise
+    } else if winograd::serves(shape) && !crate::machine::plain() {
+        Algorithm::Winograd
+    } else {
+        Algorithm::Gathered
     }
 }
 
@@ -182,12 +205,12 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
     check_filter(shape, filter);
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
-    if shape.is_depthwise() {
-        depthwise::forward(shape, n, x, filter, epilogue, y);
-    } else if winograd::serves(shape) {
-        winograd::convolve(shape, n, x, filter.transformed(), winograd::Finish::Epilogue(epilogue), y);
-    } else {
-        dense::forward(shape, n, x, filter, epilogue, y);
+    match algorithm(shape) {
+        Algorithm::Depthwise => depthwise::forward(shape, n, x, filter, epilogue, y),
+        Algorithm::Gathered => dense::forward(shape, n, x, filter, epilogue, y),
+        Algorithm::Winograd => {
+            winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y);
+        }
     }
 }
 
@@ -196,17 +219,17 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
 pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, dx: &mut [f32], accumulate: bool) {
     check(shape, n, dx.len(), dy.len());
     check_filter(shape, filter);
-    if shape.is_depthwise() {
-        depthwise::backward_data(shape, n, dy, filter, dx, accumulate);
-    } else if winograd::serves(shape) {
-        let [h, w] = shape.out();
-        let pads = shape.pads.map(|pad| 2 - pad);
-        let back = ConvShape { h, w, c_in: shape.c_out, c_out: shape.c_in, pads, ..*shape };
-        let finish =
-            if accumulate { winograd::Finish::Accumulate } else { winograd::Finish::Epilogue(&Epilogue::NONE) };
-        winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx);
-    } else {
-        dense::backward_data(shape, n, dy, filter, dx, accumulate);
+    match algorithm(shape) {
+        Algorithm::Depthwise => depthwise::backward_data(shape, n, dy, filter, dx, accumulate),
+        Algorithm::Gathered => dense::backward_data(shape, n, dy, filter, dx, accumulate),
+        Algorithm::Winograd => {
+            // The convolution of `dy` with the filter turned round.
+            let [h, w] = shape.out();
+            let pads = shape.pads.map(|pad| 2 - pad);
+            let back = ConvShape { h, w, c_in: shape.c_out, c_out: shape.c_in, pads, ..*shape };
+            let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
+            winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx);
+        }
     }
 }
 
@@ -214,12 +237,10 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
 pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oihw: &mut [f32], accumulate: bool) {
     check(shape, n, x.len(), dy.len());
     assert_eq!(dw_oihw.len(), shape.weight_len());
-    if shape.is_depthwise() {
-        depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
-    } else if winograd::serves(shape) {
-        winograd::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
-    } else {
-        dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+    match algorithm(shape) {
+        Algorithm::Depthwise => depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
+        Algorithm::Gathered => dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
+        Algorithm::Winograd => winograd::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
     }
 }
 

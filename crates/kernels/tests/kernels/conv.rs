@@ -1,9 +1,15 @@
 //! Convolution against loops in `f64`, its gradients also by differences and by the adjoint identity.
 
 use crate::common::{assert_close, assert_same_bits, dot, values};
-use lungfish_kernels::conv::{self, Act, ConvShape, Epilogue, Filter};
+use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter};
 
-const TOLERANCE: f64 = 2e-5;
+/// Of the largest magnitude. Winograd's sums cancel: its transforms multiply by up to 25 what they then subtract.
+fn tolerance(shape: &ConvShape) -> f64 {
+    match conv::algorithm(shape) {
+        Algorithm::Winograd => 2e-5,
+        Algorithm::Depthwise | Algorithm::Gathered => 1e-5,
+    }
+}
 
 fn shape(
     [h, w]: [usize; 2],
@@ -136,7 +142,7 @@ fn forward_with_every_epilogue() {
                     .collect();
                 let mut y = vec![f32::NAN; n * s.y_len()];
                 conv::forward(&s, n, &x, &filter, &epilogue, &mut y);
-                assert_close(&y, &expected, TOLERANCE, &format!("{s:?} {act:?}"));
+                assert_close(&y, &expected, tolerance(&s), &format!("{s:?} {act:?}"));
             }
         }
     }
@@ -151,11 +157,11 @@ fn backward_data_overwrites_and_accumulates() {
         products(n, &s, |yi, xi, wi| expected[xi] += f64::from(dy[yi]) * f64::from(w[wi]));
         let mut dx = vec![f32::NAN; n * s.x_len()];
         conv::backward_data(&s, n, &dy, &filter, &mut dx, false);
-        assert_close(&dx, &expected, TOLERANCE, &format!("{s:?}"));
+        assert_close(&dx, &expected, tolerance(&s), &format!("{s:?}"));
         let mut dx = values(5, n * s.x_len());
         expected.iter_mut().zip(&dx).for_each(|(e, &d)| *e += f64::from(d));
         conv::backward_data(&s, n, &dy, &filter, &mut dx, true);
-        assert_close(&dx, &expected, TOLERANCE, &format!("accumulated {s:?}"));
+        assert_close(&dx, &expected, tolerance(&s), &format!("accumulated {s:?}"));
     }
 }
 
@@ -167,11 +173,11 @@ fn backward_weight_overwrites_and_accumulates() {
         products(n, &s, |yi, xi, wi| expected[wi] += f64::from(dy[yi]) * f64::from(x[xi]));
         let mut dw = vec![f32::NAN; s.weight_len()];
         conv::backward_weight(&s, n, &x, &dy, &mut dw, false);
-        assert_close(&dw, &expected, TOLERANCE, &format!("{s:?}"));
+        assert_close(&dw, &expected, tolerance(&s), &format!("{s:?}"));
         let mut dw = values(5, s.weight_len());
         expected.iter_mut().zip(&dw).for_each(|(e, &d)| *e += f64::from(d));
         conv::backward_weight(&s, n, &x, &dy, &mut dw, true);
-        assert_close(&dw, &expected, TOLERANCE, &format!("accumulated {s:?}"));
+        assert_close(&dw, &expected, tolerance(&s), &format!("accumulated {s:?}"));
     }
 }
 
@@ -286,7 +292,7 @@ fn a_scaled_filter_scales_output_channels() {
         expected.iter_mut().enumerate().for_each(|(i, v)| *v *= f64::from(scale[i % s.c_out]));
         let mut y = vec![f32::NAN; n * s.y_len()];
         conv::forward(&s, n, &x, &Filter::scaled(&s, &w, &scale), &Epilogue::NONE, &mut y);
-        assert_close(&y, &expected, TOLERANCE, &format!("{s:?}"));
+        assert_close(&y, &expected, tolerance(&s), &format!("{s:?}"));
     }
 }
 
@@ -298,7 +304,7 @@ fn a_filter_serves_every_image_size() {
     let (x, w, _) = inputs(2, &large);
     let mut y = vec![f32::NAN; 2 * large.y_len()];
     conv::forward(&large, 2, &x, &Filter::new(&small, &w), &Epilogue::NONE, &mut y);
-    assert_close(&y, &convolve(2, &large, &x, &w), TOLERANCE, "large");
+    assert_close(&y, &convolve(2, &large, &x, &w), tolerance(&s), "large");
 }
 
 #[test]
@@ -316,4 +322,26 @@ fn shape_arithmetic() {
     assert_eq!((stem.weight_len(), stem.macs()), (9408, 118_013_952));
     let depthwise = shape([112, 112], [96, 96], 3, 2, [0, 0, 1, 1], 96);
     assert_eq!((depthwise.out(), depthwise.weight_len()), ([56, 56], 864));
+}
+
+#[test]
+fn each_shape_has_its_algorithm() {
+    if lungfish_kernels::machine::plain() {
+        assert!(table().iter().all(|(_, s)| conv::algorithm(s) != Algorithm::Winograd));
+        return;
+    }
+    let same = [1; 4];
+    for (expected, s) in [
+        (Algorithm::Winograd, shape([56, 56], [64, 64], 3, 1, same, 1)),
+        (Algorithm::Winograd, shape([7, 7], [512, 512], 3, 1, same, 1)),
+        (Algorithm::Winograd, shape([9, 5], [32, 96], 3, 1, [0, 2, 1, 0], 1)),
+        (Algorithm::Gathered, shape([9, 9], [32, 32], 3, 1, [3; 4], 1)),
+        (Algorithm::Gathered, shape([56, 56], [64, 128], 3, 2, same, 1)),
+        (Algorithm::Gathered, shape([56, 56], [48, 64], 3, 1, same, 1)),
+        (Algorithm::Gathered, shape([56, 56], [64, 64], 3, 1, same, 2)),
+        (Algorithm::Gathered, shape([56, 56], [64, 64], 1, 1, [0; 4], 1)),
+        (Algorithm::Depthwise, shape([56, 56], [64, 64], 3, 1, same, 64)),
+    ] {
+        assert_eq!(conv::algorithm(&s), expected, "{s:?}");
+    }
 }

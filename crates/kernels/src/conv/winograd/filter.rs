@@ -26,7 +26,7 @@ impl Transformed {
     pub(in crate::conv) fn refill(&mut self, taps: &[f32], order: [usize; 9]) {
         let Transformed { c_in, c_out, .. } = *self;
         assert_eq!(taps.len(), 9 * c_in * c_out);
-        pulp::Arch::new().dispatch(FilterTransform { c_in, c_out, taps, order, u: &mut self.u });
+        crate::machine::arch().dispatch(FilterTransform { c_in, c_out, taps, order, u: &mut self.u });
     }
 }
 

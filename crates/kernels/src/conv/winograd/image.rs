@@ -60,7 +60,7 @@ impl Task<'_> {
         let count = (end - first) * self.tiles.tiles[1];
         with_scratch(FREQUENCIES * count * (c + k), |scratch| {
             let (v, m) = scratch.split_at_mut(FREQUENCIES * count * c);
-            pulp::Arch::new().dispatch(Run { task: self, first, count, v, m, y });
+            crate::machine::arch().dispatch(Run { task: self, first, count, v, m, y });
         });
     }
 }

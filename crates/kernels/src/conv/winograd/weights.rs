@@ -44,7 +44,7 @@ pub(in crate::conv) fn backward_weight(
                 let row = (first + i) * a_group;
                 let count = (rows - row).min(a_group) * tiles.tiles[1];
                 let (v, w) = out.split_at_mut(FREQUENCIES * room * c);
-                pulp::Arch::new().dispatch(Transform { tiles: &tiles, x, dy, row, count, room, v, w });
+                crate::machine::arch().dispatch(Transform { tiles: &tiles, x, dy, row, count, room, v, w });
             });
             let last = (rows - (first + groups - 1) * a_group).min(a_group) * tiles.tiles[1];
             let transformed = &*transformed;
@@ -68,7 +68,7 @@ pub(in crate::conv) fn backward_weight(
         let du = &*du;
         let channels = panel();
         dw.par_chunks_mut(channels * c * 9).enumerate().for_each(|(i, dw)| {
-            pulp::Arch::new().dispatch(Back { c, k, first: i * channels, du, dw, accumulate });
+            crate::machine::arch().dispatch(Back { c, k, first: i * channels, du, dw, accumulate });
         });
     });
 }
