@@ -8,9 +8,9 @@
 //! Work is cut by shape and never by the number of threads, and partial sums are added in slot
 //! order, so the results are the same bits in a rayon pool of any size.
 //!
-//! These are the plain kernels: im2col over the `gemm` crate, direct loops that `pulp` compiles
-//! for each instruction set and chooses between at run time. Faster ones go behind the same
-//! functions and are tested against these.
+//! Loops are written once and compiled by `pulp` for each instruction set, chosen between at run time. Convolutions have
+//! plain kernels (windows gathered for a product of matrices, direct loops) and fast ones for some shapes, see
+//! [`conv::algorithm`]; both are tested against sums in `f64`.
 
 pub mod conv;
 pub mod elementwise;
