@@ -1,6 +1,6 @@
 //! How work is cut: by shape, never by the number of threads.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use rayon::prelude::*;
 
@@ -97,15 +97,15 @@ pub(crate) fn store(y: &mut [f32], values: impl Iterator<Item = f32>, accumulate
     }
 }
 
-/// Memory a thread keeps between calls, so that no call pays for fresh pages. Taken out while in
-/// use: a rayon thread that picks up other work meanwhile then simply gets its own.
+/// Memory a thread keeps between calls, so that no call pays for fresh pages. A stack: what is asked for while another is
+/// in use, or by work that a waiting rayon thread picks up, has its own.
 pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    thread_local!(static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) });
-    let mut scratch = SCRATCH.take();
+    thread_local!(static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) });
+    let mut scratch = SCRATCH.with_borrow_mut(|stack| stack.pop().unwrap_or_default());
     if scratch.len() < len {
         scratch.resize(len, 0.0);
     }
     let result = f(&mut scratch[..len]);
-    SCRATCH.set(scratch);
+    SCRATCH.with_borrow_mut(|stack| stack.push(scratch));
     result
 }

@@ -75,6 +75,7 @@ pub fn backward_weight(
     for_chunks(dw, ROWS * inputs, |index, dw| {
         outer(Outer {
             size: [dw.len() / inputs, inputs, n],
+            pieces: [n.max(1), 0],
             a: dy.get(index * ROWS..).unwrap_or_default(),
             a_stride: outputs,
             b: x,

@@ -42,7 +42,8 @@ fn offered() -> Vec<(&'static str, pulp::Arch)> {
 }
 
 fn choose(simd: Option<&str>, kernels: Option<&str>) -> Result<Choice, ChoiceError> {
-    let error = |variable, value: &str, allowed: String| Err(ChoiceError { variable, value: value.to_owned(), allowed });
+    let error =
+        |variable, value: &str, allowed: String| Err(ChoiceError { variable, value: value.to_owned(), allowed });
     let offered = offered();
     let arch = match simd {
         None | Some("") => offered[0].1,
@@ -111,7 +112,10 @@ mod tests {
     fn what_is_asked_for_is_chosen_or_refused() {
         let best = choose(None, None).unwrap();
         assert!(!best.plain);
-        assert!(matches!(choose(Some("scalar"), Some("plain")).unwrap(), Choice { arch: pulp::Arch::Scalar, plain: true }));
+        assert!(matches!(
+            choose(Some("scalar"), Some("plain")).unwrap(),
+            Choice { arch: pulp::Arch::Scalar, plain: true }
+        ));
         let refusal = choose(Some("mmx"), None).unwrap_err().to_string();
         assert!(refusal.starts_with("LUNGFISH_SIMD=mmx: must be ") && refusal.contains("scalar"), "{refusal}");
         assert_eq!(choose(None, Some("slow")).unwrap_err().to_string(), "LUNGFISH_KERNELS=slow: must be fast or plain");

@@ -183,6 +183,8 @@ fn store<S: Simd, const V: usize>(simd: S, sums: [S::f32s; V], y: &mut [f32], ac
 pub(crate) struct Outer<'a> {
     /// Rows, columns and depth.
     pub(crate) size: [usize; 3],
+    /// The depth lies in pieces: rows of a piece, and the distance of two pieces in `a` and in `b`.
+    pub(crate) pieces: [usize; 2],
     pub(crate) a: &'a [f32],
     /// Distance of two rows of `a`.
     pub(crate) a_stride: usize,
@@ -232,15 +234,20 @@ impl Outer<'_> {
     fn whole<S: Simd, const R: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
         let panel = WIDTH * S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); WIDTH]; R];
-        let depth = self.a.chunks(self.a_stride).zip(self.b.chunks(self.b_stride)).take(self.size[2]);
-        for (a, b) in depth {
-            let (a, (b, _)) = (&a[row..][..R], S::as_simd_f32s(&b[column..][..panel]));
-            for (&a, sums) in a.iter().zip(&mut sums) {
-                let a = simd.splat_f32s(a);
-                for v in 0..WIDTH {
-                    sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+        let ([rows, distance], mut left, mut at) = (self.pieces, self.size[2], 0);
+        while left > 0 {
+            let piece = self.a[at..].chunks(self.a_stride).zip(self.b[at..].chunks(self.b_stride));
+            for (a, b) in piece.take(left.min(rows)) {
+                let (a, (b, _)) = (&a[row..][..R], S::as_simd_f32s(&b[column..][..panel]));
+                for (&a, sums) in a.iter().zip(&mut sums) {
+                    let a = simd.splat_f32s(a);
+                    for v in 0..WIDTH {
+                        sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+                    }
                 }
             }
+            at += distance;
+            left = left.saturating_sub(rows);
         }
         for (r, sums) in sums.into_iter().enumerate() {
             store(simd, sums, &mut self.y[(row + r) * self.y_stride + column..][..panel], self.accumulate);
@@ -258,19 +265,24 @@ impl Outer<'_> {
         columns: usize,
     ) -> usize {
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        let depth = self.a.chunks(self.a_stride).zip(self.b.chunks(self.b_stride)).take(self.size[2]);
-        for (a, b) in depth {
-            let (a, b) = (&a[row..][..R], &b[column..][..columns]);
-            let b: [S::f32s; V] = std::array::from_fn(|v| {
-                let b = &b[v * S::F32_LANES..];
-                simd.partial_load_f32s(&b[..b.len().min(S::F32_LANES)])
-            });
-            for (&a, sums) in a.iter().zip(&mut sums) {
-                let a = simd.splat_f32s(a);
-                for v in 0..V {
-                    sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+        let ([rows, distance], mut left, mut at) = (self.pieces, self.size[2], 0);
+        while left > 0 {
+            let piece = self.a[at..].chunks(self.a_stride).zip(self.b[at..].chunks(self.b_stride));
+            for (a, b) in piece.take(left.min(rows)) {
+                let (a, b) = (&a[row..][..R], &b[column..][..columns]);
+                let b: [S::f32s; V] = std::array::from_fn(|v| {
+                    let b = &b[v * S::F32_LANES..];
+                    simd.partial_load_f32s(&b[..b.len().min(S::F32_LANES)])
+                });
+                for (&a, sums) in a.iter().zip(&mut sums) {
+                    let a = simd.splat_f32s(a);
+                    for v in 0..V {
+                        sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+                    }
                 }
             }
+            at += distance;
+            left = left.saturating_sub(rows);
         }
         for (r, sums) in sums.into_iter().enumerate() {
             store(simd, sums, &mut self.y[(row + r) * self.y_stride + column..][..columns], self.accumulate);
@@ -327,6 +339,7 @@ mod tests {
                         });
                         outer(Outer {
                             size: [m, n, k],
+                            pieces: [k.max(1), 0],
                             a: &a,
                             a_stride,
                             b: &b,
@@ -355,6 +368,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The depth in pieces with gaps between them gives the bits that it gives in one.
+    #[test]
+    fn a_depth_in_pieces_is_one_sum() {
+        let ([m, n, k], [rows, distance]) = ([9, 37, 11], [4, 500]);
+        let (a, b) = (noise(k * m), noise(k * n));
+        let spread = |x: &[f32], width: usize| {
+            let mut spread = vec![f32::NAN; 2 * distance + 4 * width];
+            for (i, row) in x.chunks_exact(width).enumerate() {
+                spread[i / rows * distance + i % rows * width..][..width].copy_from_slice(row);
+            }
+            spread
+        };
+        let sum = |a: &[f32], b: &[f32], pieces: [usize; 2]| {
+            let mut y = vec![f32::NAN; m * n];
+            let (a_stride, b_stride, y_stride) = (m, n, n);
+            outer(Outer { size: [m, n, k], pieces, a, a_stride, b, b_stride, y: &mut y, y_stride, accumulate: false });
+            y
+        };
+        assert_eq!(sum(&spread(&a, m), &spread(&b, n), [rows, distance]), sum(&a, &b, [k, 0]));
     }
 
     #[test]

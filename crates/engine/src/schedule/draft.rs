@@ -115,10 +115,9 @@ impl Drafts {
                 draft.writes = node.output;
                 match (&mut draft.kind, compiler.kind(index, node)) {
                     (Kind::Conv { fold, .. }, Kind::BatchNorm { norm, .. }) => *fold = Some(norm),
-                    (
-                        Kind::Conv { activation, .. } | Kind::BatchNorm { activation, .. },
-                        Kind::Activation(last),
-                    ) => *activation = last,
+                    (Kind::Conv { activation, .. } | Kind::BatchNorm { activation, .. }, Kind::Activation(last)) => {
+                        *activation = last
+                    }
                     _ => {}
                 }
             }

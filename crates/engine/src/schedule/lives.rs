@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Activation, Kind};
 use super::draft::{Draft, Drafts};
+use super::{Activation, Kind};
 use crate::memory::{Storage, place};
 use crate::{PlanSpec, Region, ValueId};
 

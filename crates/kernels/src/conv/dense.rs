@@ -200,6 +200,7 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
                 let mut sum = |a: &[f32], a_stride: usize| {
                     outer(Outer {
                         size: [depth, co, pixels],
+                        pieces: [pixels.max(1), 0],
                         a,
                         a_stride,
                         b,

@@ -98,11 +98,11 @@ pub enum Algorithm {
     Winograd,
 }
 
-/// How all three directions of a convolution are computed on this machine.
-pub fn algorithm(shape: &ConvShape) -> Algorithm {
+/// How all three directions of a convolution of `n` films are computed on this machine.
+pub fn algorithm(shape: &ConvShape, n: usize) -> Algorithm {
     if shape.is_depthwise() {
         Algorithm::Depthwise
-    } else if winograd::serves(shape) && !crate::machine::plain() {
+    } else if winograd::serves(shape, n) && !crate::machine::plain() {
         Algorithm::Winograd
     } else {
         Algorithm::Gathered
@@ -205,7 +205,7 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
     check_filter(shape, filter);
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
-    match algorithm(shape) {
+    match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::forward(shape, n, x, filter, epilogue, y),
         Algorithm::Gathered => dense::forward(shape, n, x, filter, epilogue, y),
         Algorithm::Winograd => {
@@ -219,7 +219,7 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
 pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, dx: &mut [f32], accumulate: bool) {
     check(shape, n, dx.len(), dy.len());
     check_filter(shape, filter);
-    match algorithm(shape) {
+    match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::backward_data(shape, n, dy, filter, dx, accumulate),
         Algorithm::Gathered => dense::backward_data(shape, n, dy, filter, dx, accumulate),
         Algorithm::Winograd => {
@@ -237,7 +237,7 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
 pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oihw: &mut [f32], accumulate: bool) {
     check(shape, n, x.len(), dy.len());
     assert_eq!(dw_oihw.len(), shape.weight_len());
-    match algorithm(shape) {
+    match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
         Algorithm::Gathered => dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
         Algorithm::Winograd => winograd::backward_weight(shape, n, x, dy, dw_oihw, accumulate),

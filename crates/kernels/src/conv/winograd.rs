@@ -5,7 +5,7 @@
 //! A task is a few rows of tiles, cut by shape. Everything between input and output stays in its scratch memory:
 //!
 //! - `v` `[36, tiles, c]`, the transformed input (`B^T d B`);
-//! - `u` `[36, k / panel, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
+//! - `u` `[k / panel, 36, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
 //! - `m` `[36, tiles, k]`, their products over `c`, and the output is `A^T m A`.
 
 mod filter;
@@ -25,13 +25,17 @@ const CHANNELS: usize = 32;
 /// Frequencies: pixels of a transformed tile.
 const FREQUENCIES: usize = 36;
 
-/// Whether this algorithm serves a convolution.
-pub(super) fn serves(shape: &ConvShape) -> bool {
+/// Output pixels below which the four times larger filters cost more to read than their multiplications spare.
+const PIXELS: usize = 112;
+
+/// Whether this algorithm serves a convolution of `n` films.
+pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
     shape.kernel == [3; 2]
         && shape.stride == [1; 2]
         && shape.groups == 1
         && shape.pads.iter().all(|&pad| pad <= 2)
         && [shape.c_in, shape.c_out].iter().all(|c| c.is_multiple_of(CHANNELS))
+        && n * shape.out().iter().product::<usize>() >= PIXELS
 }
 
 /// A convolution of stride 1 and its tiles.
@@ -70,15 +74,10 @@ impl Tiles {
         film * self.out[0] + tile_row % self.tiles[0] * 4
     }
 
-    /// Rows of tiles that one task works on.
-    fn task_rows(&self) -> usize {
-        let tiles = match self.c + self.k {
-            0..=128 => 56,
-            129..=256 => 56,
-            257..=512 => 64,
-            _ => 64,
-        };
-        let tiles = std::env::var("TB").ok().and_then(|t| t.parse().ok()).unwrap_or(tiles);
-        (tiles / self.tiles[1]).max(1)
+    /// Rows of tiles that one task works on, of `rows` in all: few enough for `v` and `m` to stay in the cache, enough
+    /// to be worth a pass over `u`, and with two tasks at least.
+    fn task_rows(&self, rows: usize) -> usize {
+        let tiles = if self.c + self.k <= 256 { 28 } else { 64 };
+        (tiles / self.tiles[1]).min(rows.div_ceil(2)).max(1)
     }
 }

@@ -1,12 +1,13 @@
 //! The transformed filter.
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::FREQUENCIES;
-use super::transforms::g;
-use crate::product::WIDTH;
+use super::transforms::{g, load, nth};
+use crate::product::{WIDTH, panel};
 
-/// A filter at the 36 frequencies, `[36, c_out / panel, c_in, panel]`.
+/// A filter at the 36 frequencies, `[c_out / panel, 36, c_in, panel]`.
 #[derive(Clone, Debug)]
 pub(in crate::conv) struct Transformed {
     pub(super) c_in: usize,
@@ -26,15 +27,20 @@ impl Transformed {
     pub(in crate::conv) fn refill(&mut self, taps: &[f32], order: [usize; 9]) {
         let Transformed { c_in, c_out, .. } = *self;
         assert_eq!(taps.len(), 9 * c_in * c_out);
-        crate::machine::arch().dispatch(FilterTransform { c_in, c_out, taps, order, u: &mut self.u });
+        let (taps_len, u_len) = (9 * c_in * panel(), FREQUENCIES * c_in * panel());
+        self.u.par_chunks_mut(u_len).zip(taps.par_chunks(taps_len)).for_each(|(u, taps)| {
+            crate::machine::arch().dispatch(FilterTransform { c_in, taps, order, u });
+        });
     }
 }
 
+/// The transform for one panel of output channels.
 struct FilterTransform<'a> {
     c_in: usize,
-    c_out: usize,
+    /// `[9, c_in, panel]`.
     taps: &'a [f32],
     order: [usize; 9],
+    /// `[36, c_in, panel]`.
     u: &'a mut [f32],
 }
 
@@ -43,22 +49,21 @@ impl WithSimd for FilterTransform<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let panel = WIDTH * S::F32_LANES;
-        let plane = self.c_in * self.c_out;
-        for c in 0..self.c_in {
-            for k in (0..self.c_out).step_by(S::F32_LANES) {
-                let tap = |i: usize, j: usize| {
-                    let row = self.order[i * 3 + j] * self.c_in + c;
-                    let from = (k / panel * 9 * self.c_in + row) * panel + k % panel;
-                    S::as_simd_f32s(&self.taps[from..][..S::F32_LANES]).0[0]
-                };
-                let columns: [[S::f32s; 6]; 3] = std::array::from_fn(|j| g(simd, std::array::from_fn(|i| tap(i, j))));
-                for i in 0..6 {
-                    let row = g(simd, std::array::from_fn(|j| columns[j][i]));
-                    for (j, value) in row.into_iter().enumerate() {
-                        let to = (i * 6 + j) * plane + (k / panel * self.c_in + c) * panel + k % panel;
-                        S::as_mut_simd_f32s(&mut self.u[to..][..S::F32_LANES]).0[0] = value;
-                    }
+        // A plane of a pixel, or of a frequency: vectors lie in it as they are worked on.
+        let plane = self.c_in * WIDTH * S::F32_LANES;
+        for at in (0..plane).step_by(S::F32_LANES) {
+            let mut columns = [[simd.splat_f32s(0.0); 6]; 3];
+            for (j, column) in columns.iter_mut().enumerate() {
+                let mut taps = [simd.splat_f32s(0.0); 3];
+                for (i, tap) in taps.iter_mut().enumerate() {
+                    *tap = load::<S>(self.taps, self.order[i * 3 + j] * plane + at);
+                }
+                *column = g(simd, taps);
+            }
+            for i in 0..6 {
+                let row = g(simd, nth(&columns, i));
+                for (j, value) in row.into_iter().enumerate() {
+                    S::as_mut_simd_f32s(&mut self.u[(i * 6 + j) * plane + at..][..S::F32_LANES]).0[0] = value;
                 }
             }
         }

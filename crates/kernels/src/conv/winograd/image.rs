@@ -3,11 +3,11 @@
 use pulp::{Simd, WithSimd};
 
 use super::filter::Transformed;
-use super::transforms::{at, transform_input};
+use super::transforms::{at, load, nth, transform_input};
 use super::{FREQUENCIES, Tiles};
 use crate::chunks::with_scratch;
 use crate::conv::{Act, ConvShape, Epilogue};
-use crate::product::Rows;
+use crate::product::{Rows, WIDTH};
 
 /// What is done to a result on its way to memory.
 #[derive(Clone, Copy)]
@@ -29,13 +29,16 @@ pub(in crate::conv) fn convolve(
 ) {
     assert_eq!((filter.c_in, filter.c_out), (shape.c_in, shape.c_out));
     let tiles = Tiles::new(shape);
-    let task = Task { tiles, x, u: &filter.u, finish };
-    task.halve(0, n * tiles.tiles[0], y);
+    let rows = n * tiles.tiles[0];
+    let task = Task { tiles, step: tiles.task_rows(rows), x, u: &filter.u, finish };
+    task.halve(0, rows, y);
 }
 
 #[derive(Clone, Copy)]
 struct Task<'a> {
     tiles: Tiles,
+    /// Rows of tiles of a task.
+    step: usize,
     x: &'a [f32],
     u: &'a [f32],
     finish: Finish<'a>,
@@ -44,7 +47,7 @@ struct Task<'a> {
 impl Task<'_> {
     /// Rows of tiles `first..end`, whose output is `y`, cut into tasks.
     fn halve(&self, first: usize, end: usize, y: &mut [f32]) {
-        let step = self.tiles.task_rows();
+        let step = self.step;
         if end - first <= step {
             self.run(first, end, y);
             return;
@@ -95,8 +98,8 @@ impl Run<'_> {
                 size: [self.count, k, c],
                 a: &self.v[f * self.count * c..][..self.count * c],
                 a_stride: c,
-                panels: &self.task.u[f * c * k..][..c * k],
-                panel_rows: c,
+                panels: &self.task.u[f * c * WIDTH * S::F32_LANES..],
+                panel_rows: FREQUENCIES * c,
                 y: &mut self.m[f * self.count * k..][..self.count * k],
                 y_stride: k,
                 accumulate: false,
@@ -118,13 +121,14 @@ impl Run<'_> {
                 let from = t * k + channel;
                 let mut columns = [[zero; 4]; 6];
                 for (j, column) in columns.iter_mut().enumerate() {
-                    *column = at(
-                        simd,
-                        std::array::from_fn(|i| S::as_simd_f32s(&self.m[(i * 6 + j) * plane + from..][..lanes]).0[0]),
-                    );
+                    let mut values = [zero; 6];
+                    for (i, value) in values.iter_mut().enumerate() {
+                        *value = load::<S>(self.m, (i * 6 + j) * plane + from);
+                    }
+                    *column = at(simd, values);
                 }
                 for i in 0..high {
-                    let values = at(simd, std::array::from_fn(|j| columns[j][i]));
+                    let values = at(simd, nth(&columns, i));
                     let place = ((y0 + i) * out[1] + column * 4) * k + channel;
                     for (j, &value) in values.iter().enumerate().take(wide) {
                         let place = place + j * k;
@@ -146,12 +150,11 @@ impl Run<'_> {
 /// One vector through an epilogue: channels from `channel` on, element `at` of the whole output.
 #[inline(always)]
 fn finish<S: Simd>(simd: S, epilogue: &Epilogue, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
-    let load = |from: &[f32], at: usize| S::as_simd_f32s(&from[at..][..S::F32_LANES]).0[0];
     if let Some(bias) = epilogue.bias {
-        value = simd.add_f32s(value, load(bias, channel));
+        value = simd.add_f32s(value, load::<S>(bias, channel));
     }
     if let Some(residual) = epilogue.residual {
-        value = simd.add_f32s(value, load(residual, at));
+        value = simd.add_f32s(value, load::<S>(residual, at));
     }
     // By comparison and not by a minimum: NaN stays NaN.
     let at_least = |bound: f32, v: S::f32s| {

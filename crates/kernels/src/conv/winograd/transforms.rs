@@ -4,6 +4,24 @@ use pulp::Simd;
 
 use super::Tiles;
 
+// Loops and not closures over arrays: those are not always compiled into their caller, and with it for its vectors.
+
+/// Column `j` of a small matrix.
+#[inline(always)]
+pub(super) fn nth<V: Copy, const R: usize, const C: usize>(rows: &[[V; C]; R], j: usize) -> [V; R] {
+    let mut column = [rows[0][j]; R];
+    for (value, row) in column.iter_mut().zip(rows) {
+        *value = row[j];
+    }
+    column
+}
+
+/// A vector from element `at` on.
+#[inline(always)]
+pub(super) fn load<S: Simd>(from: &[f32], at: usize) -> S::f32s {
+    S::as_simd_f32s(&from[at..][..S::F32_LANES]).0[0]
+}
+
 /// `G`, 6 by 3.
 #[inline(always)]
 pub(super) fn g<S: Simd>(s: S, g: [S::f32s; 3]) -> [S::f32s; 6] {
@@ -70,7 +88,11 @@ pub(super) fn transform_input<S: Simd>(
                 let corner = (y0 as usize * w + x0 as usize) * c + channel;
                 for (i, row) in rows.iter_mut().enumerate() {
                     let line = &film[corner + i * w * c..][..5 * c + lanes];
-                    *row = bt(simd, std::array::from_fn(|j| S::as_simd_f32s(&line[j * c..][..lanes]).0[0]));
+                    let mut values = [zero; 6];
+                    for (j, value) in values.iter_mut().enumerate() {
+                        *value = load::<S>(line, j * c);
+                    }
+                    *row = bt(simd, values);
                 }
             } else {
                 for (i, row) in rows.iter_mut().enumerate() {
@@ -78,22 +100,19 @@ pub(super) fn transform_input<S: Simd>(
                     if y < 0 || y as usize >= h {
                         continue;
                     }
-                    *row = bt(
-                        simd,
-                        std::array::from_fn(|j| {
-                            let x = x0 + j as isize;
-                            if x < 0 || x as usize >= w {
-                                return zero;
-                            }
-                            let from = (y as usize * w + x as usize) * c + channel;
-                            S::as_simd_f32s(&film[from..][..lanes]).0[0]
-                        }),
-                    );
+                    let mut values = [zero; 6];
+                    for (j, value) in values.iter_mut().enumerate() {
+                        let x = x0 + j as isize;
+                        if x >= 0 && (x as usize) < w {
+                            *value = load::<S>(film, (y as usize * w + x as usize) * c + channel);
+                        }
+                    }
+                    *row = bt(simd, values);
                 }
             }
             let to = t * c + channel;
             for j in 0..6 {
-                let column = bt(simd, std::array::from_fn(|i| rows[i][j]));
+                let column = bt(simd, nth(&rows, j));
                 for (i, value) in column.into_iter().enumerate() {
                     S::as_mut_simd_f32s(&mut v[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
                 }

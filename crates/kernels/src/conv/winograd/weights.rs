@@ -6,7 +6,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::transforms::{a, gt, transform_input};
+use super::transforms::{a, gt, load, nth, transform_input};
 use super::{FREQUENCIES, Tiles};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
@@ -49,20 +49,17 @@ pub(in crate::conv) fn backward_weight(
             let last = (rows - (first + groups - 1) * a_group).min(a_group) * tiles.tiles[1];
             let transformed = &*transformed;
             du.par_chunks_mut(c * k).enumerate().for_each(|(f, du)| {
-                for (i, group) in transformed.chunks_exact(group_len).enumerate() {
-                    let count = if i + 1 == groups { last } else { room };
-                    let (v, w) = group.split_at(FREQUENCIES * room * c);
-                    outer(Outer {
-                        size: [c, k, count],
-                        a: &v[f * room * c..][..room * c],
-                        a_stride: c,
-                        b: &w[f * room * k..][..room * k],
-                        b_stride: k,
-                        y: du,
-                        y_stride: k,
-                        accumulate: first + i > 0,
-                    });
-                }
+                outer(Outer {
+                    size: [c, k, (groups - 1) * room + last],
+                    pieces: [room, group_len],
+                    a: &transformed[f * room * c..],
+                    a_stride: c,
+                    b: &transformed[FREQUENCIES * room * c + f * room * k..],
+                    b_stride: k,
+                    y: du,
+                    y_stride: k,
+                    accumulate: first > 0,
+                });
             });
         }
         let du = &*du;
@@ -111,7 +108,7 @@ impl WithSimd for Transform<'_> {
                 }
                 let to = t * k + channel;
                 for j in 0..6 {
-                    let column = a(simd, std::array::from_fn(|i| rows[i][j]));
+                    let column = a(simd, nth(&rows, j));
                     for (i, value) in column.into_iter().enumerate() {
                         S::as_mut_simd_f32s(&mut w[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
                     }
@@ -141,11 +138,17 @@ impl WithSimd for Back<'_> {
         for channel in 0..c {
             for part in 0..WIDTH {
                 let from = channel * k + first + part * lanes;
-                let value = |i: usize, j: usize| S::as_simd_f32s(&du[(i * 6 + j) * c * k + from..][..lanes]).0[0];
-                let columns: [[S::f32s; 3]; 6] =
-                    std::array::from_fn(|j| gt(simd, std::array::from_fn(|i| value(i, j))));
+                let zero = simd.splat_f32s(0.0);
+                let mut columns = [[zero; 3]; 6];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    let mut values = [zero; 6];
+                    for (i, value) in values.iter_mut().enumerate() {
+                        *value = load::<S>(du, (i * 6 + j) * c * k + from);
+                    }
+                    *column = gt(simd, values);
+                }
                 for i in 0..3 {
-                    let row = gt(simd, std::array::from_fn(|j| columns[j][i]));
+                    let row = gt(simd, nth(&columns, i));
                     for (j, values) in row.into_iter().enumerate() {
                         let mut lane = [0.0f32; 64];
                         S::as_mut_simd_f32s(&mut lane[..lanes]).0[0] = values;
