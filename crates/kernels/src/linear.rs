@@ -11,7 +11,7 @@ pub fn forward(n: usize, inputs: usize, outputs: usize, x: &[f32], weight: &[f32
     assert_eq!((x.len(), y.len()), (n * inputs, n * outputs));
     assert_eq!((weight.len(), bias.len()), (outputs * inputs, outputs));
     with_scratch(packed_len(inputs, outputs), |panels| {
-        pack(inputs, outputs, panels, |input, output| weight[output * inputs + input]);
+        pack([inputs, outputs], panels, weight, |input| input, inputs);
         let panels = &*panels;
         for_chunks(y, ROWS * outputs, |index, y| {
             y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
@@ -41,7 +41,7 @@ pub fn backward_data(
 ) {
     assert_eq!((dy.len(), dx.len(), weight.len()), (n * outputs, n * inputs, outputs * inputs));
     with_scratch(packed_len(outputs, inputs), |panels| {
-        pack(outputs, inputs, panels, |output, input| weight[output * inputs + input]);
+        pack([outputs, inputs], panels, weight, |output| output * inputs, 1);
         let panels = &*panels;
         for_chunks(dx, ROWS * inputs, |index, dx| {
             rows(Rows {

@@ -291,16 +291,24 @@ impl Outer<'_> {
     }
 }
 
-/// Packs a matrix `[k, n]`, given by its elements, in panels.
-pub(crate) fn pack(k: usize, n: usize, packed: &mut [f32], element: impl Fn(usize, usize) -> f32 + Sync) {
+/// Packs a matrix `[k, n]` in panels: row `r` begins at `offset(r)` in `source`, its elements lie `stride` apart.
+pub(crate) fn pack(
+    [k, n]: [usize; 2],
+    packed: &mut [f32],
+    source: &[f32],
+    offset: impl Fn(usize) -> usize + Sync,
+    stride: usize,
+) {
     let panel = panel();
     assert_eq!(packed.len(), packed_len(k, n));
     crate::chunks::for_chunks(packed, (k * panel).max(1), |index, packed| {
         let first = index * panel;
+        let columns = (n - first).min(panel);
         for (row, packed) in packed.chunks_exact_mut(panel).enumerate() {
-            for (i, packed) in packed.iter_mut().enumerate() {
-                *packed = if first + i < n { element(row, first + i) } else { 0.0 };
-            }
+            let (whole, rest) = packed.split_at_mut(columns);
+            let source = source[offset(row) + first * stride..].iter().step_by(stride);
+            whole.iter_mut().zip(source).for_each(|(packed, &value)| *packed = value);
+            rest.fill(0.0);
         }
     });
 }
@@ -322,7 +330,7 @@ mod tests {
                     let a = noise(a_stride * m.max(k));
                     let b = noise(b_stride * k.max(1));
                     let mut packed = vec![f32::NAN; packed_len(k, n)];
-                    pack(k, n, &mut packed, |row, column| b[row * b_stride + column]);
+                    pack([k, n], &mut packed, &b, |row| row * b_stride, 1);
                     for accumulate in [false, true] {
                         let mut y = [vec![0.5f32; m * y_stride], vec![0.5; m * y_stride]];
                         let [by_rows, by_outer] = &mut y;

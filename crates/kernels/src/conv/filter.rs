@@ -110,7 +110,7 @@ fn pack_forward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
     }
     for (group, packed) in packed.chunks_exact_mut(packed_len(taps * ci, co).max(1)).enumerate() {
         let oihw = &oihw[group * co * ci * taps..][..co * ci * taps];
-        pack(taps * ci, co, packed, |row, o| oihw[(o * ci + row % ci) * taps + row / ci]);
+        pack([taps * ci, co], packed, oihw, |row| row % ci * taps + row / ci, ci * taps);
     }
 }
 
@@ -120,10 +120,11 @@ fn pack_backward(shape: &ConvShape, forward: &[f32], packed: &mut [f32]) {
         backward_taps(shape).into_iter().flat_map(|phase| phase.taps).map(|Tap { weight, .. }| weight).collect();
     for (group, packed) in packed.chunks_exact_mut(packed_len(taps * co, ci).max(1)).enumerate() {
         let forward = &forward[group * packed_len(taps * ci, co)..];
-        pack(taps * co, ci, packed, |row, i| {
+        let offset = |row: usize| {
             let (tap, o) = (order[row / co], row % co);
-            forward[(o / panel * taps * ci + tap * ci + i) * panel + o % panel]
-        });
+            (o / panel * taps * ci + tap * ci) * panel + o % panel
+        };
+        pack([taps * co, ci], packed, forward, offset, panel);
     }
 }
 
