@@ -65,6 +65,7 @@ fn dropout_mask(key: [u64; 4], stream: u64, ratio: f32, mask: &mut [f32]) {
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 fn batch_norm_train(
     norm: &Norm,
     shape: Shape,
