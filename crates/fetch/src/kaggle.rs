@@ -7,9 +7,9 @@ use std::str::FromStr;
 use std::sync::atomic::AtomicBool;
 
 use crate::address::Address;
-use crate::manifest::{MANIFEST, Manifest};
+use crate::manifest::Manifest;
 use crate::text;
-use crate::unpack::below;
+use crate::unpack::{MANIFEST, below};
 use crate::{Client, Credentials, Event, FetchError, Limits, Observer, Request, download, unpack};
 
 /// The variable that names another address for Kaggle.

@@ -10,11 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
 use crate::event::{Job, Observer, Progress};
-use crate::unpack::{Unpacked, below, safe_path};
+use crate::unpack::{MANIFEST, Unpacked, below, safe_path};
 use crate::{FetchError, text};
-
-/// Its name in the folder; data sets pass over names that begin with a dot.
-pub(crate) const MANIFEST: &str = ".lungfish-fetch";
 
 /// What was fetched, and the files that came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,12 @@ use zip::result::ZipError;
 
 use crate::checksum::hex;
 use crate::event::{Job, Observer, Progress};
-use crate::manifest::MANIFEST;
 use crate::text;
 use crate::{FetchError, disk};
+
+/// The file beside what was fetched that says what it is: no archive may bring its own. Data sets pass over names that
+/// begin with a dot.
+pub(crate) const MANIFEST: &str = ".lungfish-fetch";
 
 /// How much may come out of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
