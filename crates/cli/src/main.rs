@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{completions, demo, doctor, explore, fetch, man, predict, preview, recipe, summary, synth, test, train};
+use commands::{
+    bench, completions, demo, doctor, explore, fetch, man, predict, preview, recipe, summary, synth, test, train,
+};
 
 /// Said wherever a figure could be taken for a finding.
 const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a diagnosis.";
@@ -88,6 +90,7 @@ enum Command {
     Summary(summary::Args),
     Synth(synth::Args),
     Recipe(recipe::Args),
+    Bench(bench::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -127,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Summary(args) => summary::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

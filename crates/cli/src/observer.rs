@@ -260,6 +260,7 @@ fn name(what: What) -> String {
         What::Films(Task::Validating) => "val",
         What::Films(Task::Predicting) => "predicting",
         What::Films(Task::Drawing) => "drawing",
+        What::Films(Task::Measuring) => "measuring",
         What::Bytes(Transfer::Downloading) => "downloading",
         What::Bytes(Transfer::Verifying) => "verifying",
         What::Bytes(Transfer::Unpacking) => "unpacking",

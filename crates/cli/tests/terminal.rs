@@ -10,11 +10,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{arg, commands, done, lungfish, refused, run, said, temporary, text};
+use common::{arg, commands, done, help, lungfish, refused, run, said, temporary, text};
 
 /// The long flags that the help of a command names, such as `--out`.
 fn flags(command: &str) -> BTreeSet<String> {
-    let help = done(&[command, "--help"]);
+    let help = help(command);
     let options = help.split("Options:\n").nth(1).unwrap();
     let lines = options.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let flags = lines.flat_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")));
@@ -35,7 +35,8 @@ fn every_shell_completes_every_command_and_flag() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = done(&["completions", shell]);
         for command in commands() {
-            assert!(script.contains(&command), "{shell}: {command}");
+            let word = command.split(' ').next_back().unwrap();
+            assert!(script.contains(word), "{shell}: {command}");
             for flag in flags(&command) {
                 // fish names a flag without its dashes.
                 let name = if shell == "fish" { format!("-l {}", &flag[2..]) } else { flag };
@@ -71,6 +72,7 @@ fn bash_completes() {
     assert_eq!(offered(&script, &["lungfish", "train", "--unf"]), ["--unfreeze"]);
     assert_eq!(offered(&script, &["lungfish", "train", "--arch", "eff"]), ["efficientnet-lite0"]);
     assert_eq!(offered(&script, &["lungfish", "test", "--side", ""]), ["train", "val", "test"]);
+    assert_eq!(offered(&script, &["lungfish", "bench", "step", "--mode", ""]), ["train", "infer"]);
 }
 
 #[test]
@@ -82,13 +84,14 @@ fn every_command_has_a_manual_page() {
     let mut names: BTreeSet<String> =
         fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
     for command in std::iter::once(String::new()).chain(commands()) {
-        let name = if command.is_empty() { "lungfish.1".to_owned() } else { format!("lungfish-{command}.1") };
+        let word = command.replace(' ', "-");
+        let name = if command.is_empty() { "lungfish.1".to_owned() } else { format!("lungfish-{word}.1") };
         let page = fs::read_to_string(pages.join(&name)).unwrap();
         assert!(names.remove(&name));
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"] {
             assert!(page.contains(&format!(".SH {section}\n")), "{name} has no {section}\n{page}");
         }
-        let ask: Vec<&str> = ["man", &command].into_iter().filter(|word| !word.is_empty()).collect();
+        let ask: Vec<&str> = ["man", &word].into_iter().filter(|word| !word.is_empty()).collect();
         assert_eq!(done(&ask).trim_end(), page.trim_end());
         let example = if command.is_empty() { "  lungfish demo".to_owned() } else { format!("  lungfish {command}") };
         assert!(page.contains(&example), "{page}");

@@ -6,15 +6,15 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
-use common::{FILMS, RUN, arg, commands, copy, done, lungfish, refused, run, said, side, temporary, text, train};
+use common::{FILMS, RUN, arg, commands, copy, done, help, lungfish, refused, run, said, side, temporary, text, train};
 use serde_json::Value;
 
 #[test]
 fn every_command_helps_with_a_worked_example() {
     let commands = commands();
-    assert!(["demo", "train", "man"].iter().all(|known| commands.iter().any(|command| command == known)));
+    assert!(["demo", "train", "man", "bench step"].iter().all(|known| commands.iter().any(|command| command == known)));
     for command in &commands {
-        let help = done(&[command, "--help"]);
+        let help = help(command);
         assert!(help.contains("Example") && help.contains(&format!("  lungfish {command}")), "{help}");
         assert!(help.contains("--threads"), "{help}");
     }
@@ -27,7 +27,7 @@ fn every_command_helps_with_a_worked_example() {
 
 #[test]
 fn wrong_usage_is_status_2() {
-    let wrong: [&[&str]; 19] = [
+    let wrong: [&[&str]; 23] = [
         &[],
         &["tarin"],
         &["train"],
@@ -47,6 +47,10 @@ fn wrong_usage_is_status_2() {
         &["summary", "--arch", "resnet34", "--model", "run"],
         &["summary", "--model", "run", "--classes", "3"],
         &["summary", "--arch", "resnet34", "--depth", "0"],
+        &["bench"],
+        &["bench", "step", "--batch", "0"],
+        &["bench", "step", "--runs", "0"],
+        &["bench", "step", "--mode", "predict"],
     ];
     for args in wrong {
         let output = run(args);
@@ -164,6 +168,42 @@ fn doctor_knows_the_machine() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = report["weights"].as_array().unwrap().iter().find(|of| of["architecture"] == "resnet34").unwrap();
     assert!(found["file"].as_str().unwrap().ends_with("resnet34-b627a593.pth"), "{found}");
+}
+
+#[test]
+fn bench_times_steps() {
+    let small = ["bench", "step", "--arch", "resnet18", "--batch", "1", "--runs", "3"];
+    let args = |mode| [&small[..], &["--mode", mode, "--threads", "1", "--json"]].concat();
+    let [train, infer] = ["train", "infer"].map(|mode| {
+        let measure: Value = serde_json::from_str(&done(&args(mode))).unwrap();
+        let number = |key: &str| measure[key].as_f64().unwrap_or_else(|| panic!("no {key} in {measure}"));
+        assert_eq!((&measure["arch"], &measure["mode"]), (&Value::from("resnet18"), &Value::from(mode)));
+        for (key, expected) in [("batch", 1.0), ("image_size", 224.0), ("runs", 3.0), ("threads", 1.0)] {
+            assert_eq!(number(key), expected, "{key}");
+        }
+        assert!(["avx512", "avx2+fma", "neon", "scalar"].contains(&measure["simd"].as_str().unwrap()));
+        assert_eq!(measure["kernels"], "fast");
+        let films_per_s = number("films_per_s");
+        assert!(0.0 < number("films_per_s_min") && number("films_per_s_min") <= films_per_s);
+        assert!(films_per_s <= number("films_per_s_max") && number("films_per_s_max") < 1e5);
+        assert!((1.0..10_000.0).contains(&number("peak_gflops")));
+        assert!((0.001..4.0).contains(&number("share_of_peak")), "{measure}");
+        if cfg!(target_os = "linux") {
+            // The weights alone are 45 MB.
+            assert!(number("peak_bytes") > number("plan_bytes") + 45e6, "{measure}");
+        }
+        films_per_s
+    });
+    assert!(train < infer, "{train} {infer}");
+
+    let output = lungfish(&args("infer")).env("LUNGFISH_SIMD", "scalar").env("LUNGFISH_KERNELS", "plain").output();
+    let measure: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+    assert_eq!((&measure["simd"], &measure["kernels"]), (&Value::from("scalar"), &Value::from("plain")));
+
+    let said = done(&small);
+    assert!(said.starts_with("resnet18, train, batch 1, ") && said.contains("films/s"), "{said}");
+    let errors = text(&run(&["bench", "step", "--arch", "resnet43"]).stderr);
+    assert!(errors.contains("resnet34") && errors.contains("similar"), "{errors}");
 }
 
 /// A stand-in for the driver's own program: what it answers is shown, and the CPU computes all the same.

@@ -18,6 +18,7 @@ pub mod linear;
 pub mod machine;
 pub mod norm;
 pub mod optim;
+pub mod peak;
 pub mod pixels;
 pub mod pool;
 pub mod softmax;

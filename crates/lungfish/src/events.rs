@@ -56,6 +56,8 @@ pub enum Task {
     Predicting,
     /// Reading films once more for pictures.
     Drawing,
+    /// Steps or passes that are timed.
+    Measuring,
 }
 
 /// Something that takes a while and counts bytes.

@@ -2,9 +2,10 @@
 //!
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one side of a data set;
 //! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`fetch`] brings films and weights, [`explore()`]
-//! counts what a folder holds and [`preview()`] shows some of it. The library knows no flags and no terminal; what happens
+//! counts what a folder holds and [`preview()`] shows some of it; [`bench`] measures how fast all that is. The library knows no flags and no terminal; what happens
 //! it tells to an [`Observer`].
 
+pub mod bench;
 mod checkpoint;
 mod data_set;
 mod device;
@@ -17,6 +18,7 @@ pub mod fetch;
 mod figures;
 mod films;
 mod keys;
+mod memory;
 mod model;
 mod phase;
 mod picture;
@@ -40,6 +42,7 @@ pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task, T
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use lungfish_data::Side;
 pub use lungfish_pictures::percent;
+pub use memory::Memory;
 pub use model::ModelInfo;
 pub use plot::{PlotTarget, plot_prediction};
 pub use predict::{BadFilm, Prediction, Predictions, Predictor};

@@ -1,10 +1,9 @@
 //! `lungfish doctor`: what this machine offers, for choosing a recipe and for reporting a problem.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lungfish::Gpus;
+use lungfish::{Gpus, Memory};
 use lungfish_models::{Architecture, hub_files, hub_folder};
 use serde::Serialize;
 
@@ -40,15 +39,6 @@ struct Report {
     device: &'static str,
     weights_folder: PathBuf,
     weights: Vec<Weights>,
-}
-
-/// Bytes; none where the system does not tell.
-#[derive(Serialize)]
-struct Memory {
-    total: Option<u64>,
-    available: Option<u64>,
-    /// The limit of the container or control group that the program runs in.
-    limit: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -91,7 +81,7 @@ fn look() -> Report {
         kernels: lungfish_kernels::machine::simd(),
         cores: std::thread::available_parallelism().ok().map(usize::from),
         threads: rayon::current_num_threads(),
-        memory: memory(),
+        memory: Memory::look(),
         gpus: gpus.found,
         gpu_driver: gpus.driver,
         device: "cpu",
@@ -129,7 +119,7 @@ fn lines(report: &Report) -> Vec<String> {
 }
 
 fn processor() -> Option<String> {
-    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
@@ -174,36 +164,9 @@ fn features() -> Vec<&'static str> {
     Vec::new()
 }
 
-fn memory() -> Memory {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let number = |file: &str| fs::read_to_string(file).ok()?.trim().parse().ok();
-    // Control groups version 2, then 1; the latter writes a number beyond all memory for "no limit".
-    let limit = number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-    let total = meminfo(&text, "MemTotal:");
-    Memory {
-        total,
-        available: meminfo(&text, "MemAvailable:"),
-        limit: limit.filter(|limit| total.is_none_or(|total| *limit < total)),
-    }
-}
-
-/// A line of /proc/meminfo, in bytes.
-fn meminfo(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_read_in_bytes() {
-        let text = "MemTotal:       24576000 kB\nMemFree:  1 kB\nMemAvailable:   20480 kB\n";
-        assert_eq!(meminfo(text, "MemTotal:"), Some(24_576_000 * 1024));
-        assert_eq!(meminfo(text, "MemAvailable:"), Some(20_480 * 1024));
-        assert_eq!(meminfo("", "MemTotal:"), None);
-    }
 
     #[test]
     fn every_architecture_has_its_weights_told() {

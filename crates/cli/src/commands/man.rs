@@ -20,7 +20,7 @@ Example, reading a page:
 Example, all pages where `man lungfish-train` finds them:
   lungfish man --out ~/.local/share/man/man1")]
 pub struct Args {
-    /// Command to describe [default: lungfish itself]
+    /// Command to describe, as one word such as bench-step [default: lungfish itself]
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
     /// Folder for all pages, one a command: lungfish.1, lungfish-train.1, ...
@@ -36,11 +36,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let command = match &args.command {
         None => &root,
-        Some(name) => root.find_subcommand(name).with_context(|| {
-            let names: Vec<&str> = root.get_subcommands().map(clap::Command::get_name).collect();
-            let meant = did_you_mean(name, names.iter().copied());
-            format!("there is no command \"{name}\"{meant}; the commands are {}", names.join(", "))
-        })?,
+        Some(name) => {
+            let commands = commands(&root);
+            let names: Vec<&str> = commands.iter().map(|(name, _)| name.as_str()).collect();
+            commands.iter().find(|(of, _)| of == name).map(|(_, command)| *command).with_context(|| {
+                let meant = did_you_mean(name, names.iter().copied());
+                format!("there is no command \"{name}\"{meant}; the commands are {}", names.join(", "))
+            })?
+        }
     };
     print::out(page(command)?.1.trim_end())?;
     Ok(ExitCode::SUCCESS)
@@ -48,8 +51,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn write(root: &clap::Command, folder: &Path) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(folder).map_err(|error| anyhow::anyhow!("cannot create {}: {error}", folder.display()))?;
-    let commands = std::iter::once(root).chain(root.get_subcommands());
-    let pages = commands.map(page).collect::<anyhow::Result<Vec<_>>>()?;
+    let commands = commands(root).into_iter().map(|(_, command)| command);
+    let pages = std::iter::once(root).chain(commands).map(page).collect::<anyhow::Result<Vec<_>>>()?;
     for (name, text) in &pages {
         let path = folder.join(name);
         if let Err(error) = fs::write(&path, text) {
@@ -58,6 +61,17 @@ fn write(root: &clap::Command, folder: &Path) -> anyhow::Result<ExitCode> {
     }
     print::out(format_args!("Wrote {} pages to {}", pages.len(), print::path(folder)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every command by name, as one word: those of a command follow it, as `bench-step` follows `bench`.
+fn commands(root: &clap::Command) -> Vec<(String, &clap::Command)> {
+    let mut commands = Vec::new();
+    for command in root.get_subcommands() {
+        commands.push((command.get_name().to_owned(), command));
+        let within = self::commands(command).into_iter();
+        commands.extend(within.map(|(name, inner)| (format!("{}-{name}", command.get_name()), inner)));
+    }
+    commands
 }
 
 /// The name of a page's file, and the page.

@@ -141,11 +141,25 @@ pub fn jsonl(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Every command that the program has, as its help lists them.
+/// Every command that the program has, as its help lists them; those of a command as two words, `bench step`.
 pub fn commands() -> Vec<String> {
-    let help = done(&["--help"]);
-    let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names = names.map(|line| line.split_whitespace().next().unwrap().to_owned());
-    names.filter(|name| name != "help").collect()
+    let listed = |of: &str| {
+        let help = help(of);
+        let list = help.split("Commands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap();
+        let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let names = names.map(|line| line.split_whitespace().next().unwrap().to_owned());
+        names.filter(|name| name != "help").collect::<Vec<_>>()
+    };
+    let within = |name: String| {
+        let inner: Vec<String> = listed(&name).iter().map(|inner| format!("{name} {inner}")).collect();
+        std::iter::once(name).chain(inner)
+    };
+    listed("").into_iter().flat_map(within).collect()
+}
+
+/// The help of a command of one word or more.
+pub fn help(command: &str) -> String {
+    let mut args: Vec<&str> = command.split_whitespace().collect();
+    args.push("--help");
+    done(&args)
 }
