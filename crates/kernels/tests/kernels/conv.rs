@@ -78,7 +78,7 @@ fn table() -> Vec<(usize, ConvShape)> {
 }
 
 /// Calls `f(y index, x index, weight index)` for every product of the convolution.
-fn products(n: usize, s: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
+pub fn products(n: usize, s: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
     let [oh, ow] = s.out();
     let (ci, co) = (s.c_in / s.groups, s.c_out / s.groups);
     for film in 0..n {

@@ -1,4 +1,4 @@
-//! Every kernel against a plain twin in `f64`, and the same bits for any number of threads.
+//! Every kernel against a plain twin in `f64`, on every path of the machine, and the same bits for any number of threads.
 
 mod common;
 
@@ -7,4 +7,6 @@ mod elementwise;
 mod linear;
 mod norm;
 mod optim;
+mod paths;
 mod pool;
+mod shapes;

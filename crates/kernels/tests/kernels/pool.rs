@@ -25,7 +25,7 @@ fn table() -> Vec<(usize, PoolShape)> {
 }
 
 /// For every output element the index of the first maximum in scan order, if the window meets the film at all.
-fn winners(n: usize, s: &PoolShape, x: &[f32]) -> Vec<Option<usize>> {
+pub fn winners(n: usize, s: &PoolShape, x: &[f32]) -> Vec<Option<usize>> {
     let [oh, ow] = s.out();
     let mut winners = Vec::new();
     for film in 0..n {
