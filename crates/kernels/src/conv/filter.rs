@@ -4,78 +4,71 @@ use std::sync::OnceLock;
 
 use super::ConvShape;
 use super::gather::{Tap, backward_taps};
-use super::winograd::Transformed;
-use crate::chunks::for_chunks;
-use crate::product::{pack, packed_len, panel};
+use super::winograd::{Direction, Transformed};
+use crate::chunks::{ELEMENTS, for_chunks};
+use crate::product::{pack, packed_len};
 
-/// A convolution's weights, packed. Made from OIHW once, refilled without allocation after each step of an optimiser.
+/// A convolution's weights, and what the kernels have made of them. Made from OIHW once, refilled without allocation after
+/// each step of an optimiser.
 ///
-/// Its layout is private: this is where other algorithms keep their transformed weights.
+/// Its layouts are private and each is made when it is first wanted: inference never packs for a gradient, and what
+/// Winograd's algorithm serves is never packed for another.
 #[derive(Clone, Debug)]
 pub struct Filter {
     shape: ConvShape,
+    oihw: Vec<f32>,
     /// A matrix `[taps * c_in of a group, c_out of a group]` a group, in panels; depthwise: `[taps, c]`.
-    forward: Vec<f32>,
+    forward: OnceLock<Vec<f32>>,
     /// A matrix `[taps * c_out of a group, c_in of a group]` a group, in panels, taps as [`backward_taps`] orders them.
-    /// Made when first wanted: inference never does.
     backward: OnceLock<Vec<f32>>,
-    /// For Winograd's algorithm, each direction; made when first wanted.
+    /// For Winograd's algorithm, each direction.
     transformed: OnceLock<Transformed>,
     transformed_backward: OnceLock<Transformed>,
 }
 
-/// The window's pixels row by row, as `forward` keeps them and as the gradient to the input meets them.
-const ORDER: [usize; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
-
-/// As [`backward_taps`] orders them: the window upside down, its rows left to right.
-const BACKWARD_ORDER: [usize; 9] = [6, 7, 8, 3, 4, 5, 0, 1, 2];
-
 impl Filter {
-    /// Packs weights `[c_out, c_in / groups, kernel]`.
+    /// Of weights `[c_out, c_in / groups, kernel]`.
     pub fn new(shape: &ConvShape, oihw: &[f32]) -> Filter {
-        assert!(shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups), "{shape:?}");
-        let mut filter = Filter {
-            shape: *shape,
-            forward: vec![0.0; forward_len(shape)],
-            backward: OnceLock::new(),
-            transformed: OnceLock::new(),
-            transformed_backward: OnceLock::new(),
-        };
-        filter.refill(oihw);
-        filter
+        Filter::of(shape, oihw.to_vec())
     }
 
     /// As [`Filter::new`], each output channel multiplied by its `scale`: a batch normalisation folded in.
     pub fn scaled(shape: &ConvShape, oihw: &[f32], scale: &[f32]) -> Filter {
         assert_eq!((oihw.len(), scale.len()), (shape.weight_len(), shape.c_out));
         let a_channel = shape.weight_len() / shape.c_out;
-        let scaled: Vec<f32> =
-            oihw.chunks_exact(a_channel).zip(scale).flat_map(|(w, scale)| w.iter().map(move |w| w * scale)).collect();
-        Filter::new(shape, &scaled)
+        let scaled = oihw.chunks_exact(a_channel).zip(scale).flat_map(|(w, scale)| w.iter().map(move |w| w * scale));
+        Filter::of(shape, scaled.collect())
+    }
+
+    fn of(shape: &ConvShape, oihw: Vec<f32>) -> Filter {
+        assert!(shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups), "{shape:?}");
+        assert_eq!(oihw.len(), shape.weight_len());
+        Filter {
+            shape: *shape,
+            oihw,
+            forward: OnceLock::new(),
+            backward: OnceLock::new(),
+            transformed: OnceLock::new(),
+            transformed_backward: OnceLock::new(),
+        }
     }
 
     /// Takes other weights of the same shape; allocates nothing.
     pub fn refill(&mut self, oihw: &[f32]) {
         assert_eq!(oihw.len(), self.shape.weight_len());
-        pack_forward(&self.shape, oihw, &mut self.forward);
+        for_chunks(&mut self.oihw, ELEMENTS, |index, own| own.copy_from_slice(&oihw[index * ELEMENTS..][..own.len()]));
+        if let Some(forward) = self.forward.get_mut() {
+            pack_forward(&self.shape, oihw, forward);
+        }
         if let Some(backward) = self.backward.get_mut() {
-            pack_backward(&self.shape, &self.forward, backward);
+            pack_backward(&self.shape, oihw, backward);
         }
         if let Some(transformed) = self.transformed.get_mut() {
-            transformed.refill(&self.forward, ORDER);
+            transformed.refill(oihw);
         }
-        if let (Some(transformed), Some(backward)) = (self.transformed_backward.get_mut(), self.backward.get()) {
-            transformed.refill(backward, BACKWARD_ORDER);
+        if let Some(transformed) = self.transformed_backward.get_mut() {
+            transformed.refill(oihw);
         }
-    }
-
-    pub(super) fn transformed(&self) -> &Transformed {
-        self.transformed.get_or_init(|| Transformed::new(self.shape.c_in, self.shape.c_out, &self.forward, ORDER))
-    }
-
-    pub(super) fn transformed_backward(&self) -> &Transformed {
-        self.transformed_backward
-            .get_or_init(|| Transformed::new(self.shape.c_out, self.shape.c_in, self.backward(), BACKWARD_ORDER))
     }
 
     /// The convolution these weights belong to.
@@ -85,7 +78,14 @@ impl Filter {
 
     /// A matrix `[taps * c_in of a group, c_out of a group]` a group, in panels; depthwise: `[taps, c]`.
     pub(super) fn forward(&self) -> &[f32] {
-        &self.forward
+        self.forward.get_or_init(|| {
+            let ([ci, co], taps) = (self.shape.group(), self.shape.taps());
+            let depthwise = self.shape.is_depthwise();
+            let len = if depthwise { self.oihw.len() } else { self.shape.groups * packed_len(taps * ci, co) };
+            let mut forward = vec![0.0; len];
+            pack_forward(&self.shape, &self.oihw, &mut forward);
+            forward
+        })
     }
 
     /// A matrix `[taps * c_out of a group, c_in of a group]` a group, in panels, taps as [`backward_taps`] orders them;
@@ -94,9 +94,19 @@ impl Filter {
         self.backward.get_or_init(|| {
             let ([ci, co], taps) = (self.shape.group(), self.shape.taps());
             let mut backward = vec![0.0; self.shape.groups * packed_len(taps * co, ci)];
-            pack_backward(&self.shape, &self.forward, &mut backward);
+            pack_backward(&self.shape, &self.oihw, &mut backward);
             backward
         })
+    }
+
+    pub(super) fn transformed(&self) -> &Transformed {
+        let [c, k] = [self.shape.c_in, self.shape.c_out];
+        self.transformed.get_or_init(|| Transformed::new(&self.oihw, Direction::Forward, [c, k]))
+    }
+
+    pub(super) fn transformed_backward(&self) -> &Transformed {
+        let [c, k] = [self.shape.c_in, self.shape.c_out];
+        self.transformed_backward.get_or_init(|| Transformed::new(&self.oihw, Direction::Backward, [c, k]))
     }
 }
 
@@ -114,22 +124,12 @@ fn pack_forward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
     }
 }
 
-fn pack_backward(shape: &ConvShape, forward: &[f32], packed: &mut [f32]) {
-    let ([ci, co], taps, panel) = (shape.group(), shape.taps(), panel());
+fn pack_backward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
+    let ([ci, co], taps) = (shape.group(), shape.taps());
     let order: Vec<usize> =
         backward_taps(shape).into_iter().flat_map(|phase| phase.taps).map(|Tap { weight, .. }| weight).collect();
     for (group, packed) in packed.chunks_exact_mut(packed_len(taps * co, ci).max(1)).enumerate() {
-        let forward = &forward[group * packed_len(taps * ci, co)..];
-        let offset = |row: usize| {
-            let (tap, o) = (order[row / co], row % co);
-            (o / panel * taps * ci + tap * ci) * panel + o % panel
-        };
-        pack([taps * co, ci], packed, forward, offset, panel);
+        let oihw = &oihw[group * co * ci * taps..][..co * ci * taps];
+        pack([taps * co, ci], packed, oihw, |row| row % co * ci * taps + order[row / co], taps);
     }
-}
-
-/// Floats of the packed weights of the forward direction.
-fn forward_len(shape: &ConvShape) -> usize {
-    let ([ci, co], taps) = (shape.group(), shape.taps());
-    if shape.is_depthwise() { shape.weight_len() } else { shape.groups * packed_len(taps * ci, co) }
 }

@@ -15,7 +15,7 @@ mod weights;
 
 use super::ConvShape;
 
-pub(super) use filter::Transformed;
+pub(super) use filter::{Direction, Transformed};
 pub(super) use image::{Finish, convolve};
 pub(super) use weights::backward_weight;
 

@@ -5,42 +5,88 @@ use rayon::prelude::*;
 
 use super::FREQUENCIES;
 use super::transforms::{g, load, nth};
+use crate::chunks::with_scratch;
 use crate::product::{WIDTH, panel};
 
-/// A filter at the 36 frequencies, `[c_out / panel, 36, c_in, panel]`.
+/// Pixels of the window.
+const TAPS: usize = 9;
+
+/// Channels of depth that are transformed together: their frequencies stay in the inner caches until whole stretches of
+/// the far apart planes of `u` can be written.
+const DEPTH: usize = 8;
+
+/// Which convolution a filter is transformed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::conv) enum Direction {
+    /// From `c_in` to `c_out` channels.
+    Forward,
+    /// The gradient to the input: from `c_out` to `c_in` channels, the window turned by half a circle.
+    Backward,
+}
+
+/// A filter at the 36 frequencies, `[c_out / panel, 36, c_in, panel]`; `c_in` and `c_out` are those of its direction.
 #[derive(Clone, Debug)]
 pub(in crate::conv) struct Transformed {
     pub(super) c_in: usize,
     pub(super) c_out: usize,
+    direction: Direction,
     pub(super) u: Vec<f32>,
 }
 
 impl Transformed {
-    /// From `taps` `[9 * c_in, c_out]` in panels; `order[t]` is the index of pixel `t` (row by row) of the window.
-    pub(in crate::conv) fn new(c_in: usize, c_out: usize, taps: &[f32], order: [usize; 9]) -> Self {
-        let mut transformed = Transformed { c_in, c_out, u: vec![0.0; FREQUENCIES * c_in * c_out] };
-        transformed.refill(taps, order);
+    /// From weights `[k, c, 9]` of a convolution of `c` to `k` channels.
+    pub(in crate::conv) fn new(oihw: &[f32], direction: Direction, [c, k]: [usize; 2]) -> Self {
+        let [c_in, c_out] = match direction {
+            Direction::Forward => [c, k],
+            Direction::Backward => [k, c],
+        };
+        let mut transformed = Transformed { c_in, c_out, direction, u: vec![0.0; FREQUENCIES * c_in * c_out] };
+        transformed.refill(oihw);
         transformed
     }
 
     /// Takes other weights of the same shape; allocates nothing.
-    pub(in crate::conv) fn refill(&mut self, taps: &[f32], order: [usize; 9]) {
-        let Transformed { c_in, c_out, .. } = *self;
-        assert_eq!(taps.len(), 9 * c_in * c_out);
-        let (taps_len, u_len) = (9 * c_in * panel(), FREQUENCIES * c_in * panel());
-        self.u.par_chunks_mut(u_len).zip(taps.par_chunks(taps_len)).for_each(|(u, taps)| {
-            crate::machine::arch().dispatch(FilterTransform { c_in, taps, order, u });
+    pub(in crate::conv) fn refill(&mut self, oihw: &[f32]) {
+        let Transformed { c_in, c_out, direction, .. } = *self;
+        assert_eq!(oihw.len(), TAPS * c_in * c_out);
+        let panel = panel();
+        self.u.par_chunks_mut(FREQUENCIES * c_in * panel).enumerate().for_each(|(i, u)| {
+            with_scratch((TAPS + FREQUENCIES) * DEPTH * panel, |scratch| {
+                let (taps, block) = scratch.split_at_mut(TAPS * DEPTH * panel);
+                for first in (0..c_in).step_by(DEPTH) {
+                    match direction {
+                        Direction::Forward => gather(oihw, [i * panel, first], [c_in * TAPS, TAPS], |t| t, taps),
+                        Direction::Backward => gather(oihw, [i * panel, first], [TAPS, c_out * TAPS], |t| 8 - t, taps),
+                    }
+                    crate::machine::arch().dispatch(FilterTransform { taps, u: block });
+                    for (plane, block) in u.chunks_exact_mut(c_in * panel).zip(block.chunks_exact(DEPTH * panel)) {
+                        plane[first * panel..][..DEPTH * panel].copy_from_slice(block);
+                    }
+                }
+            });
         });
     }
 }
 
-/// The transform for one panel of output channels.
+/// A panel of columns and `DEPTH` rows from `first` on, `[9, DEPTH, panel]`; a column and a row lie `strides` apart.
+fn gather(oihw: &[f32], first: [usize; 2], strides: [usize; 2], pixel: impl Fn(usize) -> usize, taps: &mut [f32]) {
+    let panel = taps.len() / (TAPS * DEPTH);
+    for column in 0..panel {
+        for row in 0..DEPTH {
+            let from = (first[0] + column) * strides[0] + (first[1] + row) * strides[1];
+            let window = &oihw[from..][..TAPS];
+            for (t, taps) in taps.chunks_exact_mut(DEPTH * panel).enumerate() {
+                taps[row * panel + column] = window[pixel(t)];
+            }
+        }
+    }
+}
+
+/// The transform of `DEPTH` rows of a panel of output channels.
 struct FilterTransform<'a> {
-    c_in: usize,
-    /// `[9, c_in, panel]`.
+    /// `[9, DEPTH, panel]`.
     taps: &'a [f32],
-    order: [usize; 9],
-    /// `[36, c_in, panel]`.
+    /// `[36, DEPTH, panel]`.
     u: &'a mut [f32],
 }
 
@@ -50,13 +96,13 @@ impl WithSimd for FilterTransform<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         // A plane of a pixel, or of a frequency: vectors lie in it as they are worked on.
-        let plane = self.c_in * WIDTH * S::F32_LANES;
+        let plane = DEPTH * WIDTH * S::F32_LANES;
         for at in (0..plane).step_by(S::F32_LANES) {
             let mut columns = [[simd.splat_f32s(0.0); 6]; 3];
             for (j, column) in columns.iter_mut().enumerate() {
                 let mut taps = [simd.splat_f32s(0.0); 3];
                 for (i, tap) in taps.iter_mut().enumerate() {
-                    *tap = load::<S>(self.taps, self.order[i * 3 + j] * plane + at);
+                    *tap = load::<S>(self.taps, (i * 3 + j) * plane + at);
                 }
                 *column = g(simd, taps);
             }
