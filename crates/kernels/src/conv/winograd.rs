@@ -7,6 +7,8 @@
 //! - `v` `[36, tiles, c]`, the transformed input (`B^T d B`);
 //! - `u` `[k / panel, 36, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
 //! - `m` `[36, tiles, k]`, their products over `c`, and the output is `A^T m A`.
+//!
+//! The 36 planes of `v` and of `m` lie [`plane`] floats apart.
 
 mod filter;
 mod image;
@@ -25,8 +27,21 @@ const CHANNELS: usize = 32;
 /// Frequencies: pixels of a transformed tile.
 const FREQUENCIES: usize = 36;
 
+/// Pixels of the window.
+const TAPS: usize = 9;
+
+/// Channels of depth whose weights go to the frequencies, or come back, together: they stay in the inner cache until whole
+/// stretches of the far apart planes, and of OIHW, can be read and written.
+const DEPTH: usize = 8;
+
 /// Output pixels below which the four times larger filters cost more to read than their multiplications spare.
 const PIXELS: usize = 112;
+
+/// Floats from one frequency of `tiles` tiles of `c` channels to the next: a cache line more than they take, because a
+/// tile's 36 values would else fall into the same few sets of the caches.
+fn plane(tiles: usize, c: usize) -> usize {
+    tiles * c + 16
+}
 
 /// Whether this algorithm serves a convolution of `n` films.
 pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {

@@ -3,17 +3,10 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::FREQUENCIES;
 use super::transforms::{g, load, nth};
+use super::{DEPTH, FREQUENCIES, TAPS};
 use crate::chunks::with_scratch;
 use crate::product::{WIDTH, panel};
-
-/// Pixels of the window.
-const TAPS: usize = 9;
-
-/// Channels of depth that are transformed together: their frequencies stay in the inner caches until whole stretches of
-/// the far apart planes of `u` can be written.
-const DEPTH: usize = 8;
 
 /// Which convolution a filter is transformed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

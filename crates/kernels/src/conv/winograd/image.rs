@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::filter::Transformed;
 use super::transforms::{at, load, nth, transform_input};
-use super::{FREQUENCIES, Tiles};
+use super::{FREQUENCIES, Tiles, plane};
 use crate::chunks::with_scratch;
 use crate::conv::{Act, ConvShape, Epilogue};
 use crate::product::{Rows, WIDTH};
@@ -61,8 +61,8 @@ impl Task<'_> {
     fn run(&self, first: usize, end: usize, y: &mut [f32]) {
         let Tiles { c, k, .. } = self.tiles;
         let count = (end - first) * self.tiles.tiles[1];
-        with_scratch(FREQUENCIES * count * (c + k), |scratch| {
-            let (v, m) = scratch.split_at_mut(FREQUENCIES * count * c);
+        with_scratch(FREQUENCIES * (plane(count, c) + plane(count, k)), |scratch| {
+            let (v, m) = scratch.split_at_mut(FREQUENCIES * plane(count, c));
             crate::machine::arch().dispatch(Run { task: self, first, count, v, m, y });
         });
     }
@@ -83,7 +83,8 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Run { task, first, count, .. } = self;
-        transform_input(simd, &task.tiles, task.x, first, [count, count], self.v);
+        let c = task.tiles.c;
+        transform_input(simd, &task.tiles, task.x, first, count, |tile, channel| tile * c + channel, self.v);
         self.products(simd);
         self.transform_output(simd);
     }
@@ -96,11 +97,11 @@ impl Run<'_> {
         for f in 0..FREQUENCIES {
             simd.vectorize(Rows {
                 size: [self.count, k, c],
-                a: &self.v[f * self.count * c..][..self.count * c],
+                a: &self.v[f * plane(self.count, c)..][..self.count * c],
                 a_stride: c,
                 panels: &self.task.u[f * c * WIDTH * S::F32_LANES..],
                 panel_rows: FREQUENCIES * c,
-                y: &mut self.m[f * self.count * k..][..self.count * k],
+                y: &mut self.m[f * plane(self.count, k)..][..self.count * k],
                 y_stride: k,
                 accumulate: false,
             });
@@ -110,7 +111,7 @@ impl Run<'_> {
     #[inline(always)]
     fn transform_output<S: Simd>(&mut self, simd: S) {
         let Tiles { k, out, tiles, .. } = self.task.tiles;
-        let (lanes, plane) = (S::F32_LANES, self.count * k);
+        let (lanes, plane) = (S::F32_LANES, plane(self.count, k));
         let zero = simd.splat_f32s(0.0);
         let start = self.task.tiles.row(self.first);
         for t in 0..self.count {

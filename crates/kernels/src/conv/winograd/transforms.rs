@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::Tiles;
+use super::{FREQUENCIES, Tiles};
 
 // Loops and not closures over arrays: those are not always compiled into their caller, and with it for its vectors.
 
@@ -63,19 +63,21 @@ pub(super) fn at<S: Simd>(s: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
     ]
 }
 
-/// Rows of tiles from `first` on, `count` tiles in all, to `v` `[36, room, c]`.
+/// Rows of tiles from `first` on, `count` tiles in all, to `v`: 36 planes, in which `place(tile, channel)` is where a
+/// vector of a tile goes.
 #[inline(always)]
 pub(super) fn transform_input<S: Simd>(
     simd: S,
     tiles: &Tiles,
     x: &[f32],
     first: usize,
-    [count, room]: [usize; 2],
+    count: usize,
+    place: impl Fn(usize, usize) -> usize,
     v: &mut [f32],
 ) {
     let Tiles { h, w, c, top, left, tiles, .. } = *tiles;
     let (zero, lanes) = (simd.splat_f32s(0.0), S::F32_LANES);
-    let plane = room * c;
+    let plane = v.len() / FREQUENCIES;
     for t in 0..count {
         let (row, column) = (first + t / tiles[1], t % tiles[1]);
         let film = &x[row / tiles[0] * h * w * c..][..h * w * c];
@@ -110,7 +112,7 @@ pub(super) fn transform_input<S: Simd>(
                     *row = bt(simd, values);
                 }
             }
-            let to = t * c + channel;
+            let to = place(t, channel);
             for j in 0..6 {
                 let column = bt(simd, nth(&rows, j));
                 for (i, value) in column.into_iter().enumerate() {

@@ -2,21 +2,30 @@
 //!
 //! Tiles are transformed some megabytes at a time, by all threads; then each frequency's sum over them is one task. The
 //! order of the sums depends on the shape only.
+//!
+//! A group of tiles is laid out as its sum reads it, `v` `[36, c / BLOCK, tiles, BLOCK]` and `w` `[36, k / panel, tiles,
+//! panel]`: what a block of the result takes from either is one stretch of memory.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::transforms::{a, gt, load, nth, transform_input};
-use super::{FREQUENCIES, Tiles};
+use super::{DEPTH, FREQUENCIES, TAPS, Tiles, plane};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
 use crate::product::{Outer, WIDTH, outer, panel};
 
-/// Floats of transformed tiles that lie in memory at a time: they should stay in the outer cache.
-const FLOATS: usize = 4 << 20;
+/// Floats of transformed tiles that lie in memory at a time, at least: they should stay in the outer cache.
+const FLOATS: usize = 2 << 20;
 
 /// Tiles that one task transforms.
 const TILES: usize = 32;
+
+/// Groups whose part of a sum is taken at once: what a block of the result needs of them should stay in the inner cache.
+const GROUPS: usize = 6;
+
+/// Input channels that lie together: a cache line, and two blocks of rows of [`Outer`].
+const BLOCK: usize = 16;
 
 /// `dw` OIHW from `x` `[n, h, w, c_in]` and `dy` `[n, out, c_out]`, added to it if `accumulate`.
 pub(in crate::conv) fn backward_weight(
@@ -32,45 +41,63 @@ pub(in crate::conv) fn backward_weight(
     // A group of rows of tiles is what a task transforms; so many groups lie in memory at a time.
     let a_group = (TILES / tiles.tiles[1]).max(1);
     let room = a_group * tiles.tiles[1];
-    let group_len = FREQUENCIES * room * (c + k);
+    let planes = [plane(room, c), plane(room, k)];
+    let group_len = FREQUENCIES * (planes[0] + planes[1]);
     let groups = rows.div_ceil(a_group);
-    let at_a_time = (FLOATS / group_len).clamp(1, groups.max(1));
-    with_scratch(FREQUENCIES * c * k + at_a_time * group_len, |scratch| {
-        let (du, transformed) = scratch.split_at_mut(FREQUENCIES * c * k);
+    // Every pass adds to all of `du`: where that is large, there should be few.
+    let at_a_time = (FLOATS.max(FREQUENCIES * c * k) / group_len).clamp(1, groups.max(1));
+    let panel = panel();
+    let du_plane = plane(c, k);
+    with_scratch(FREQUENCIES * du_plane + at_a_time * group_len, |scratch| {
+        let (du, transformed) = scratch.split_at_mut(FREQUENCIES * du_plane);
         for first in (0..groups).step_by(at_a_time) {
             let groups = at_a_time.min(groups - first);
             let transformed = &mut transformed[..groups * group_len];
             transformed.par_chunks_mut(group_len).enumerate().for_each(|(i, out)| {
                 let row = (first + i) * a_group;
                 let count = (rows - row).min(a_group) * tiles.tiles[1];
-                let (v, w) = out.split_at_mut(FREQUENCIES * room * c);
+                let (v, w) = out.split_at_mut(FREQUENCIES * planes[0]);
                 crate::machine::arch().dispatch(Transform { tiles: &tiles, x, dy, row, count, room, v, w });
             });
             let last = (rows - (first + groups - 1) * a_group).min(a_group) * tiles.tiles[1];
             let transformed = &*transformed;
-            du.par_chunks_mut(c * k).enumerate().for_each(|(f, du)| {
-                outer(Outer {
-                    size: [c, k, (groups - 1) * room + last],
-                    pieces: [room, group_len],
-                    a: &transformed[f * room * c..],
-                    a_stride: c,
-                    b: &transformed[FREQUENCIES * room * c + f * room * k..],
-                    b_stride: k,
-                    y: du,
-                    y_stride: k,
-                    accumulate: first > 0,
-                });
+            du.par_chunks_mut(du_plane).enumerate().for_each(|(f, du)| {
+                for group in (0..groups).step_by(GROUPS) {
+                    let end = (group + GROUPS).min(groups);
+                    let tiles = (end - group - 1) * room + if end == groups { last } else { room };
+                    let v_ = &transformed[group * group_len + f * planes[0]..];
+                    let w_ = &transformed[group * group_len + FREQUENCIES * planes[0] + f * planes[1]..];
+                    for (column, w) in (0..k).step_by(panel).zip((0..).step_by(room * panel)) {
+                        for (row, v) in (0..c).step_by(BLOCK).zip((0..).step_by(room * BLOCK)) {
+                            outer(Outer {
+                                size: [BLOCK, panel, tiles],
+                                pieces: [room, group_len],
+                                a: &v_[v..],
+                                a_stride: BLOCK,
+                                b: &w_[w..],
+                                b_stride: panel,
+                                y: &mut du[row * k + column..],
+                                y_stride: k,
+                                accumulate: first + group > 0,
+                            });
+                        }
+                    }
+                }
             });
         }
         let du = &*du;
-        let channels = panel();
-        dw.par_chunks_mut(channels * c * 9).enumerate().for_each(|(i, dw)| {
-            crate::machine::arch().dispatch(Back { c, k, first: i * channels, du, dw, accumulate });
+        dw.par_chunks_mut(panel * c * TAPS).enumerate().for_each(|(i, dw)| {
+            with_scratch(TAPS * DEPTH * panel, |taps| {
+                for first in (0..c).step_by(DEPTH) {
+                    crate::machine::arch().dispatch(Back { du, at: first * k + i * panel, k, taps });
+                    scatter(taps, first, c, dw, accumulate);
+                }
+            });
         });
     });
 }
 
-/// One group of tiles: `v` as in the forward direction, `w` `[36, room, k]`.
+/// One group of tiles to its frequencies.
 struct Transform<'a> {
     tiles: &'a Tiles,
     x: &'a [f32],
@@ -88,10 +115,11 @@ impl WithSimd for Transform<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Transform { tiles, x, dy, row, count, room, v, w } = self;
-        transform_input(simd, tiles, x, row, [count, room], v);
+        let place = |tile: usize, channel: usize| (channel / BLOCK * room + tile) * BLOCK + channel % BLOCK;
+        transform_input(simd, tiles, x, row, count, place, v);
         let Tiles { k, out, tiles: in_film, .. } = *tiles;
         let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
-        let plane = room * k;
+        let (plane, panel) = (w.len() / FREQUENCIES, WIDTH * lanes);
         for t in 0..count {
             let (row, column) = (row + t / in_film[1], t % in_film[1]);
             let (high, wide) = ((out[0] - row % in_film[0] * 4).min(4), (out[1] - column * 4).min(4));
@@ -106,7 +134,7 @@ impl WithSimd for Transform<'_> {
                     }
                     *row = a(simd, values);
                 }
-                let to = t * k + channel;
+                let to = (channel / panel * room + t) * panel + channel % panel;
                 for j in 0..6 {
                     let column = a(simd, nth(&rows, j));
                     for (i, value) in column.into_iter().enumerate() {
@@ -118,14 +146,15 @@ impl WithSimd for Transform<'_> {
     }
 }
 
-/// From the frequencies back to the window, for the output channels from `first` on: `dw` `[channels, c, 9]`.
+/// From the frequencies back to the window: `DEPTH` input channels of a panel of output channels.
 struct Back<'a> {
-    c: usize,
-    k: usize,
-    first: usize,
+    /// 36 planes `[c, k]`.
     du: &'a [f32],
-    dw: &'a mut [f32],
-    accumulate: bool,
+    /// Where in a plane.
+    at: usize,
+    k: usize,
+    /// `[9, DEPTH, panel]`.
+    taps: &'a mut [f32],
 }
 
 impl WithSimd for Back<'_> {
@@ -133,32 +162,37 @@ impl WithSimd for Back<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Back { c, k, first, du, dw, accumulate } = self;
-        let lanes = S::F32_LANES;
-        for channel in 0..c {
-            for part in 0..WIDTH {
-                let from = channel * k + first + part * lanes;
-                let zero = simd.splat_f32s(0.0);
-                let mut columns = [[zero; 3]; 6];
-                for (j, column) in columns.iter_mut().enumerate() {
-                    let mut values = [zero; 6];
-                    for (i, value) in values.iter_mut().enumerate() {
-                        *value = load::<S>(du, (i * 6 + j) * c * k + from);
-                    }
-                    *column = gt(simd, values);
+        let Back { du, at, k, taps } = self;
+        let (lanes, plane) = (S::F32_LANES, du.len() / FREQUENCIES);
+        let panel = WIDTH * lanes;
+        let zero = simd.splat_f32s(0.0);
+        for to in (0..DEPTH * panel).step_by(lanes) {
+            let from = at + to / panel * k + to % panel;
+            let mut columns = [[zero; 3]; 6];
+            for (j, column) in columns.iter_mut().enumerate() {
+                let mut values = [zero; 6];
+                for (i, value) in values.iter_mut().enumerate() {
+                    *value = load::<S>(du, (i * 6 + j) * plane + from);
                 }
-                for i in 0..3 {
-                    let row = gt(simd, nth(&columns, i));
-                    for (j, values) in row.into_iter().enumerate() {
-                        let mut lane = [0.0f32; 64];
-                        S::as_mut_simd_f32s(&mut lane[..lanes]).0[0] = values;
-                        for (o, value) in lane[..lanes].iter().enumerate() {
-                            let dw = &mut dw[((part * lanes + o) * c + channel) * 9 + i * 3 + j];
-                            *dw = if accumulate { *dw + value } else { *value };
-                        }
-                    }
+                *column = gt(simd, values);
+            }
+            for i in 0..3 {
+                for (j, value) in gt(simd, nth(&columns, i)).into_iter().enumerate() {
+                    let taps = &mut taps[(i * 3 + j) * DEPTH * panel + to..][..lanes];
+                    S::as_mut_simd_f32s(taps).0[0] = value;
                 }
             }
+        }
+    }
+}
+
+/// Writes `taps` `[9, DEPTH, panel]` to `dw` `[panel, c, 9]`, input channels from `first` on.
+fn scatter(taps: &[f32], first: usize, c: usize, dw: &mut [f32], accumulate: bool) {
+    let panel = taps.len() / (TAPS * DEPTH);
+    for (column, dw) in dw.chunks_exact_mut(c * TAPS).enumerate() {
+        for (row, dw) in dw[first * TAPS..][..DEPTH * TAPS].chunks_exact_mut(TAPS).enumerate() {
+            let values = taps.chunks_exact(DEPTH * panel).map(|taps| taps[row * panel + column]);
+            crate::chunks::store(dw, values, accumulate);
         }
     }
 }
