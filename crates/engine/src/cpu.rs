@@ -6,6 +6,7 @@ mod forward;
 use std::ops::Range;
 
 use lungfish_kernels::conv::{Act, ConvShape, Filter};
+use lungfish_kernels::norm::BatchNorm;
 use lungfish_kernels::optim::{self, AdamStep};
 use lungfish_kernels::pixels;
 use lungfish_kernels::pool::PoolShape;
@@ -117,6 +118,12 @@ fn affine(norm: &Norm, params: &[f32], buffers: &[f32]) -> (Vec<f32>, Vec<f32>) 
         .map(|((bias, mean), scale)| bias - mean * scale)
         .collect();
     (scale, shift)
+}
+
+/// A batch normalisation with the statistics of a batch.
+fn batch_norm<'a>(norm: &Norm, mean: &'a [f32], inv_std: &'a [f32], params: &'a [f32], act: Act) -> BatchNorm<'a> {
+    let (scale, bias) = (&params[norm.scale.clone()], &params[norm.bias.clone()]);
+    BatchNorm { mean, inv_std, scale, bias, act }
 }
 
 /// As the kernels call it.

@@ -25,3 +25,4 @@ pub mod softmax;
 
 mod chunks;
 mod product;
+mod sweep;

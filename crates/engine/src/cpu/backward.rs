@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use lungfish_kernels::conv::Act;
+use lungfish_kernels::norm::{BatchNormGradients, Place};
 use lungfish_kernels::{conv, elementwise, linear, norm, pool, softmax};
 
-use super::{CpuProgram, act, affine, conv_shape, cut, missing, pool_shape};
+use super::{CpuProgram, act, affine, batch_norm, conv_shape, cut, missing, pool_shape};
 use crate::schedule::{Activation, BackwardStep, Kind, Step};
 use crate::{EngineError, State};
 
@@ -48,6 +49,21 @@ fn hand_on(arena: &mut [f32], dy: Range<usize>, dx: Range<usize>, add: bool) -> 
     Ok(())
 }
 
+/// Where the kernel finds the place of a gradient.
+fn kernel_place<'a>(
+    place: &Option<Range<usize>>,
+    dy: &Range<usize>,
+    values: &'a mut [f32],
+    accumulate: bool,
+) -> Place<'a> {
+    match place {
+        None => Place::Nowhere,
+        Some(place) if place == dy => Place::Over,
+        Some(_) if accumulate => Place::Add(values),
+        Some(_) => Place::Write(values),
+    }
+}
+
 impl CpuProgram {
     pub(super) fn backward_step(
         &mut self,
@@ -84,31 +100,25 @@ impl CpuProgram {
             Kind::BatchNorm { norm, activation } if step.trained => {
                 let grads = state.grads.as_mut().ok_or_else(no_grads)?;
                 let saved = step.saved.ok_or_else(|| missing(step, "statistics"))?.range(n);
-                let scale = &state.params[norm.scale.clone()];
                 let [dscale, dbias] = cut(grads, [norm.scale.clone(), norm.bias.clone()])?;
-                let (c, act) = (step.shape.c, act(*activation));
-                // Without an activation the result is not read again, and may be gone.
-                let y = if act == Act::None { 0..0 } else { step.y.range(n) };
-                // The first layer of a network has nobody to hand its gradient to.
-                let mut unread = Vec::new();
-                let (x, y, dy_values, saved, dx) = match dx {
-                    Some(dx) => {
-                        let [x, y, dy, saved, dx] = cut(arena, [x, y, dy.clone(), saved, dx])?;
-                        (x, y, dy, saved, dx)
-                    }
-                    None => {
-                        let [x, y, dy, saved] = cut(arena, [x, y, dy.clone(), saved])?;
-                        unread.resize(x.len(), 0.0);
-                        (x, y, dy, saved, &mut unread[..])
-                    }
+                let act = act(*activation);
+                let y = (step.x.len() > 1 && act != Act::None).then(|| step.y.range(n));
+                let places = [dx, step.dx.get(1).copied().flatten().map(|r| r.range(n))];
+                // What has no place of its own is cut as nothing.
+                let own = |place: &Option<Range<usize>>| place.clone().filter(|range| *range != dy).unwrap_or(0..0);
+                let ranges = [x, y.clone().unwrap_or(0..0), saved, own(&places[0]), own(&places[1]), dy.clone()];
+                let [x, result, saved, dx, residual, dy_values] = cut(arena, ranges)?;
+                let (mean, inv_std) = saved.split_at(step.shape.c);
+                let norm = batch_norm(norm, mean, inv_std, state.params, act);
+                let [to_x, to_residual] = &places;
+                let gradients = BatchNormGradients {
+                    scale: dscale,
+                    bias: dbias,
+                    accumulate,
+                    x: kernel_place(to_x, &dy, dx, add_x),
+                    residual: kernel_place(to_residual, &dy, residual, back.accumulate.get(1) == Some(&true)),
                 };
-                let (mean, inv_std) = saved.split_at(c);
-                norm::batch_norm_backward(
-                    rows, c, x, y, act, dy_values, mean, inv_std, scale, dscale, dbias, dx, accumulate, add_x,
-                );
-                if let [_, Some(residual)] = step.dx[..] {
-                    hand_on(arena, dy, residual.range(n), back.accumulate[1])?;
-                }
+                norm::batch_norm_backward(rows, x, y.map(|_| &*result), &norm, dy_values, gradients);
             }
             Kind::BatchNorm { norm, .. } => {
                 if let Some(dx) = dx {

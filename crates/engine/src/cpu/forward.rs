@@ -5,7 +5,7 @@ use lungfish_kernels::{elementwise, linear, norm, pool, softmax};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{CpuProgram, Packed, act, affine, conv_shape, cut, missing, pool_shape};
+use super::{CpuProgram, Packed, act, affine, batch_norm, conv_shape, cut, missing, pool_shape};
 use crate::schedule::{Activation, Kind, Norm, Sliding, Step};
 use crate::{EngineError, Shape, State};
 
@@ -92,11 +92,7 @@ fn batch_norm_train(
     for (inverse, var) in inv_std.iter_mut().zip(&var) {
         *inverse = 1.0 / (var + norm.epsilon).sqrt();
     }
-    let scale: Vec<f32> =
-        state.params[norm.scale.clone()].iter().zip(&*inv_std).map(|(scale, inverse)| scale * inverse).collect();
-    let bias = &state.params[norm.bias.clone()];
-    let shift: Vec<f32> =
-        bias.iter().zip(&*mean).zip(&scale).map(|((bias, mean), scale)| bias - mean * scale).collect();
+    let (scale, shift) = batch_norm(norm, mean, inv_std, state.params, act).scale_shift();
     norm::scale_shift(rows, shape.c, x, &scale, &shift, residual, act, y);
 }
 

@@ -128,7 +128,10 @@ impl Places {
 fn read_again(draft: &Draft) -> (bool, bool) {
     match draft.kind {
         Kind::Conv { .. } | Kind::Gemm { .. } => (draft.trained, false),
-        Kind::BatchNorm { activation, .. } => (draft.trained, activation != Activation::Identity),
+        // Without a residual its input tells what the activation let through.
+        Kind::BatchNorm { activation, .. } => {
+            (draft.trained, draft.trained && draft.reads.len() > 1 && activation != Activation::Identity)
+        }
         Kind::MaxPool(_) => (true, true),
         Kind::Activation(_) | Kind::LogSoftmax { .. } => (false, true),
         Kind::Add | Kind::AveragePool(_) | Kind::Dropout { .. } => (false, false),
@@ -163,10 +166,11 @@ fn shared(drafts: &Drafts) -> (Vec<ValueId>, Vec<ValueId>) {
                     }
                 }
             }
-            // The gradient of a sum is the gradient of its terms: one of them uses it as it lies.
+            // The gradient of a sum is the gradient of its terms: one of them uses it as it lies. That to what a
+            // trained batch-norm reads is written over that to its result.
             Kind::Add | Kind::BatchNorm { .. } if !drafts.pinned[draft.writes.0] => {
-                let normalised = usize::from(!matches!(draft.kind, Kind::Add));
-                let terms = &draft.reads[normalised..];
+                let over = usize::from(matches!(draft.kind, Kind::BatchNorm { .. }) && !draft.trained);
+                let terms = &draft.reads[over..];
                 let free = terms.iter().find(|v| drafts.passing(**v) && drafts.needs_gradient[v.0]);
                 if let Some(v) = free {
                     gradient_root[draft.writes.0] = gradient_root[v.0];

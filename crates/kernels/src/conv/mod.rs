@@ -146,20 +146,6 @@ impl Act {
     }
 }
 
-impl Act {
-    /// From the result `y` and the gradient to it, the gradient to what it was made of: nothing passes at a bound, as in
-    /// PyTorch's `relu` and `hardtanh`.
-    #[inline(always)]
-    pub(crate) fn gradient(self, y: f32, dy: f32) -> f32 {
-        let passes = match self {
-            Act::None => true,
-            Act::Relu => y > 0.0,
-            Act::Clip { min, max } => y > min && y < max,
-        };
-        if passes { dy } else { 0.0 }
-    }
-}
-
 /// What is done to the result while it is in the cache: `y = act(conv + bias + residual)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a> {

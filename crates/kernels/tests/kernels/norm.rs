@@ -1,7 +1,7 @@
 //! Batch normalisation against `f64`, its gradient also by differences.
 
 use lungfish_kernels::conv::Act;
-use lungfish_kernels::norm;
+use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Place};
 
 use crate::common::{assert_close, assert_same_bits, dot, values, wide};
 
@@ -78,23 +78,12 @@ fn batch_norm_backward() {
         let mean: Vec<f32> = mean.iter().map(|&v| v as f32).collect();
         let run = |start: f32, accumulate: bool| {
             let (mut dscale, mut dbias, mut dx) = (vec![start; c], vec![start; c], vec![start; x.len()]);
-            let (params, input) = (accumulate, accumulate);
-            norm::batch_norm_backward(
-                rows,
-                c,
-                &x,
-                &[],
-                Act::None,
-                &mut dy.clone(),
-                &mean,
-                &inv_std,
-                &scale,
-                &mut dscale,
-                &mut dbias,
-                &mut dx,
-                params,
-                input,
-            );
+            let norm = BatchNorm { mean: &mean, inv_std: &inv_std, scale: &scale, bias: &bias, act: Act::None };
+            let x_place = if accumulate { Place::Add(&mut dx) } else { Place::Write(&mut dx) };
+            let (to_scale, to_bias) = (&mut dscale, &mut dbias);
+            let gradients =
+                BatchNormGradients { scale: to_scale, bias: to_bias, accumulate, x: x_place, residual: Place::Nowhere };
+            norm::batch_norm_backward(rows, &x, None, &norm, &mut dy.clone(), gradients);
             (dscale, dbias, dx)
         };
         let (dscale, dbias, dx) = run(f32::NAN, false);
@@ -137,22 +126,11 @@ fn parameters_and_input_accumulate_independently() {
     let (x, dy, one) = (values(1, 12), values(2, 12), [1.0; 3]);
     let run = |params: bool, input: bool| {
         let (mut dscale, mut dbias, mut dx) = ([10.0; 3], [10.0; 3], [10.0; 12]);
-        norm::batch_norm_backward(
-            4,
-            3,
-            &x,
-            &[],
-            Act::None,
-            &mut dy.clone(),
-            &[0.0; 3],
-            &one,
-            &one,
-            &mut dscale,
-            &mut dbias,
-            &mut dx,
-            params,
-            input,
-        );
+        let x_place = if input { Place::Add(&mut dx) } else { Place::Write(&mut dx) };
+        let norm = BatchNorm { mean: &[0.0; 3], inv_std: &one, scale: &one, bias: &one, act: Act::None };
+        let (scale, bias, residual) = (&mut dscale[..], &mut dbias[..], Place::Nowhere);
+        let gradients = BatchNormGradients { scale, bias, accumulate: params, x: x_place, residual };
+        norm::batch_norm_backward(4, &x, None, &norm, &mut dy.clone(), gradients);
         (dscale, dx)
     };
     let ((fresh_scale, fresh_x), (added_scale, _), (_, added_x)) =
@@ -170,46 +148,79 @@ fn same_bits_for_any_number_of_threads() {
             let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
             norm::batch_stats(rows, c, &x, &mut mean, &mut var);
             let inv_std: Vec<f32> = var.iter().map(|v| 1.0 / v.sqrt()).collect();
-            let (mut dscale, mut dbias, mut dx) = (vec![0.0; c], vec![0.0; c], vec![0.0; x.len()]);
-            norm::batch_norm_backward(
-                rows,
-                c,
-                &x,
-                &[],
-                Act::None,
-                &mut dy.clone(),
-                &mean,
-                &inv_std,
-                &scale,
-                &mut dscale,
-                &mut dbias,
-                &mut dx,
-                false,
-                false,
-            );
+            let (mut dscale, mut dbias, mut dx) = (vec![0.0; c], vec![0.0; c], dy.clone());
+            let norm = BatchNorm { mean: &mean, inv_std: &inv_std, scale: &scale, bias: &scale, act: Act::Relu };
+            let (to_scale, to_bias) = (&mut dscale[..], &mut dbias[..]);
+            let gradients = BatchNormGradients {
+                scale: to_scale,
+                bias: to_bias,
+                accumulate: false,
+                x: Place::Over,
+                residual: Place::Nowhere,
+            };
+            norm::batch_norm_backward(rows, &x, None, &norm, &mut dx, gradients);
             [mean, var, dscale, dbias, dx].concat()
         });
     }
 }
 
-/// The activation's share of the gradient is taken first, and stays in `dy`.
+/// The activation lets through the gradient where its result lies between its bounds, with and without a residual, and
+/// the gradients are the same wherever they are put.
 #[test]
-fn gradients_through_an_activation() {
-    for act in [Act::Relu, Act::Clip { min: -0.25, max: 0.5 }] {
-        let (rows, c) = (700, 17);
-        let (x, y, dy, scale) = (values(1, rows * c), values(2, rows * c), values(3, rows * c), values(4, c));
-        let (mean, inv_std) = (values(5, c), vec![1.5; c]);
-        let run = |y: &[f32], act: Act, mut dy: Vec<f32>| {
-            let (mut dscale, mut dbias, mut dx) = (vec![0.0; c], vec![0.0; c], vec![0.0; x.len()]);
-            let (s, b, d) = (&mut dscale, &mut dbias, &mut dx);
-            norm::batch_norm_backward(rows, c, &x, y, act, &mut dy, &mean, &inv_std, &scale, s, b, d, false, false);
-            [dy, dscale, dbias, dx].concat()
-        };
-        let passes = |y: f32| match act {
-            Act::Clip { min, max } => y > min && y < max,
-            _ => y > 0.0,
-        };
-        let masked = y.iter().zip(&dy).map(|(&y, &dy)| if passes(y) { dy } else { 0.0 }).collect();
-        assert_eq!(run(&y, act, dy), run(&[], Act::None, masked));
+fn gradients_through_an_activation_go_where_they_are_told() {
+    for (act, c) in [(Act::Relu, 17), (Act::Clip { min: -0.25, max: 0.5 }, 24), (Act::None, 32)] {
+        let rows = 700;
+        let (x, residual, dy) = (values(1, rows * c), values(2, rows * c), values(3, rows * c));
+        let (mean, inv_std, scale, bias) = (values(5, c), vec![1.5; c], values(4, c), values(6, c));
+        for residual in [None, Some(&residual[..])] {
+            let norm = BatchNorm { mean: &mean, inv_std: &inv_std, scale: &scale, bias: &bias, act };
+            let (factor, term) = norm.scale_shift();
+            let mut y = vec![f32::NAN; x.len()];
+            norm::scale_shift(rows, c, &x, &factor, &term, residual, act, &mut y);
+            let y = residual.is_some().then_some(&y[..]).filter(|_| act != Act::None);
+
+            let value = |i: usize| {
+                let normalised = (f64::from(x[i]) - f64::from(mean[i % c])) * 1.5;
+                normalised * f64::from(scale[i % c]) + f64::from(bias[i % c]) + residual.map_or(0.0, |r| r[i].into())
+            };
+            let passes = |i: usize| match act {
+                Act::Clip { min, max } => value(i) > min.into() && value(i) < max.into(),
+                Act::Relu => value(i) > 0.0,
+                Act::None => true,
+            };
+            let masked: Vec<f64> = (0..x.len()).map(|i| if passes(i) { f64::from(dy[i]) } else { 0.0 }).collect();
+            let (mut to_scale, mut to_bias) = (vec![0.0; c], vec![0.0; c]);
+            let normalised = |i: usize| (f64::from(x[i]) - f64::from(mean[i % c])) * 1.5;
+            for (i, dy) in masked.iter().enumerate() {
+                to_bias[i % c] += dy;
+                to_scale[i % c] += dy * normalised(i);
+            }
+            let to_x = |i: usize| {
+                let mean_of_both = (to_bias[i % c] + normalised(i) * to_scale[i % c]) / rows as f64;
+                f64::from(scale[i % c]) * 1.5 * (masked[i] - mean_of_both)
+            };
+            let expected_x: Vec<f64> = (0..x.len()).map(to_x).collect();
+
+            let run = |x_place: Place, residual: Place, dy: &mut [f32]| {
+                let (mut dscale, mut dbias) = (vec![0.5; c], vec![0.5; c]);
+                let (scale, bias) = (&mut dscale[..], &mut dbias[..]);
+                let gradients = BatchNormGradients { scale, bias, accumulate: true, x: x_place, residual };
+                norm::batch_norm_backward(rows, &x, y, &norm, dy, gradients);
+                assert_close(&dscale, &to_scale.iter().map(|v| v + 0.5).collect::<Vec<_>>(), 1e-6, "scale");
+                assert_close(&dbias, &to_bias.iter().map(|v| v + 0.5).collect::<Vec<_>>(), 1e-6, "bias");
+            };
+            let (mut over, mut own, mut kept) = (dy.clone(), vec![f32::NAN; x.len()], dy.clone());
+            run(Place::Over, Place::Write(&mut own), &mut over);
+            assert_close(&over, &expected_x, 1e-6, "x over the gradient to the result");
+            assert_close(&own, &masked, 1e-7, "residual written");
+            let mut added = vec![1.0; x.len()];
+            run(Place::Add(&mut added), Place::Over, &mut kept);
+            assert_close(&kept, &masked, 1e-7, "residual over the gradient to the result");
+            let expected: Vec<f64> = expected_x.iter().map(|v| v + 1.0).collect();
+            assert_close(&added, &expected, 1e-6, "x added");
+            let mut kept = dy.clone();
+            run(Place::Nowhere, Place::Nowhere, &mut kept);
+            assert_eq!(kept, dy, "nothing is written");
+        }
     }
 }

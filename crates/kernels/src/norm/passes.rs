@@ -1,0 +1,304 @@
+//! What batch normalisation does to rows of channels.
+
+use pulp::Simd;
+
+use super::Place;
+use crate::conv::Act;
+use crate::sweep::{Pass, period, repeated, sweep, vectors, vectors_mut};
+
+/// The bounds of an activation: what it does not change lies between them.
+fn bounds(act: Act) -> [f32; 2] {
+    match act {
+        Act::None => [f32::NEG_INFINITY, f32::INFINITY],
+        Act::Relu => [0.0, f32::INFINITY],
+        Act::Clip { min, max } => [min, max],
+    }
+}
+
+/// A factor and a term a channel, then an activation.
+pub(crate) struct Affine {
+    period: usize,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+    bounds: [f32; 2],
+}
+
+impl Affine {
+    pub(crate) fn new(scale: &[f32], shift: &[f32], act: Act) -> Self {
+        assert_eq!(scale.len(), shift.len());
+        let period = period(scale.len());
+        Affine { period, scale: repeated(scale, period), shift: repeated(shift, period), bounds: bounds(act) }
+    }
+
+    /// `y = act(x * scale + shift + residual)` for some rows.
+    pub(crate) fn apply(&self, x: &[f32], residual: Option<&[f32]>, y: &mut [f32]) {
+        match residual {
+            Some(residual) => sweep(y.len(), self.period, &mut Normalise::<true> { affine: self, x, residual, y }),
+            None => sweep(y.len(), self.period, &mut Normalise::<false> { affine: self, x, residual: &[], y }),
+        }
+    }
+
+    /// `x * scale + shift`, rounded twice wherever it is computed: forward and backward see the same side of a bound.
+    #[inline(always)]
+    fn value<S: Simd>(simd: S, x: S::f32s, scale: S::f32s, shift: S::f32s) -> S::f32s {
+        simd.add_f32s(simd.mul_f32s(x, scale), shift)
+    }
+}
+
+struct Normalise<'a, const RESIDUAL: bool> {
+    affine: &'a Affine,
+    x: &'a [f32],
+    residual: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl<const RESIDUAL: bool> Pass for Normalise<'_, RESIDUAL> {
+    #[inline(always)]
+    fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
+        let Affine { scale, shift, bounds, .. } = self.affine;
+        let (scale, shift) = (vectors::<S>(scale, place, len), vectors::<S>(shift, place, len));
+        let [low, high] = bounds.map(|bound| simd.splat_f32s(bound));
+        let x = vectors::<S>(self.x, at, len);
+        let residual = vectors::<S>(self.residual, at * usize::from(RESIDUAL), len * usize::from(RESIDUAL));
+        let y = vectors_mut::<S>(self.y, at, len);
+        for (i, ((y, &x), (&scale, &shift))) in y.iter_mut().zip(x).zip(scale.iter().zip(shift)).enumerate() {
+            let mut value = Affine::value(simd, x, scale, shift);
+            if RESIDUAL {
+                value = simd.add_f32s(value, residual[i]);
+            }
+            // By comparison and not by a minimum: NaN stays NaN.
+            value = simd.select_f32s(simd.less_than_f32s(value, low), low, value);
+            *y = simd.select_f32s(simd.less_than_f32s(high, value), high, value);
+        }
+    }
+}
+
+/// Sums of a period in `f32`, which are taken over a few rows only, and added to those of the channels in `f64`.
+struct Sums<'a> {
+    few: [Vec<f32>; 2],
+    /// `[2, c]`.
+    all: &'a mut [f64],
+}
+
+impl<'a> Sums<'a> {
+    fn new(period: usize, all: &'a mut [f64]) -> Self {
+        Sums { few: [vec![0.0; period], vec![0.0; period]], all }
+    }
+
+    #[inline(always)]
+    fn flush(&mut self) {
+        let c = self.all.len() / 2;
+        for (few, all) in self.few.iter_mut().zip(self.all.chunks_exact_mut(c)) {
+            for few in few.chunks_exact(c) {
+                all.iter_mut().zip(few).for_each(|(all, &few)| *all += f64::from(few));
+            }
+            few.fill(0.0);
+        }
+    }
+}
+
+/// Adds the sums and the sums of squares of some rows' channels to `sums` `[2, c]`.
+pub(crate) fn moments(c: usize, x: &[f32], sums: &mut [f64]) {
+    let rows = (x.len() / c) as f64;
+    // Against a value near the mean, so that the squares lose nothing far from zero.
+    let near = &x[..x.len().min(NEAR * c)];
+    let mut pivot = vec![0.0; c];
+    for x in near.chunks_exact(c) {
+        pivot.iter_mut().zip(x).for_each(|(pivot, x)| *pivot += x / (near.len() / c) as f32);
+    }
+    let (period, mut own) = (period(c), vec![0.0; 2 * c]);
+    let spread = repeated(&pivot, period);
+    sweep(x.len(), period, &mut Moments { x, pivot: &spread, sums: Sums::new(period, &mut own) });
+    for (i, &pivot) in pivot.iter().enumerate() {
+        let (pivot, sum, squares) = (f64::from(pivot), own[i], own[c + i]);
+        sums[i] += sum + rows * pivot;
+        sums[c + i] += squares + pivot * (2.0 * sum + rows * pivot);
+    }
+}
+
+/// Rows whose mean is near enough to that of all.
+const NEAR: usize = 8;
+
+struct Moments<'a> {
+    x: &'a [f32],
+    pivot: &'a [f32],
+    sums: Sums<'a>,
+}
+
+impl Pass for Moments<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
+        let [sums, squares] = &mut self.sums.few;
+        let sums = vectors_mut::<S>(sums, place, len).iter_mut().zip(vectors_mut::<S>(squares, place, len));
+        let pivots = vectors::<S>(self.pivot, place, len);
+        for ((&x, &pivot), (sum, square)) in vectors::<S>(self.x, at, len).iter().zip(pivots).zip(sums) {
+            let x = simd.sub_f32s(x, pivot);
+            *sum = simd.add_f32s(*sum, x);
+            *square = simd.mul_add_e_f32s(x, x, *square);
+        }
+    }
+
+    #[inline(always)]
+    fn pause(&mut self) {
+        self.sums.flush();
+    }
+}
+
+/// What the gradient needs to know of the normalisation `y = act(x * scale + shift + residual)`.
+pub(super) struct Back {
+    pub(super) affine: Affine,
+    mean: Vec<f32>,
+}
+
+impl Back {
+    pub(super) fn new(affine: Affine, mean: &[f32]) -> Self {
+        Back { mean: repeated(mean, affine.period), affine }
+    }
+
+    /// Adds the sums of the gradient before the activation, and of it times `x - mean`, to `sums` `[2, c]`. `y` is read
+    /// where there was a residual.
+    pub(super) fn sums(&self, x: &[f32], y: Option<&[f32]>, dy: &[f32], sums: &mut [f64]) {
+        let period = self.affine.period;
+        let sums = Sums::new(period, sums);
+        match y {
+            Some(y) => sweep(x.len(), period, &mut GradientSums::<true> { back: self, x, y, dy, sums }),
+            None => sweep(x.len(), period, &mut GradientSums::<false> { back: self, x, y: &[], dy, sums }),
+        }
+    }
+
+    /// The gradient to `x`, and to the residual.
+    pub(super) fn gradient(&self, line: &Line, rows: GradientRows) {
+        let (len, period) = (rows.x.len(), self.affine.period);
+        match rows.y {
+            Some(_) => sweep(len, period, &mut Gradient::<true> { back: self, line, rows }),
+            None => sweep(len, period, &mut Gradient::<false> { back: self, line, rows }),
+        }
+    }
+
+    /// The gradient before the activation: nothing where the activation held a value at a bound.
+    #[inline(always)]
+    fn masked<S: Simd>(&self, simd: S, y: S::f32s, dy: S::f32s) -> S::f32s {
+        let [low, high] = self.affine.bounds.map(|bound| simd.splat_f32s(bound));
+        let inside = simd.and_m32s(simd.less_than_f32s(low, y), simd.less_than_f32s(y, high));
+        // A product and not a selection, which would become a masked load: those are not read ahead.
+        simd.mul_f32s(dy, simd.select_f32s(inside, simd.splat_f32s(1.0), simd.splat_f32s(0.0)))
+    }
+}
+
+struct GradientSums<'a, const RESIDUAL: bool> {
+    back: &'a Back,
+    x: &'a [f32],
+    y: &'a [f32],
+    dy: &'a [f32],
+    sums: Sums<'a>,
+}
+
+impl<const RESIDUAL: bool> Pass for GradientSums<'_, RESIDUAL> {
+    #[inline(always)]
+    fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
+        let Back { affine: Affine { scale, shift, .. }, mean } = self.back;
+        let [scale, shift, mean] = [scale, shift, mean].map(|values| vectors::<S>(values, place, len));
+        let [x, dy] = [self.x, self.dy].map(|values| vectors::<S>(values, at, len));
+        let y = vectors::<S>(self.y, at * usize::from(RESIDUAL), len * usize::from(RESIDUAL));
+        let [sums, products] = self.sums.few.each_mut().map(|few| vectors_mut::<S>(few, place, len));
+        let sums = sums.iter_mut().zip(products);
+        let channels = scale.iter().zip(shift).zip(mean);
+        for (i, (((&x, &dy), ((&scale, &shift), &mean)), (sum, product))) in
+            x.iter().zip(dy).zip(channels).zip(sums).enumerate()
+        {
+            let y = if RESIDUAL { y[i] } else { Affine::value(simd, x, scale, shift) };
+            let dy = self.back.masked(simd, y, dy);
+            *sum = simd.add_f32s(*sum, dy);
+            *product = simd.mul_add_e_f32s(dy, simd.sub_f32s(x, mean), *product);
+        }
+    }
+
+    #[inline(always)]
+    fn pause(&mut self) {
+        self.sums.flush();
+    }
+}
+
+/// `dx = a * dy + b * (x - mean) + d`, a channel at a time.
+pub(super) struct Line {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    d: Vec<f32>,
+}
+
+impl Line {
+    pub(super) fn new([a, b, d]: [&[f32]; 3]) -> Self {
+        let period = period(a.len());
+        Line { a: repeated(a, period), b: repeated(b, period), d: repeated(d, period) }
+    }
+}
+
+/// Some rows of the gradient's operands and results.
+pub(super) struct GradientRows<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) y: Option<&'a [f32]>,
+    pub(super) dy: &'a mut [f32],
+    /// For the gradients to `x` and to the residual.
+    pub(super) places: [Place<'a>; 2],
+}
+
+struct Gradient<'a, const RESIDUAL: bool> {
+    back: &'a Back,
+    line: &'a Line,
+    rows: GradientRows<'a>,
+}
+
+/// A [`Place`] as vectors.
+enum To<'a, V> {
+    Nowhere,
+    Over,
+    Write(&'a mut [V]),
+    Add(&'a mut [V]),
+}
+
+impl<'a, V: Copy> To<'a, V> {
+    #[inline(always)]
+    fn new<S: Simd<f32s = V>>(place: &'a mut Place, at: usize, len: usize) -> Self {
+        match place {
+            Place::Nowhere => To::Nowhere,
+            Place::Over => To::Over,
+            Place::Write(values) => To::Write(vectors_mut::<S>(values, at, len)),
+            Place::Add(values) => To::Add(vectors_mut::<S>(values, at, len)),
+        }
+    }
+
+    #[inline(always)]
+    fn put<S: Simd<f32s = V>>(&mut self, simd: S, i: usize, value: V, dy: &mut V) {
+        match self {
+            To::Nowhere => {}
+            To::Over => *dy = value,
+            To::Write(values) => values[i] = value,
+            To::Add(values) => values[i] = simd.add_f32s(values[i], value),
+        }
+    }
+}
+
+impl<const RESIDUAL: bool> Pass for Gradient<'_, RESIDUAL> {
+    #[inline(always)]
+    fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
+        let Back { affine: Affine { scale, shift, .. }, mean } = self.back;
+        let Line { a, b, d } = self.line;
+        let [scale, shift, mean] = [scale, shift, mean].map(|values| vectors::<S>(values, place, len));
+        let [a, b, d] = [a, b, d].map(|values| vectors::<S>(values, place, len));
+        let x = vectors::<S>(self.rows.x, at, len);
+        let y = vectors::<S>(self.rows.y.unwrap_or(&[]), at * usize::from(RESIDUAL), len * usize::from(RESIDUAL));
+        let dy = vectors_mut::<S>(self.rows.dy, at, len);
+        let [mut dx, mut residual] = self.rows.places.each_mut().map(|place| To::new::<S>(place, at, len));
+        let channels = scale.iter().zip(shift).zip(mean).zip(a.iter().zip(b).zip(d));
+        for (i, ((&x, dy), (((&scale, &shift), &mean), ((&a, &b), &d)))) in
+            x.iter().zip(dy.iter_mut()).zip(channels).enumerate()
+        {
+            let y = if RESIDUAL { y[i] } else { Affine::value(simd, x, scale, shift) };
+            let masked = self.back.masked(simd, y, *dy);
+            let value = simd.mul_add_e_f32s(b, simd.sub_f32s(x, mean), d);
+            let value = simd.mul_add_e_f32s(a, masked, value);
+            residual.put(simd, i, masked, dy);
+            dx.put(simd, i, value, dy);
+        }
+    }
+}
