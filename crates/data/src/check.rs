@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::decode::{Channels, DecodeError, decode, read_film};
+use crate::decode::{Channels, DecodeError, Image, decode, read_film};
 use crate::folder::{Film, Layout};
 
 /// The first 16 bytes of the SHA-256 of a film's file: names its content without naming the patient. Text is hex.
@@ -80,7 +80,18 @@ pub fn check(
     channels: Channels,
     progress: &(dyn Fn(usize) + Sync),
 ) -> (Vec<CheckedFilm>, Vec<BadFilm>) {
-    let (good, bad): (Vec<_>, Vec<_>) = check_each(films, channels, progress).into_iter().partition(Result::is_ok);
+    check_with(films, channels, &|_, _| {}, progress)
+}
+
+/// [`check`], which hands each good film's content and pixels to `seen`, on whatever thread and in whatever order.
+pub fn check_with(
+    films: &[Film],
+    channels: Channels,
+    seen: &(dyn Fn(ContentHash, Image) + Sync),
+    progress: &(dyn Fn(usize) + Sync),
+) -> (Vec<CheckedFilm>, Vec<BadFilm>) {
+    let films = check_each(films, channels, seen, progress);
+    let (good, bad): (Vec<_>, Vec<_>) = films.into_iter().partition(Result::is_ok);
     (good.into_iter().filter_map(Result::ok).collect(), bad.into_iter().filter_map(Result::err).collect())
 }
 
@@ -91,7 +102,7 @@ pub fn check_layout(
     progress: &(dyn Fn(usize) + Sync),
 ) -> (Layout<CheckedFilm>, Vec<BadFilm>) {
     let films: Vec<Film> = layout.films().map(|(_, film)| film.clone()).collect();
-    let mut results = check_each(&films, channels, progress).into_iter();
+    let mut results = check_each(&films, channels, &|_, _| {}, progress).into_iter();
     let mut bad = Vec::new();
     // `filter_map` visits the films in the order in which `films` lists them.
     let good = layout.filter_map(|_| match results.next()? {
@@ -107,13 +118,16 @@ pub fn check_layout(
 fn check_each(
     films: &[Film],
     channels: Channels,
+    seen: &(dyn Fn(ContentHash, Image) + Sync),
     progress: &(dyn Fn(usize) + Sync),
 ) -> Vec<Result<CheckedFilm, BadFilm>> {
     let done = AtomicUsize::new(0);
     let check_one = |film: &Film| {
         let hash = read_film(&film.path).and_then(|bytes| {
-            decode(&bytes, channels)?;
-            Ok(ContentHash::of(&bytes))
+            let image = decode(&bytes, channels)?;
+            let hash = ContentHash::of(&bytes);
+            seen(hash, image);
+            Ok(hash)
         });
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         match hash {

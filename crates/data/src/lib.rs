@@ -2,12 +2,13 @@
 //!
 //! The way of a film: [`scan`] lists it with its class and its patient, [`sample`] may leave it out,
 //! [`check`](check::check) reads it once to see that it decodes, [`split`](split::split) puts its patient on one side,
-//! [`Loader`] decodes it again ahead of the step that wants it, through the [`Preprocess`] that travels with the model
-//! and, in training, a keyed [`Augment`]. [`survey`](survey::survey) counts what there is.
+//! [`Loader`] decodes it ahead of the step that wants it, or finds it decoded in a [`FilmCache`], through the
+//! [`Preprocess`] that travels with the model and, in training, a keyed [`Augment`]. [`survey`](survey::survey) counts what there is.
 //!
 //! Nothing here prints, and nothing here panics on a file that somebody made.
 
 pub mod augment;
+pub mod cache;
 pub mod check;
 pub mod decode;
 pub mod display;
@@ -23,11 +24,12 @@ pub mod survey;
 pub mod synth;
 
 pub use augment::Augment;
-pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout};
+pub use cache::FilmCache;
+pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout, check_with};
 pub use decode::{Channels, DecodeError, Image, Mode, Source, decode, decode_file};
 pub use error::DataError;
 pub use folder::{Film, Folder, Layout, scan};
-pub use loader::{Batch, Loader, LoaderItem};
+pub use loader::{Batch, Loader, LoaderItem, Pipeline};
 pub use names::Side;
 pub use patient::PatientRule;
 pub use preprocess::{Fit, Preprocess};

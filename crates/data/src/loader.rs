@@ -1,12 +1,14 @@
 //! Batches in order, decoded ahead of the step that wants them.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::augment::Augment;
-use crate::decode::{Channels, DecodeError, Image, decode_file};
+use crate::cache::FilmCache;
+use crate::check::ContentHash;
+use crate::decode::{Channels, DecodeError, Image, decode, read_film};
 use crate::error::DataError;
 use crate::preprocess::Preprocess;
 
@@ -21,6 +23,56 @@ pub struct LoaderItem {
     pub index: usize,
     /// The key of its alteration, `None` for a film as it is.
     pub key: Option<[u64; 4]>,
+    /// Its content, where that is known: what a [`FilmCache`] knows it by.
+    pub hash: Option<ContentHash>,
+}
+
+/// What lies between a film's file and the network.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// How it becomes a square.
+    pub preprocess: Preprocess,
+    /// How films that have a key are altered.
+    pub augment: Option<Augment>,
+    /// Films that were decoded before. It changes no pixel, only how soon they are there.
+    pub cache: Option<Arc<FilmCache>>,
+}
+
+impl Pipeline {
+    /// Decodes a film, or finds it decoded, cuts it to the network's square, and alters it where it has a key.
+    ///
+    /// # Errors
+    /// [`DataError::Film`] where it does not decode.
+    pub fn load(&self, item: &LoaderItem) -> Result<Image, DataError> {
+        let mut image =
+            self.square(&item.path, item.hash).map_err(|reason| DataError::Film { path: item.path.clone(), reason })?;
+        if let (Some(augment), Some(key)) = (self.augment, item.key) {
+            augment.apply(&mut image, key);
+        }
+        Ok(image)
+    }
+
+    /// A film as the network's square, not altered.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn square(&self, path: &Path, hash: Option<ContentHash>) -> Result<Image, DecodeError> {
+        let known = self.cache.as_deref().filter(|cache| cache.keeps(&self.preprocess)).zip(hash);
+        if let Some(pixels) = known.and_then(|(cache, hash)| cache.get(hash)) {
+            let size = self.preprocess.size.max(1);
+            return Ok(Image { width: size, height: size, channels: self.preprocess.channels, pixels });
+        }
+        let bytes = read_film(path)?;
+        let image = self.preprocess.apply(decode(&bytes, self.preprocess.channels)?);
+        // A file that is not any more what it was when its content was hashed is not kept under that hash.
+        if let Some((cache, hash)) = known
+            && cache.has_room(hash)
+            && ContentHash::of(&bytes) == hash
+        {
+            cache.put(hash, &image.pixels);
+        }
+        Ok(image)
+    }
 }
 
 /// Films of one step.
@@ -63,8 +115,7 @@ pub struct Loader {
 #[derive(Debug)]
 struct Shared {
     items: Vec<LoaderItem>,
-    preprocess: Preprocess,
-    augment: Option<Augment>,
+    pipeline: Pipeline,
     /// Films that may be decoded but not yet taken.
     window: usize,
     state: Mutex<State>,
@@ -87,32 +138,25 @@ struct State {
 
 impl Loader {
     /// Starts `workers` threads (at least one) on `items`, for batches of `batch` films (at least one); the last batch
-    /// holds what is left. `augment` alters the films that have a key.
+    /// holds what is left.
     ///
     /// # Errors
     /// [`DataError::Threads`] where the system gives not one thread.
-    pub fn new(
-        items: Vec<LoaderItem>,
-        preprocess: Preprocess,
-        augment: Option<Augment>,
-        batch: usize,
-        workers: usize,
-    ) -> Result<Self, DataError> {
+    pub fn new(items: Vec<LoaderItem>, pipeline: Pipeline, batch: usize, workers: usize) -> Result<Self, DataError> {
         let batch = batch.max(1);
         let workers = workers.clamp(1, items.len().max(1));
         let window = (2 * batch).max(2 * workers).min(items.len());
         let state = State { claimed: 0, consumed: 0, slots: (0..window).map(|_| None).collect(), stop: false };
+        let film_len = pipeline.preprocess.film_len();
         let shared = Arc::new(Shared {
             items,
-            preprocess,
-            augment,
+            pipeline,
             window,
             state: Mutex::new(state),
             filled: Condvar::new(),
             taken: Condvar::new(),
         });
-        let mut loader =
-            Self { shared, workers: Vec::with_capacity(workers), batch, film_len: preprocess.film_len(), next: 0 };
+        let mut loader = Self { shared, workers: Vec::with_capacity(workers), batch, film_len, next: 0 };
         for _ in 0..workers {
             let shared = Arc::clone(&loader.shared);
             match thread::Builder::new().name("film loader".to_string()).spawn(move || shared.work()) {
@@ -139,7 +183,7 @@ impl Iterator for Loader {
         let items = self.shared.items.get(self.next..end).filter(|items| !items.is_empty())?;
         let mut batch = Batch {
             pixels: Vec::with_capacity(items.len() * self.film_len),
-            channels: self.shared.preprocess.channels,
+            channels: self.shared.pipeline.preprocess.channels,
             labels: items.iter().map(|item| item.label).collect(),
             indices: items.iter().map(|item| item.index).collect(),
         };
@@ -206,29 +250,15 @@ impl Shared {
             state.claimed += 1;
             drop(state);
             // Whatever happens to a film, its reader must not wait for ever.
-            let film = panic::catch_unwind(AssertUnwindSafe(|| {
-                load(&self.items[i], &self.preprocess, self.augment).map(|image| image.pixels)
-            }))
-            .unwrap_or_else(|_| {
-                let reason = DecodeError::Corrupt { format: "image", reason: "the program gave up on it".to_string() };
-                Err(DataError::Film { path: self.items[i].path.clone(), reason })
-            });
+            let film =
+                panic::catch_unwind(AssertUnwindSafe(|| self.pipeline.load(&self.items[i]).map(|image| image.pixels)))
+                    .unwrap_or_else(|_| {
+                        let reason =
+                            DecodeError::Corrupt { format: "image", reason: "the program gave up on it".to_string() };
+                        Err(DataError::Film { path: self.items[i].path.clone(), reason })
+                    });
             self.lock().slots[i % self.window] = Some(film);
             self.filled.notify_all();
         }
     }
-}
-
-/// What a [`Loader`] makes of one film: decoded, cut to the network's square, and altered where it has a key.
-///
-/// # Errors
-/// [`DataError::Film`] where it does not decode.
-pub fn load(item: &LoaderItem, preprocess: &Preprocess, augment: Option<Augment>) -> Result<Image, DataError> {
-    let image = decode_file(&item.path, preprocess.channels)
-        .map_err(|reason| DataError::Film { path: item.path.clone(), reason })?;
-    let mut image = preprocess.apply(image);
-    if let (Some(augment), Some(key)) = (augment, item.key) {
-        augment.apply(&mut image, key);
-    }
-    Ok(image)
 }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{golden_bytes, golden_file};
 use lungfish_data::augment::{mirror, rotate};
 use lungfish_data::{
-    Augment, Batch, Channels, ContentHash, DataError, Film, Fit, Image, Loader, LoaderItem, Preprocess, check,
-    decode_file,
+    Augment, Batch, Channels, ContentHash, DataError, Film, Fit, Image, Loader, LoaderItem, Pipeline, Preprocess,
+    check, decode_file,
 };
 
 const PREPROCESS: Preprocess =
@@ -24,13 +24,18 @@ fn items(count: usize) -> Vec<LoaderItem> {
         label: i % 2,
         index: 1000 + i,
         key: (!i.is_multiple_of(3)).then_some([7, 1, i as u64, 0]),
+        hash: None,
     };
     (0..count).map(item).collect()
 }
 
+fn pipeline(preprocess: Preprocess) -> Pipeline {
+    Pipeline { preprocess, augment: Some(AUGMENT), cache: None }
+}
+
 fn load(count: usize, batch: usize, workers: usize, channels: Channels) -> Vec<Batch> {
     let preprocess = Preprocess { channels, ..PREPROCESS };
-    Loader::new(items(count), preprocess, Some(AUGMENT), batch, workers).unwrap().map(Result::unwrap).collect()
+    Loader::new(items(count), pipeline(preprocess), batch, workers).unwrap().map(Result::unwrap).collect()
 }
 
 #[test]
@@ -113,7 +118,7 @@ fn a_film_that_fails_is_named_and_ends_it() {
     fs::write(&bad, &golden_bytes("gray_baseline.jpg")[..700]).unwrap();
     let mut list = items(40);
     list[19].path = bad.clone();
-    let mut loader = Loader::new(list, PREPROCESS, None, 8, 4).unwrap();
+    let mut loader = Loader::new(list, pipeline(PREPROCESS), 8, 4).unwrap();
     assert_eq!(loader.batches(), 5);
     assert!(loader.next().unwrap().is_ok());
     assert!(loader.next().unwrap().is_ok());
@@ -127,14 +132,14 @@ fn a_film_that_fails_is_named_and_ends_it() {
 #[test]
 fn an_abandoned_loader_ends_its_threads() {
     for taken in 0..3 {
-        let mut loader = Loader::new(items(200), PREPROCESS, None, 4, 3).unwrap();
+        let mut loader = Loader::new(items(200), pipeline(PREPROCESS), 4, 3).unwrap();
         for _ in 0..taken {
             loader.next().unwrap().unwrap();
         }
         // Hangs here if a worker waits for ever.
         drop(loader);
     }
-    let mut none = Loader::new(Vec::new(), PREPROCESS, None, 4, 3).unwrap();
+    let mut none = Loader::new(Vec::new(), pipeline(PREPROCESS), 4, 3).unwrap();
     assert!(none.next().is_none());
     assert_eq!(none.batches(), 0);
 }

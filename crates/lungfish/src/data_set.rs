@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_drawn_file;
 use lungfish_data::{
-    Augment, Channels, CheckedFilm, ContentHash, Film, Fit, Folder, Layout, PatientRule, Preprocess, Side, Split,
-    SplitNotes, SplitRules, check, sample, scan, split,
+    Augment, Channels, CheckedFilm, ContentHash, Film, FilmCache, Fit, Folder, Image, Layout, PatientRule, Preprocess,
+    Side, Split, SplitNotes, SplitRules, check_with, sample, scan, split,
 };
 use rayon::prelude::*;
 
@@ -38,16 +38,25 @@ impl DataSet {
         Ok(folder)
     }
 
-    /// Samples, reads every film once and puts the patients on sides. `None` where it was stopped.
+    /// Samples, reads every film once and puts the patients on sides. What it decodes goes into the cache, so that no
+    /// film that is trained on has to be decoded again. `None` where it was stopped.
     pub(crate) fn prepare(
         folder: Folder,
         recipe: &Recipe,
+        cache: Option<&FilmCache>,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Option<Self>, Error> {
         let Folder { root, classes, layout } = folder;
         let layout = if recipe.limit > 0 { sample(layout, recipe.limit, recipe.seed) } else { layout };
-        let Some((layout, bad)) = read_all(layout, recipe.channels, observer, stop) else { return Ok(None) };
+        let preprocess = recipe.preprocess();
+        let keep = |side: Option<Side>, hash: ContentHash, image: Image| {
+            if let Some(cache) = cache.filter(|cache| side != Some(Side::Test) && cache.has_room(hash)) {
+                cache.put(hash, &preprocess.apply(image).pixels);
+            }
+        };
+        let read = read_all(layout, recipe.channels, &keep, observer, stop);
+        let Some((layout, bad)) = read else { return Ok(None) };
         if let (true, Some(first)) = (recipe.strict, bad.first()) {
             return Err(Error::refused(format!(
                 "{} of the films in {} cannot be used, the first {}: {} (strict)",
@@ -121,30 +130,36 @@ fn any_drawn(split: &Split) -> bool {
     split.train.par_iter().any(|film| is_drawn_file(&film.film.path))
 }
 
-/// Reads every film of a layout once; tells of the bad ones and leaves them out. `None` where it was stopped.
+/// Reads every film of a layout once; tells of the bad ones and leaves them out. The good ones are shown to `seen`, on
+/// whatever thread and in whatever order. `None` where it was stopped.
 pub(crate) fn read_all(
     layout: Layout<Film>,
     channels: Channels,
+    seen: &(dyn Fn(Option<Side>, ContentHash, Image) + Sync),
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Option<(Layout<CheckedFilm>, Vec<BadFilm>)> {
-    let films: Vec<Film> = layout.films().map(|(_, film)| film.clone()).collect();
-    let (mut good, mut bad) = (HashMap::new(), Vec::new());
-    for (done, chunk) in films.chunks(CHUNK).enumerate() {
-        if stop.load(Ordering::Relaxed) {
-            return None;
+    let films: Vec<(Option<Side>, &Film)> = layout.films().collect();
+    let (mut good, mut bad, mut done) = (HashMap::new(), Vec::new(), 0);
+    for of_side in films.chunk_by(|(a, _), (b, _)| a == b) {
+        for chunk in of_side.chunks(CHUNK) {
+            if stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let side = chunk.first().and_then(|(side, _)| *side);
+            let batch: Vec<Film> = chunk.iter().map(|(_, film)| Film::clone(film)).collect();
+            let (readable, damaged) = check_with(&batch, channels, &|hash, image| seen(side, hash, image), &|_| {});
+            good.extend(readable.into_iter().map(|film| (film.film.path, film.hash)));
+            bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
+            done += chunk.len();
+            observer.event(&Event::Progress { task: Task::Checking, done, total: films.len() });
         }
-        let (readable, damaged) = check(chunk, channels, &|_| {});
-        good.extend(readable.into_iter().map(|film| (film.film.path, film.hash)));
-        bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
-        let done = done * CHUNK + chunk.len();
-        observer.event(&Event::Progress { task: Task::Checking, done, total: films.len() });
     }
     for film in &bad {
         observer.event(&Event::BadFilm { path: film.path.clone(), reason: film.reason.clone() });
     }
     if !bad.is_empty() {
-        let text = format!("{} of {} films cannot be used and are left out", bad.len(), films.len());
+        let text = format!("{} of {done} films cannot be used and are left out", bad.len());
         observer.event(&Event::Warning(text));
     }
     let layout = layout.filter_map(|film| {

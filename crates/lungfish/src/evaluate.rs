@@ -107,7 +107,7 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         folder.refuse_among_classes(out)?;
     }
     let index_of = indices(&folder.classes, &model.info.classes, &folder.root)?;
-    let read = read_all(folder.layout, model.info.preprocess.channels, observer, stop);
+    let read = read_all(folder.layout, model.info.preprocess.channels, &|_, _, _| {}, observer, stop);
     let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
     let layout = layout.filter_map(|mut film| {
         film.film.label = *index_of.get(film.film.label)?;

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lungfish_data::{Augment, CheckedFilm, Loader, LoaderItem, Preprocess, Side};
+use lungfish_data::{CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Side};
 use lungfish_engine::{Cpu, Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
@@ -123,9 +123,10 @@ impl Features {
                 label: film.film.label,
                 index,
                 key: view_key(pass.recipe.seed, view, film),
+                hash: Some(film.hash),
             })
             .collect();
-        let loader = Loader::new(items, pass.preprocess, Some(pass.augment), AT_ONCE, pass.workers)?;
+        let loader = Loader::new(items, pass.pipeline.clone(), AT_ONCE, pass.workers)?;
         let mut features = Vec::with_capacity(films.len() * self.width);
         for batch in loader {
             if pass.stop.load(Ordering::Relaxed) {
@@ -152,8 +153,7 @@ impl Features {
 /// What all passes of a run share.
 pub(crate) struct Pass<'a> {
     pub recipe: &'a Recipe,
-    pub preprocess: Preprocess,
-    pub augment: Augment,
+    pub pipeline: Pipeline,
     pub workers: usize,
     pub stop: &'a AtomicBool,
 }

@@ -16,6 +16,7 @@ mod explore;
 mod features;
 pub mod fetch;
 mod figures;
+mod film_cache;
 mod films;
 mod keys;
 mod memory;

@@ -9,7 +9,7 @@ mod keep;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lungfish_data::{Augment, Loader, LoaderItem, Preprocess, Side};
+use lungfish_data::{Loader, LoaderItem, Pipeline, Side};
 use lungfish_engine::{Adam, AdamConfig, Cpu, Input, PartId, Plan, PlanSpec, Seed, Store, clip_gradients};
 use lungfish_models::{Network, Tensors};
 
@@ -24,15 +24,14 @@ use crate::recipe::Optimizer;
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::{self, Course};
 use crate::targets::Targets;
-use crate::{BestEpoch, Error, Event, Observer, Phase, Recipe, Task, keys, weights};
+use crate::{BestEpoch, Error, Event, Observer, Phase, Recipe, Task, film_cache, keys, weights};
 
 /// A training in memory.
 pub(crate) struct Trainer<'a> {
     recipe: &'a Recipe,
     run: &'a RunFolder,
     data: &'a DataSet,
-    preprocess: Preprocess,
-    augment: Augment,
+    pipeline: Pipeline,
     workers: usize,
     backend: Cpu,
     network: Network,
@@ -68,7 +67,7 @@ impl<'a> Trainer<'a> {
         recipe: &'a Recipe,
         run: &'a RunFolder,
         data: &'a DataSet,
-        (preprocess, augment): (Preprocess, Augment),
+        pipeline: Pipeline,
         workers: usize,
         from: Checkpoint,
     ) -> Result<Self, Error> {
@@ -82,8 +81,7 @@ impl<'a> Trainer<'a> {
             recipe,
             run,
             data,
-            preprocess,
-            augment,
+            pipeline,
             workers,
             backend,
             network,
@@ -147,16 +145,16 @@ impl<'a> Trainer<'a> {
         let parts: Vec<PartId> = rates.iter().map(|(part, _)| *part).collect();
         // The last step of an epoch may have one film more, see `keys::steps`.
         let capacity = recipe.batch_size + usize::from(phase == Phase::Unfrozen);
-        let norm = normalization(&self.preprocess);
-        let mut spec = PlanSpec::training(graph, capacity, self.preprocess.size, norm, &parts);
+        let norm = normalization(&self.pipeline.preprocess);
+        let mut spec = PlanSpec::training(graph, capacity, self.pipeline.preprocess.size, norm, &parts);
         let train = self.data.split.train.len();
         let features = match phase {
-            Phase::Frozen => Features::new(recipe, &self.network, &self.preprocess, train, &self.backend)?,
+            Phase::Frozen => Features::new(recipe, &self.network, &self.pipeline.preprocess, train, &self.backend)?,
             Phase::Unfrozen => None,
         };
         let films = match features {
             Some(features) => {
-                let mut head = PlanSpec::inference(graph, recipe.batch_size, self.preprocess.size, norm);
+                let mut head = PlanSpec::inference(graph, recipe.batch_size, self.pipeline.preprocess.size, norm);
                 (spec.from, head.from) = (features.frontier, features.frontier);
                 Source::Features(Box::new(features), Box::new(Plan::new(&self.backend, graph, head)?))
             }
@@ -165,7 +163,7 @@ impl<'a> Trainer<'a> {
                     let text = "the features of all views are too many to keep and are computed anew every epoch";
                     observer.event(&Event::Note(text.to_owned()));
                 }
-                let scorer = Scorer::new(&self.backend, &self.network, &self.preprocess)?;
+                let scorer = Scorer::new(&self.backend, &self.network, self.pipeline.clone())?;
                 Source::Pixels(Box::new(scorer))
             }
         };
@@ -224,6 +222,7 @@ impl<'a> Trainer<'a> {
             };
             self.state.sums.seconds += trained;
             self.end_epoch(&mut tools, figures, begun.elapsed().as_secs_f64() - trained, observer)?;
+            film_cache::tell_of_trouble(self.pipeline.cache.as_deref(), self.run, observer);
             if self.out_of_patience() && self.state.epoch <= of {
                 observer.event(&Event::EarlyStop { phase, epoch, patience: self.recipe.early_stopping });
             }
@@ -262,9 +261,10 @@ impl<'a> Trainer<'a> {
                         Phase::Frozen => view_key(recipe.seed, view, &films[i]),
                         Phase::Unfrozen => Some(keys::augment(recipe.seed, epoch, film_key(&films[i]))),
                     },
+                    hash: Some(films[i].hash),
                 };
                 let items = order[at..].iter().map(item).collect();
-                let loader = Loader::new(items, self.preprocess, Some(self.augment), recipe.batch_size, self.workers)?;
+                let loader = Loader::new(items, self.pipeline.clone(), recipe.batch_size, self.workers)?;
                 Batches::Pixels(loader)
             }
         };
@@ -338,13 +338,14 @@ impl<'a> Trainer<'a> {
                 rows
             }
             Source::Pixels(scorer) => {
-                let paths: Vec<_> = films.iter().map(|f| f.film.path.clone()).collect();
-                let Some(scored) = scorer.score(&mut self.store, &paths, Task::Validating, observer, stop)? else {
+                let films: Vec<_> = films.iter().map(|f| (f.film.path.as_path(), Some(f.hash))).collect();
+                let Some(scored) = scorer.score(&mut self.store, &films, Task::Validating, observer, stop)? else {
                     return Ok(None);
                 };
                 let mut rows = Vec::with_capacity(films.len() * classes);
-                for (row, path) in scored.into_iter().zip(paths) {
-                    rows.extend(row.map_err(|reason| lungfish_data::DataError::Film { path, reason })?);
+                for (row, (path, _)) in scored.into_iter().zip(films) {
+                    let failed = |reason| lungfish_data::DataError::Film { path: path.to_owned(), reason };
+                    rows.extend(row.map_err(failed)?);
                 }
                 rows
             }
@@ -360,6 +361,6 @@ impl<'a> Trainer<'a> {
     where
         'a: 'b,
     {
-        Pass { recipe: self.recipe, preprocess: self.preprocess, augment: self.augment, workers: self.workers, stop }
+        Pass { recipe: self.recipe, pipeline: self.pipeline.clone(), workers: self.workers, stop }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::display::escape;
 use lungfish_data::folder::films_in;
-use lungfish_data::{Channels, DecodeError, Preprocess, decode_file};
+use lungfish_data::{Channels, ContentHash, DecodeError, Pipeline};
 use lungfish_engine::{Cpu, Input, Plan, PlanSpec, Store};
 use lungfish_models::Network;
 use rayon::prelude::*;
@@ -68,7 +68,8 @@ impl Predictor {
     }
 
     pub(crate) fn of(model: Model, backend: &Cpu) -> Result<Self, Error> {
-        let scorer = Scorer::new(backend, &model.network, &model.info.preprocess)?;
+        let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, cache: None };
+        let scorer = Scorer::new(backend, &model.network, pipeline)?;
         Ok(Predictor { model, scorer })
     }
 
@@ -130,8 +131,9 @@ impl Predictor {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<Vec<Scored>, Error> {
-        let scored =
-            self.scorer.score(&mut self.model.store, films, Task::Predicting, observer, stop)?.ok_or(Error::Stopped)?;
+        let unhashed: Vec<_> = films.iter().map(|path| (path.as_path(), None)).collect();
+        let scored = self.scorer.score(&mut self.model.store, &unhashed, Task::Predicting, observer, stop)?;
+        let scored = scored.ok_or(Error::Stopped)?;
         // A class is never named by a comparison of what is no number.
         let undefined = |film: &Scored| film.as_ref().is_ok_and(|row| row.iter().any(|l| l.is_nan()));
         if let Some(at) = scored.iter().position(undefined) {
@@ -173,20 +175,22 @@ pub(crate) const AT_ONCE: usize = 8;
 /// Films in, log-probabilities out: decodes a batch on all cores, then runs the network on it.
 pub(crate) struct Scorer {
     plan: Plan<Cpu>,
-    preprocess: Preprocess,
+    pipeline: Pipeline,
 }
 
 impl Scorer {
-    pub(crate) fn new(backend: &Cpu, network: &Network, preprocess: &Preprocess) -> Result<Self, Error> {
+    pub(crate) fn new(backend: &Cpu, network: &Network, pipeline: Pipeline) -> Result<Self, Error> {
+        let preprocess = &pipeline.preprocess;
         let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
-        Ok(Scorer { plan: Plan::new(backend, &network.graph, spec)?, preprocess: *preprocess })
+        Ok(Scorer { plan: Plan::new(backend, &network.graph, spec)?, pipeline })
     }
 
-    /// A row of log-probabilities a film, in order, or why it has none. `None` where it was stopped.
+    /// A row of log-probabilities a film, in order, or why it has none; films that are kept decoded are known by their
+    /// content. `None` where it was stopped.
     pub(crate) fn score(
         &mut self,
         store: &mut Store<Cpu>,
-        films: &[PathBuf],
+        films: &[(&Path, Option<ContentHash>)],
         task: Task,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
@@ -197,15 +201,15 @@ impl Scorer {
                 return Ok(None);
             }
             // One film a task: they differ in size tenfold.
-            let decode = |path: &PathBuf| {
-                decode_file(path, self.preprocess.channels).map(|image| self.preprocess.apply(image).pixels)
+            let decode = |&(path, hash): &(&Path, Option<ContentHash>)| {
+                self.pipeline.square(path, hash).map(|image| image.pixels)
             };
             let decoded: Vec<Result<Vec<u8>, DecodeError>> = batch.par_iter().with_max_len(1).map(decode).collect();
             let pixels: Vec<u8> = decoded.iter().flatten().flatten().copied().collect();
             let n = decoded.iter().filter(|film| film.is_ok()).count();
             let mut rows = Vec::new();
             if n > 0 {
-                self.plan.forward(store, n, input(&pixels, self.preprocess.channels), [0; 4])?;
+                self.plan.forward(store, n, input(&pixels, self.pipeline.preprocess.channels), [0; 4])?;
                 rows = self.plan.output()?;
             }
             let mut rows = rows.chunks_exact((rows.len() / n.max(1)).max(1));

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
-use lungfish_data::loader::load;
 use lungfish_data::{
-    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, PatientRule, Side, decode_file, is_drawn_file, scan,
+    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, PatientRule, Pipeline, Side, decode_file, is_drawn_file,
+    scan,
 };
 use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
 
@@ -115,13 +115,13 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
         .map_err(|reason| lungfish_data::DataError::Film { path: of.path.clone(), reason })?;
     let size = format!("{} × {} pixels", raw.width, raw.height);
     let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], tone: Tone::Plain };
-    let preprocess = recipe.preprocess();
     let key = request.augmented.then(|| {
         let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
         keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash }))
     });
-    let item = LoaderItem { path: of.path.clone(), label: of.label, index: 0, key };
-    let seen = load(&item, &preprocess, Some(recipe.augment()))?;
+    let item = LoaderItem { path: of.path.clone(), label: of.label, index: 0, key, hash: None };
+    let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: Some(recipe.augment()), cache: None };
+    let seen = pipeline.load(&item)?;
     let altered = match key.map(|key| recipe.augment().draw(key)) {
         None => format!("{} × {} pixels", seen.width, seen.height),
         Some(Alteration { degrees, mirrored }) => {

@@ -17,6 +17,8 @@ pub(crate) const LOG: &str = "log.jsonl";
 pub(crate) const BEST: &str = "best.safetensors";
 /// All that going on needs.
 pub(crate) const LAST: &str = "last.safetensors";
+/// Decoded films, while the run trains.
+pub(crate) const CACHE: &str = "films.cache";
 /// Held by the process that trains.
 const LOCK: &str = ".lock";
 

@@ -1,9 +1,11 @@
 //! Training: a recipe and a folder of films in, a run folder out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use lungfish_data::display::escape;
+use lungfish_data::{FilmCache, Pipeline};
 use lungfish_engine::Cpu;
 
 use crate::checkpoint::{Checkpoint, State};
@@ -12,7 +14,7 @@ use crate::device::{Device, Gpus, settle};
 use crate::features::augments;
 use crate::phase::Trainer;
 use crate::run_folder::{self, RunFolder};
-use crate::{BestEpoch, Changes, Error, Event, Observer, Phase, Recipe, model, schedule, weights};
+use crate::{BestEpoch, Changes, Error, Event, Observer, Phase, Recipe, film_cache, model, schedule, weights};
 
 /// What to train.
 #[derive(Clone, Debug)]
@@ -28,6 +30,9 @@ pub struct TrainRequest {
     pub resume: bool,
     /// Threads that decode films ahead of the step; 0 is as many as there are cores.
     pub workers: usize,
+    /// Keep decoded films in the run folder while it trains, so that later epochs need not decode them. The result is
+    /// the same, bit for bit.
+    pub film_cache: bool,
     /// Where to compute.
     pub device: Device,
 }
@@ -102,9 +107,12 @@ impl Job<'_> {
         };
         // Before the films are read, which can take minutes: who kills the run then goes on with what it was asked for.
         run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
-        let prepared = DataSet::prepare(folder, recipe, self.observer, self.stop);
+        let cache = self.cache(recipe, &run);
+        let prepared = DataSet::prepare(folder, recipe, cache.as_deref(), self.observer, self.stop);
+        film_cache::tell_of_trouble(cache.as_deref(), &run, self.observer);
         if new && prepared.is_err() {
             // Films that are refused leave the folder free for another try.
+            film_cache::remove(&run, self.observer);
             let path = run.file(run_folder::RECIPE);
             std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
         }
@@ -122,7 +130,11 @@ impl Job<'_> {
         let state = State::new(&absolute(&data.root), &data.classes, phase);
         let start = Checkpoint { state, tensors: model::capture(&store)?, best: None, moments: None };
         run.write(run_folder::LAST, &Checkpoint::to_bytes(&start.state, start.tensors.clone(), None, None)?)?;
-        self.run(recipe, &run, &data, start)
+        self.run(recipe, &run, &data, cache, start)
+    }
+
+    fn cache(&mut self, recipe: &Recipe, run: &RunFolder) -> Option<Arc<FilmCache>> {
+        film_cache::open(self.request.film_cache, run, &recipe.preprocess(), self.observer)
     }
 
     /// Goes on from the last checkpoint.
@@ -150,7 +162,8 @@ impl Job<'_> {
         }
         let data = DataSet::find_again(&run.file(run_folder::SPLIT), &root, checkpoint.state.classes.clone())?;
         checkpoint.state.data = absolute(&root).to_string_lossy().into_owned();
-        self.run(recipe, run, &data, checkpoint)
+        let cache = self.cache(recipe, run);
+        self.run(recipe, run, &data, cache, checkpoint)
     }
 
     fn run(
@@ -158,17 +171,28 @@ impl Job<'_> {
         recipe: &Recipe,
         run: &RunFolder,
         data: &DataSet,
+        cache: Option<Arc<FilmCache>>,
         from: Checkpoint,
     ) -> Result<TrainOutcome, Error> {
         let (preprocess, augment) = (recipe.preprocess(), recipe.augment());
+        if let Some(cache) = &cache {
+            film_cache::tell_of_bound(cache, data.split.train.len() + data.split.val.len(), self.observer);
+        }
+        let pipeline = Pipeline { preprocess, augment: Some(augment), cache };
         data.describe(&preprocess, augments(recipe).then_some(augment), self.observer);
         let workers = match self.request.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
-        let mut trainer = Trainer::new(recipe, run, data, (preprocess, augment), workers, from)?;
-        let stopped = !trainer.run(self.observer, self.stop)?;
+        let mut trainer = Trainer::new(recipe, run, data, pipeline, workers, from)?;
+        let ended = trainer.run(self.observer, self.stop);
         let (best, seconds) = trainer.result();
+        drop(trainer);
+        // Only a training that will go on has a use for it; a patient's films stay nowhere else than where they were.
+        if !matches!(ended, Ok(false)) {
+            film_cache::remove(run, self.observer);
+        }
+        let stopped = !ended?;
         Ok(TrainOutcome {
             run: run.path().to_owned(),
             model: best.is_some().then(|| run.file(run_folder::BEST)),

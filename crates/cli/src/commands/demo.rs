@@ -66,6 +66,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         changes,
         resume: false,
         workers,
+        film_cache: true,
         device: Device::Auto,
     };
     let stop = Arc::new(AtomicBool::new(false));

@@ -71,6 +71,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     #[arg(value_parser = flags::whole(0..=usize::from(crate::MOST_THREADS)), allow_negative_numbers = true)]
     workers: usize,
+    /// Decode films anew in every epoch instead of keeping them, decoded, in RUN/films.cache until the training ends
+    #[arg(long)]
+    no_film_cache: bool,
     /// Where to compute
     #[arg(long, default_value = "auto")]
     #[arg(value_parser = PossibleValuesParser::new(["auto", "cpu", "cuda"]).try_map(|name| name.parse::<Device>()))]
@@ -127,6 +130,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         changes: args.changes()?,
         resume: args.resume,
         workers: workers(args.workers, threads),
+        film_cache: !args.no_film_cache,
         device: args.device,
     };
     let stop = Arc::new(AtomicBool::new(false));

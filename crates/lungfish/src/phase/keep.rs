@@ -100,7 +100,7 @@ impl Trainer<'_> {
         }
         let moments = adam.state()?;
         let bytes = Checkpoint::to_bytes(&self.state, tensors, self.best.as_ref(), Some(moments))?;
-        self.run.write(run_folder::LAST, &bytes)?;
+        self.write(run_folder::LAST, &bytes)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Trainer<'_> {
             architecture: self.recipe.architecture,
             head: lungfish_models::HeadConfig { hidden: self.recipe.hidden, dropout: self.recipe.dropout as f32 },
             classes: self.data.classes.clone(),
-            preprocess: self.preprocess,
+            preprocess: self.pipeline.preprocess,
             epoch: epoch.clone(),
             recipe: self.recipe.clone(),
             drawn: self.data.drawn,
@@ -122,7 +122,15 @@ impl Trainer<'_> {
         if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
             return Ok(());
         }
-        self.run.write(run_folder::BEST, &bytes)
+        self.write(run_folder::BEST, &bytes)
+    }
+
+    /// Writes a file of the run. Where that fails, decoded films, which can be made again, make room for it.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        match self.run.write(name, bytes) {
+            Err(_) if self.pipeline.cache.as_ref().is_some_and(|cache| cache.discard()) => self.run.write(name, bytes),
+            written => written,
+        }
     }
 
     pub(super) fn diverged(&self, loss: f64, step: usize) -> Error {

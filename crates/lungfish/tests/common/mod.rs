@@ -21,6 +21,7 @@ pub fn request(data: &Path, out: &Path, settings: &[&str]) -> TrainRequest {
         changes,
         resume: false,
         workers: 2,
+        film_cache: true,
         device: Device::Cpu,
     }
 }

@@ -1,0 +1,59 @@
+//! The decoded films of a run, kept in its folder while it trains and no longer.
+
+use std::sync::Arc;
+
+use lungfish_data::display::escape;
+use lungfish_data::{FilmCache, Preprocess};
+
+use crate::run_folder::{self, RunFolder};
+use crate::{Event, Observer};
+
+/// Bytes of films that are kept: 85 thousand gray films of 224 pixels.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// The run's cache, with what an earlier start of the run left in it; `None`, and no file, where it is not wanted or
+/// cannot be.
+pub(crate) fn open(
+    wanted: bool,
+    run: &RunFolder,
+    preprocess: &Preprocess,
+    observer: &mut dyn Observer,
+) -> Option<Arc<FilmCache>> {
+    let path = run.file(run_folder::CACHE);
+    if !wanted {
+        remove(run, observer);
+        return None;
+    }
+    match FilmCache::open(&path, preprocess, MOST_BYTES) {
+        Ok(cache) => Some(Arc::new(cache)),
+        Err(error) => {
+            observer.event(&Event::Note(format!("films are decoded anew each time: {error}")));
+            None
+        }
+    }
+}
+
+/// Tells of a bound that leaves films out.
+pub(crate) fn tell_of_bound(cache: &FilmCache, films: usize, observer: &mut dyn Observer) {
+    let capacity = cache.capacity();
+    if films > capacity {
+        let text = format!("{capacity} of the {films} films are kept decoded, the others are decoded anew each time");
+        observer.event(&Event::Note(text));
+    }
+}
+
+/// Tells, once, of a cache that had to be given up.
+pub(crate) fn tell_of_trouble(cache: Option<&FilmCache>, run: &RunFolder, observer: &mut dyn Observer) {
+    if let Some(error) = cache.and_then(FilmCache::trouble) {
+        let path = run.file(run_folder::CACHE);
+        let text = format!("films are decoded anew each time from here on: cannot write {}: {error}", escape(&path));
+        observer.event(&Event::Note(text));
+    }
+}
+
+/// Deletes what a run kept; warns where it stays.
+pub(crate) fn remove(run: &RunFolder, observer: &mut dyn Observer) {
+    if let Err(error) = FilmCache::remove(&run.file(run_folder::CACHE)) {
+        observer.event(&Event::Warning(format!("decoded films stay behind, delete them by hand: {error}")));
+    }
+}
