@@ -27,7 +27,7 @@ fn every_command_helps_with_a_worked_example() {
 
 #[test]
 fn wrong_usage_is_status_2() {
-    let wrong: [&[&str]; 23] = [
+    let wrong: [&[&str]; 25] = [
         &[],
         &["tarin"],
         &["train"],
@@ -50,6 +50,8 @@ fn wrong_usage_is_status_2() {
         &["bench"],
         &["bench", "step", "--batch", "0"],
         &["bench", "step", "--runs", "0"],
+        &["bench", "loader"],
+        &["bench", "loader", "--data", "films", "--workers", "-1"],
         &["bench", "step", "--mode", "predict"],
     ];
     for args in wrong {
@@ -204,6 +206,38 @@ fn bench_times_steps() {
     assert!(said.starts_with("resnet18, train, batch 1, ") && said.contains("films/s"), "{said}");
     let errors = text(&run(&["bench", "step", "--arch", "resnet43"]).stderr);
     assert!(errors.contains("resnet34") && errors.contains("similar"), "{errors}");
+}
+
+#[test]
+fn bench_times_films() {
+    let dir = temporary();
+    let args = ["bench", "loader", "--data", arg(&FILMS), "--workers", "2"];
+    let measured = |more: &[&str]| {
+        let output = lungfish(&[&args[..], more].concat()).env("TMPDIR", dir.path()).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        text(&output.stdout)
+    };
+    let measure: Value = serde_json::from_str(&measured(&["--json"])).unwrap();
+    let number = |key: &str| measure[key].as_f64().unwrap_or_else(|| panic!("no {key} in {measure}"));
+    let films = lungfish_data::folder::films_in(&FILMS).unwrap();
+    let bytes: u64 = films.iter().map(|film| fs::metadata(film).unwrap().len()).sum();
+    for (key, expected) in [("films", films.len() as f64), ("bytes", bytes as f64), ("workers", 2.0)] {
+        assert_eq!(number(key), expected, "{key}");
+    }
+    for pace in ["films_per_s", "cached_films_per_s"] {
+        let (min, median, max) = (number(&format!("{pace}_min")), number(pace), number(&format!("{pace}_max")));
+        assert!(10.0 < min && min <= median && median <= max && max < 1e6, "{measure}");
+    }
+    assert!(measured(&[]).contains("from the cache"));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "the cache does not stay");
+
+    let empty = dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let refuses = |parts: &[&str]| refused(&run(&["bench", "loader", "--data", arg(&empty)]), parts);
+    refuses(&["no class folder"]);
+    fs::create_dir(empty.join("NORMAL")).unwrap();
+    fs::write(empty.join("NORMAL/a.png"), "no film").unwrap();
+    refuses(&["no film of", "could be read"]);
 }
 
 /// A stand-in for the driver's own program: what it answers is shown, and the CPU computes all the same.

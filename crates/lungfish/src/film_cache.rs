@@ -9,7 +9,7 @@ use crate::run_folder::{self, RunFolder};
 use crate::{Event, Observer};
 
 /// Bytes of films that are kept: 85 thousand gray films of 224 pixels.
-const MOST_BYTES: u64 = 4 << 30;
+pub(crate) const MOST_BYTES: u64 = 4 << 30;
 
 /// The run's cache, with what an earlier start of the run left in it; `None`, and no file, where it is not wanted or
 /// cannot be.

@@ -1,7 +1,9 @@
 //! How fast this program is on this machine: figures to choose by, and to compare with other programs'.
 
+mod loader;
 mod step;
 
+pub use loader::{LoaderMeasure, LoaderRequest, loader};
 pub use step::{Mode, StepMeasure, StepRequest, step};
 
 /// Where half of the values are below and half above; of an even number of them the upper one of the middle.

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use lungfish::bench::{Mode, StepMeasure, StepRequest};
 use lungfish_models::Architecture;
 
+use super::pace;
 use crate::observer::Printer;
 use crate::{flags, print};
 
@@ -88,15 +89,6 @@ fn lines(m: &StepMeasure) -> Vec<String> {
         ),
         format!("memory     {peak}, {} of it activations and gradients", print::size(m.plan_bytes)),
     ]
-}
-
-/// Films a second with three digits.
-fn pace(films_per_s: f64) -> String {
-    match films_per_s {
-        100.0.. => format!("{films_per_s:.0}"),
-        10.0.. => format!("{films_per_s:.1}"),
-        _ => format!("{films_per_s:.2}"),
-    }
 }
 
 #[cfg(test)]
