@@ -1,8 +1,10 @@
 //! Chance alterations of training films, keyed so that the same key gives the same film.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use crate::decode::Image;
+use crate::decode::{Channels, Image};
 use crate::random::{between, keyed, unit};
 
 /// The notebook's alterations, after the film is a square and in this order: torchvision's `RandomRotation(rotation)`
@@ -68,12 +70,60 @@ pub fn rotate(image: &Image, degrees: f64) -> Image {
     let fixed = |value: f64| (value * 65536.0 + 0.5).floor() as i64;
     let (xx, xy, x0) = (fixed(cos), fixed(sin), fixed(offset_x + cos * 0.5 + sin * 0.5));
     let (yx, yy, y0) = (fixed(-sin), fixed(cos), fixed(offset_y - sin * 0.5 + cos * 0.5));
-    gather(image, |x, y| {
-        let (x, y) = (x as i64, y as i64);
-        let from_x = usize::try_from((x0 + x * xx + y * xy) >> 16).ok().filter(|&from| from < width)?;
-        let from_y = usize::try_from((y0 + x * yx + y * yy) >> 16).ok().filter(|&from| from < height)?;
-        Some((from_x, from_y))
-    })
+    let mut out = Image::black(width, height, image.channels);
+    for (y, row) in out.pixels.chunks_exact_mut(image.stride().max(1)).enumerate() {
+        let y = y as i64;
+        let (x_of, y_of) = (Line { first: x0 + y * xy, step: xx }, Line { first: y0 + y * yy, step: yx });
+        let (a, b) = (x_of.within(width), y_of.within(height));
+        let columns = a.start.max(b.start)..a.end.min(b.end).min(width);
+        match image.channels {
+            Channels::Gray => sample::<1>(row, columns, image, (x_of, y_of)),
+            Channels::Rgb => sample::<3>(row, columns, image, (x_of, y_of)),
+        }
+    }
+    out
+}
+
+/// A coordinate along a row of the turned film, in 16.16 fixed point.
+#[derive(Clone, Copy)]
+struct Line {
+    first: i64,
+    step: i64,
+}
+
+impl Line {
+    /// The columns at which it is a pixel of `0..size`.
+    fn within(self, size: usize) -> Range<usize> {
+        let last = ((size as i64) << 16) - 1;
+        let Self { first, step } = self;
+        // `first + x * step` is in 0..=last.
+        let (low, high) = match step {
+            0 if (0..=last).contains(&first) => return 0..usize::MAX,
+            0 => return 0..0,
+            1.. => (div_ceil(-first, step), (last - first).div_euclid(step)),
+            _ => (div_ceil(first - last, -step), first.div_euclid(-step)),
+        };
+        usize::try_from(low).unwrap_or(0)..usize::try_from(high + 1).unwrap_or(0)
+    }
+}
+
+/// Rounded up; `b` is above 0.
+fn div_ceil(a: i64, b: i64) -> i64 {
+    -(-a).div_euclid(b)
+}
+
+/// Fills the given columns of a row with the pixels at two coordinates, both of them within the film there.
+fn sample<const C: usize>(row: &mut [u8], columns: Range<usize>, from: &Image, (x_of, y_of): (Line, Line)) {
+    let pixels = from.pixels.as_chunks::<C>().0;
+    let row = row.as_chunks_mut::<C>().0;
+    let start = columns.start as i64;
+    let (mut x, mut y) = (x_of.first + start * x_of.step, y_of.first + start * y_of.step);
+    // An empty range may begin after its end.
+    for pixel in row.get_mut(columns).unwrap_or_default() {
+        *pixel = pixels[(y >> 16) as usize * from.width + (x >> 16) as usize];
+        x += x_of.step;
+        y += y_of.step;
+    }
 }
 
 /// Python's `round(value, 15)` for values in -1..=1: the nearest multiple of 1e-15.
