@@ -22,6 +22,7 @@ mod random;
 pub mod split;
 pub mod survey;
 pub mod synth;
+mod vector;
 
 pub use augment::Augment;
 pub use cache::FilmCache;

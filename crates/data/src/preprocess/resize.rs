@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::decode::{Channels, Image};
+use crate::vector::{transpose_bytes, vectorised};
 
 /// Bits after the binary point of a weight.
 const PRECISION: u32 = 32 - 8 - 2;
@@ -50,13 +51,71 @@ pub(super) fn resize_region(
 fn resize_columns(image: &Image, taps: &Taps, rows: Range<usize>) -> Image {
     let mut out = Image::black(taps.spans.len(), rows.len(), image.channels);
     let (from, to) = (image.stride(), out.stride());
-    for (row, out) in image.pixels.chunks_exact(from).skip(rows.start).zip(out.pixels.chunks_exact_mut(to)) {
-        match image.channels {
-            Channels::Gray => resize_row::<1>(row, out, taps),
-            Channels::Rgb => resize_row::<3>(row, out, taps),
+    let rows = &image.pixels[rows.start * from..][..rows.len() * from];
+    match image.channels {
+        Channels::Gray => vectorised(
+            #[inline(always)]
+            || {
+                // Eight rows at a time, so that what is computed for one of them is for all.
+                let mut columns = vec![[0; 8]; image.width];
+                let (mut rows, mut outs) = (rows.chunks_exact(8 * from), out.pixels.chunks_exact_mut(8 * to));
+                for (rows, outs) in rows.by_ref().zip(outs.by_ref()) {
+                    transpose(rows, &mut columns);
+                    resize_eight(&columns, outs, taps);
+                }
+                for (row, out) in rows.remainder().chunks_exact(from).zip(outs.into_remainder().chunks_exact_mut(to)) {
+                    resize_row::<1>(row, out, taps);
+                }
+            },
+        ),
+        Channels::Rgb => {
+            for (row, out) in rows.chunks_exact(from).zip(out.pixels.chunks_exact_mut(to)) {
+                resize_row::<3>(row, out, taps);
+            }
         }
     }
     out
+}
+
+/// Eight rows as columns of eight.
+#[inline(always)]
+fn transpose(rows: &[u8], columns: &mut [[u8; 8]]) {
+    let width = columns.len();
+    let row = |y: usize| &rows[y * width..][..width];
+    let rows: [&[u8]; 8] = [row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7)];
+    let mut blocks = columns.chunks_exact_mut(8);
+    let mut x = 0;
+    for block in blocks.by_ref() {
+        let mut words = [0; 8];
+        for (word, row) in words.iter_mut().zip(rows) {
+            *word = row[x..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        }
+        for (column, word) in block.iter_mut().zip(transpose_bytes(words)) {
+            *column = word.to_le_bytes();
+        }
+        x += 8;
+    }
+    for (column, x) in blocks.into_remainder().iter_mut().zip(x..) {
+        *column = rows.map(|row| row[x]);
+    }
+}
+
+/// Resizes eight rows that are given as columns.
+#[inline(always)]
+fn resize_eight(columns: &[[u8; 8]], out: &mut [u8], taps: &Taps) {
+    let width = taps.spans.len();
+    for (i, tap) in taps.spans.iter().enumerate() {
+        let weights = taps.weights(tap);
+        let mut sums = [1 << (PRECISION - 1); 8];
+        for (column, &weight) in columns[tap.first..][..weights.len()].iter().zip(weights) {
+            for (sum, &value) in sums.iter_mut().zip(column) {
+                *sum += i32::from(value) * weight;
+            }
+        }
+        for (y, sum) in sums.into_iter().enumerate() {
+            out[y * width + i] = clip(sum);
+        }
+    }
 }
 
 /// Resizes the given columns, along them.
@@ -64,22 +123,28 @@ fn resize_rows(image: &Image, taps: &Taps, columns: Range<usize>) -> Image {
     let mut out = Image::black(columns.len(), taps.spans.len(), image.channels);
     let (from, to, channels) = (image.stride(), out.stride(), image.channels.count());
     let bytes = columns.start * channels..columns.end * channels;
-    let mut sums = vec![0; to];
-    for (tap, out) in taps.spans.iter().zip(out.pixels.chunks_exact_mut(to)) {
-        sums.fill(1 << (PRECISION - 1));
-        let rows = image.pixels[tap.first * from..].chunks_exact(from);
-        for (row, &weight) in rows.zip(taps.weights(tap)) {
-            for (sum, &value) in sums.iter_mut().zip(&row[bytes.clone()]) {
-                *sum += i32::from(value) * weight;
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut sums = vec![0; to];
+            for (tap, out) in taps.spans.iter().zip(out.pixels.chunks_exact_mut(to)) {
+                sums.fill(1 << (PRECISION - 1));
+                let rows = image.pixels[tap.first * from..].chunks_exact(from);
+                for (row, &weight) in rows.zip(taps.weights(tap)) {
+                    for (sum, &value) in sums.iter_mut().zip(&row[bytes.clone()]) {
+                        *sum += i32::from(value) * weight;
+                    }
+                }
+                for (out, &sum) in out.iter_mut().zip(&sums) {
+                    *out = clip(sum);
+                }
             }
-        }
-        for (out, &sum) in out.iter_mut().zip(&sums) {
-            *out = clip(sum);
-        }
-    }
+        },
+    );
     out
 }
 
+#[inline(always)]
 fn resize_row<const C: usize>(row: &[u8], out: &mut [u8], taps: &Taps) {
     let row = row.as_chunks::<C>().0;
     for (tap, out) in taps.spans.iter().zip(out.as_chunks_mut::<C>().0) {
@@ -94,6 +159,7 @@ fn resize_row<const C: usize>(row: &[u8], out: &mut [u8], taps: &Taps) {
     }
 }
 
+#[inline(always)]
 fn clip(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
@@ -145,6 +211,7 @@ impl Taps {
         first..end
     }
 
+    #[inline(always)]
     fn weights(&self, span: &Span) -> &[i32] {
         &self.weights[span.start..][..span.len]
     }
