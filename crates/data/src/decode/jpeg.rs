@@ -1,5 +1,8 @@
 //! JPEG: baseline and progressive, of one, three and four channels.
 
+mod baseline;
+mod idct;
+
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -15,6 +18,17 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
     if !is_complete(bytes) {
         return Err(DecodeError::Truncated { format: FORMAT });
     }
+    if channels == Channels::Gray
+        && let Some((width, height, pixels)) = baseline::decode(bytes)
+    {
+        let source = Source { format: FORMAT, mode: Mode::Gray, bits: 8 };
+        return Ok((Image { width, height, channels, pixels }, source));
+    }
+    general(bytes, channels)
+}
+
+/// Any JPEG, by a decoder of others.
+fn general(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
     let options = DecoderOptions::default().set_strict_mode(true).set_max_width(65_535).set_max_height(65_535);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(corrupt)?;
@@ -78,7 +92,7 @@ fn is_complete(bytes: &[u8]) -> bool {
     const TEMPORARY: u8 = 0x01;
     let mut rest = bytes;
     // A marker is 0xff and a byte that is neither 0 (a stuffed 0xff of a scan) nor 0xff (fill).
-    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
+    while let Some(at) = memchr::memchr(0xff, rest) {
         rest = &rest[at + 1..];
         match rest {
             [0xff | 0, ..] => {}
@@ -100,6 +114,42 @@ fn is_complete(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A film of several kinds of content in a baseline JPEG, from the golden files.
+    #[test]
+    fn the_common_kind_is_read_to_the_pixels_of_the_general_decoder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/data/files");
+        let mut read = Vec::new();
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            if path.extension().is_none_or(|extension| extension != "jpg") {
+                continue;
+            }
+            if let Some((width, height, pixels)) = baseline::decode(&bytes) {
+                let (image, source) = general(&bytes, Channels::Gray).unwrap();
+                assert_eq!((image.width, image.height, source.mode), (width, height, Mode::Gray), "{path:?}");
+                assert!(image.pixels == pixels, "{path:?}");
+                read.push(path.file_name().unwrap().to_string_lossy().into_owned());
+                // A damaged one is read to the same pixels or left to the other; nothing panics.
+                for at in 0..bytes.len() {
+                    let mut bytes = bytes.clone();
+                    bytes[at] ^= 1 << (at % 8);
+                    if let Some((_, _, pixels)) = baseline::decode(&bytes).filter(|_| is_complete(&bytes)) {
+                        let general = general(&bytes, Channels::Gray).map(|(image, _)| image.pixels);
+                        assert!(
+                            general.as_ref().is_ok_and(|general| *general == pixels),
+                            "{path:?}, byte {at} {:?}",
+                            general.as_ref().err()
+                        );
+                    }
+                }
+            }
+        }
+        for file in ["gray_baseline.jpg", "gray_restarts.jpg"] {
+            assert!(read.iter().any(|read| read == file), "{file} is not among {read:?}");
+        }
+    }
 
     #[test]
     fn the_end_marker_is_looked_for_in_the_right_places() {
