@@ -214,13 +214,14 @@ impl WithSimd for Outer<'_> {
             let columns = (n - column).min(panel);
             let mut row = 0;
             while row < m {
-                row += match (m - row, columns == panel, columns > S::F32_LANES) {
-                    (OUTER.., true, _) => self.whole::<S, OUTER>(simd, row, column),
-                    (4.., true, _) => self.whole::<S, 4>(simd, row, column),
-                    (_, true, _) => self.whole::<S, 1>(simd, row, column),
-                    (OUTER.., _, true) => self.part::<S, OUTER, 2>(simd, row, column, columns),
-                    (_, _, true) => self.part::<S, 1, 2>(simd, row, column, columns),
-                    (OUTER.., ..) => self.part::<S, OUTER, 1>(simd, row, column, columns),
+                row += match (m - row, columns) {
+                    (OUTER.., _) if columns == panel => self.whole::<S, OUTER, WIDTH>(simd, row, column),
+                    (4.., _) if columns == panel => self.whole::<S, 4, WIDTH>(simd, row, column),
+                    (_, _) if columns == panel => self.whole::<S, 1, WIDTH>(simd, row, column),
+                    (OUTER.., _) if columns == S::F32_LANES => self.whole::<S, OUTER, 1>(simd, row, column),
+                    (OUTER.., _) if columns > S::F32_LANES => self.part::<S, OUTER, 2>(simd, row, column, columns),
+                    (_, _) if columns > S::F32_LANES => self.part::<S, 1, 2>(simd, row, column, columns),
+                    (OUTER.., _) => self.part::<S, OUTER, 1>(simd, row, column, columns),
                     _ => self.part::<S, 1, 1>(simd, row, column, columns),
                 };
             }
@@ -229,19 +230,19 @@ impl WithSimd for Outer<'_> {
 }
 
 impl Outer<'_> {
-    /// `R` rows of a whole panel of columns; gives `R`.
+    /// `R` rows of `V` whole vectors of columns; gives `R`.
     #[inline(always)]
-    fn whole<S: Simd, const R: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
-        let panel = WIDTH * S::F32_LANES;
-        let mut sums = [[simd.splat_f32s(0.0); WIDTH]; R];
+    fn whole<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
+        let columns = V * S::F32_LANES;
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
         let ([rows, distance], mut left, mut at) = (self.pieces, self.size[2], 0);
         while left > 0 {
             let piece = self.a[at..].chunks(self.a_stride).zip(self.b[at..].chunks(self.b_stride));
             for (a, b) in piece.take(left.min(rows)) {
-                let (a, (b, _)) = (&a[row..][..R], S::as_simd_f32s(&b[column..][..panel]));
+                let (a, (b, _)) = (&a[row..][..R], S::as_simd_f32s(&b[column..][..columns]));
                 for (&a, sums) in a.iter().zip(&mut sums) {
                     let a = simd.splat_f32s(a);
-                    for v in 0..WIDTH {
+                    for v in 0..V {
                         sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
                     }
                 }
@@ -250,7 +251,7 @@ impl Outer<'_> {
             left = left.saturating_sub(rows);
         }
         for (r, sums) in sums.into_iter().enumerate() {
-            store(simd, sums, &mut self.y[(row + r) * self.y_stride + column..][..panel], self.accumulate);
+            store(simd, sums, &mut self.y[(row + r) * self.y_stride + column..][..columns], self.accumulate);
         }
         R
     }

@@ -20,6 +20,9 @@ const TASKS: usize = 24;
 /// Pixels of one product in a gradient to weights, where they are the depth.
 const PIXELS: usize = 512;
 
+/// The same without neighbours, where operands are read where they lie: few enough for a panel to stay in L1.
+const POINTS: usize = 128;
+
 /// Rows of the weights (taps and input channels) in one task of their gradient.
 const PIECE: usize = 512;
 
@@ -173,22 +176,26 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
     // A task is one slot of rows, one group, and a piece of the weights' rows: some taps, or, when there is nothing to
     // gather, some input channels. Rows of output are the unit of a slot; without neighbours, pixels are.
     let pointwise = shape.is_pointwise();
-    let pieces = (taps.len() * ci).div_ceil(PIECE);
-    let piece = if pointwise { ci.div_ceil(pieces) } else { taps.len().div_ceil(pieces.min(taps.len())) * ci };
+    // Without neighbours the sums may lie either way: vectors along the channels that fill them better.
+    let wasted = |channels: usize| channels.next_multiple_of(panel()) as f64 / channels as f64;
+    let turned = pointwise && wasted(ci) < wasted(co);
+    let (height, width) = if turned { (co, ci) } else { (taps.len() * ci, co) };
+    let pieces = height.div_ceil(PIECE);
+    let piece = if pointwise { height.div_ceil(pieces) } else { taps.len().div_ceil(pieces.min(taps.len())) * ci };
     let (units, unit) = if pointwise { (n * oh * ow, 1) } else { (n * oh, ow) };
-    let chunk = PIXELS.div_ceil(unit);
+    let chunk = if pointwise { POINTS } else { PIXELS.div_ceil(unit) };
     let slots = (TASKS / (pieces * shape.groups).max(1)).min(PARTIAL_SUMS / len.max(1)).min(units / chunk).max(1);
     let a_slot = units.div_ceil(slots);
     with_scratch(slots * len, |partial| {
         let mut tasks = Vec::new();
         for (slot, partial) in partial.chunks_exact_mut(len.max(1)).enumerate() {
-            for (group, partial) in partial.chunks_exact_mut(taps.len() * ci * co).enumerate() {
-                tasks
-                    .extend(partial.chunks_mut(piece * co).enumerate().map(|(i, sums)| (slot, group, i * piece, sums)));
+            for (group, partial) in partial.chunks_exact_mut(height * width).enumerate() {
+                let sums = partial.chunks_mut(piece * width).enumerate();
+                tasks.extend(sums.map(|(i, sums)| (slot, group, i * piece, sums)));
             }
         }
         tasks.into_par_iter().for_each(|(slot, group, row, sums)| {
-            let depth = sums.len() / co;
+            let depth = sums.len() / width;
             let (start, end) = (slot * a_slot, ((slot + 1) * a_slot).min(units));
             if start >= end {
                 sums.fill(0.0);
@@ -196,27 +203,29 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
             for first in (start..end).step_by(chunk) {
                 let rows = chunk.min(end - first);
                 let pixels = rows * unit;
-                let b = &dy[first * unit * c_out + group * co..];
-                let mut sum = |a: &[f32], a_stride: usize| {
+                let mut sum = |(a, a_stride): (&[f32], usize), (b, b_stride): (&[f32], usize)| {
                     outer(Outer {
-                        size: [depth, co, pixels],
+                        size: [depth, width, pixels],
                         pieces: [pixels.max(1), 0],
                         a,
                         a_stride,
                         b,
-                        b_stride: c_out,
+                        b_stride,
                         y: sums,
-                        y_stride: co,
+                        y_stride: width,
                         accumulate: first > start,
                     });
                 };
+                let dy = (&dy[first * unit * c_out + group * co..], c_out);
                 if pointwise {
-                    sum(&x[first * shape.c_in + group * ci + row..], shape.c_in);
+                    let x = (&x[first * shape.c_in + group * ci..], shape.c_in);
+                    let (a, b) = if turned { (dy, x) } else { (x, dy) };
+                    sum((&a.0[row..], a.1), b);
                 } else {
                     let taps = &taps[row / ci..][..depth / ci];
                     with_scratch(pixels * depth, |scratch| {
                         gather_input(shape, x, first, rows, group, taps, scratch);
-                        sum(scratch, depth);
+                        sum((scratch, depth), dy);
                     });
                 }
             }
@@ -228,7 +237,12 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
                 vectorised(|| total.iter_mut().zip(part).for_each(|(total, part)| *total += part));
             }
         });
-        unpack(shape, total, dw, accumulate);
+        if turned {
+            // Already OIHW.
+            crate::chunks::store(dw, total.iter().copied(), accumulate);
+        } else {
+            unpack(shape, total, dw, accumulate);
+        }
     });
 }
 

@@ -1,43 +1,22 @@
-//! Depthwise convolutions: direct loops, vectorised over channels. Both directions are one kernel that sums, for each
-//! result pixel, the source pixels its taps name.
+//! Depthwise convolutions: direct loops, vectorised over channels. A few rows of a film are copied with the zeros around
+//! them, so that every result sees a whole window; both directions are then one kernel, and the gradient to the weights
+//! another.
 
-use std::ops::Range;
-
-use pulp::{Simd, WithSimd};
+use pulp::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::gather::{Tap, backward_taps, forward_taps};
+use super::gather::{Phase, Tap, backward_taps, forward_taps};
 use super::{ConvShape, Epilogue, Filter};
-use crate::chunks::{ELEMENTS, for_chunks, vectorised, with_scratch};
+use crate::chunks::{vectorised, with_scratch};
 
 /// Slots of partial sums of a gradient to weights.
 const SLOTS: usize = 32;
 
+/// Floats of the rows that are worked on at a time: they stay in L2.
+const BAND: usize = 96 << 10;
+
 pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
-    assert_eq!(y.len(), n * shape.y_len());
-    let ([oh, ow], c) = (shape.out(), shape.c_out);
-    let taps = forward_taps(shape);
-    let rows = (ELEMENTS / (ow * c)).max(1);
-    for_chunks(y, rows * ow * c, |index, y| {
-        for (row, y) in (index * rows..).zip(y.chunks_exact_mut(ow * c)) {
-            let base_row = row % oh * shape.stride[0];
-            crate::machine::arch().dispatch(Row {
-                source: &x[row / oh * shape.x_len()..][..shape.x_len()],
-                size: [shape.h, shape.w],
-                c,
-                base_row,
-                step: shape.stride[1],
-                taps: &taps,
-                weights: filter.forward(),
-                result: y,
-                columns: ow,
-                places: [0, 1],
-                accumulate: false,
-                pairs: Vec::with_capacity(shape.taps()),
-            });
-            epilogue.apply(row * ow * c, c, y);
-        }
-    });
+    convolve(&Window::forward(shape), n, x, filter.forward(), Finish::Epilogue(epilogue), y);
 }
 
 pub(super) fn backward_data(
@@ -48,123 +27,192 @@ pub(super) fn backward_data(
     dx: &mut [f32],
     accumulate: bool,
 ) {
-    assert_eq!(dx.len(), n * shape.x_len());
-    let (c, w, [sh, sw], top) = (shape.c_in, shape.w, shape.stride, shape.pads[0]);
-    let phases = backward_taps(shape);
-    let rows = (ELEMENTS / (w * c)).max(1);
-    for_chunks(dx, rows * w * c, |index, dx| {
-        for (row, dx) in (index * rows..).zip(dx.chunks_exact_mut(w * c)) {
-            let (film, row) = (row / shape.h, row % shape.h + top);
-            for phase in phases.iter().filter(|phase| row % sh == phase.residue[0]) {
-                crate::machine::arch().dispatch(Row {
-                    source: &dy[film * shape.y_len()..][..shape.y_len()],
-                    size: shape.out(),
-                    c,
-                    base_row: (row - phase.residue[0]) / sh,
-                    step: 1,
-                    taps: &phase.taps,
-                    weights: filter.forward(),
-                    result: dx,
-                    columns: phase.columns,
-                    places: [phase.first_column, sw],
-                    accumulate,
-                    pairs: Vec::with_capacity(shape.taps()),
-                });
-            }
+    let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
+    convolve(&Window::backward(shape), n, dy, filter.forward(), finish, dx);
+}
+
+/// What results see of a film.
+struct Window {
+    /// Height and width of the source, and of the result.
+    source: [usize; 2],
+    out: [usize; 2],
+    c: usize,
+    /// Result row `i` begins at source row `(i + top) / apart * step`.
+    top: usize,
+    apart: usize,
+    /// Columns from one result of a phase to the next.
+    columns_apart: usize,
+    /// Vertical and horizontal.
+    step: [usize; 2],
+    phases: Vec<Phase>,
+    /// Smallest and largest row and column of a tap.
+    reach: [[isize; 2]; 2],
+}
+
+impl Window {
+    fn forward(shape: &ConvShape) -> Self {
+        let [_, ow] = shape.out();
+        let phases = vec![Phase { residue: [0, 0], first_column: 0, columns: ow, taps: forward_taps(shape) }];
+        let (source, out) = ([shape.h, shape.w], shape.out());
+        Window {
+            source,
+            out,
+            c: shape.c_out,
+            top: 0,
+            apart: 1,
+            columns_apart: 1,
+            step: shape.stride,
+            reach: reach(&phases),
+            phases,
         }
+    }
+
+    fn backward(shape: &ConvShape) -> Self {
+        let (phases, [apart, columns_apart]) = (backward_taps(shape), shape.stride);
+        let (source, out, top) = (shape.out(), [shape.h, shape.w], shape.pads[0]);
+        Window { source, out, c: shape.c_out, top, apart, columns_apart, step: [1, 1], reach: reach(&phases), phases }
+    }
+
+    /// First source row of a row of results.
+    fn base(&self, row: usize) -> usize {
+        (row + self.top) / self.apart * self.step[0]
+    }
+
+    /// Columns of the source with its zeros.
+    fn width(&self) -> usize {
+        let most = self.phases.iter().map(|phase| phase.columns).max().unwrap_or(0);
+        most.saturating_sub(1) * self.step[1] + (self.reach[1][1] - self.reach[1][0]) as usize + 1
+    }
+
+    /// Rows of the source that rows of the result see.
+    fn height(&self, first: usize, rows: usize) -> usize {
+        self.base(first + rows - 1) - self.base(first) + (self.reach[0][1] - self.reach[0][0]) as usize + 1
+    }
+
+    /// Rows of the result in a band: as many as let the source's stay in the cache, and of even sizes.
+    fn band(&self) -> usize {
+        let rows = (BAND / (self.width() * self.c).max(1)) as isize - (self.reach[0][1] - self.reach[0][0]);
+        let most = rows.max(1) as usize * self.apart / self.step[0];
+        self.out[0].div_ceil(self.out[0].div_ceil(most.max(1)))
+    }
+
+    /// Floats of the source that a band sees.
+    fn room(&self, band: usize) -> usize {
+        // A band may begin anywhere in a step of the source.
+        (self.height(0, band) + 1) * self.width() * self.c
+    }
+
+    /// Copies what `rows` rows of the result from `first` on see, with the zeros around it: `[height, width, c]`.
+    fn fill(&self, film: &[f32], first: usize, rows: usize, padded: &mut [f32]) {
+        let (c, [h, w], [[above, _], [left, _]]) = (self.c, self.source, self.reach);
+        let lines = padded.chunks_exact_mut(self.width() * c).take(self.height(first, rows));
+        for (row, padded) in (self.base(first) as isize + above..).zip(lines) {
+            if !(0..h as isize).contains(&row) {
+                padded.fill(0.0);
+                continue;
+            }
+            let line = &film[row as usize * w * c..][..w * c];
+            let line = &line[(left.max(0) as usize * c).min(w * c)..];
+            let (before, rest) = padded.split_at_mut(((-left).max(0) as usize * c).min(padded.len()));
+            let (inside, after) = rest.split_at_mut(line.len().min(rest.len()));
+            before.fill(0.0);
+            inside.copy_from_slice(&line[..inside.len()]);
+            after.fill(0.0);
+        }
+    }
+}
+
+/// Smallest and largest row and column of the taps.
+fn reach(phases: &[Phase]) -> [[isize; 2]; 2] {
+    let taps = || phases.iter().flat_map(|phase| &phase.taps);
+    let span = |of: &dyn Fn(&Tap) -> isize| [taps().map(of).min().unwrap_or(0), taps().map(of).max().unwrap_or(0)];
+    [span(&|tap| tap.row), span(&|tap| tap.column)]
+}
+
+/// What is done to a result on its way to memory.
+#[derive(Clone, Copy)]
+enum Finish<'a> {
+    /// The epilogue of a forward convolution.
+    Epilogue(&'a Epilogue<'a>),
+    /// Added to what is there.
+    Accumulate,
+}
+
+fn convolve(window: &Window, n: usize, x: &[f32], weights: &[f32], finish: Finish, y: &mut [f32]) {
+    let (c, [h, w], [oh, ow], band) = (window.c, window.source, window.out, window.band());
+    assert_eq!((x.len(), y.len()), (n * h * w * c, n * oh * ow * c));
+    let (width, [[above, _], [left, _]]) = (window.width(), window.reach);
+    let offsets = |tap: &Tap| [((tap.row - above) as usize * width + (tap.column - left) as usize) * c, tap.weight * c];
+    let taps: Vec<Vec<_>> = window.phases.iter().map(|phase| phase.taps.iter().map(offsets).collect()).collect();
+    let films = y.chunks_exact_mut(oh * ow * c).enumerate();
+    let bands = films
+        .flat_map(|(film, y)| y.chunks_mut(band * ow * c).enumerate().map(move |(index, y)| (film, index * band, y)));
+    bands.collect::<Vec<_>>().into_par_iter().for_each(|(film, first, y)| {
+        let rows = y.len() / (ow * c);
+        with_scratch(window.room(band), |padded| {
+            window.fill(&x[film * h * w * c..][..h * w * c], first, rows, padded);
+            let at = (film * oh + first) * ow * c;
+            crate::machine::arch().dispatch(Band { window, padded, taps: &taps, weights, finish, first, at, y });
+        });
     });
 }
 
-/// One row of results: result `j` is the sum over taps of `weight * source[base_row + row, j * step + column]`.
-struct Row<'a> {
-    /// One film, `[size, c]`.
-    source: &'a [f32],
-    size: [usize; 2],
-    c: usize,
-    base_row: usize,
-    step: usize,
-    taps: &'a [Tap],
+/// A few rows of results.
+struct Band<'a> {
+    window: &'a Window,
+    /// `[height, width, c]`.
+    padded: &'a [f32],
+    /// Offsets in the source and in the weights, by phase.
+    taps: &'a [Vec<[usize; 2]>],
     /// `[taps, c]`.
     weights: &'a [f32],
-    /// One row, `[w, c]`; result `j` goes to pixel `first + j * stride`.
-    result: &'a mut [f32],
-    columns: usize,
-    /// First and stride.
-    places: [usize; 2],
-    accumulate: bool,
-    /// Room for the taps that fall inside the film: offsets of source and weights.
-    pairs: Vec<(isize, usize)>,
+    finish: Finish<'a>,
+    /// First row.
+    first: usize,
+    /// Element of the whole result with which `y` begins.
+    at: usize,
+    /// `[rows, columns, c]`.
+    y: &'a mut [f32],
 }
 
-impl WithSimd for Row<'_> {
+impl WithSimd for Band<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let mut sums = Sums::of(self);
+    fn with_simd<S: Simd>(mut self, simd: S) {
         // Channels outermost: a block of them from all rows under the window stays in L1 along the whole row.
         let mut channel = 0;
-        channel = sums.blocks::<S, 4>(simd, channel);
-        channel = sums.blocks::<S, 2>(simd, channel);
-        channel = sums.blocks::<S, 1>(simd, channel);
-        for channel in channel..sums.row.c {
-            for j in 0..sums.row.columns {
-                sums.list(j);
-                sums.one(j, channel);
-            }
-        }
+        channel = self.blocks::<S, 4>(simd, channel);
+        channel = self.blocks::<S, 2>(simd, channel);
+        channel = self.blocks::<S, 1>(simd, channel);
+        self.blocks::<Scalar, 1>(Scalar::new(), channel);
     }
 }
 
-/// A row's sums in progress.
-struct Sums<'a> {
-    row: Row<'a>,
-    /// Columns whose taps all lie inside the film: they share one list of taps.
-    interior: Range<usize>,
-}
-
-impl<'a> Sums<'a> {
-    #[inline(always)]
-    fn of(row: Row<'a>) -> Self {
-        let (step, w) = (row.step as isize, row.size[1] as isize);
-        let columns = row.taps.iter().map(|tap| tap.column);
-        let (leftmost, rightmost) = (columns.clone().min().unwrap_or(0), columns.max().unwrap_or(0));
-        let first = ((-leftmost).max(0) + step - 1) / step;
-        let end = (w - rightmost + step - 1).div_euclid(step).clamp(0, row.columns as isize);
-        Sums { interior: first.min(end) as usize..end as usize, row }
-    }
-
-    /// Lists the taps that fall inside the film for column `j`: offsets of source (for column 0) and weights.
-    #[inline(always)]
-    fn list(&mut self, j: usize) {
-        let ([h, w], c) = (self.row.size.map(|side| side as isize), self.row.c);
-        let column = (j * self.row.step) as isize;
-        self.row.pairs.clear();
-        for tap in self.row.taps {
-            let (y, x) = (self.row.base_row as isize + tap.row, column + tap.column);
-            if (0..h).contains(&y) && (0..w).contains(&x) {
-                self.row.pairs.push(((y * w + tap.column) * c as isize, tap.weight * c));
-            }
-        }
-    }
-
+impl Band<'_> {
     /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
     #[inline(always)]
     fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
-        let mut channel = first;
-        while channel + V * S::F32_LANES <= self.row.c {
-            let mut j = 0;
-            while j < self.row.columns {
-                let inside = self.interior.contains(&j);
-                if !inside || j == self.interior.start {
-                    self.list(j);
-                }
-                if inside && j + 4 <= self.interior.end {
-                    self.pixels::<S, V, 4>(simd, j, channel);
-                    j += 4;
-                } else {
-                    self.pixels::<S, V, 1>(simd, j, channel);
-                    j += 1;
+        let (mut channel, window) = (first, self.window);
+        while channel + V * S::F32_LANES <= window.c {
+            for row in 0..self.y.len() / (window.out[1] * window.c) {
+                let residue = (self.first + row + window.top) % window.apart;
+                for (index, phase) in window.phases.iter().enumerate() {
+                    if phase.residue[0] != residue {
+                        continue;
+                    }
+                    let mut column = 0;
+                    while column + 4 <= phase.columns {
+                        self.pixels::<S, V, 4>(simd, index, [row, column, channel]);
+                        column += 4;
+                    }
+                    if column + 2 <= phase.columns {
+                        self.pixels::<S, V, 2>(simd, index, [row, column, channel]);
+                        column += 2;
+                    }
+                    if column < phase.columns {
+                        self.pixels::<S, V, 1>(simd, index, [row, column, channel]);
+                    }
                 }
             }
             channel += V * S::F32_LANES;
@@ -172,65 +220,69 @@ impl<'a> Sums<'a> {
         channel
     }
 
-    /// `J` neighbouring results from column `j` on, `V` vectors of channels from `channel` on.
+    /// `J` neighbouring results, `V` vectors of channels.
     #[inline(always)]
-    fn pixels<S: Simd, const V: usize, const J: usize>(&mut self, simd: S, j: usize, channel: usize) {
-        let row = &mut self.row;
-        let len = V * S::F32_LANES;
-        let (from, step) = ((j * row.step * row.c + channel) as isize, row.step * row.c);
+    fn pixels<S: Simd, const V: usize, const J: usize>(
+        &mut self,
+        simd: S,
+        phase: usize,
+        [row, column, channel]: [usize; 3],
+    ) {
+        let (window, c, len) = (self.window, self.window.c, V * S::F32_LANES);
+        let down = window.base(self.first + row) - window.base(self.first);
+        let from = (down * window.width() + column * window.step[1]) * c + channel;
+        let (padded, weights, apart) = (&self.padded[from..], &self.weights[channel..], window.step[1] * c);
+        let (taps, first_column) = (&self.taps[phase], window.phases[phase].first_column);
         let mut sums = [[simd.splat_f32s(0.0); V]; J];
-        for &(offset, weight) in row.pairs.iter() {
-            let (w, _) = S::as_simd_f32s(&row.weights[weight + channel..][..len]);
-            let source = &row.source[(offset + from) as usize..][..(J - 1) * step + len];
+        for &[offset, weight] in taps {
+            let (w, _) = S::as_simd_f32s(&weights[weight..][..len]);
+            let pixels = &padded[offset..][..(J - 1) * apart + len];
             for (j, sums) in sums.iter_mut().enumerate() {
-                let (x, _) = S::as_simd_f32s(&source[j * step..][..len]);
+                let (x, _) = S::as_simd_f32s(&pixels[j * apart..][..len]);
                 for v in 0..V {
                     sums[v] = simd.mul_add_e_f32s(x[v], w[v], sums[v]);
                 }
             }
         }
-        for (i, sums) in sums.iter().enumerate() {
-            let place = (row.places[0] + (j + i) * row.places[1]) * row.c + channel;
-            let (y, _) = S::as_mut_simd_f32s(&mut row.result[place..][..len]);
-            for v in 0..V {
-                y[v] = if row.accumulate { simd.add_f32s(y[v], sums[v]) } else { sums[v] };
+        for (j, sums) in sums.into_iter().enumerate() {
+            let place = (row * window.out[1] + first_column + (column + j) * window.columns_apart) * c + channel;
+            let (y, _) = S::as_mut_simd_f32s(&mut self.y[place..][..len]);
+            for (v, (y, sum)) in y.iter_mut().zip(sums).enumerate() {
+                let along = v * S::F32_LANES;
+                *y = match self.finish {
+                    Finish::Accumulate => simd.add_f32s(*y, sum),
+                    Finish::Epilogue(epilogue) => epilogue.finish(simd, sum, channel + along, self.at + place + along),
+                };
             }
         }
-    }
-
-    /// One channel of column `j`.
-    #[inline(always)]
-    fn one(&mut self, j: usize, channel: usize) {
-        let row = &mut self.row;
-        let from = (j * row.step * row.c + channel) as isize;
-        let products = row
-            .pairs
-            .iter()
-            .map(|&(offset, weight)| row.source[(offset + from) as usize] * row.weights[weight + channel]);
-        let sum = products.fold(0.0, |sum, product| sum + product);
-        let y = &mut row.result[(row.places[0] + j * row.places[1]) * row.c + channel];
-        *y = if row.accumulate { *y + sum } else { sum };
     }
 }
 
 pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
-    let ([oh, ow], c, len) = (shape.out(), shape.c_out, shape.weight_len());
-    let taps = forward_taps(shape);
-    let a_slot = (n * oh).div_ceil(SLOTS).max(1);
-    let slots = (n * oh).div_ceil(a_slot).max(1);
+    let window = Window::forward(shape);
+    let (c, [oh, ow], len) = (shape.c_out, window.out, shape.weight_len());
+    let band = window.band();
+    let bands = oh.div_ceil(band);
+    let a_slot = (n * bands).div_ceil(SLOTS).max(1);
+    let slots = (n * bands).div_ceil(a_slot).max(1);
     with_scratch(slots * len, |partial| {
         partial.par_chunks_mut(len.max(1)).enumerate().for_each(|(slot, partial)| {
             partial.fill(0.0);
-            for row in slot * a_slot..((slot + 1) * a_slot).min(n * oh) {
-                crate::machine::arch().dispatch(RowProducts {
-                    shape,
-                    taps: &taps,
-                    x: &x[row / oh * shape.x_len()..][..shape.x_len()],
-                    dy: &dy[row * ow * c..][..ow * c],
-                    base_row: row % oh * shape.stride[0],
-                    sums: partial,
-                });
-            }
+            with_scratch(window.room(band), |padded| {
+                for index in slot * a_slot..((slot + 1) * a_slot).min(n * bands) {
+                    let (film, first) = (index / bands, index % bands * band);
+                    let rows = band.min(oh - first);
+                    window.fill(&x[film * shape.x_len()..][..shape.x_len()], first, rows, padded);
+                    let dy = &dy[(film * oh + first) * ow * c..][..rows * ow * c];
+                    crate::machine::arch().dispatch(BandProducts {
+                        window: &window,
+                        kernel: shape.kernel,
+                        padded,
+                        dy,
+                        sums: partial,
+                    });
+                }
+            });
         });
         // [slots, taps, c] to [c, taps].
         vectorised(|| {
@@ -246,86 +298,79 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
     });
 }
 
-/// One row's share of a gradient to weights: for each tap, the sum over the row of `dy * x`, added to `sums`.
-struct RowProducts<'a> {
-    shape: &'a ConvShape,
-    taps: &'a [Tap],
-    /// One film.
-    x: &'a [f32],
-    /// One row.
+/// A few rows' share of a gradient to weights: for each tap, the sum of `dy * x`, added to `sums`.
+struct BandProducts<'a> {
+    window: &'a Window,
+    /// Height and width of the window.
+    kernel: [usize; 2],
+    /// `[height, width, c]`.
+    padded: &'a [f32],
+    /// `[rows, columns, c]`.
     dy: &'a [f32],
-    base_row: usize,
     /// `[taps, c]`.
     sums: &'a mut [f32],
 }
 
-impl WithSimd for RowProducts<'_> {
+impl WithSimd for BandProducts<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut at = 0;
-        at = self.blocks::<S, 4>(simd, at);
-        at = self.blocks::<S, 1>(simd, at);
-        self.rest(at);
+        let mut channel = 0;
+        channel = self.blocks::<S, 2>(simd, channel);
+        channel = self.blocks::<S, 1>(simd, channel);
+        self.blocks::<Scalar, 1>(Scalar::new(), channel);
     }
 }
 
-impl RowProducts<'_> {
-    /// Where in `x` a tap's pixel lies for the first output column that has one inside the film, and those columns.
-    #[inline(always)]
-    fn reach(&self, tap: &Tap) -> Option<(usize, Range<usize>)> {
-        let (shape, step) = (self.shape, self.shape.stride[1] as isize);
-        let row = self.base_row as isize + tap.row;
-        if !(0..shape.h as isize).contains(&row) {
-            return None;
-        }
-        let columns = (self.dy.len() / shape.c_out) as isize;
-        let first = ((-tap.column).max(0) + step - 1) / step;
-        let end = (shape.w as isize - tap.column + step - 1).div_euclid(step).clamp(0, columns);
-        let start = (row * shape.w as isize + first * step + tap.column) * shape.c_in as isize;
-        (first < end).then_some((start as usize, first as usize..end as usize))
-    }
-
+impl BandProducts<'_> {
+    /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
     #[inline(always)]
     fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
-        let (c, len) = (self.shape.c_out, V * S::F32_LANES);
-        let stride = self.shape.stride[1] * c;
-        let mut at = first;
-        while at + len <= c {
-            for tap in self.taps {
-                let Some((start, columns)) = self.reach(tap) else { continue };
-                let mut sums = [simd.splat_f32s(0.0); V];
-                for (i, column) in columns.enumerate() {
-                    let (x, _) = S::as_simd_f32s(&self.x[start + i * stride + at..][..len]);
-                    let (dy, _) = S::as_simd_f32s(&self.dy[column * c + at..][..len]);
+        let (mut channel, [high, wide]) = (first, self.kernel);
+        while channel + V * S::F32_LANES <= self.window.c {
+            for row in 0..high {
+                let mut column = 0;
+                while column < wide {
+                    column += match wide - column {
+                        5.. => self.taps::<S, 5, V>(simd, [row, column, channel]),
+                        3.. => self.taps::<S, 3, V>(simd, [row, column, channel]),
+                        _ => self.taps::<S, 1, V>(simd, [row, column, channel]),
+                    };
+                }
+            }
+            channel += V * S::F32_LANES;
+        }
+        channel
+    }
+
+    /// `T` neighbouring taps, `V` vectors of channels; gives `T`.
+    #[inline(always)]
+    fn taps<S: Simd, const T: usize, const V: usize>(&mut self, simd: S, [row, column, channel]: [usize; 3]) -> usize {
+        let Window { c, step, out: [_, columns], .. } = *self.window;
+        let (width, len, apart) = (self.window.width(), V * S::F32_LANES, step[1] * c);
+        let mut sums = [[simd.splat_f32s(0.0); V]; T];
+        for (y, dy) in self.dy.chunks_exact(columns * c).enumerate() {
+            let line = &self.padded[((y * step[0] + row) * width + column) * c + channel..];
+            for (j, dy) in dy.chunks_exact(c).enumerate() {
+                let (dy, _) = S::as_simd_f32s(&dy[channel..][..len]);
+                let pixels = &line[j * apart..][..(T - 1) * c + len];
+                for (t, sums) in sums.iter_mut().enumerate() {
+                    let (x, _) = S::as_simd_f32s(&pixels[t * c..][..len]);
                     for v in 0..V {
                         sums[v] = simd.mul_add_e_f32s(x[v], dy[v], sums[v]);
                     }
                 }
-                let (total, _) = S::as_mut_simd_f32s(&mut self.sums[tap.weight * c + at..][..len]);
-                for v in 0..V {
-                    total[v] = simd.add_f32s(total[v], sums[v]);
-                }
-            }
-            at += len;
-        }
-        at
-    }
-
-    #[inline(always)]
-    fn rest(&mut self, first: usize) {
-        let c = self.shape.c_out;
-        let stride = self.shape.stride[1] * c;
-        for channel in first..c {
-            for tap in self.taps {
-                let Some((start, columns)) = self.reach(tap) else { continue };
-                let products = columns
-                    .enumerate()
-                    .map(|(i, column)| self.x[start + i * stride + channel] * self.dy[column * c + channel]);
-                self.sums[tap.weight * c + channel] += products.fold(0.0, |sum, product| sum + product);
             }
         }
+        for (t, sums) in sums.into_iter().enumerate() {
+            let tap = row * self.kernel[1] + column + t;
+            let (total, _) = S::as_mut_simd_f32s(&mut self.sums[tap * c + channel..][..len]);
+            for v in 0..V {
+                total[v] = simd.add_f32s(total[v], sums[v]);
+            }
+        }
+        T
     }
 }
 
@@ -357,35 +402,20 @@ mod tests {
         let (c, w) = (109, 13);
         let shape = ConvShape { h: 9, w, c_in: c, c_out: c, kernel: [3; 2], stride: [1; 2], pads: [1; 4], groups: c };
         let noise = |len: usize| (0..len).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect::<Vec<_>>();
-        let (x, weights, dy) = (noise(shape.x_len()), noise(shape.weight_len()), noise(w * c));
-        let taps = forward_taps(&shape);
-        for base_row in [0, 4, 8] {
+        let (x, weights, dy) = (noise(shape.x_len()), noise(shape.weight_len()), noise(4 * w * c));
+        let window = Window::forward(&shape);
+        let taps = [(0..9).map(|tap| [(tap / 3 * window.width() + tap % 3) * c, tap * c]).collect()];
+        for first in [0, 3, 5] {
+            let mut padded = vec![f32::NAN; window.room(4)];
+            window.fill(&x, first, 4, &mut padded);
+            let (window, padded) = (&window, &padded[..]);
             let mut sums = std::array::from_fn(|_| vec![0.5; shape.weight_len()]);
-            on_each_machine(&mut sums, |sums| RowProducts {
-                shape: &shape,
-                taps: &taps,
-                x: &x,
-                dy: &dy,
-                base_row,
-                sums,
-            });
+            on_each_machine(&mut sums, |sums| BandProducts { window, kernel: [3; 2], padded, dy: &dy, sums });
             assert_agree(&sums);
 
-            let mut rows = std::array::from_fn(|_| vec![f32::NAN; w * c]);
-            on_each_machine(&mut rows, |result| Row {
-                source: &x,
-                size: [9, w],
-                c,
-                base_row,
-                step: 1,
-                taps: &taps,
-                weights: &weights,
-                result,
-                columns: w,
-                places: [0, 1],
-                accumulate: false,
-                pairs: Vec::new(),
-            });
+            let mut rows = std::array::from_fn(|_| vec![f32::NAN; 4 * w * c]);
+            let (taps, weights, finish) = (&taps[..], &weights[..], Finish::Epilogue(&Epilogue::NONE));
+            on_each_machine(&mut rows, |y| Band { window, padded, taps, weights, finish, first, at: 0, y });
             assert_agree(&rows);
         }
     }

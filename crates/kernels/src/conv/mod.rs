@@ -12,6 +12,7 @@ mod winograd;
 pub use filter::Filter;
 
 use crate::chunks::vectorised;
+use pulp::Simd;
 use winograd::Finish;
 
 /// One convolution's geometry, padding resolved.
@@ -160,6 +161,32 @@ pub struct Epilogue<'a> {
 impl Epilogue<'_> {
     /// The convolution alone.
     pub const NONE: Epilogue<'static> = Epilogue { bias: None, residual: None, act: Act::None };
+
+    /// One vector: channels from `channel` on, element `at` of the whole output.
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
+        let load = |values: &[f32], at: usize| S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0];
+        if let Some(bias) = self.bias {
+            value = simd.add_f32s(value, load(bias, channel));
+        }
+        if let Some(residual) = self.residual {
+            value = simd.add_f32s(value, load(residual, at));
+        }
+        // By comparison and not by a minimum: NaN stays NaN.
+        let at_least = |bound: f32, v: S::f32s| {
+            let bound = simd.splat_f32s(bound);
+            simd.select_f32s(simd.less_than_f32s(v, bound), bound, v)
+        };
+        let at_most = |bound: f32, v: S::f32s| {
+            let bound = simd.splat_f32s(bound);
+            simd.select_f32s(simd.less_than_f32s(bound, v), bound, v)
+        };
+        match self.act {
+            Act::None => value,
+            Act::Relu => at_least(0.0, value),
+            Act::Clip { min, max } => at_most(max, at_least(min, value)),
+        }
+    }
 
     /// Finishes the elements of `y` that start at element `at` of the whole output, a whole number of pixels.
     fn apply(&self, at: usize, c: usize, y: &mut [f32]) {

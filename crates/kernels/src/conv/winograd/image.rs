@@ -6,7 +6,7 @@ use super::filter::Transformed;
 use super::transforms::{at, load, nth, transform_input};
 use super::{FREQUENCIES, Tiles, plane};
 use crate::chunks::with_scratch;
-use crate::conv::{Act, ConvShape, Epilogue};
+use crate::conv::{ConvShape, Epilogue};
 use crate::product::{Rows, WIDTH};
 
 /// What is done to a result on its way to memory.
@@ -138,37 +138,12 @@ impl Run<'_> {
                             Finish::Accumulate => simd.add_f32s(*y, value),
                             Finish::Epilogue(epilogue) => {
                                 let at = start * out[1] * k + place;
-                                finish(simd, epilogue, value, channel, at)
+                                epilogue.finish(simd, value, channel, at)
                             }
                         };
                     }
                 }
             }
         }
-    }
-}
-
-/// One vector through an epilogue: channels from `channel` on, element `at` of the whole output.
-#[inline(always)]
-fn finish<S: Simd>(simd: S, epilogue: &Epilogue, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
-    if let Some(bias) = epilogue.bias {
-        value = simd.add_f32s(value, load::<S>(bias, channel));
-    }
-    if let Some(residual) = epilogue.residual {
-        value = simd.add_f32s(value, load::<S>(residual, at));
-    }
-    // By comparison and not by a minimum: NaN stays NaN.
-    let at_least = |bound: f32, v: S::f32s| {
-        let bound = simd.splat_f32s(bound);
-        simd.select_f32s(simd.less_than_f32s(v, bound), bound, v)
-    };
-    let at_most = |bound: f32, v: S::f32s| {
-        let bound = simd.splat_f32s(bound);
-        simd.select_f32s(simd.less_than_f32s(bound, v), bound, v)
-    };
-    match epilogue.act {
-        Act::None => value,
-        Act::Relu => at_least(0.0, value),
-        Act::Clip { min, max } => at_most(max, at_least(min, value)),
     }
 }
