@@ -5,6 +5,7 @@ mod forward;
 
 use std::ops::Range;
 
+use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{Act, ConvShape, Filter};
 use lungfish_kernels::norm::BatchNorm;
 use lungfish_kernels::optim::{self, AdamStep};
@@ -12,7 +13,7 @@ use lungfish_kernels::pixels;
 use lungfish_kernels::pool::PoolShape;
 
 use crate::backend::{AdamUpdate, Backend, Input, Normalization, State};
-use crate::schedule::{Activation, BackwardStep, Norm, Schedule, Sliding, Step};
+use crate::schedule::{Activation, BackwardStep, Kind, Norm, Schedule, Sliding, Step};
 use crate::{EngineError, Region, Shape};
 
 /// Runs plans on the processor, on the threads of the current rayon pool. The result does not
@@ -32,6 +33,8 @@ struct Packed {
     /// Of its own part, and of the part of the batch-norm folded in.
     version: (u64, Option<u64>),
     filter: Filter,
+    /// The same for gray films, where they are kept as one plane.
+    gray: Option<gray::Filter>,
     bias: Option<Vec<f32>>,
 }
 
@@ -40,6 +43,18 @@ pub struct CpuProgram {
     arena: Arena,
     /// By step; `None` where it is no convolution or has not run.
     packed: Vec<Option<Packed>>,
+    input: Region,
+    /// The step that can read gray films as one plane.
+    gray_reader: Option<usize>,
+    /// What the channels are of that plane; `None` where the films fed last were not gray.
+    gray: Option<Gray>,
+}
+
+impl CpuProgram {
+    /// What step `index` has to make of its input: gray films as one plane, or nothing.
+    fn gray(&self, index: usize) -> Option<Gray> {
+        self.gray.filter(|_| self.gray_reader == Some(index))
+    }
 }
 
 /// Memory that begins at a cache line, so that no vector of a kernel straddles two.
@@ -170,7 +185,12 @@ impl Backend for Cpu {
 
     fn compile(&self, schedule: &Schedule) -> Result<CpuProgram, EngineError> {
         let packed = schedule.steps.iter().map(|_| None).collect();
-        Ok(CpuProgram { arena: Arena::new(schedule.arena), packed })
+        let serves = |&step: &usize| match &schedule.steps[step].kind {
+            Kind::Conv { window, groups, .. } => gray::serves(&conv_shape(window, *groups)),
+            _ => false,
+        };
+        let gray_reader = schedule.gray_reader.filter(serves);
+        Ok(CpuProgram { arena: Arena::new(schedule.arena), packed, input: schedule.input.0, gray_reader, gray: None })
     }
 
     fn feed(
@@ -186,16 +206,25 @@ impl Backend for Cpu {
         if !matches!(input, Input::Values(_)) && shape.c != 3 {
             return Err(EngineError::Shape { what: format!("pixels are fed to a value of {} channels", shape.c) });
         }
-        match input {
-            Input::Gray(x) => {
+        let gray = program.gray_reader.map(|_| Gray::new(mean, std));
+        // A gradient is fed too: it does not change what the films were.
+        if !matches!(input, Input::Values(_)) || program.input == region {
+            program.gray = gray.filter(|_| matches!(input, Input::Gray(_)));
+        }
+        match (input, gray) {
+            (Input::Gray(x), Some(gray)) => {
+                fits("gray pixels", x.len(), n * shape.pixels())?;
+                pixels::gray_plane(x, &gray, &mut y[..x.len()]);
+            }
+            (Input::Gray(x), None) => {
                 fits("gray pixels", x.len(), n * shape.pixels())?;
                 pixels::normalise_gray(n, shape.pixels(), x, mean, std, y);
             }
-            Input::Rgb(x) => {
+            (Input::Rgb(x), _) => {
                 fits("RGB pixels", x.len(), n * shape.len())?;
                 pixels::normalise_rgb(n, shape.pixels(), x, mean, std, y);
             }
-            Input::Values(x) => {
+            (Input::Values(x), _) => {
                 fits("values", x.len(), n * shape.len())?;
                 pixels::nchw_to_nhwc(n, shape.c, shape.pixels(), x, y);
             }

@@ -168,6 +168,9 @@ pub struct Schedule {
     pub capacity: usize,
     /// Where the fed value lies, and its shape.
     pub input: (Region, Shape),
+    /// The step that alone reads the fed value, a convolution, where nobody else wants that value or its gradient: a
+    /// backend may then keep gray films as one plane.
+    pub gray_reader: Option<usize>,
     /// Regions of values that stay readable, with their shapes.
     pub(crate) kept: HashMap<ValueId, (Region, Shape)>,
     /// Gradient regions of all values that have one.
@@ -211,7 +214,15 @@ impl Schedule {
                 writes: draft.writes,
             });
         }
+        let mut readers = steps.iter().enumerate().filter(|(_, step)| step.reads.contains(&same[spec.from.0]));
+        let gray_reader = match (readers.next(), readers.next()) {
+            (Some((i, step)), None) if !kept.contains_key(&spec.from) => Some(i).filter(|_| {
+                matches!(step.kind, Kind::Conv { .. }) && step.reads.len() == 1 && step.dx.iter().all(Option::is_none)
+            }),
+            _ => None,
+        };
         Ok(Schedule {
+            gray_reader,
             steps,
             arena: places.arena,
             capacity: spec.capacity,

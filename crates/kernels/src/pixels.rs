@@ -1,6 +1,7 @@
 //! Pixels in, and layouts across.
 
 use crate::chunks::{for_chunks, vectorised};
+use crate::conv::gray::Gray;
 
 /// What `(v / 255 - mean) / std` gives for each byte `v`, in torchvision's order of operations
 /// (`ToTensor`, then `Normalize`).
@@ -19,6 +20,15 @@ pub fn normalise_gray(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [
         for (y, &v) in y.chunks_exact_mut(3).zip(&pixels[index * PIXELS..]) {
             y.copy_from_slice(&table[usize::from(v)]);
         }
+    });
+}
+
+/// Gray bytes `[n, hw]` to one value a pixel, `byte / 255 - centre`, of which [`Gray`] says what the channels are.
+pub fn gray_plane(pixels: &[u8], gray: &Gray, z: &mut [f32]) {
+    assert_eq!(pixels.len(), z.len());
+    let table: [f32; 256] = std::array::from_fn(|v| v as f32 / 255.0 - gray.centre);
+    for_chunks(z, PIXELS, |index, z| {
+        z.iter_mut().zip(&pixels[index * PIXELS..]).for_each(|(z, &v)| *z = table[usize::from(v)]);
     });
 }
 

@@ -92,7 +92,7 @@ impl WithSimd for Rows<'_> {
 }
 
 /// Heights of the blocks that `m` rows are cut into: even ones as far as can be, of a size.
-fn heights(m: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn heights(m: usize) -> impl Iterator<Item = usize> {
     let each = m.div_ceil(m.div_ceil(HEIGHT).max(1)).next_multiple_of(2);
     let whole = m / each.max(1);
     let rest = m - whole * each;

@@ -73,6 +73,7 @@ impl CpuProgram {
         n: usize,
         accumulate: bool,
     ) -> Result<(), EngineError> {
+        let gray = self.gray(back.step);
         let arena = self.arena.slice_mut();
         let dy = step.dy.ok_or_else(|| missing(step, "gradient"))?.range(n);
         let x = step.x[0].range(n);
@@ -86,7 +87,14 @@ impl CpuProgram {
                 if step.trained {
                     let grads = state.grads.as_mut().ok_or_else(no_grads)?;
                     let [x, dy] = cut(arena, [x, dy.clone()])?;
-                    conv::backward_weight(&shape, n, x, dy, &mut grads[weight.clone()], accumulate);
+                    let dw = &mut grads[weight.clone()];
+                    match gray {
+                        Some(gray) => {
+                            let z = &x[..n * window.x.pixels()];
+                            conv::gray::backward_weight(&shape, n, z, &gray, dy, dw, accumulate);
+                        }
+                        None => conv::backward_weight(&shape, n, x, dy, dw, accumulate),
+                    }
                     if let Some(bias) = bias {
                         conv::backward_bias(rows, step.shape.c, dy, &mut grads[bias.clone()], accumulate);
                     }

@@ -1,5 +1,6 @@
 //! One step forward.
 
+use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{self, Act, Epilogue, Filter};
 use lungfish_kernels::{elementwise, linear, norm, pool, softmax};
 use rand::{Rng, SeedableRng};
@@ -15,37 +16,46 @@ fn pack(
     step: &Step,
     window: &Sliding,
     groups: usize,
+    gray: Option<Gray>,
     state: &State<'_, Vec<f32>>,
 ) -> Result<(), EngineError> {
     let Kind::Conv { weight, bias, fold, .. } = &step.kind else {
         return Err(EngineError::Shape { what: format!("{} is no convolution", step.name) });
     };
     let version = (state.versions[step.part], fold.as_ref().map(|f| state.versions[f.part]));
-    if slot.as_ref().is_some_and(|p| p.version == version) {
+    if let Some(packed) = slot.as_mut().filter(|p| p.version == version) {
+        if let Some(gray) = gray
+            && packed.gray.is_none()
+        {
+            packed.gray = Some(gray::Filter::new(&packed.filter, &gray));
+        }
         return Ok(());
     }
+    let old = slot.take();
     let weights = &state.params[weight.clone()];
     let own_bias = bias.clone().map(|b| &state.params[b]);
-    let (filter, bias) = match fold {
-        Some(norm) => {
+    let (filter, plane, bias) = match (fold, old) {
+        (Some(norm), _) => {
             let (scale, mut shift) = affine(norm, state.params, state.buffers);
             if let Some(own) = own_bias {
                 shift.iter_mut().zip(own).zip(&scale).for_each(|((shift, own), scale)| *shift += own * scale);
             }
-            (Filter::scaled(&conv_shape(window, groups), weights, &scale), Some(shift))
+            (Filter::scaled(&conv_shape(window, groups), weights, &scale), None, Some(shift))
         }
-        None => {
-            let filter = match slot.take() {
-                Some(mut p) => {
-                    p.filter.refill(weights);
-                    p.filter
-                }
-                None => Filter::new(&conv_shape(window, groups), weights),
-            };
-            (filter, own_bias.map(<[f32]>::to_vec))
+        (None, Some(mut old)) => {
+            old.filter.refill(weights);
+            (old.filter, old.gray, own_bias.map(<[f32]>::to_vec))
         }
+        (None, None) => (Filter::new(&conv_shape(window, groups), weights), None, own_bias.map(<[f32]>::to_vec)),
     };
-    *slot = Some(Packed { version, filter, bias });
+    let gray = gray.map(|gray| match plane {
+        Some(mut plane) => {
+            plane.refill(&filter, &gray);
+            plane
+        }
+        None => gray::Filter::new(&filter, &gray),
+    });
+    *slot = Some(Packed { version, filter, gray, bias });
     Ok(())
 }
 
@@ -105,18 +115,23 @@ impl CpuProgram {
         n: usize,
         key: [u64; 4],
     ) -> Result<(), EngineError> {
+        let gray = self.gray(index);
         let arena = self.arena.slice_mut();
         let x = step.x[0].range(n);
         let y = step.y.range(n);
         match &step.kind {
             Kind::Conv { window, groups, activation, .. } => {
-                pack(&mut self.packed[index], step, window, *groups, state)?;
+                pack(&mut self.packed[index], step, window, *groups, gray, state)?;
                 let Some(packed) = &self.packed[index] else { return Err(missing(step, "packed weights")) };
                 let shape = conv_shape(window, *groups);
                 let bias = packed.bias.as_deref();
                 let act = act(*activation);
                 let run = |x: &[f32], residual: Option<&[f32]>, y: &mut [f32]| {
-                    conv::forward(&shape, n, x, &packed.filter, &Epilogue { bias, residual, act }, y);
+                    let epilogue = Epilogue { bias, residual, act };
+                    match packed.gray.as_ref().filter(|_| gray.is_some()) {
+                        Some(filter) => gray::forward(n, &x[..n * window.x.pixels()], filter, &epilogue, y),
+                        None => conv::forward(&shape, n, x, &packed.filter, &epilogue, y),
+                    }
                 };
                 match step.x.get(1).map(|r| r.range(n)) {
                     Some(residual) if residual != x => {

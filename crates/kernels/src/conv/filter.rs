@@ -71,6 +71,11 @@ impl Filter {
         }
     }
 
+    /// The weights themselves, `[c_out, c_in / groups, kernel]`.
+    pub(super) fn oihw(&self) -> &[f32] {
+        &self.oihw
+    }
+
     /// The convolution these weights belong to.
     pub fn shape(&self) -> &ConvShape {
         &self.shape

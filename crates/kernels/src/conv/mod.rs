@@ -7,6 +7,7 @@ mod dense;
 mod depthwise;
 mod filter;
 mod gather;
+pub mod gray;
 mod winograd;
 
 pub use filter::Filter;

@@ -4,6 +4,7 @@ mod common;
 
 mod conv;
 mod elementwise;
+mod gray;
 mod linear;
 mod norm;
 mod optim;
