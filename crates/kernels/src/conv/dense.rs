@@ -267,7 +267,7 @@ fn unpack(shape: &ConvShape, packed: &[f32], dw: &mut [f32], accumulate: bool) {
 }
 
 /// Gathers the windows of `rows` output rows (numbered through all films) from `first` on, for a group's channels.
-fn gather_input(
+pub(super) fn gather_input(
     shape: &ConvShape,
     x: &[f32],
     first: usize,

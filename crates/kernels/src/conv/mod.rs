@@ -3,6 +3,7 @@
 //! [`Filter`] is the seam: how weights are packed, and which algorithm serves a shape, is known in
 //! this folder only.
 
+mod columns;
 mod dense;
 mod depthwise;
 mod filter;
@@ -221,6 +222,7 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
     match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::forward(shape, n, x, filter, epilogue, y),
+        Algorithm::Gathered if columns::serves(shape, n) => columns::forward(shape, n, x, filter, epilogue, y),
         Algorithm::Gathered => dense::forward(shape, n, x, filter, epilogue, y),
         Algorithm::Winograd => {
             winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y);

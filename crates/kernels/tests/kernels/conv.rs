@@ -60,6 +60,10 @@ fn table() -> Vec<(usize, ConvShape)> {
         (1, shape([4, 4], [2, 2], 2, 1, [3; 4], 1)),
         (2, ConvShape { kernel: [1, 5], stride: [2, 1], ..shape([9, 10], [4, 6], 1, 1, [0, 2, 0, 2], 1) }),
         (2, ConvShape { kernel: [3, 2], stride: [1, 3], ..shape([9, 11], [4, 6], 1, 1, [1, 0, 1, 1], 1) }),
+        // So few pixels that the weights are shared out: whole blocks of channels and a part of one, a last partial panel.
+        (1, shape([7, 7], [30, 256], 3, 1, [1; 4], 1)),
+        (1, shape([7, 7], [40, 133], 1, 1, [0; 4], 1)),
+        (2, shape([9, 13], [10, 200], 3, 2, [1, 0, 1, 2], 1)),
         // Groups that are not depthwise.
         (2, shape([7, 6], [12, 8], 3, 1, [1; 4], 4)),
         (2, shape([7, 6], [6, 9], 3, 2, [1, 0, 1, 0], 3)),

@@ -1,0 +1,58 @@
+//! Convolutions of so few pixels that there is nothing to share out but the weights: each task takes some output channels
+//! of all pixels. One film's last layers are such, and reading their weights is most of the work.
+
+use rayon::prelude::*;
+
+use super::gather::forward_taps;
+use super::{ConvShape, Epilogue, Filter, dense};
+use crate::chunks::with_scratch;
+use crate::product::{Rows, panel, rows};
+
+/// Output pixels of all films, at most.
+const PIXELS: usize = 112;
+
+/// Output channels of a task.
+const CHANNELS: usize = 64;
+
+/// Whether this way serves a convolution of `n` films.
+pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
+    let [oh, ow] = shape.out();
+    shape.groups == 1 && n * oh * ow <= PIXELS && shape.c_out >= 2 * CHANNELS
+}
+
+/// As [`dense::forward`].
+pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+    let ([oh, ow], c_out, weights) = (shape.out(), shape.c_out, filter.forward());
+    let (pixels, depth, panel) = (n * oh * ow, shape.taps() * shape.c_in, panel());
+    let (taps, gathered) = (forward_taps(shape), if shape.is_pointwise() { 0 } else { pixels * depth });
+    // Whole panels of every instruction set.
+    let channels = CHANNELS.next_multiple_of(panel);
+    with_scratch(gathered + c_out.next_multiple_of(channels) * pixels, |scratch| {
+        let (gathered, results) = scratch.split_at_mut(gathered);
+        gathered.par_chunks_mut((ow * depth).max(1)).enumerate().for_each(|(row, out)| {
+            dense::gather_input(shape, x, row, 1, 0, &taps, out);
+        });
+        let a = if shape.is_pointwise() { x } else { gathered };
+        // A block of channels of all pixels is one stretch of memory here; in `y` it is not.
+        results.par_chunks_mut(channels * pixels).enumerate().for_each(|(i, result)| {
+            let width = channels.min(c_out - i * channels);
+            rows(Rows {
+                size: [pixels, width, depth],
+                a,
+                a_stride: depth,
+                panels: &weights[i * channels * depth..],
+                panel_rows: depth,
+                y: result,
+                y_stride: channels,
+                accumulate: false,
+            });
+        });
+        for (i, result) in results.chunks_exact(channels * pixels).enumerate() {
+            let width = channels.min(c_out - i * channels);
+            for (y, result) in y.chunks_exact_mut(c_out).zip(result.chunks_exact(channels)) {
+                y[i * channels..][..width].copy_from_slice(&result[..width]);
+            }
+        }
+    });
+    epilogue.apply(0, c_out, y);
+}
