@@ -1,4 +1,5 @@
-//! Convolution and pooling of shapes drawn at random against `f64`, each element with a bound of its own.
+//! Convolution, pooling and batch normalisation of shapes drawn at random against `f64`, each element with a bound of its
+//! own.
 //!
 //! With `S` the sum of the magnitudes of an element's products and `e` the distance of 1 and the next single float, an
 //! element that sums `k` products directly may be off by `(4 + sqrt(k)) e S`: rounding errors that do not conspire. One
@@ -7,6 +8,7 @@
 
 use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter};
 use lungfish_kernels::machine;
+use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Place};
 use lungfish_kernels::pool::{self, PoolShape};
 use proptest::prelude::*;
 
@@ -206,5 +208,131 @@ proptest! {
         got.iter().enumerate().for_each(|(at, &by)| dx.shift(at, by));
         pool::max_pool_backward(&s, n, &x, &y, &dy, &mut got, true);
         dx.check(&got, Algorithm::Gathered, "dx accumulated")?;
+    }
+}
+
+/// Where a gradient goes, without the place itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Goes {
+    Nowhere,
+    Over,
+    Write,
+    Add,
+}
+
+impl Goes {
+    fn to(self, values: &mut [f32]) -> Place<'_> {
+        match self {
+            Goes::Nowhere => Place::Nowhere,
+            Goes::Over => Place::Over,
+            Goes::Write => Place::Write(values),
+            Goes::Add => Place::Add(values),
+        }
+    }
+
+    /// What came of it: in its own place or over the gradient that was given.
+    fn look<'a>(self, own: &'a [f32], over: &'a [f32]) -> Option<&'a [f32]> {
+        match self {
+            Goes::Nowhere => None,
+            Goes::Over => Some(over),
+            Goes::Write | Goes::Add => Some(own),
+        }
+    }
+}
+
+fn goes() -> impl Strategy<Value = Goes> {
+    prop::sample::select(&[Goes::Nowhere, Goes::Over, Goes::Write, Goes::Add][..])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// With `T` the magnitude of a term, sums of `k` rows in it being sums of magnitudes, each result may be off by
+    /// `(4 + sqrt(k)) e T`.
+    #[test]
+    fn batch_norm(
+        rows in 1..=700_usize,
+        c in 1..=100_usize,
+        act in prop::sample::select(&[Act::None, Act::Relu, Act::Clip { min: -0.5, max: 0.75 }][..]),
+        with_residual: bool,
+        accumulate: bool,
+        (to_x, to_residual) in (goes(), goes()).prop_filter("one place for one", |(a, b)| *a != Goes::Over || a != b),
+    ) {
+        let (x, dy, residual) = (values(1, rows * c), values(2, rows * c), values(3, rows * c));
+        let (scale, bias, before) = (values(4, c), values(5, c), values(6, rows * c));
+        let (mut mean, mut var) = (vec![f32::NAN; c], vec![f32::NAN; c]);
+        norm::batch_stats(rows, c, &x, &mut mean, &mut var);
+        let inv_std: Vec<f32> = var.iter().map(|var| 1.0 / (var + 0.1).sqrt()).collect();
+        let norm = BatchNorm { mean: &mean, inv_std: &inv_std, scale: &scale, bias: &bias, act };
+        let (factor, term) = norm.scale_shift();
+        let residual = with_residual.then_some(&residual[..]);
+        let mut y = vec![f32::NAN; x.len()];
+        norm::scale_shift(rows, c, &x, &factor, &term, residual, act, &mut y);
+
+        let wide = |x: f32| f64::from(x);
+        let noise = (4.0 + (rows as f64).sqrt()) * wide(f32::EPSILON);
+        let (mut sum, mut product) = (Sums::new(c), Sums::new(c));
+        let centred = |at: usize| wide(x[at]) - wide(mean[at % c]);
+        let mut through = dy.clone();
+        for (at, through) in through.iter_mut().enumerate() {
+            let i = at % c;
+            let value = centred(at) * wide(inv_std[i]) * wide(scale[i]) + wide(bias[i]) + residual.map_or(0.0, |r| wide(r[at]));
+            let value = match act {
+                Act::None => value,
+                Act::Relu => value.max(0.0),
+                Act::Clip { min, max } => value.clamp(wide(min), wide(max)),
+            };
+            prop_assert!((wide(y[at]) - value).abs() < 16.0 * wide(f32::EPSILON) * 8.0, "y[{at}] {} {value}", y[at]);
+            // What is let through is read from the result itself: at a bound, rounding decides.
+            let passes = match act {
+                Act::None => true,
+                Act::Relu => y[at] > 0.0,
+                Act::Clip { min, max } => y[at] > min && y[at] < max,
+            };
+            *through = if passes { dy[at] } else { 0.0 };
+            sum.add(i, *through, 1.0);
+            let term = wide(*through) * centred(at);
+            product.value[i] += term;
+            product.magnitude[i] += term.abs();
+        }
+
+        let (mut over, mut own_x, mut own_residual) = (dy.clone(), before.clone(), before.clone());
+        let (mut to_scale, mut to_bias) = (vec![0.5; c], vec![0.5; c]);
+        let gradients = BatchNormGradients {
+            scale: &mut to_scale,
+            bias: &mut to_bias,
+            accumulate,
+            x: to_x.to(&mut own_x),
+            residual: to_residual.to(&mut own_residual),
+        };
+        norm::batch_norm_backward(rows, &x, residual.map(|_| &y[..]), &norm, &mut over, gradients);
+
+        for i in 0..c {
+            let start = if accumulate { 0.5 } else { 0.0 };
+            let inverse = wide(inv_std[i]);
+            let error = (wide(to_scale[i]) - start - product.value[i] * inverse).abs();
+            prop_assert!(error <= noise * (start + product.magnitude[i] * inverse), "scale {i}: {error:e}");
+            let error = (wide(to_bias[i]) - start - sum.value[i]).abs();
+            prop_assert!(error <= noise * (start + sum.magnitude[i]), "bias {i}: {error:e}");
+        }
+        for at in 0..x.len() {
+            let (i, rows) = (at % c, rows as f64);
+            let (inverse, factor) = (wide(inv_std[i]), wide(scale[i]) * wide(inv_std[i]));
+            let terms = |dy: f64, sum: f64, product: f64| {
+                [factor * dy, factor * inverse * inverse * product / rows * centred(at), factor * sum / rows]
+            };
+            let [first, second, third] = terms(wide(through[at]), sum.value[i], product.value[i]);
+            let magnitudes: f64 =
+                terms(wide(through[at]), sum.magnitude[i], product.magnitude[i]).iter().map(|term| term.abs()).sum();
+            for (goes, own, value, magnitude) in [
+                (to_x, &own_x, first - second - third, magnitudes),
+                (to_residual, &own_residual, wide(through[at]), wide(through[at]).abs()),
+            ] {
+                let Some(got) = goes.look(own, &over) else { continue };
+                let start = if goes == Goes::Add { wide(before[at]) } else { 0.0 };
+                let error = (wide(got[at]) - start - value).abs();
+                prop_assert!(error <= noise * (start.abs() + magnitude), "{goes:?} [{at}]: {error:e}");
+            }
+        }
     }
 }
