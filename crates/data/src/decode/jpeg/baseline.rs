@@ -75,7 +75,10 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(usize, usize, Vec<u8>)> {
             let wide = (width - x).min(8);
             for (row, words) in words.iter().enumerate().take(height - y) {
                 let to = &mut pixels[(y + row) * width + x..][..wide];
-                to.copy_from_slice(&words[lane][..wide]);
+                match to.first_chunk_mut() {
+                    Some(to) => *to = words[lane],
+                    None => to.copy_from_slice(&words[lane][..wide]),
+                }
             }
         }
     }
