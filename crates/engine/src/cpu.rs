@@ -240,10 +240,10 @@ impl Backend for Cpu {
         n: usize,
         key: [u64; 4],
     ) -> Result<(), EngineError> {
-        for (i, step) in schedule.steps.iter().enumerate() {
-            program.forward_step(i, step, state, n, key)?;
-        }
-        Ok(())
+        lungfish_kernels::in_pool(|| {
+            let mut steps = schedule.steps.iter().enumerate();
+            steps.try_for_each(|(i, step)| program.forward_step(i, step, state, n, key))
+        })
     }
 
     fn backward(
@@ -255,10 +255,10 @@ impl Backend for Cpu {
         steps: &[BackwardStep],
         accumulate: bool,
     ) -> Result<(), EngineError> {
-        for back in steps {
-            program.backward_step(back, &schedule.steps[back.step], state, n, accumulate)?;
-        }
-        Ok(())
+        lungfish_kernels::in_pool(|| {
+            let mut steps = steps.iter();
+            steps.try_for_each(|back| program.backward_step(back, &schedule.steps[back.step], state, n, accumulate))
+        })
     }
 
     fn read(&self, program: &CpuProgram, (region, shape): (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError> {

@@ -26,3 +26,9 @@ pub mod softmax;
 mod chunks;
 mod product;
 mod sweep;
+
+/// Runs `f` on a thread of the current rayon pool. Kernels called from there share their work out at once; called from
+/// outside, each has to be handed over and waited for, which costs more than a small layer takes.
+pub fn in_pool<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| f())
+}

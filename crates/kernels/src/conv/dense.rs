@@ -29,8 +29,8 @@ const PIECE: usize = 512;
 /// Pixels that are worked on at a time, for `width` floats of operand and result a pixel and `pixels` in all.
 fn pixels_per_chunk(width: usize, pixels: usize) -> usize {
     let cached = ((1 << 18) / width.max(1)).clamp(128, 1024);
-    // A single film should still keep several threads busy.
-    cached.min(pixels.div_ceil(8).max(48))
+    // A single film should still keep several threads busy; an odd row would be worked on by itself.
+    cached.min(pixels.div_ceil(8).max(24)).next_multiple_of(2)
 }
 
 /// Taps cut into products of about `DEPTH`, as even as can be.
