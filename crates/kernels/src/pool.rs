@@ -1,5 +1,7 @@
 //! Max-pooling over windows and average pooling over whole images.
 
+use pulp::{Scalar, Simd, WithSimd};
+
 use crate::chunks::{for_chunks, vectorised};
 
 /// A sliding window over images `[h, w, c]`.
@@ -82,32 +84,74 @@ pub fn max_pool_backward(
     dx: &mut [f32],
     accumulate: bool,
 ) {
-    let (x_len, y_len, c, [_, ow]) = (shape.x_len(), shape.y_len(), shape.c, shape.out());
+    let (x_len, y_len) = (shape.x_len(), shape.y_len());
     assert_eq!((x.len(), y.len()), (n * x_len, n * y_len));
     assert_eq!((dx.len(), dy.len()), (n * x_len, n * y_len));
     // Windows overlap, so one film is one task.
     for_chunks(dx, x_len, |film, dx| {
         let x = &x[film * x_len..][..x_len];
         let (y, dy) = (&y[film * y_len..][..y_len], &dy[film * y_len..][..y_len]);
-        if !accumulate {
-            dx.fill(0.0);
-        }
-        let mut rest = vec![0.0; c];
-        vectorised(|| {
-            for (pixel, (y, dy)) in y.chunks_exact(c).zip(dy.chunks_exact(c)).enumerate() {
-                // What has not yet found its maximum.
-                rest.copy_from_slice(dy);
-                for at in shape.window(pixel / ow, pixel % ow) {
-                    let pixel = dx[at..at + c].iter_mut().zip(&x[at..at + c]);
-                    for (((dx, &x), &y), rest) in pixel.zip(y).zip(rest.iter_mut()) {
-                        let hit = x == y;
-                        *dx += if hit { *rest } else { 0.0 };
-                        *rest = if hit { 0.0 } else { *rest };
-                    }
+        crate::machine::arch().dispatch(MaxPoolBackward { shape: *shape, x, y, dy, dx, accumulate });
+    });
+}
+
+/// The gradient to one film.
+struct MaxPoolBackward<'a> {
+    shape: PoolShape,
+    x: &'a [f32],
+    y: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+    accumulate: bool,
+}
+
+impl WithSimd for MaxPoolBackward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let (PoolShape { h, w, c, .. }, [oh, ow]) = (self.shape, self.shape.out());
+        let mut pixels = Vec::with_capacity(self.shape.kernel.iter().product());
+        let mut cleared = if self.accumulate { h * w * c } else { 0 };
+        for row in 0..oh {
+            // A row is cleared just before it is first wanted, while it is in the cache for what follows.
+            let wanted = (row * self.shape.stride[0] + self.shape.kernel[0]).saturating_sub(self.shape.pads[0]).min(h);
+            let wanted = if row + 1 == oh { h } else { wanted } * w * c;
+            if wanted > cleared {
+                self.dx[cleared..wanted].fill(0.0);
+                cleared = wanted;
+            }
+            for column in 0..ow {
+                pixels.clear();
+                pixels.extend(self.shape.window(row, column));
+                let (from, mut channel) = ((row * ow + column) * c, 0);
+                while channel + S::F32_LANES <= c {
+                    self.window(simd, &pixels, from, channel);
+                    channel += S::F32_LANES;
+                }
+                while channel < c {
+                    self.window(Scalar::new(), &pixels, from, channel);
+                    channel += 1;
                 }
             }
-        });
-    });
+        }
+    }
+}
+
+impl MaxPoolBackward<'_> {
+    /// Hands the gradient of one window, at `from` of the result, on to its pixels, for a vector of channels.
+    #[inline(always)]
+    fn window<S: Simd>(&mut self, simd: S, pixels: &[usize], from: usize, channel: usize) {
+        let load = |values: &[f32], at: usize| S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0];
+        // What has not yet found its maximum.
+        let (y, mut rest, zero) = (load(self.y, from + channel), load(self.dy, from + channel), simd.splat_f32s(0.0));
+        for &at in pixels {
+            let hit = simd.equal_f32s(load(self.x, at + channel), y);
+            let dx = &mut S::as_mut_simd_f32s(&mut self.dx[at + channel..][..S::F32_LANES]).0[0];
+            *dx = simd.add_f32s(*dx, simd.select_f32s(hit, rest, zero));
+            rest = simd.select_f32s(hit, zero, rest);
+        }
+    }
 }
 
 /// Mean over each film's `hw` pixels: `x` `[n, hw, c]`, `y` `[n, c]`.
