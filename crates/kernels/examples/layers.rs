@@ -9,6 +9,7 @@
 
 use std::time::Instant;
 
+use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{self, Act, ConvShape, Epilogue, Filter};
 use lungfish_kernels::machine;
 
@@ -103,6 +104,8 @@ fn time(
     let (x, mut y, weights) = (noise(n * shape.x_len()), noise(n * shape.y_len()), noise(shape.weight_len()));
     let (filter, bias) = (Filter::new(&shape, &weights), noise(c_out));
     let epilogue = Epilogue { bias: Some(&bias), residual: None, act: Act::Clip { min: 0.0, max: 6.0 } };
+    let plane = Gray::new([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+    let of_gray = (c_in == 3).then(|| gray::Filter::new(&filter, &plane));
     let (mut dx, mut dw) = (if backward { noise(x.len()) } else { Vec::new() }, weights);
     let mut best = [f64::INFINITY; 2];
     for _ in 0..repetitions {
@@ -110,17 +113,25 @@ fn time(
         // Nobody wants the gradient to the films themselves.
         if backward && c_in > 3 {
             conv::backward_data(&shape, n, &y, &filter, &mut dx, false);
+        } else if let Some(filter) = of_gray.as_ref().filter(|_| !backward) {
+            gray::forward(n, &x[..n * side * side], filter, &epilogue, &mut y);
         } else if !backward {
             conv::forward(&shape, n, &x, &filter, &epilogue, &mut y);
         }
         best[0] = best[0].min(start.elapsed().as_secs_f64());
         let start = Instant::now();
-        if backward {
+        if backward && of_gray.is_some() {
+            gray::backward_weight(&shape, n, &x[..n * side * side], &plane, &y, &mut dw, false);
+        } else if backward {
             conv::backward_weight(&shape, n, &x, &y, &mut dw, false);
         }
         best[1] = best[1].min(start.elapsed().as_secs_f64());
     }
-    let kind = if depthwise { " depthwise" } else { "" };
+    let kind = match (depthwise, c_in) {
+        (true, _) => " depthwise",
+        (false, 3) => " gray",
+        _ => "",
+    };
     let label = format!("{side:>3}x{side:<3} {c_in:>4} -> {c_out:<4} {kernel}x{kernel}/{stride}{kind}");
     let (flops, bytes) = (2.0 * n as f64 * shape.macs() as f64, 4.0 * (x.len() + y.len()) as f64);
     let show =
