@@ -8,10 +8,15 @@
 //! - `u` `[k / panel, 36, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
 //! - `m` `[36, tiles, k]`, their products over `c`, and the output is `A^T m A`.
 //!
+//! Where a film is no whole number of tiles high or wide, the last ones are *short*: 3 or 2 output pixels, which need 5 or 4
+//! of the 6 frequencies of that direction and no more. Their transforms are those of F(3, 3) and F(2, 3), scaled to meet
+//! the same `u`.
+//!
 //! The 36 planes of `v` and of `m` lie [`plane`] floats apart.
 
 mod filter;
 mod image;
+mod places;
 mod transforms;
 mod weights;
 
@@ -53,6 +58,20 @@ pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
         && n * shape.out().iter().product::<usize>() >= PIXELS
 }
 
+/// Tiles of a film up to which the last of a row or column may be short: of more they are a small part.
+const SMALL: usize = 28;
+
+/// Whether a tile of so many output pixels in a direction has frequency `i` of that direction: the points are 0, 1, -1, 2,
+/// -2 and infinity.
+#[inline(always)]
+fn has(extent: usize, i: usize) -> bool {
+    match extent {
+        4 => true,
+        3 => i != 4,
+        _ => i != 3 && i != 4,
+    }
+}
+
 /// A convolution of stride 1 and its tiles.
 #[derive(Clone, Copy)]
 struct Tiles {
@@ -66,11 +85,20 @@ struct Tiles {
     out: [usize; 2],
     /// Rows and columns of tiles of a film.
     tiles: [usize; 2],
+    /// Output pixels of the last row and of the last column of tiles: 4, or 3 or 2 where they are short.
+    last: [usize; 2],
 }
 
 impl Tiles {
     fn new(shape: &ConvShape) -> Self {
         let out = shape.out();
+        let tiles = out.map(|side| side.div_ceil(4));
+        let small = tiles[0] * tiles[1] <= SMALL;
+        let last = out.map(|side| match side % 4 {
+            1 | 2 if small => 2,
+            3 if small => 3,
+            _ => 4,
+        });
         Tiles {
             h: shape.h,
             w: shape.w,
@@ -79,8 +107,16 @@ impl Tiles {
             top: shape.pads[0],
             left: shape.pads[1],
             out,
-            tiles: out.map(|side| side.div_ceil(4)),
+            tiles,
+            last,
         }
+    }
+
+    /// Height and width in output pixels of a tile, its row counted through all films.
+    #[inline(always)]
+    fn extent(&self, row: usize, column: usize) -> [usize; 2] {
+        let last = [row % self.tiles[0] + 1 == self.tiles[0], column + 1 == self.tiles[1]];
+        [0, 1].map(|axis| if last[axis] { self.last[axis] } else { 4 })
     }
 
     /// First row of output pixels, films end to end, of a row of tiles, films end to end.

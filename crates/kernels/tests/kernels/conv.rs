@@ -49,6 +49,13 @@ fn table() -> Vec<(usize, ConvShape)> {
         (3, shape([13, 10], [32, 96], 3, 1, [1; 4], 1)),
         (2, shape([30, 41], [32, 32], 3, 1, [0, 2, 1, 0], 1)),
         (5, shape([14, 14], [64, 64], 3, 1, [1; 4], 1)),
+        // Winograd with short tiles: 2 and 3 pixels, in either direction or both, a last group of fewer films.
+        (4, shape([10, 8], [32, 64], 3, 1, [1; 4], 1)),
+        (3, shape([8, 11], [64, 32], 3, 1, [1; 4], 1)),
+        (5, shape([7, 10], [32, 32], 3, 1, [1, 2, 1, 0], 1)),
+        (11, shape([6, 5], [32, 32], 3, 1, [1; 4], 1)),
+        (19, shape([7, 7], [32, 32], 3, 1, [1; 4], 1)),
+        (70, shape([3, 2], [32, 32], 3, 1, [1; 4], 1)),
         // Stride 2, padded on one side or both.
         (2, shape([9, 9], [5, 7], 3, 2, [1; 4], 1)),
         (3, shape([14, 12], [17, 16], 3, 2, [0, 0, 1, 1], 1)),

@@ -3,8 +3,9 @@
 use pulp::{Simd, WithSimd};
 
 use super::filter::Transformed;
+use super::places::Places;
 use super::transforms::{at, load, nth, transform_input};
-use super::{FREQUENCIES, Tiles, plane};
+use super::{FREQUENCIES, Tiles, has, plane};
 use crate::chunks::with_scratch;
 use crate::conv::{ConvShape, Epilogue};
 use crate::product::{Rows, WIDTH};
@@ -60,18 +61,20 @@ impl Task<'_> {
 
     fn run(&self, first: usize, end: usize, y: &mut [f32]) {
         let Tiles { c, k, .. } = self.tiles;
-        let count = (end - first) * self.tiles.tiles[1];
-        with_scratch(FREQUENCIES * (plane(count, c) + plane(count, k)), |scratch| {
-            let (v, m) = scratch.split_at_mut(FREQUENCIES * plane(count, c));
-            crate::machine::arch().dispatch(Run { task: self, first, count, v, m, y });
+        let places = Places::new(&self.tiles, first..end);
+        let planes = [c, k].map(|channels| plane(places.count(), channels));
+        with_scratch(FREQUENCIES * (planes[0] + planes[1]), |scratch| {
+            let (v, m) = scratch.split_at_mut(FREQUENCIES * planes[0]);
+            crate::machine::arch().dispatch(Run { task: self, places, planes, v, m, y });
         });
     }
 }
 
 struct Run<'a> {
     task: &'a Task<'a>,
-    first: usize,
-    count: usize,
+    places: Places,
+    /// Floats of a plane of `v` and of `m`.
+    planes: [usize; 2],
     v: &'a mut [f32],
     m: &'a mut [f32],
     y: &'a mut [f32],
@@ -82,11 +85,24 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Run { task, first, count, .. } = self;
-        let c = task.tiles.c;
-        transform_input(simd, &task.tiles, task.x, first, count, |tile, channel| tile * c + channel, self.v);
+        let (task, c) = (self.task, self.task.tiles.c);
+        transform_input(simd, &task.tiles, task.x, &self.places, |place, channel| place * c + channel, self.v);
         self.products(simd);
-        self.transform_output(simd);
+        for row in self.places.rows.clone() {
+            for column in 0..task.tiles.tiles[1] {
+                match task.tiles.extent(row, column) {
+                    [4, 4] => self.transform_output::<S, 4, 4>(simd, row, column),
+                    [4, 3] => self.transform_output::<S, 4, 3>(simd, row, column),
+                    [4, _] => self.transform_output::<S, 4, 2>(simd, row, column),
+                    [3, 4] => self.transform_output::<S, 3, 4>(simd, row, column),
+                    [3, 3] => self.transform_output::<S, 3, 3>(simd, row, column),
+                    [3, _] => self.transform_output::<S, 3, 2>(simd, row, column),
+                    [_, 4] => self.transform_output::<S, 2, 4>(simd, row, column),
+                    [_, 3] => self.transform_output::<S, 2, 3>(simd, row, column),
+                    [_, _] => self.transform_output::<S, 2, 2>(simd, row, column),
+                }
+            }
+        }
     }
 }
 
@@ -95,53 +111,52 @@ impl Run<'_> {
     fn products<S: Simd>(&mut self, simd: S) {
         let Tiles { c, k, .. } = self.task.tiles;
         for f in 0..FREQUENCIES {
+            let tiles = self.places.range(f);
             simd.vectorize(Rows {
-                size: [self.count, k, c],
-                a: &self.v[f * plane(self.count, c)..][..self.count * c],
+                size: [tiles.len(), k, c],
+                a: &self.v[f * self.planes[0] + tiles.start * c..],
                 a_stride: c,
                 panels: &self.task.u[f * c * WIDTH * S::F32_LANES..],
                 panel_rows: FREQUENCIES * c,
-                y: &mut self.m[f * plane(self.count, k)..][..self.count * k],
+                y: &mut self.m[f * self.planes[1] + tiles.start * k..],
                 y_stride: k,
                 accumulate: false,
             });
         }
     }
 
+    /// A tile of `H` by `W` output pixels.
     #[inline(always)]
-    fn transform_output<S: Simd>(&mut self, simd: S) {
+    fn transform_output<S: Simd, const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
         let Tiles { k, out, tiles, .. } = self.task.tiles;
-        let (lanes, plane) = (S::F32_LANES, plane(self.count, k));
-        let zero = simd.splat_f32s(0.0);
-        let start = self.task.tiles.row(self.first);
-        for t in 0..self.count {
-            let (row, column) = (self.first + t / tiles[1], t % tiles[1]);
-            let y0 = self.task.tiles.row(row) - start;
-            let (high, wide) = ((out[0] - row % tiles[0] * 4).min(4), (out[1] - column * 4).min(4));
-            for channel in (0..k).step_by(lanes) {
-                let from = t * k + channel;
-                let mut columns = [[zero; 4]; 6];
-                for (j, column) in columns.iter_mut().enumerate() {
-                    let mut values = [zero; 6];
-                    for (i, value) in values.iter_mut().enumerate() {
-                        *value = load::<S>(self.m, (i * 6 + j) * plane + from);
-                    }
-                    *column = at(simd, values);
+        let (lanes, plane, zero) = (S::F32_LANES, self.planes[1], simd.splat_f32s(0.0));
+        let start = self.task.tiles.row(self.places.rows.start);
+        let y0 = self.task.tiles.row(row) - start;
+        let (high, wide) = ((out[0] - row % tiles[0] * 4).min(H), (out[1] - column * 4).min(W));
+        let place = self.places.of(row, column);
+        for channel in (0..k).step_by(lanes) {
+            let from = place * k + channel;
+            let mut columns = [[zero; 4]; 6];
+            for (j, column) in columns.iter_mut().enumerate().filter(|&(j, _)| has(W, j)) {
+                let mut values = [zero; 6];
+                for (i, value) in values.iter_mut().enumerate().filter(|&(i, _)| has(H, i)) {
+                    *value = load::<S>(self.m, (i * 6 + j) * plane + from);
                 }
-                for i in 0..high {
-                    let values = at(simd, nth(&columns, i));
-                    let place = ((y0 + i) * out[1] + column * 4) * k + channel;
-                    for (j, &value) in values.iter().enumerate().take(wide) {
-                        let place = place + j * k;
-                        let y = &mut S::as_mut_simd_f32s(&mut self.y[place..][..lanes]).0[0];
-                        *y = match self.task.finish {
-                            Finish::Accumulate => simd.add_f32s(*y, value),
-                            Finish::Epilogue(epilogue) => {
-                                let at = start * out[1] * k + place;
-                                epilogue.finish(simd, value, channel, at)
-                            }
-                        };
-                    }
+                *column = at::<S, H>(simd, values);
+            }
+            for i in 0..high {
+                let values = at::<S, W>(simd, nth(&columns, i));
+                let place = ((y0 + i) * out[1] + column * 4) * k + channel;
+                for (j, &value) in values.iter().enumerate().take(wide) {
+                    let place = place + j * k;
+                    let y = &mut S::as_mut_simd_f32s(&mut self.y[place..][..lanes]).0[0];
+                    *y = match self.task.finish {
+                        Finish::Accumulate => simd.add_f32s(*y, value),
+                        Finish::Epilogue(epilogue) => {
+                            let at = start * out[1] * k + place;
+                            epilogue.finish(simd, value, channel, at)
+                        }
+                    };
                 }
             }
         }

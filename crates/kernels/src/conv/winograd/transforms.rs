@@ -2,7 +2,8 @@
 
 use pulp::Simd;
 
-use super::{FREQUENCIES, Tiles};
+use super::places::Places;
+use super::{FREQUENCIES, Tiles, has};
 
 // Loops and not closures over arrays: those are not always compiled into their caller, and with it for its vectors.
 
@@ -33,110 +34,184 @@ pub(super) fn g<S: Simd>(s: S, g: [S::f32s; 3]) -> [S::f32s; 6] {
     [times(0.25, g[0]), s.add_f32s(even, b), s.sub_f32s(even, b), s.add_f32s(far, e), s.sub_f32s(far, e), g[2]]
 }
 
-/// `B^T`, 6 by 6.
+/// `B^T` for `E` output pixels: from `E + 2` pixels to the frequencies that [`has`] names. For fewer than four it is
+/// scaled by the ratio of the two filter transforms, so that `G` is the same.
 #[inline(always)]
-pub(super) fn bt<S: Simd>(s: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
+pub(super) fn bt<S: Simd, const E: usize>(s: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
     let fma = |x: f32, a: S::f32s, b: S::f32s| s.mul_add_e_f32s(s.splat_f32s(x), a, b);
-    let (even, odd) = (fma(-4.0, d[2], d[4]), fma(-4.0, d[1], d[3]));
-    let (near_even, near_odd) = (s.sub_f32s(d[4], d[2]), s.sub_f32s(d[3], d[1]));
-    [
-        fma(4.0, d[0], fma(-5.0, d[2], d[4])),
-        s.add_f32s(even, odd),
-        s.sub_f32s(even, odd),
-        fma(2.0, near_odd, near_even),
-        fma(-2.0, near_odd, near_even),
-        fma(4.0, d[1], fma(-5.0, d[3], d[5])),
-    ]
+    let times = |x: f32, a: S::f32s| s.mul_f32s(s.splat_f32s(x), a);
+    let zero = s.splat_f32s(0.0);
+    match E {
+        4 => {
+            let (even, odd) = (fma(-4.0, d[2], d[4]), fma(-4.0, d[1], d[3]));
+            let (near_even, near_odd) = (s.sub_f32s(d[4], d[2]), s.sub_f32s(d[3], d[1]));
+            [
+                fma(4.0, d[0], fma(-5.0, d[2], d[4])),
+                s.add_f32s(even, odd),
+                s.sub_f32s(even, odd),
+                fma(2.0, near_odd, near_even),
+                fma(-2.0, near_odd, near_even),
+                fma(4.0, d[1], fma(-5.0, d[3], d[5])),
+            ]
+        }
+        3 => {
+            let outer = s.sub_f32s(d[3], d[1]);
+            [
+                times(2.0, fma(2.0, s.sub_f32s(d[0], d[2]), outer)),
+                times(3.0, s.sub_f32s(fma(-2.0, d[1], d[3]), d[2])),
+                fma(2.0, d[1], fma(-3.0, d[2], d[3])),
+                times(4.0, outer),
+                zero,
+                s.add_f32s(fma(-2.0, outer, d[4]), times(-1.0, d[2])),
+            ]
+        }
+        _ => [
+            times(4.0, s.sub_f32s(d[0], d[2])),
+            times(-3.0, s.add_f32s(d[1], d[2])),
+            times(3.0, s.sub_f32s(d[1], d[2])),
+            zero,
+            zero,
+            s.sub_f32s(d[3], d[1]),
+        ],
+    }
 }
 
-/// `A^T`, 4 by 6.
+/// `A^T` for `E` output pixels, from the frequencies that [`has`] names.
 #[inline(always)]
-pub(super) fn at<S: Simd>(s: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
+pub(super) fn at<S: Simd, const E: usize>(s: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
     let fma = |x: f32, a: S::f32s, b: S::f32s| s.mul_add_e_f32s(s.splat_f32s(x), a, b);
     let (sum1, difference1) = (s.add_f32s(m[1], m[2]), s.sub_f32s(m[1], m[2]));
-    let (sum2, difference2) = (s.add_f32s(m[3], m[4]), s.sub_f32s(m[3], m[4]));
-    [
-        s.add_f32s(s.add_f32s(m[0], sum1), sum2),
-        fma(2.0, difference2, difference1),
-        fma(4.0, sum2, sum1),
-        s.add_f32s(fma(8.0, difference2, difference1), m[5]),
-    ]
+    let zero = s.splat_f32s(0.0);
+    match E {
+        4 => {
+            let (sum2, difference2) = (s.add_f32s(m[3], m[4]), s.sub_f32s(m[3], m[4]));
+            [
+                s.add_f32s(s.add_f32s(m[0], sum1), sum2),
+                fma(2.0, difference2, difference1),
+                fma(4.0, sum2, sum1),
+                s.add_f32s(fma(8.0, difference2, difference1), m[5]),
+            ]
+        }
+        3 => [
+            s.add_f32s(s.add_f32s(m[0], sum1), m[3]),
+            fma(2.0, m[3], difference1),
+            s.add_f32s(fma(4.0, m[3], sum1), m[5]),
+            zero,
+        ],
+        _ => [s.add_f32s(m[0], sum1), s.add_f32s(difference1, m[5]), zero, zero],
+    }
 }
 
-/// Rows of tiles from `first` on, `count` tiles in all, to `v`: 36 planes, in which `place(tile, channel)` is where a
-/// vector of a tile goes.
+/// Some rows of tiles to `v`: 36 planes, in which `slot(place, channel)` is where a vector of a tile goes.
 #[inline(always)]
 pub(super) fn transform_input<S: Simd>(
     simd: S,
     tiles: &Tiles,
     x: &[f32],
-    first: usize,
-    count: usize,
-    place: impl Fn(usize, usize) -> usize,
+    places: &Places,
+    slot: impl Fn(usize, usize) -> usize,
     v: &mut [f32],
 ) {
-    let Tiles { h, w, c, top, left, tiles, .. } = *tiles;
-    let (zero, lanes) = (simd.splat_f32s(0.0), S::F32_LANES);
-    let plane = v.len() / FREQUENCIES;
-    for t in 0..count {
-        let (row, column) = (first + t / tiles[1], t % tiles[1]);
-        let film = &x[row / tiles[0] * h * w * c..][..h * w * c];
-        let y0 = (row % tiles[0] * 4) as isize - top as isize;
-        let x0 = (column * 4) as isize - left as isize;
-        let inside = y0 >= 0 && x0 >= 0 && y0 as usize + 6 <= h && x0 as usize + 6 <= w;
-        for channel in (0..c).step_by(lanes) {
-            let mut rows = [[zero; 6]; 6];
-            if inside {
-                let corner = (y0 as usize * w + x0 as usize) * c + channel;
-                for (i, row) in rows.iter_mut().enumerate() {
-                    let line = &film[corner + i * w * c..][..5 * c + lanes];
-                    let mut values = [zero; 6];
-                    for (j, value) in values.iter_mut().enumerate() {
-                        *value = load::<S>(line, j * c);
-                    }
-                    *row = bt(simd, values);
-                }
-            } else {
-                for (i, row) in rows.iter_mut().enumerate() {
-                    let y = y0 + i as isize;
-                    if y < 0 || y as usize >= h {
-                        continue;
-                    }
-                    let mut values = [zero; 6];
-                    for (j, value) in values.iter_mut().enumerate() {
-                        let x = x0 + j as isize;
-                        if x >= 0 && (x as usize) < w {
-                            *value = load::<S>(film, (y as usize * w + x as usize) * c + channel);
-                        }
-                    }
-                    *row = bt(simd, values);
-                }
-            }
-            let to = place(t, channel);
-            for j in 0..6 {
-                let column = bt(simd, nth(&rows, j));
-                for (i, value) in column.into_iter().enumerate() {
-                    S::as_mut_simd_f32s(&mut v[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
-                }
+    let Tiles { h, w, c, tiles: in_film, .. } = *tiles;
+    for row in places.rows.clone() {
+        let film = &x[row / in_film[0] * h * w * c..][..h * w * c];
+        for column in 0..in_film[1] {
+            let place = places.of(row, column);
+            let at = |channel: usize| slot(place, channel);
+            match tiles.extent(row, column) {
+                [4, 4] => tile::<S, 4, 4>(simd, tiles, film, row, column, at, v),
+                [4, 3] => tile::<S, 4, 3>(simd, tiles, film, row, column, at, v),
+                [4, _] => tile::<S, 4, 2>(simd, tiles, film, row, column, at, v),
+                [3, 4] => tile::<S, 3, 4>(simd, tiles, film, row, column, at, v),
+                [3, 3] => tile::<S, 3, 3>(simd, tiles, film, row, column, at, v),
+                [3, _] => tile::<S, 3, 2>(simd, tiles, film, row, column, at, v),
+                [_, 4] => tile::<S, 2, 4>(simd, tiles, film, row, column, at, v),
+                [_, 3] => tile::<S, 2, 3>(simd, tiles, film, row, column, at, v),
+                [_, _] => tile::<S, 2, 2>(simd, tiles, film, row, column, at, v),
             }
         }
     }
 }
 
-/// `A`, 6 by 4.
+/// A tile of `H` by `W` output pixels.
 #[inline(always)]
-pub(super) fn a<S: Simd>(s: S, y: [S::f32s; 4]) -> [S::f32s; 6] {
+fn tile<S: Simd, const H: usize, const W: usize>(
+    simd: S,
+    tiles: &Tiles,
+    film: &[f32],
+    row: usize,
+    column: usize,
+    slot: impl Fn(usize) -> usize,
+    v: &mut [f32],
+) {
+    let Tiles { h, w, c, top, left, tiles, .. } = *tiles;
+    let (zero, lanes, plane) = (simd.splat_f32s(0.0), S::F32_LANES, v.len() / FREQUENCIES);
+    let y0 = (row % tiles[0] * 4) as isize - top as isize;
+    let x0 = (column * 4) as isize - left as isize;
+    let inside = y0 >= 0 && x0 >= 0 && y0 as usize + H + 2 <= h && x0 as usize + W + 2 <= w;
+    for channel in (0..c).step_by(lanes) {
+        let mut rows = [[zero; 6]; 6];
+        if inside {
+            let corner = (y0 as usize * w + x0 as usize) * c + channel;
+            for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
+                let line = &film[corner + i * w * c..][..(W + 1) * c + lanes];
+                let mut values = [zero; 6];
+                for (j, value) in values.iter_mut().enumerate().take(W + 2) {
+                    *value = load::<S>(line, j * c);
+                }
+                *row = bt::<S, W>(simd, values);
+            }
+        } else {
+            for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
+                let y = y0 + i as isize;
+                if y < 0 || y as usize >= h {
+                    continue;
+                }
+                let mut values = [zero; 6];
+                for (j, value) in values.iter_mut().enumerate().take(W + 2) {
+                    let x = x0 + j as isize;
+                    if x >= 0 && (x as usize) < w {
+                        *value = load::<S>(film, (y as usize * w + x as usize) * c + channel);
+                    }
+                }
+                *row = bt::<S, W>(simd, values);
+            }
+        }
+        let to = slot(channel);
+        for j in (0..6).filter(|&j| has(W, j)) {
+            let column = bt::<S, H>(simd, nth(&rows, j));
+            for (i, value) in column.into_iter().enumerate().filter(|&(i, _)| has(H, i)) {
+                S::as_mut_simd_f32s(&mut v[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
+            }
+        }
+    }
+}
+
+/// `A` for `E` output pixels: to the frequencies that [`has`] names.
+#[inline(always)]
+pub(super) fn a<S: Simd, const E: usize>(s: S, y: [S::f32s; 4]) -> [S::f32s; 6] {
     let fma = |x: f32, a: S::f32s, b: S::f32s| s.mul_add_e_f32s(s.splat_f32s(x), a, b);
-    let (even, odd) = (s.add_f32s(y[0], y[2]), s.add_f32s(y[1], y[3]));
-    let (far_even, far_odd) = (fma(4.0, y[2], y[0]), fma(4.0, y[3], y[1]));
-    [
-        y[0],
-        s.add_f32s(even, odd),
-        s.sub_f32s(even, odd),
-        fma(2.0, far_odd, far_even),
-        fma(-2.0, far_odd, far_even),
-        y[3],
-    ]
+    let zero = s.splat_f32s(0.0);
+    match E {
+        4 => {
+            let (even, odd) = (s.add_f32s(y[0], y[2]), s.add_f32s(y[1], y[3]));
+            let (far_even, far_odd) = (fma(4.0, y[2], y[0]), fma(4.0, y[3], y[1]));
+            [
+                y[0],
+                s.add_f32s(even, odd),
+                s.sub_f32s(even, odd),
+                fma(2.0, far_odd, far_even),
+                fma(-2.0, far_odd, far_even),
+                y[3],
+            ]
+        }
+        3 => {
+            let even = s.add_f32s(y[0], y[2]);
+            let far = fma(2.0, y[1], fma(4.0, y[2], y[0]));
+            [y[0], s.add_f32s(even, y[1]), s.sub_f32s(even, y[1]), far, zero, y[2]]
+        }
+        _ => [y[0], s.add_f32s(y[0], y[1]), s.sub_f32s(y[0], y[1]), zero, zero, y[1]],
+    }
 }
 
 /// `G^T`, 3 by 6.

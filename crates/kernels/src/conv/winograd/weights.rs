@@ -6,11 +6,14 @@
 //! A group of tiles is laid out as its sum reads it, `v` `[36, c / BLOCK, tiles, BLOCK]` and `w` `[36, k / panel, tiles,
 //! panel]`: what a block of the result takes from either is one stretch of memory.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::places::Places;
 use super::transforms::{a, gt, load, nth, transform_input};
-use super::{DEPTH, FREQUENCIES, TAPS, Tiles, plane};
+use super::{DEPTH, FREQUENCIES, TAPS, Tiles, has, plane};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
 use crate::product::{Outer, WIDTH, outer, panel};
@@ -39,7 +42,11 @@ pub(in crate::conv) fn backward_weight(
     let tiles = Tiles::new(shape);
     let (c, k, rows) = (tiles.c, tiles.k, n * tiles.tiles[0]);
     // A group of rows of tiles is what a task transforms; so many groups lie in memory at a time.
-    let a_group = (TILES / tiles.tiles[1]).max(1);
+    let mut a_group = (TILES / tiles.tiles[1]).max(1);
+    if tiles.last != [4; 2] {
+        // Whole films, of which many fit: all groups but the last then have the same tiles in the same places.
+        a_group -= a_group % tiles.tiles[0];
+    }
     let room = a_group * tiles.tiles[1];
     let planes = [plane(room, c), plane(room, k)];
     let group_len = FREQUENCIES * (planes[0] + planes[1]);
@@ -53,35 +60,45 @@ pub(in crate::conv) fn backward_weight(
         for first in (0..groups).step_by(at_a_time) {
             let groups = at_a_time.min(groups - first);
             let transformed = &mut transformed[..groups * group_len];
-            transformed.par_chunks_mut(group_len).enumerate().for_each(|(i, out)| {
-                let row = (first + i) * a_group;
-                let count = (rows - row).min(a_group) * tiles.tiles[1];
+            let rows_of = |group: usize| {
+                let row = (first + group) * a_group;
+                row..(row + a_group).min(rows)
+            };
+            transformed.par_chunks_mut(group_len).enumerate().for_each(|(group, out)| {
+                let places = Places::new(&tiles, rows_of(group));
                 let (v, w) = out.split_at_mut(FREQUENCIES * planes[0]);
-                crate::machine::arch().dispatch(Transform { tiles: &tiles, x, dy, row, count, room, v, w });
+                crate::machine::arch().dispatch(Transform { tiles: &tiles, x, dy, places, room, v, w });
             });
-            let last = (rows - (first + groups - 1) * a_group).min(a_group) * tiles.tiles[1];
             let transformed = &*transformed;
+            // The last group may have fewer tiles than the others.
+            let whole = if rows_of(groups - 1).len() < a_group { groups - 1 } else { groups };
             du.par_chunks_mut(du_plane).enumerate().for_each(|(f, du)| {
-                for group in (0..groups).step_by(GROUPS) {
-                    let end = (group + GROUPS).min(groups);
-                    let tiles = (end - group - 1) * room + if end == groups { last } else { room };
-                    let v_ = &transformed[group * group_len + f * planes[0]..];
-                    let w_ = &transformed[group * group_len + FREQUENCIES * planes[0] + f * planes[1]..];
-                    for (column, w) in (0..k).step_by(panel).zip((0..).step_by(room * panel)) {
-                        for (row, v) in (0..c).step_by(BLOCK).zip((0..).step_by(room * BLOCK)) {
+                let mut accumulate = first > 0;
+                let mut sum = |groups: Range<usize>| {
+                    let tiles = Places::new(&tiles, rows_of(groups.start)).range(f);
+                    let at = groups.start * group_len;
+                    let v = &transformed[at + f * planes[0] + tiles.start * BLOCK..];
+                    let w = &transformed[at + FREQUENCIES * planes[0] + f * planes[1] + tiles.start * panel..];
+                    for column in (0..k).step_by(panel) {
+                        for row in (0..c).step_by(BLOCK) {
                             outer(Outer {
-                                size: [BLOCK, panel, tiles],
-                                pieces: [room, group_len],
-                                a: &v_[v..],
+                                size: [BLOCK, panel, groups.len() * tiles.len()],
+                                pieces: [tiles.len(), group_len],
+                                a: &v[room * row..],
                                 a_stride: BLOCK,
-                                b: &w_[w..],
+                                b: &w[room * column..],
                                 b_stride: panel,
                                 y: &mut du[row * k + column..],
                                 y_stride: k,
-                                accumulate: first + group > 0,
+                                accumulate,
                             });
                         }
                     }
+                    accumulate = true;
+                };
+                (0..whole).step_by(GROUPS).for_each(|group| sum(group..(group + GROUPS).min(whole)));
+                if whole < groups {
+                    sum(whole..groups);
                 }
             });
         }
@@ -102,8 +119,8 @@ struct Transform<'a> {
     tiles: &'a Tiles,
     x: &'a [f32],
     dy: &'a [f32],
-    row: usize,
-    count: usize,
+    places: Places,
+    /// Tiles that a group has room for.
     room: usize,
     v: &'a mut [f32],
     w: &'a mut [f32],
@@ -113,33 +130,53 @@ impl WithSimd for Transform<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Transform { tiles, x, dy, row, count, room, v, w } = self;
-        let place = |tile: usize, channel: usize| (channel / BLOCK * room + tile) * BLOCK + channel % BLOCK;
-        transform_input(simd, tiles, x, row, count, place, v);
-        let Tiles { k, out, tiles: in_film, .. } = *tiles;
-        let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
-        let (plane, panel) = (w.len() / FREQUENCIES, WIDTH * lanes);
-        for t in 0..count {
-            let (row, column) = (row + t / in_film[1], t % in_film[1]);
-            let (high, wide) = ((out[0] - row % in_film[0] * 4).min(4), (out[1] - column * 4).min(4));
-            let corner = (tiles.row(row) * out[1] + column * 4) * k;
-            for channel in (0..k).step_by(lanes) {
-                let mut rows = [[zero; 6]; 4];
-                for (i, row) in rows.iter_mut().enumerate().take(high) {
-                    let line = &dy[corner + i * out[1] * k + channel..][..(wide - 1) * k + lanes];
-                    let mut values = [zero; 4];
-                    for (j, value) in values.iter_mut().enumerate().take(wide) {
-                        *value = S::as_simd_f32s(&line[j * k..][..lanes]).0[0];
-                    }
-                    *row = a(simd, values);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let room = self.room;
+        let slot = |place: usize, channel: usize| (channel / BLOCK * room + place) * BLOCK + channel % BLOCK;
+        transform_input(simd, self.tiles, self.x, &self.places, slot, self.v);
+        for row in self.places.rows.clone() {
+            for column in 0..self.tiles.tiles[1] {
+                match self.tiles.extent(row, column) {
+                    [4, 4] => self.tile::<S, 4, 4>(simd, row, column),
+                    [4, 3] => self.tile::<S, 4, 3>(simd, row, column),
+                    [4, _] => self.tile::<S, 4, 2>(simd, row, column),
+                    [3, 4] => self.tile::<S, 3, 4>(simd, row, column),
+                    [3, 3] => self.tile::<S, 3, 3>(simd, row, column),
+                    [3, _] => self.tile::<S, 3, 2>(simd, row, column),
+                    [_, 4] => self.tile::<S, 2, 4>(simd, row, column),
+                    [_, 3] => self.tile::<S, 2, 3>(simd, row, column),
+                    [_, _] => self.tile::<S, 2, 2>(simd, row, column),
                 }
-                let to = (channel / panel * room + t) * panel + channel % panel;
-                for j in 0..6 {
-                    let column = a(simd, nth(&rows, j));
-                    for (i, value) in column.into_iter().enumerate() {
-                        S::as_mut_simd_f32s(&mut w[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
-                    }
+            }
+        }
+    }
+}
+
+impl Transform<'_> {
+    /// The gradient to a tile of `H` by `W` output pixels.
+    #[inline(always)]
+    fn tile<S: Simd, const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
+        let Tiles { k, out, tiles: in_film, .. } = *self.tiles;
+        let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
+        let (plane, panel) = (self.w.len() / FREQUENCIES, WIDTH * lanes);
+        let (high, wide) = ((out[0] - row % in_film[0] * 4).min(H), (out[1] - column * 4).min(W));
+        let corner = (self.tiles.row(row) * out[1] + column * 4) * k;
+        let place = self.places.of(row, column);
+        for channel in (0..k).step_by(lanes) {
+            let mut rows = [[zero; 6]; 4];
+            for (i, row) in rows.iter_mut().enumerate().take(high) {
+                let line = &self.dy[corner + i * out[1] * k + channel..][..(wide - 1) * k + lanes];
+                let mut values = [zero; 4];
+                for (j, value) in values.iter_mut().enumerate().take(wide) {
+                    *value = S::as_simd_f32s(&line[j * k..][..lanes]).0[0];
+                }
+                *row = a::<S, W>(simd, values);
+            }
+            let to = (channel / panel * self.room + place) * panel + channel % panel;
+            for j in (0..6).filter(|&j| has(W, j)) {
+                let column = a::<S, H>(simd, nth(&rows, j));
+                for (i, value) in column.into_iter().enumerate().filter(|&(i, _)| has(H, i)) {
+                    S::as_mut_simd_f32s(&mut self.w[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
                 }
             }
         }
