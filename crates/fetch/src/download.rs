@@ -1,9 +1,9 @@
 //! One file from a server: gone on with after a cut, verified, and only then given its name.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -16,6 +16,7 @@ use crate::event::{Event, Job, Observer, Progress};
 use crate::part::{Known, Part};
 use crate::retry::wait;
 use crate::text;
+use crate::verify::Verifying;
 use crate::{Credentials, FetchError};
 
 /// What is to be fetched, and where it shall lie.
@@ -91,31 +92,17 @@ fn there_already(
     observer: &mut Observer<'_>,
     stop: &AtomicBool,
 ) -> Result<Option<u64>, FetchError> {
-    let mut file = match File::open(request.target) {
+    let file = match File::open(request.target) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(FetchError::io("read", request.target, e)),
     };
-    let error = |e| FetchError::io("read", request.target, e);
-    let bytes = file.metadata().map_err(error)?.len();
+    let bytes = file.metadata().map_err(|e| FetchError::io("read", request.target, e))?.len();
     let Some(sha256) = request.sha256 else { return Ok(Some(bytes)) };
     let mut check = Check::new(&Promise { sha256: Some(sha256.to_owned()), ..Promise::default() });
-    let mut progress = Progress::new(Job::Verifying, Some(bytes));
-    let mut buffer = vec![0; 1 << 20];
-    let mut done = 0;
-    loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err(FetchError::Stopped { kept: 0 });
-        }
-        let n = file.read(&mut buffer).map_err(error)?;
-        if n == 0 {
-            break;
-        }
-        check.update(&buffer[..n]);
-        done += n as u64;
-        progress.at(done, observer);
-    }
-    progress.tell(done, observer);
+    let mut verifying = Verifying::new(bytes, 0, observer, stop);
+    verifying.read(request.target, file, |bytes| check.update(bytes))?;
+    verifying.finish();
     match check.finish() {
         Ok(()) => Ok(Some(bytes)),
         Err(broken) => {

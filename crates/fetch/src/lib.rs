@@ -31,6 +31,7 @@ mod proxy;
 mod retry;
 mod text;
 mod unpack;
+mod verify;
 
 pub use client::{Client, Settings};
 pub use credentials::{Credentials, Secret};

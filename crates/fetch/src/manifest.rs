@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
-use crate::event::{Job, Observer, Progress};
+use crate::event::Observer;
 use crate::unpack::{MANIFEST, Unpacked, below, safe_path};
+use crate::verify::Verifying;
 use crate::{FetchError, text};
 
 /// What was fetched, and the files that came of it.
@@ -117,30 +118,16 @@ impl Manifest {
                 Err(e) => return Err(FetchError::io("read", &place, e)),
             }
         }
-        let mut progress = Progress::new(Job::Verifying, Some(differences.bytes));
-        let mut done = 0;
-        let mut buffer = vec![0; 256 << 10];
+        let mut verifying = Verifying::new(differences.bytes, 0, observer, stop);
         for (sha256, path, place) in there {
-            let error = |e| FetchError::io("read", &place, e);
-            let mut file = File::open(&place).map_err(error)?;
+            let file = File::open(&place).map_err(|e| FetchError::io("read", &place, e))?;
             let mut hash = Sha256::new();
-            loop {
-                if stop.load(Ordering::Relaxed) {
-                    return Err(FetchError::Stopped { kept: 0 });
-                }
-                let n = file.read(&mut buffer).map_err(error)?;
-                if n == 0 {
-                    break;
-                }
-                hash.update(&buffer[..n]);
-                done += n as u64;
-                progress.at(done, observer);
-            }
+            verifying.read(&place, file, |bytes| hash.update(bytes))?;
             if hex(&hash.finalize()) != *sha256 {
                 differences.changed.push(path.clone());
             }
         }
-        progress.tell(done, observer);
+        verifying.finish();
         Ok(differences)
     }
 }

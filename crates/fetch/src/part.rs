@@ -3,12 +3,13 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Check, Promise};
-use crate::event::{Job, Observer, Progress};
+use crate::event::Observer;
+use crate::verify::Verifying;
 use crate::{FetchError, disk};
 
 /// What was known of the file when its first byte came.
@@ -155,24 +156,13 @@ impl Part {
         observer: &mut Observer<'_>,
         stop: &AtomicBool,
     ) -> Result<(), FetchError> {
-        let mut progress = Progress::new(Job::Verifying, Some(self.len));
-        let mut done = 0;
-        let mut buffer = vec![0; 1 << 20];
         let error = |e| FetchError::io("read", &self.path, e);
         self.file.seek(SeekFrom::Start(0)).map_err(error)?;
-        while done < self.len {
-            if stop.load(Ordering::Relaxed) {
-                return Err(FetchError::Stopped { kept: self.len });
-            }
-            let n = self.file.read(&mut buffer).map_err(error)?;
-            if n == 0 {
-                return Err(error(io::ErrorKind::UnexpectedEof.into()));
-            }
-            check.update(&buffer[..n]);
-            done += n as u64;
-            progress.at(done, observer);
+        let mut verifying = Verifying::new(self.len, self.len, observer, stop);
+        if verifying.read(&self.path, (&self.file).take(self.len), |bytes| check.update(bytes))? < self.len {
+            return Err(error(io::ErrorKind::UnexpectedEof.into()));
         }
-        progress.tell(done, observer);
+        verifying.finish();
         Ok(())
     }
 
