@@ -207,6 +207,10 @@ fn a_test_and_a_prediction_leave_pictures() {
     expected.sort();
     assert_eq!(files(&out), expected);
     assert!(printed.contains("Pictures, PNG and SVG, in ") && printed.contains("worst-errors-test"), "{printed}");
+    // No older pictures beside new figures; learning curves are of the training, which is the same.
+    done(&[&test[..], &["--no-pictures"]].concat());
+    let curves = ["png", "svg"].map(|kind| out.join("learning-curves").with_extension(kind));
+    assert_eq!(files(&out), [&curves[..], &[out.join("predictions-test.csv")]].concat());
 
     let films = side(&FILMS, "test");
     let (one, many) = (folder.path().join("one.svg"), folder.path().join("many"));

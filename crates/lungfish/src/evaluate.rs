@@ -37,7 +37,8 @@ pub struct TestRequest {
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
     /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films and worst
-    /// errors, each as PNG and SVG.
+    /// errors, each as PNG and SVG. Without, those that an earlier test of the side left in the folder go: what lies
+    /// there is of one test.
     pub pictures: bool,
 }
 
@@ -176,7 +177,12 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         accuracy: figures.accuracy,
         auc: figures.auc,
     };
-    let pictures = if request.pictures { report::draw(&tested, &out, observer, stop)? } else { Vec::new() };
+    let pictures = if request.pictures {
+        report::draw(&tested, &out, observer, stop)?
+    } else {
+        report::remove(side, &out);
+        Vec::new()
+    };
     let class_figures = |(i, name): (usize, &String)| {
         let lungfish_metrics::ClassFigures { precision, recall, f1, support } = confusion.class(i);
         ClassFigures { name: name.clone(), precision, recall, f1, support }

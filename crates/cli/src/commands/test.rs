@@ -35,7 +35,7 @@ pub struct Args {
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
-    /// Write the predictions and draw nothing
+    /// Write the predictions and draw nothing; an earlier test's pictures of the side go
     #[arg(long)]
     no_pictures: bool,
     /// Print the figures as JSON

@@ -17,6 +17,9 @@ use crate::picture::write_both;
 use crate::recipe::ClassWeights;
 use crate::{Error, Event, ModelInfo, Observer, Prediction};
 
+/// The pictures that say their side in their names.
+const OF_SIDE: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
+
 /// What was tested, and what came of it.
 pub(crate) struct Tested<'a> {
     /// The model.
@@ -60,6 +63,8 @@ pub(crate) fn draw(
     let [films, worst] = tiles::tiles(tested, &shown, observer, stop)?;
 
     let side = tested.side;
+    let [confusion_name, roc_name, precision_recall_name, films_name, worst_name] =
+        OF_SIDE.map(|what| format!("{what}-{side}"));
     let mut written = Vec::new();
     let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
         let result = match picture {
@@ -83,18 +88,25 @@ pub(crate) fn draw(
     }
     let matrix =
         confusion_matrix(&heading("Confusion matrix", tested.with_figures()), &tested.model.classes, tested.confusion);
-    add(format!("confusion-matrix-{side}"), Some(matrix));
+    add(confusion_name, Some(matrix));
     let curve = some(roc_curves).map(|curves| roc(&heading(&named("ROC curve", &curves), tested.of_curves()), &curves));
-    add(format!("roc-{side}"), curve);
+    add(roc_name, curve);
     let curve = some(precision_recall_curves).map(|curves| {
         precision_recall(&heading(&named("Precision-recall curve", &curves), tested.of_curves()), &curves)
     });
-    add(format!("precision-recall-{side}"), curve);
+    add(precision_recall_name, curve);
     let (title, subtitle) = tiles::words_of_films(tested, films.len());
-    add(format!("films-{side}"), some(films).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
+    add(films_name, some(films).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
     let (title, subtitle) = tiles::words_of_worst(tested, worst.len());
-    add(format!("worst-errors-{side}"), some(worst).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
+    add(worst_name, some(worst).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
     Ok(written)
+}
+
+/// Removes what an earlier test of a side drew into a folder. Learning curves stay: they are of the training.
+pub(crate) fn remove(side: Side, folder: &Path) {
+    for what in OF_SIDE {
+        remove_both(folder, &format!("{what}-{side}"));
+    }
 }
 
 impl Tested<'_> {
