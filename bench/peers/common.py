@@ -19,9 +19,14 @@ def need(*modules):
     return found if len(found) > 1 else found[0]
 
 
+def head(features):
+    """The notebook's head, of two classes."""
+    nn = need("torch").nn
+    return nn.Sequential(nn.Linear(features, 256), nn.ReLU(), nn.Linear(256, 2), nn.LogSoftmax(1))
+
+
 def model(arch):
     """The network with the notebook's head of two classes, weights drawn at random; nothing of it drops anything out."""
-    nn = need("torch").nn
     if arch == "efficientnet-lite0":
         lite = need("efficientnet_lite_pytorch").EfficientNet
         net = lite.from_name(arch, dropout_rate=0.0, drop_connect_rate=0.0)
@@ -29,8 +34,7 @@ def model(arch):
     else:
         net = getattr(need("torchvision").models, arch)(weights=None)
         last = "fc"
-    features = getattr(net, last).in_features
-    setattr(net, last, nn.Sequential(nn.Linear(features, 256), nn.ReLU(), nn.Linear(256, 2), nn.LogSoftmax(1)))
+    setattr(net, last, head(getattr(net, last).in_features))
     return net
 
 
