@@ -11,6 +11,9 @@ const LOOK: u32 = 11;
 /// Zeros behind the scan, so that eight bytes can be read at any place in it.
 const PADDING: usize = 16;
 
+/// A block's first coefficient at most: eight times what a film can have.
+const MOST_MEAN: u32 = 1 << 16;
+
 /// Where each coefficient of the file's order lies in a block (T.81, figure A.6).
 const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
@@ -42,7 +45,12 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(usize, usize, Vec<u8>)> {
             }
             let size = bits.symbol(&dc)?;
             level = level.wrapping_add(bits.extended(size)?);
-            tile.set(0, lane, level.wrapping_mul(quantization[0]));
+            // The general decoder's short way through a block of one value does not overflow; this one would.
+            let mean = level.wrapping_mul(quantization[0]);
+            if mean.unsigned_abs() > MOST_MEAN {
+                return None;
+            }
+            tile.set(0, lane, mean);
             let mut i = 1;
             while i < 64 {
                 bits.refill();
@@ -132,7 +140,12 @@ impl<'a> Frame<'a> {
                         let (symbols, after) = after.split_at_checked(symbols)?;
                         rest = after;
                         let class = codes.get_mut(usize::from(kind >> 4))?;
-                        *class.get_mut(usize::from(kind & 15))? = Some(Codes::new(counts, symbols)?);
+                        let new = Codes::new(counts, symbols)?;
+                        // Damaged, even where others take their place later.
+                        if kind >> 4 == 0 && new.most > 15 {
+                            return None;
+                        }
+                        *class.get_mut(usize::from(kind & 15))? = Some(new);
                     }
                     if !rest.is_empty() {
                         return None;
@@ -343,5 +356,57 @@ impl Bits<'_> {
     /// Whether all was read but what fills the last byte.
     fn at_end(&self) -> bool {
         !self.overrun() && 8 * self.end - self.read() < 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A film of one block, of one value: `level` times `quantization`. Values of 11 bits have the code 0, and so has a
+    /// block's end.
+    fn block(level: u16, quantization: u8, before: &[u8]) -> Vec<u8> {
+        let mut bytes = b"\xff\xd8\xff\xdb\x00\x43\x00".to_vec();
+        bytes.push(quantization);
+        bytes.extend([1; 63]);
+        bytes.extend(b"\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00");
+        bytes.extend(before);
+        for (kind, symbol) in [(0, 11), (0x10, 0)] {
+            bytes.extend(b"\xff\xc4\x00\x14");
+            bytes.extend([kind, 1]);
+            bytes.extend([0; 15]);
+            bytes.push(symbol);
+        }
+        bytes.extend(b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00");
+        // The code, the value, the end, and ones to fill the byte.
+        bytes.extend((level << 4 | 0b111).to_be_bytes());
+        bytes.extend(b"\xff\xd9");
+        bytes
+    }
+
+    #[test]
+    fn a_block_beyond_all_films_is_left_to_the_general_decoder() {
+        // The largest level is 2047, and the smallest -2047, of which all bits are 0.
+        for (level, quantization) in [(1024, 1), (2046, 4), (2046, 255), (0, 4), (0, 255), (1025, 129)] {
+            let bytes = block(level, quantization, &[]);
+            let (expected, _) = super::super::general(&bytes, crate::Channels::Gray).unwrap();
+            match decode(&bytes) {
+                Some((width, height, pixels)) => {
+                    assert_eq!((width, height), (8, 8));
+                    assert_eq!(pixels, expected.pixels, "{level} * {quantization}");
+                }
+                None => assert!(quantization > 4, "{level} * {quantization}"),
+            }
+        }
+    }
+
+    #[test]
+    fn codes_that_are_refused_are_refused_where_others_replace_them() {
+        let mut first = b"\xff\xc4\x00\x14\x00\x01".to_vec();
+        first.extend([0; 15]);
+        first.push(16);
+        let bytes = block(1024, 1, &first);
+        assert!(decode(&bytes).is_none());
+        assert!(super::super::general(&bytes, crate::Channels::Gray).is_err());
     }
 }
