@@ -156,7 +156,8 @@ impl Bench<'_> {
     }
 }
 
-/// A cache that is deleted with the value.
+/// A cache whose file has no name any more: it goes with the process, however that ends, and no patient's film is left
+/// behind. Where a system lets nobody delete what is open, it is deleted with the value.
 struct TemporaryCache {
     path: PathBuf,
     films: Arc<FilmCache>,
@@ -169,9 +170,10 @@ impl TemporaryCache {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("lungfish-bench-{}-{number}.cache", std::process::id());
         let path = std::env::temp_dir().join(name);
-        // What another one left there when it was killed is not taken for this one's.
+        // What another one left there is not taken for this one's.
         FilmCache::remove(&path)?;
         let films = Arc::new(FilmCache::open(&path, &recipe.preprocess(), MOST_BYTES)?);
+        let _ = FilmCache::remove(&path);
         Ok(TemporaryCache { path, films })
     }
 }
@@ -189,4 +191,20 @@ fn least(paces: &[f64]) -> f64 {
 
 fn most(paces: &[f64]) -> f64 {
     paces.iter().copied().fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_measurement_that_is_killed_leaves_no_film() {
+        let cache = TemporaryCache::new(&Recipe::default()).unwrap();
+        assert!(!cache.path.exists());
+        let (film, pixels) = (lungfish_data::ContentHash([7; 16]), vec![9; Recipe::default().preprocess().film_len()]);
+        cache.films.put(film, &pixels);
+        assert_eq!(cache.films.get(film), Some(pixels));
+        assert!(!cache.path.exists());
+    }
 }
