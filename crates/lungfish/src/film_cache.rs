@@ -6,7 +6,7 @@ use lungfish_data::display::escape;
 use lungfish_data::{FilmCache, Preprocess};
 
 use crate::run_folder::{self, RunFolder};
-use crate::{Event, Observer};
+use crate::{Error, Event, Observer};
 
 /// Bytes of films that are kept: 85 thousand gray films of 224 pixels.
 pub(crate) const MOST_BYTES: u64 = 4 << 30;
@@ -48,6 +48,14 @@ pub(crate) fn tell_of_trouble(cache: Option<&FilmCache>, run: &RunFolder, observ
         let path = run.file(run_folder::CACHE);
         let text = format!("films are decoded anew each time from here on: cannot write {}: {error}", escape(&path));
         observer.event(&Event::Note(text));
+    }
+}
+
+/// Writes a file of the run. Where that fails, decoded films, which can be made again, make room for it.
+pub(crate) fn write(cache: Option<&FilmCache>, run: &RunFolder, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    match run.write(name, bytes) {
+        Err(_) if cache.is_some_and(FilmCache::discard) => run.write(name, bytes),
+        written => written,
     }
 }
 

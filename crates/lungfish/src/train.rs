@@ -125,11 +125,12 @@ impl Job<'_> {
                 seconds: 0.0,
             });
         };
-        run.write(run_folder::SPLIT, data.split.to_csv(&data.root, &data.classes).as_bytes())?;
+        let write = |name: &str, bytes: &[u8]| film_cache::write(cache.as_deref(), &run, name, bytes);
+        write(run_folder::SPLIT, data.split.to_csv(&data.root, &data.classes).as_bytes())?;
         let phase = if recipe.frozen_epochs > 0 { Phase::Frozen } else { Phase::Unfrozen };
         let state = State::new(&absolute(&data.root), &data.classes, phase);
         let start = Checkpoint { state, tensors: model::capture(&store)?, best: None, moments: None };
-        run.write(run_folder::LAST, &Checkpoint::to_bytes(&start.state, start.tensors.clone(), None, None)?)?;
+        write(run_folder::LAST, &Checkpoint::to_bytes(&start.state, start.tensors.clone(), None, None)?)?;
         self.run(recipe, &run, &data, cache, start)
     }
 

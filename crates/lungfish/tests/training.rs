@@ -316,6 +316,24 @@ fn a_folder_where_films_cannot_be_kept_trains_all_the_same() {
 }
 
 #[test]
+fn kept_films_give_their_room_to_what_a_run_cannot_do_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let settings = ["image_size=32", "hidden=16", "batch_size=8", "frozen_epochs=1", "epochs=0"];
+    let whole = trained(&data, &dir.path().join("whole"), &settings).run;
+    for name in ["split.csv", "last.safetensors"] {
+        // A place where it cannot be written.
+        fs::create_dir_all(run.join(format!(".{name}.tmp/x"))).unwrap();
+        fs::write(run.join("recipe.toml"), fs::read(whole.join("recipe.toml")).unwrap()).unwrap();
+        let resume = TrainRequest { resume: true, changes: Changes::default(), ..request(&data, &run, &[]) };
+        let error = train(&resume, &mut Silent, &GO).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        assert_eq!(fs::metadata(run.join("films.cache")).unwrap().len(), 0, "{name}");
+        fs::remove_dir_all(&run).unwrap();
+    }
+}
+
+#[test]
 fn early_stopping_ends_a_phase() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));

@@ -11,7 +11,7 @@ use crate::figures::{Figures, better};
 use crate::films::Source;
 use crate::model::{self, ModelInfo};
 use crate::run_folder;
-use crate::{BestEpoch, EpochRecord, Error, Event, Observer, Phase};
+use crate::{BestEpoch, EpochRecord, Error, Event, Observer, Phase, film_cache};
 
 impl Trainer<'_> {
     /// Writes down an epoch: the checkpoint first, which is the truth, then the model and the log that follow from it.
@@ -125,12 +125,8 @@ impl Trainer<'_> {
         self.write(run_folder::BEST, &bytes)
     }
 
-    /// Writes a file of the run. Where that fails, decoded films, which can be made again, make room for it.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        match self.run.write(name, bytes) {
-            Err(_) if self.pipeline.cache.as_ref().is_some_and(|cache| cache.discard()) => self.run.write(name, bytes),
-            written => written,
-        }
+        film_cache::write(self.pipeline.cache.as_deref(), self.run, name, bytes)
     }
 
     pub(super) fn diverged(&self, loss: f64, step: usize) -> Error {
