@@ -155,6 +155,8 @@ def rows(title, programs, told):
             entries.append([name, word, reason.replace("|", "/"), ""] + [""] * (len(heads) - 4))
             continue
         paces = [m["films_per_s"] for m in measures if "films_per_s" in m]
+        if len(paces) < len(measures):
+            name += f" ({len(paces)} of {len(measures)} rounds, the others failed)"
         if program.reference and value > best.get(program.dtype, (0, ""))[0]:
             best[program.dtype] = (value, program.name)
         ratio = "" if program is programs[0] or ours is None else f"{ours / value:.2f}"
@@ -198,7 +200,8 @@ def heading(args, today, results):
         f"# {today}, {args.name or doctor['processor'] or 'an unnamed processor'}, {doctor['cores']} cores", "",
         "Written by `bench/compare.py`: films a second, median of the rounds, with the range over them; 224 pixels,",
         "weights at random, the notebook's head, training all parts with Adam. The ratio is ours to it: above 1 we are",
-        "faster. Memory is the process's at its most; a peer's step took what it had beyond its state before the step.", "",
+        "faster. Memory is the process's at its most; a peer's step took what it had beyond its state before the step,",
+        "with Adam's moments and gradients to weights in training; ours is activations and gradients to them alone.", "",
         f"- machine: {doctor['processor']}, {doctor['cores']} cores{kept}, {doctor['system']}",
         f"- lungfish {doctor['version']}, commit {commit.stdout.strip() or 'unknown'}; vector path: {', '.join(paths)}",
         f"- peers: {', '.join(sorted(versions)) or 'none installed'}",
