@@ -85,7 +85,7 @@ pub fn rotate(image: &Image, degrees: f64) -> Image {
 }
 
 /// A coordinate along a row of the turned film, in 16.16 fixed point.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Line {
     first: i64,
     step: i64,
@@ -154,4 +154,28 @@ fn gather(image: &Image, from: impl Fn(usize, usize) -> Option<(usize, usize)>) 
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_within_the_film_where_each_of_its_columns_is() {
+        const COLUMNS: usize = 40;
+        for size in [1, 2, 7, 30] {
+            for first in (-20..20).flat_map(|i| [-1, 0, 1].map(|by| i * 65536 * 3 + by)) {
+                for step in [0, 1, 3, 65535, 65536, 61584, 22415, 131072] {
+                    for step in [step, -step] {
+                        let line = Line { first, step };
+                        let inside = |x: &usize| (0..size as i64).contains(&((first + *x as i64 * step) >> 16));
+                        let expected: Vec<usize> = (0..COLUMNS).filter(inside).collect();
+                        let range = line.within(size);
+                        let got: Vec<usize> = (range.start..range.end.min(COLUMNS)).collect();
+                        assert_eq!(got, expected, "{line:?} of {size}");
+                    }
+                }
+            }
+        }
+    }
 }

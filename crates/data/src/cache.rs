@@ -3,7 +3,8 @@
 //!
 //! A record is the film's pixels before any alteration, then its content hash, then a CRC-32 of both. Nothing in the
 //! file is trusted: a record that is missing, cut or damaged is a film to be decoded again, and written again. So the
-//! file may be cut, overwritten or deleted at any time, and no film is ever other than its own file would give.
+//! file may be cut, overwritten or deleted at any time, and what it gives for a content hash is what the file of that
+//! content gives. Whether a film's file still has that content is not looked at here: who hands out the hash knows.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
