@@ -2,8 +2,8 @@
 //!
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one side of a data set;
 //! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`fetch`] brings films and weights, [`explore()`]
-//! counts what a folder holds and [`preview()`] shows some of it; [`bench`] measures how fast all that is. The library knows no flags and no terminal; what happens
-//! it tells to an [`Observer`].
+//! counts what a folder holds and [`preview()`] shows some of it; [`mod@bench`] measures how fast all that is. The
+//! library knows no flags and no terminal; what happens it tells to an [`Observer`].
 
 pub mod bench;
 mod checkpoint;
