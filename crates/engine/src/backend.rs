@@ -64,6 +64,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// A schedule made ready: workspaces, packed weights, chosen algorithms.
     type Program: Send;
 
+    /// Bytes of values that the device has at hand from one step to the next, where that is worth running what is not
+    /// trained a few films at a time; see [`Stretch`](crate::schedule::Stretch).
+    const CACHE: Option<usize>;
+
     /// `len` zeros.
     ///
     /// # Errors
@@ -101,7 +105,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
         normalization: &Normalization,
     ) -> Result<(), EngineError>;
 
-    /// Runs all steps. `key` and each dropout's stream make its random numbers.
+    /// Runs all steps, each [stretch](Schedule::stretches) a part of the films at a time. `key` and each dropout's stream make its random numbers.
     ///
     /// # Errors
     /// What the device reports.

@@ -158,6 +158,9 @@ impl Backend for Cpu {
     type Buffer = Vec<f32>;
     type Program = CpuProgram;
 
+    /// What most processors have for two cores, with room left for weights.
+    const CACHE: Option<usize> = Some(6 << 20);
+
     fn allocate(&self, len: usize) -> Result<Vec<f32>, EngineError> {
         Ok(vec![0.0; len])
     }
@@ -241,8 +244,14 @@ impl Backend for Cpu {
         key: [u64; 4],
     ) -> Result<(), EngineError> {
         lungfish_kernels::in_pool(|| {
-            let mut steps = schedule.steps.iter().enumerate();
-            steps.try_for_each(|(i, step)| program.forward_step(i, step, state, n, key))
+            for stretch in &schedule.stretches {
+                for films in stretch.parts(n) {
+                    for i in stretch.steps.clone() {
+                        program.forward_step(i, &schedule.steps[i], state, &films, key)?;
+                    }
+                }
+            }
+            Ok(())
         })
     }
 

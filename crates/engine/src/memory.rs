@@ -3,7 +3,7 @@
 //! A storage lives from the step that first writes it to the step that last reads it. Two whose
 //! lives do not meet may share memory. Greedy by size (Pisarchyk & Lee, arXiv 2001.03288).
 
-/// A piece of the arena: `film` elements for each film of the batch and `fixed` more.
+/// A piece of the arena: `film` elements for each film and `fixed` more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// First element.
@@ -12,12 +12,20 @@ pub struct Region {
     pub film: usize,
     /// Elements whatever the batch.
     pub fixed: usize,
+    /// Whether it holds only the films that are worked on at a time, not all of the batch.
+    pub passing: bool,
 }
 
 impl Region {
     /// Where it lies for a batch of `n`.
     pub fn range(&self, n: usize) -> std::ops::Range<usize> {
         self.offset..self.offset + n * self.film + self.fixed
+    }
+
+    /// Where some films of a batch lie while they are worked on.
+    pub fn films(&self, films: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+        let before = if self.passing { 0 } else { films.start * self.film };
+        self.offset + before..self.offset + before + films.len() * self.film + self.fixed
     }
 }
 
@@ -26,6 +34,8 @@ impl Region {
 pub(crate) struct Storage {
     pub film: usize,
     pub fixed: usize,
+    /// Films it has room for.
+    pub films: usize,
     /// First and last step that touches it, inclusive.
     pub life: [usize; 2],
 }
@@ -33,13 +43,13 @@ pub(crate) struct Storage {
 /// Elements to which regions are aligned: 64 bytes.
 const ALIGN: usize = 16;
 
-/// Places for all storages, in order, and the size of the arena in elements.
+/// Places for all storages of a plan for `capacity` films, in order, and the size of the arena in elements.
 pub(crate) fn place(storages: &[Storage], capacity: usize) -> (Vec<Region>, usize) {
-    let size = |s: &Storage| (s.film * capacity + s.fixed).next_multiple_of(ALIGN);
+    let size = |s: &Storage| (s.film * s.films + s.fixed).next_multiple_of(ALIGN);
     let mut order: Vec<usize> = (0..storages.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(size(&storages[i])), i));
-    let mut regions: Vec<Region> =
-        storages.iter().map(|s| Region { offset: 0, film: s.film, fixed: s.fixed }).collect();
+    let region = |s: &Storage| Region { offset: 0, film: s.film, fixed: s.fixed, passing: s.films < capacity };
+    let mut regions: Vec<Region> = storages.iter().map(region).collect();
     let mut placed: Vec<usize> = Vec::new();
     let mut total = 0;
     for i in order {
@@ -70,7 +80,7 @@ mod tests {
 
     #[test]
     fn lives_that_meet_never_share_and_others_do() {
-        let s = |film, a, b| Storage { film, fixed: 0, life: [a, b] };
+        let s = |film, a, b| Storage { film, fixed: 0, films: 2, life: [a, b] };
         let storages = [s(100, 0, 1), s(100, 1, 2), s(100, 2, 3), s(50, 0, 3), s(10, 3, 3)];
         let (regions, total) = place(&storages, 2);
         for (i, a) in storages.iter().enumerate() {

@@ -25,6 +25,9 @@ pub struct PlanSpec {
     pub gradients: Vec<ValueId>,
     /// Of pixels.
     pub normalization: Normalization,
+    /// Bytes of values that lie at hand from one step to the next, instead of [`Backend::CACHE`]. What is not trained runs
+    /// so few films at a time that its values fit, where that spares memory traffic.
+    pub cache: Option<usize>,
 }
 
 impl PlanSpec {
@@ -40,6 +43,7 @@ impl PlanSpec {
             keep: Vec::new(),
             gradients: Vec::new(),
             normalization,
+            cache: None,
         }
     }
 
@@ -84,7 +88,7 @@ impl<B: Backend> Plan<B> {
     /// # Errors
     /// As [`Plan::new`].
     pub fn bytes(graph: &Graph, spec: &PlanSpec) -> Result<usize, EngineError> {
-        Ok(Schedule::new(graph, &Layout::new(graph), spec)?.arena * size_of::<f32>())
+        Ok(Schedule::new(graph, &Layout::new(graph), spec, spec.cache.or(B::CACHE))?.arena * size_of::<f32>())
     }
 
     /// Compiles a graph and takes its memory.
@@ -95,7 +99,7 @@ impl<B: Backend> Plan<B> {
         if spec.capacity == 0 {
             return Err(EngineError::Batch { n: 0, capacity: 0 });
         }
-        let schedule = Schedule::new(graph, &Layout::new(graph), &spec)?;
+        let schedule = Schedule::new(graph, &Layout::new(graph), &spec, spec.cache.or(B::CACHE))?;
         let program = backend.compile(&schedule)?;
         Ok(Plan { backend: backend.clone(), schedule, program, spec, n: 0, reached: None })
     }

@@ -3,9 +3,12 @@
 
 mod draft;
 mod lives;
+mod stretches;
 
 use std::collections::HashMap;
 use std::ops::Range;
+
+pub use stretches::Stretch;
 
 use crate::layout::Layout;
 use crate::{EngineError, Graph, PlanSpec, Region, Shape, ValueId};
@@ -162,6 +165,8 @@ pub struct BackwardStep {
 pub struct Schedule {
     /// In running order.
     pub steps: Vec<Step>,
+    /// The steps again, one after the other: how many films go through them at a time.
+    pub stretches: Vec<Stretch>,
     /// Elements of the arena.
     pub arena: usize,
     /// Most films a batch.
@@ -182,9 +187,16 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(graph: &Graph, layout: &Layout, spec: &PlanSpec) -> Result<Self, EngineError> {
+    /// `cache` as in [`PlanSpec::cache`]; all films at once without it.
+    pub(crate) fn new(
+        graph: &Graph,
+        layout: &Layout,
+        spec: &PlanSpec,
+        cache: Option<usize>,
+    ) -> Result<Self, EngineError> {
         let drafts = draft::Drafts::new(graph, layout, spec)?;
-        let places = lives::Places::new(&drafts, spec);
+        let stretches = stretches::cut(&drafts, spec.capacity, cache);
+        let places = lives::Places::new(&drafts, &stretches, spec);
         let lost = |v: ValueId| EngineError::Shape { what: format!("value {} of the plan has no place", v.0) };
         let value = |v: ValueId| places.value(v).ok_or_else(|| lost(v));
         let (shapes, same) = (drafts.shapes, drafts.same);
@@ -224,6 +236,7 @@ impl Schedule {
         Ok(Schedule {
             gray_reader,
             steps,
+            stretches,
             arena: places.arena,
             capacity: spec.capacity,
             input: (value(spec.from)?, shapes[spec.from.0]),

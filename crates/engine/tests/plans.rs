@@ -401,3 +401,27 @@ fn memory_is_reused_and_told_beforehand() {
     let plan = Plan::new(&Cpu::new(), &graph, spec).unwrap();
     assert_eq!(plan.schedule().arena * 4, lean);
 }
+
+/// Large early values go through a few films at a time, in less memory, and every film comes out as it does alone.
+#[test]
+fn few_films_at_a_time_are_all_films_at_once() {
+    let graph = network(0.3);
+    let mut store = filled(&graph);
+    let n = 7;
+    let x = pixels(n);
+    let block = graph.nodes().iter().find(|node| node.name == "layer1.out").unwrap().output;
+    let spec = |cache| PlanSpec { keep: vec![block], cache, ..PlanSpec::inference(&graph, n, SIZE, PLAIN) };
+    let mut run = |cache: usize| {
+        let mut plan = Plan::new(&Cpu::new(), &graph, spec(Some(cache))).unwrap();
+        plan.forward(&mut store, n, Input::Gray(&x), [0; 4]).unwrap();
+        let at_a_time: Vec<usize> = plan.schedule().stretches.iter().map(|stretch| stretch.films).collect();
+        (at_a_time, plan.output().unwrap(), plan.value(block).unwrap())
+    };
+    let (all, ..) = run(usize::MAX);
+    assert_eq!(all, [n]);
+    let (few, output, kept) = run(24_000);
+    assert!(few.len() > 1 && few[0] < n && few.is_sorted(), "{few:?}");
+    assert_eq!(run(usize::MAX), (all, output, kept));
+    let bytes = |cache| Plan::<Cpu>::bytes(&graph, &spec(Some(cache))).unwrap();
+    assert!(bytes(24_000) < bytes(usize::MAX));
+}

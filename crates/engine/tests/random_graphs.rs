@@ -142,6 +142,7 @@ impl Reference {
 fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
     let mut fused = 0;
     let mut begun_in_the_middle = 0;
+    let mut in_parts = 0;
     for seed in 0..600 {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(1000 + seed));
         let graph = network(&mut dice);
@@ -158,7 +159,8 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
         let percent = if train.is_empty() { 15 } else { 5 };
         let gradients = dice.some(&values, percent);
         let from = if dice.chance(25) { values[dice.below(values.len())] } else { Graph::INPUT };
-        let mut spec = PlanSpec { keep, gradients, ..PlanSpec::training(&graph, CAPACITY, SIZE, NONE, &train) };
+        let cache = Some(dice.below(8_000));
+        let mut spec = PlanSpec { keep, gradients, cache, ..PlanSpec::training(&graph, CAPACITY, SIZE, NONE, &train) };
         if from != Graph::INPUT {
             spec.keep.retain(|v| *v >= from);
             spec.gradients.retain(|v| *v >= from);
@@ -170,6 +172,7 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
         }
         let case = format!("case {seed}, {n} films, train {train:?}, {spec:?} of {:?}", graph.nodes());
         let mut plan = Plan::new(&Cpu::new(), &graph, spec.clone()).unwrap_or_else(|e| panic!("{e}: {case}"));
+        in_parts += usize::from(plan.schedule().stretches.iter().any(|stretch| stretch.films < n));
         fused += graph.nodes().len() - plan.schedule().steps.len().min(graph.nodes().len());
 
         // Another batch first, so that every place holds something from before.
@@ -209,5 +212,6 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
             near(&format!("gradient at {v:?} of {case}"), &got, &reference.plan.gradient(*v).unwrap());
         }
     }
+    assert!(in_parts > 40, "{in_parts} run a few films at a time");
     assert!(fused > 300 && begun_in_the_middle > 20, "{fused} nodes fused, {begun_in_the_middle} begun in the middle");
 }

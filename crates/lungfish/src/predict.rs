@@ -170,7 +170,7 @@ pub(crate) type Scored = Result<Vec<f32>, DecodeError>;
 
 /// Films that go through a network at once where nothing is trained: few, so that memory stays small and much of what a
 /// layer writes is still in the cache when the next one reads it (bench/records has the timings).
-pub(crate) const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 32;
 
 /// Films in, log-probabilities out: decodes a batch on all cores, then runs the network on it.
 pub(crate) struct Scorer {

@@ -1,5 +1,7 @@
 //! One step forward.
 
+use std::ops::Range;
+
 use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{self, Act, Epilogue, Filter};
 use lungfish_kernels::{elementwise, linear, norm, pool, softmax};
@@ -8,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{CpuProgram, Packed, act, affine, batch_norm, conv_shape, cut, missing, pool_shape};
 use crate::schedule::{Activation, Kind, Norm, Sliding, Step};
-use crate::{EngineError, Shape, State};
+use crate::{EngineError, Region, Shape, State};
 
 /// Packs a convolution's weights anew where they have changed.
 fn pack(
@@ -112,28 +114,32 @@ impl CpuProgram {
         index: usize,
         step: &Step,
         state: &mut State<'_, Vec<f32>>,
-        n: usize,
+        films: &Range<usize>,
         key: [u64; 4],
     ) -> Result<(), EngineError> {
         let gray = self.gray(index);
         let arena = self.arena.slice_mut();
-        let x = step.x[0].range(n);
-        let y = step.y.range(n);
+        let n = films.len();
+        let x = step.x[0].films(films);
+        let y = step.y.films(films);
         match &step.kind {
             Kind::Conv { window, groups, activation, .. } => {
                 pack(&mut self.packed[index], step, window, *groups, gray, state)?;
                 let Some(packed) = &self.packed[index] else { return Err(missing(step, "packed weights")) };
                 let shape = conv_shape(window, *groups);
+                // Planes of films lie without gaps.
+                let plane = Region { film: window.x.pixels(), ..step.x[0] };
+                let x = if gray.is_some() { plane.films(films) } else { x };
                 let bias = packed.bias.as_deref();
                 let act = act(*activation);
                 let run = |x: &[f32], residual: Option<&[f32]>, y: &mut [f32]| {
                     let epilogue = Epilogue { bias, residual, act };
                     match packed.gray.as_ref().filter(|_| gray.is_some()) {
-                        Some(filter) => gray::forward(n, &x[..n * window.x.pixels()], filter, &epilogue, y),
+                        Some(filter) => gray::forward(n, x, filter, &epilogue, y),
                         None => conv::forward(&shape, n, x, &packed.filter, &epilogue, y),
                     }
                 };
-                match step.x.get(1).map(|r| r.range(n)) {
+                match step.x.get(1).map(|r| r.films(films)) {
                     Some(residual) if residual != x => {
                         let [x, residual, y] = cut(arena, [x, residual, y])?;
                         run(x, Some(residual), y);
@@ -145,9 +151,9 @@ impl CpuProgram {
                 }
             }
             Kind::BatchNorm { norm, activation } if step.trained => {
-                let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?.range(n);
+                let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?.films(films);
                 let act = act(*activation);
-                match step.x.get(1).map(|r| r.range(n)) {
+                match step.x.get(1).map(|r| r.films(films)) {
                     Some(residual) => {
                         let [x, residual, y, saved] = cut(arena, [x, residual, y, saved])?;
                         batch_norm_train(norm, step.shape, n, x, (Some(residual), act), y, saved, state);
@@ -176,7 +182,7 @@ impl CpuProgram {
                 }
             }
             Kind::Add => {
-                let other = step.x[1].range(n);
+                let other = step.x[1].films(films);
                 if other == x {
                     let [x, y] = cut(arena, [x, y])?;
                     elementwise::add(x, x, y);
@@ -200,7 +206,7 @@ impl CpuProgram {
             }
             Kind::Dropout { ratio, stream } => {
                 let saved = step.saved.ok_or_else(|| missing(step, "room for its mask"))?;
-                let [x, y, mask] = cut(arena, [x, y, saved.range(n)])?;
+                let [x, y, mask] = cut(arena, [x, y, saved.films(films)])?;
                 dropout_mask(key, *stream, *ratio, mask);
                 elementwise::multiply(x, mask, y);
             }

@@ -1,9 +1,11 @@
 //! From when to when each value and each gradient is needed, which of them share a place, and
 //! where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::draft::{Draft, Drafts};
+use super::stretches::Stretch;
 use super::{Activation, Kind};
 use crate::memory::{Storage, place};
 use crate::{PlanSpec, Region, ValueId};
@@ -66,10 +68,13 @@ impl Places {
         self.regions.get(&Holds::Saved(step)).copied()
     }
 
-    pub fn new(drafts: &Drafts, spec: &PlanSpec) -> Self {
+    pub fn new(drafts: &Drafts, stretches: &[Stretch], spec: &PlanSpec) -> Self {
         let (root, gradient_root) = shared(drafts);
         let clock = Clock { steps: drafts.steps.len() };
         let mut storages: BTreeMap<Holds, Storage> = BTreeMap::new();
+        // By value: the stretches whose steps touch it, and whether anybody else does.
+        let mut touched: BTreeMap<ValueId, (BTreeSet<usize>, bool)> = BTreeMap::new();
+        let stretch_of = |time: usize| stretches.iter().position(|s| s.steps.contains(&time.wrapping_sub(1)));
         let mut touch = |holds: Holds, time: usize| {
             let (holds, film) = match holds {
                 Holds::Value(v) => (Holds::Value(root[v.0]), drafts.shapes[v.0].len()),
@@ -77,12 +82,20 @@ impl Places {
                 Holds::Saved(step) => (holds, saved_len(&drafts.steps[step], drafts).0),
             };
             let fixed = if let Holds::Saved(step) = holds { saved_len(&drafts.steps[step], drafts).1 } else { 0 };
-            let life = &mut storages.entry(holds).or_insert(Storage { film, fixed, life: [time; 2] }).life;
+            let storage = Storage { film, fixed, films: spec.capacity, life: [time; 2] };
+            let life = &mut storages.entry(holds).or_insert(storage).life;
             *life = [life[0].min(time), life[1].max(time)];
+            if let Holds::Value(v) = holds {
+                let (within, beyond) = touched.entry(v).or_default();
+                match stretch_of(time) {
+                    Some(stretch) => _ = within.insert(stretch),
+                    None => *beyond = true,
+                }
+            }
         };
         touch(Holds::Value(spec.from), 0);
         for (i, draft) in drafts.steps.iter().enumerate() {
-            let saves = saved_len(draft, drafts) != (0, 0);
+            let saves = saves(draft, drafts);
             for v in draft.reads.iter().chain([&draft.writes]) {
                 touch(Holds::Value(*v), clock.forward(i));
             }
@@ -117,6 +130,20 @@ impl Places {
         for v in &spec.gradients {
             touch(Holds::Gradient(drafts.same[v.0]), clock.end());
         }
+        for (v, (within, beyond)) in touched {
+            let Some(storage) = storages.get_mut(&Holds::Value(v)) else { continue };
+            let several = |s: &&Stretch| s.films < spec.capacity;
+            if let (1, false, Some(&only)) = (within.len(), beyond, within.first()) {
+                storage.films = stretches[only].films;
+                continue;
+            }
+            // All films' values lie there while the stretch runs, part after part.
+            for stretch in within.iter().map(|&i| &stretches[i]).filter(several) {
+                let Range { start, end } = stretch.steps;
+                let [first, last] = storage.life;
+                storage.life = [first.min(clock.forward(start)), last.max(clock.forward(end - 1))];
+            }
+        }
         let list: Vec<Storage> = storages.values().cloned().collect();
         let (regions, arena) = place(&list, spec.capacity);
         let regions = storages.into_keys().zip(regions).collect();
@@ -136,6 +163,11 @@ fn read_again(draft: &Draft) -> (bool, bool) {
         Kind::Activation(_) | Kind::LogSoftmax { .. } => (false, true),
         Kind::Add | Kind::AveragePool(_) | Kind::Dropout { .. } => (false, false),
     }
+}
+
+/// Whether a step keeps something for its backward.
+pub(super) fn saves(draft: &Draft, drafts: &Drafts) -> bool {
+    saved_len(draft, drafts) != (0, 0)
 }
 
 /// What a step keeps for its backward: elements a film, and elements whatever the batch.
