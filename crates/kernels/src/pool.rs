@@ -1,5 +1,7 @@
 //! Max-pooling over windows and average pooling over whole images.
 
+use std::ops::Range;
+
 use pulp::{Scalar, Simd, WithSimd};
 
 use crate::chunks::{for_chunks, vectorised};
@@ -41,16 +43,19 @@ impl PoolShape {
         h * w * self.c
     }
 
+    /// Rows (axis 0) or columns (axis 1) of the input under place `o` of the output.
+    #[inline(always)]
+    fn span(self, o: usize, axis: usize) -> Range<usize> {
+        let (start, size) = (o * self.stride[axis], [self.h, self.w][axis]);
+        let (first, end) = (start.max(self.pads[axis]), (start + self.kernel[axis]).min(size + self.pads[axis]));
+        first - self.pads[axis]..end.max(first) - self.pads[axis]
+    }
+
     /// Offsets of the input pixels under output pixel `(row, column)`, in scan order.
     #[inline(always)]
     fn window(self, row: usize, column: usize) -> impl Iterator<Item = usize> {
-        let span = |o: usize, axis: usize, size: usize| {
-            let start = o * self.stride[axis];
-            let (first, end) = (start.max(self.pads[axis]), (start + self.kernel[axis]).min(size + self.pads[axis]));
-            first - self.pads[axis]..end.max(first) - self.pads[axis]
-        };
-        let columns = span(column, 1, self.w);
-        span(row, 0, self.h).flat_map(move |y| columns.clone().map(move |x| (y * self.w + x) * self.c))
+        let columns = self.span(column, 1);
+        self.span(row, 0).flat_map(move |y| columns.clone().map(move |x| (y * self.w + x) * self.c))
     }
 }
 
@@ -60,17 +65,46 @@ pub fn max_pool(shape: &PoolShape, n: usize, x: &[f32], y: &mut [f32]) {
     let (c, [oh, ow]) = (shape.c, shape.out());
     for_chunks(y, ow * c, |row, y| {
         let x = &x[row / oh * shape.x_len()..][..shape.x_len()];
-        vectorised(|| {
-            for (column, y) in y.chunks_exact_mut(c).enumerate() {
-                y.fill(f32::NEG_INFINITY);
-                for at in shape.window(row % oh, column) {
-                    for (y, &x) in y.iter_mut().zip(&x[at..at + c]) {
-                        *y = if x > *y || x.is_nan() { x } else { *y };
+        crate::machine::arch().dispatch(MaxPool { shape, row: row % oh, x, y });
+    });
+}
+
+/// One row of a film's output.
+struct MaxPool<'a> {
+    shape: &'a PoolShape,
+    row: usize,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for MaxPool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (&PoolShape { w, c, .. }, lanes) = (self.shape, S::F32_LANES);
+        let lines = self.shape.span(self.row, 0);
+        for (column, y) in self.y.chunks_exact_mut(c).enumerate() {
+            let columns = self.shape.span(column, 1);
+            for (i, y) in y.chunks_mut(lanes).enumerate() {
+                let mut most = simd.splat_f32s(f32::NEG_INFINITY);
+                for line in lines.clone() {
+                    for column in columns.clone() {
+                        let x = &self.x[(line * w + column) * c + i * lanes..][..y.len()];
+                        let x = if x.len() == lanes { S::as_simd_f32s(x).0[0] } else { simd.partial_load_f32s(x) };
+                        most = simd.select_f32s(simd.less_than_f32s(most, x), x, most);
+                        // What is not itself is NaN.
+                        most = simd.select_f32s(simd.equal_f32s(x, x), most, x);
                     }
                 }
+                if y.len() == lanes {
+                    S::as_mut_simd_f32s(y).0[0] = most;
+                } else {
+                    simd.partial_store_f32s(y, most);
+                }
             }
-        });
-    });
+        }
+    }
 }
 
 /// Gradient of [`max_pool`] to its input: each window's goes to its first maximum in scan order, as in PyTorch.

@@ -168,8 +168,8 @@ pub(crate) fn probabilities(log_probabilities: &[f32]) -> Vec<f64> {
 /// A film's row of log-probabilities, or why it has none.
 pub(crate) type Scored = Result<Vec<f32>, DecodeError>;
 
-/// Films that go through a network at once where nothing is trained: few, so that memory stays small and much of what a
-/// layer writes is still in the cache when the next one reads it (bench/records has the timings).
+/// Films that are read and go through a network at once where nothing is trained: enough for the late layers, whose
+/// weights are many and whose values are few. Early layers take fewer of them at a time by themselves.
 pub(crate) const AT_ONCE: usize = 32;
 
 /// Films in, log-probabilities out: decodes a batch on all cores, then runs the network on it.

@@ -176,23 +176,42 @@ pub fn forward(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mu
     let shape = &filter.shape;
     assert_eq!((z.len(), y.len()), (n * shape.h * shape.w, n * shape.y_len()), "{shape:?} for {n} gray films");
     let ([oh, ow], c) = (shape.out(), shape.c_out);
+    let classes = filter.border.columns.classes.len();
     for_chunks(y, LINES * ow * c, |index, y| {
         with_scratch(shape.kernel[0] * padded(shape), |lines| {
             for (i, y) in y.chunks_exact_mut(ow * c).enumerate() {
                 let row = index * LINES + i;
                 copy_rows(shape, z, row, lines);
-                crate::machine::arch().dispatch(Windows { shape, lines, panels: &filter.plane, y });
-                let constant =
-                    &filter.constant[filter.border.rows.class[row % oh] * filter.border.columns.classes.len() * c..];
-                vectorised(|| {
-                    for (y, class) in y.chunks_exact_mut(c).zip(&filter.border.columns.class) {
-                        y.iter_mut().zip(&constant[class * c..]).for_each(|(y, constant)| *y += constant);
-                    }
-                });
-                epilogue.apply(row * ow * c, c, y);
+                let constant = &filter.constant[filter.border.rows.class[row % oh] * classes * c..][..classes * c];
+                let after = After { constant, class: &filter.border.columns.class, epilogue, at: row * ow * c };
+                crate::machine::arch().dispatch(Windows { shape, lines, panels: &filter.plane, after, y });
             }
         });
     });
+}
+
+/// What follows the convolution of the one plane, for one row.
+#[derive(Clone, Copy)]
+struct After<'a> {
+    /// `[column classes, c_out]`.
+    constant: &'a [f32],
+    /// By column.
+    class: &'a [usize],
+    epilogue: &'a Epilogue<'a>,
+    /// Where the row begins in the whole output.
+    at: usize,
+}
+
+impl After<'_> {
+    /// For a row as it lies in memory.
+    fn apply(&self, c: usize, y: &mut [f32]) {
+        vectorised(|| {
+            for (y, class) in y.chunks_exact_mut(c).zip(self.class) {
+                y.iter_mut().zip(&self.constant[class * c..]).for_each(|(y, constant)| *y += constant);
+            }
+        });
+        self.epilogue.apply(self.at, c, y);
+    }
 }
 
 /// One row of a convolution of one plane.
@@ -201,6 +220,7 @@ struct Windows<'a> {
     /// `[kernel rows, padded]`.
     lines: &'a [f32],
     panels: &'a [f32],
+    after: After<'a>,
     /// `[columns, c_out]`.
     y: &'a mut [f32],
 }
@@ -227,6 +247,9 @@ impl WithSimd for Windows<'_> {
                 column += height;
             }
         }
+        if !self.shape.c_out.is_multiple_of(S::F32_LANES) {
+            self.after.apply(self.shape.c_out, self.y);
+        }
     }
 }
 
@@ -251,11 +274,19 @@ impl Windows<'_> {
                 }
             }
         }
-        let columns = (c_out - first).min(panel);
+        let (columns, lanes, after) = ((c_out - first).min(panel), S::F32_LANES, self.after);
         for (r, sums) in sums.into_iter().enumerate() {
-            let y = &mut self.y[(column + r) * c_out + first..][..columns];
-            for (sum, y) in sums.into_iter().zip(y.chunks_mut(S::F32_LANES)) {
-                simd.partial_store_f32s(y, sum);
+            let place = (column + r) * c_out + first;
+            let constant = &after.constant[after.class[column + r] * c_out + first..][..columns];
+            let y = self.y[place..][..columns].chunks_mut(lanes).zip(constant.chunks(lanes));
+            for (i, (sum, (y, constant))) in sums.into_iter().zip(y).enumerate() {
+                if c_out.is_multiple_of(lanes) {
+                    let (sum, channel) = (simd.add_f32s(sum, S::as_simd_f32s(constant).0[0]), i * lanes);
+                    let value = after.epilogue.finish(simd, sum, first + channel, after.at + place + channel);
+                    S::as_mut_simd_f32s(y).0[0] = value;
+                } else {
+                    simd.partial_store_f32s(y, sum);
+                }
             }
         }
     }
