@@ -40,6 +40,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) a: &'a [f32],
     /// Distance of two rows.
     pub(crate) a_stride: usize,
+    /// The depth lies in pieces: how much of it in one, and the distance of two.
+    pub(crate) pieces: [usize; 2],
     /// From the first wanted row of the first panel on.
     pub(crate) panels: &'a [f32],
     /// Rows of a panel; the depth is some of them.
@@ -60,7 +62,7 @@ impl WithSimd for Rows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Rows { size: [m, n, k], a, a_stride, panels, panel_rows, y, y_stride, accumulate } = self;
+        let Rows { size: [m, n, k], a, a_stride, pieces, panels, panel_rows, y, y_stride, accumulate } = self;
         if m == 0 || n == 0 {
             return;
         }
@@ -71,9 +73,9 @@ impl WithSimd for Rows<'_> {
             let mut row = 0;
             for height in heights(m) {
                 let block = Block {
-                    k,
                     a: a.get(row * a_stride..).unwrap_or_default(),
                     a_stride,
+                    pieces,
                     panel: panel_of,
                     columns,
                     y: &mut y[row * y_stride + first..],
@@ -101,9 +103,9 @@ pub(crate) fn heights(m: usize) -> impl Iterator<Item = usize> {
 
 /// A block of a result.
 struct Block<'a> {
-    k: usize,
     a: &'a [f32],
     a_stride: usize,
+    pieces: [usize; 2],
     /// `[k, panel]`.
     panel: &'a [f32],
     columns: usize,
@@ -132,31 +134,35 @@ impl Block<'_> {
         /// Steps along the depth whose bounds are checked together.
         const STEP: usize = 8;
         let panel = WIDTH * S::F32_LANES;
-        let rows: [&[f32]; R] = std::array::from_fn(|r| &self.a[r * self.a_stride..][..self.k]);
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        let (mut at, mut steps) = (0, self.panel.chunks_exact(STEP * panel));
-        for b in &mut steps {
-            let rows: [&[f32]; R] = std::array::from_fn(|r| &rows[r][at..at + STEP]);
-            for i in 0..STEP {
-                let (b, _) = S::as_simd_f32s(&b[i * panel..][..panel]);
+        let [piece, distance] = self.pieces;
+        for (i, panel_of) in self.panel.chunks((piece * panel).max(1)).enumerate() {
+            let a = &self.a[i * distance..];
+            let rows: [&[f32]; R] = std::array::from_fn(|r| &a[r * self.a_stride..][..panel_of.len() / panel]);
+            let (mut at, mut steps) = (0, panel_of.chunks_exact(STEP * panel));
+            for b in &mut steps {
+                let rows: [&[f32]; R] = std::array::from_fn(|r| &rows[r][at..at + STEP]);
+                for i in 0..STEP {
+                    let (b, _) = S::as_simd_f32s(&b[i * panel..][..panel]);
+                    for (row, sums) in rows.iter().zip(&mut sums) {
+                        let a = simd.splat_f32s(row[i]);
+                        for v in 0..V {
+                            sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
+                        }
+                    }
+                }
+                at += STEP;
+            }
+            for b in steps.remainder().chunks_exact(panel) {
+                let (b, _) = S::as_simd_f32s(b);
                 for (row, sums) in rows.iter().zip(&mut sums) {
-                    let a = simd.splat_f32s(row[i]);
+                    let a = simd.splat_f32s(row[at]);
                     for v in 0..V {
                         sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
                     }
                 }
+                at += 1;
             }
-            at += STEP;
-        }
-        for b in steps.remainder().chunks_exact(panel) {
-            let (b, _) = S::as_simd_f32s(b);
-            for (row, sums) in rows.iter().zip(&mut sums) {
-                let a = simd.splat_f32s(row[at]);
-                for v in 0..V {
-                    sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
-                }
-            }
-            at += 1;
         }
         for (r, sums) in sums.into_iter().enumerate() {
             let y = &mut self.y[r * self.y_stride..][..self.columns];
@@ -340,6 +346,7 @@ mod tests {
                             size: [m, n, k],
                             a: &a,
                             a_stride,
+                            pieces: [k, 0],
                             panels,
                             panel_rows: k,
                             y: by_rows,
@@ -400,6 +407,34 @@ mod tests {
         assert_eq!(sum(&spread(&a, m), &spread(&b, n), [rows, distance]), sum(&a, &b, [k, 0]));
     }
 
+    /// The same of a product of rows, whose depth is columns: pieces of 8 and a shorter last one.
+    #[test]
+    fn rows_in_pieces_are_one_sum() {
+        let ([m, n, k], [piece, distance]) = ([17, 37, 21], [8, 300]);
+        let (a, mut panels) = (noise(m * k), vec![f32::NAN; packed_len(k, n)]);
+        pack([k, n], &mut panels, &noise(k * n), |row| row * n, 1);
+        let mut spread = vec![f32::NAN; k.div_ceil(piece) * distance];
+        for (at, &value) in a.iter().enumerate() {
+            spread[at % k / piece * distance + at / k * piece + at % k % piece] = value;
+        }
+        let sum = |a: &[f32], a_stride: usize, pieces: [usize; 2]| {
+            let (mut y, panels, accumulate) = (vec![f32::NAN; m * n], &panels[..], false);
+            rows(Rows {
+                size: [m, n, k],
+                a,
+                a_stride,
+                pieces,
+                panels,
+                panel_rows: k,
+                y: &mut y,
+                y_stride: n,
+                accumulate,
+            });
+            y
+        };
+        assert_eq!(sum(&spread, piece, [piece, distance]), sum(&a, k, [k, 0]));
+    }
+
     #[test]
     #[should_panic]
     fn a_short_operand_is_refused() {
@@ -408,6 +443,7 @@ mod tests {
             size: [2, 2, 2],
             a: &a,
             a_stride: 2,
+            pieces: [2, 0],
             panels: &panels,
             panel_rows: 2,
             y: &mut y,

@@ -40,6 +40,7 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
                 size: [pixels, width, depth],
                 a,
                 a_stride: depth,
+                pieces: [depth, 0],
                 panels: &weights[i * channels * depth..],
                 panel_rows: depth,
                 y: result,

@@ -67,6 +67,7 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
                         size: [pixels, co, depth],
                         a: scratch,
                         a_stride: depth,
+                        pieces: [depth, 0],
                         panels,
                         panel_rows,
                         y: &mut y[group * co..],
@@ -142,6 +143,7 @@ pub(super) fn backward_data(
                             size: [pixels, ci, depth],
                             a: gathered,
                             a_stride: depth,
+                            pieces: [depth, 0],
                             panels,
                             panel_rows,
                             y,
@@ -305,6 +307,16 @@ fn pointwise(
     for group in 0..groups {
         let (a, panels) = (&x[group * ci..], &weights[group * packed_len(ci, co)..]);
         let y = &mut y[group * co..];
-        rows(Rows { size: [pixels, co, ci], a, a_stride, panels, panel_rows: ci, y, y_stride, accumulate });
+        rows(Rows {
+            size: [pixels, co, ci],
+            a,
+            a_stride,
+            pieces: [ci, 0],
+            panels,
+            panel_rows: ci,
+            y,
+            y_stride,
+            accumulate,
+        });
     }
 }

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::ConvShape;
 use super::gather::{Tap, backward_taps};
-use super::winograd::{Direction, Transformed};
+use super::winograd::{Direction, Taps, Transformed};
 use crate::chunks::{ELEMENTS, for_chunks};
 use crate::product::{pack, packed_len};
 
@@ -24,6 +24,9 @@ pub struct Filter {
     /// For Winograd's algorithm, each direction.
     transformed: OnceLock<Transformed>,
     transformed_backward: OnceLock<Transformed>,
+    /// For Winograd's algorithm where that would be too large, each direction.
+    in_order: OnceLock<Taps>,
+    in_order_backward: OnceLock<Taps>,
 }
 
 impl Filter {
@@ -50,6 +53,8 @@ impl Filter {
             backward: OnceLock::new(),
             transformed: OnceLock::new(),
             transformed_backward: OnceLock::new(),
+            in_order: OnceLock::new(),
+            in_order_backward: OnceLock::new(),
         }
     }
 
@@ -63,11 +68,15 @@ impl Filter {
         if let Some(backward) = self.backward.get_mut() {
             pack_backward(&self.shape, oihw, backward);
         }
-        if let Some(transformed) = self.transformed.get_mut() {
-            transformed.refill(oihw);
+        for transformed in [&mut self.transformed, &mut self.transformed_backward] {
+            if let Some(transformed) = transformed.get_mut() {
+                transformed.refill(oihw);
+            }
         }
-        if let Some(transformed) = self.transformed_backward.get_mut() {
-            transformed.refill(oihw);
+        for in_order in [&mut self.in_order, &mut self.in_order_backward] {
+            if let Some(in_order) = in_order.get_mut() {
+                in_order.refill(oihw);
+            }
         }
     }
 
@@ -112,6 +121,16 @@ impl Filter {
     pub(super) fn transformed_backward(&self) -> &Transformed {
         let [c, k] = [self.shape.c_in, self.shape.c_out];
         self.transformed_backward.get_or_init(|| Transformed::new(&self.oihw, Direction::Backward, [c, k]))
+    }
+
+    pub(super) fn in_order(&self) -> &Taps {
+        let [c, k] = [self.shape.c_in, self.shape.c_out];
+        self.in_order.get_or_init(|| Taps::new(&self.oihw, Direction::Forward, [c, k]))
+    }
+
+    pub(super) fn in_order_backward(&self) -> &Taps {
+        let [c, k] = [self.shape.c_in, self.shape.c_out];
+        self.in_order_backward.get_or_init(|| Taps::new(&self.oihw, Direction::Backward, [c, k]))
     }
 }
 

@@ -99,6 +99,8 @@ pub enum Algorithm {
     Gathered,
     /// Winograd's F(4x4, 3x3).
     Winograd,
+    /// The same for many channels: the filter is transformed as it is used, and not kept so.
+    WinogradWide,
 }
 
 /// How all three directions of a convolution of `n` films are computed on this machine.
@@ -106,7 +108,7 @@ pub fn algorithm(shape: &ConvShape, n: usize) -> Algorithm {
     if shape.is_depthwise() {
         Algorithm::Depthwise
     } else if winograd::serves(shape, n) && !crate::machine::plain() {
-        Algorithm::Winograd
+        if winograd::wide(shape) { Algorithm::WinogradWide } else { Algorithm::Winograd }
     } else {
         Algorithm::Gathered
     }
@@ -227,6 +229,9 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
         Algorithm::Winograd => {
             winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y);
         }
+        Algorithm::WinogradWide => {
+            winograd::convolve_wide(shape, n, x, filter.in_order(), Finish::Epilogue(epilogue), y);
+        }
     }
 }
 
@@ -238,13 +243,17 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
     match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::backward_data(shape, n, dy, filter, dx, accumulate),
         Algorithm::Gathered => dense::backward_data(shape, n, dy, filter, dx, accumulate),
-        Algorithm::Winograd => {
+        algorithm @ (Algorithm::Winograd | Algorithm::WinogradWide) => {
             // The convolution of `dy` with the filter turned round.
             let [h, w] = shape.out();
             let pads = shape.pads.map(|pad| 2 - pad);
             let back = ConvShape { h, w, c_in: shape.c_out, c_out: shape.c_in, pads, ..*shape };
             let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
-            winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx);
+            if algorithm == Algorithm::Winograd {
+                winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx);
+            } else {
+                winograd::convolve_wide(&back, n, dy, filter.in_order_backward(), finish, dx);
+            }
         }
     }
 }
@@ -256,7 +265,9 @@ pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oi
     match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
         Algorithm::Gathered => dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
-        Algorithm::Winograd => winograd::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
+        Algorithm::Winograd | Algorithm::WinogradWide => {
+            winograd::backward_weight(shape, n, x, dy, dw_oihw, accumulate)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! 6x6 input pixels and the filter are taken to 36 frequencies, where the convolution is one product of matrices each,
 //! over channels; a quarter of the multiplications gives 4x4 output pixels.
 //!
-//! A task is a few rows of tiles, cut by shape. Everything between input and output stays in its scratch memory:
+//! A task is a few rows of tiles, cut by shape; for [wide layers](wide), some output channels. Everything between input and output stays in its scratch memory:
 //!
 //! - `v` `[36, tiles, c]`, the transformed input (`B^T d B`);
 //! - `u` `[k / panel, 36, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
@@ -16,15 +16,19 @@
 
 mod filter;
 mod image;
+mod output;
 mod places;
 mod transforms;
 mod weights;
+mod wide;
 
 use super::ConvShape;
 
 pub(super) use filter::{Direction, Transformed};
-pub(super) use image::{Finish, convolve};
+pub(super) use image::convolve;
+pub(super) use output::Finish;
 pub(super) use weights::backward_weight;
+pub(super) use wide::{Taps, convolve as convolve_wide};
 
 /// Channels come in multiples of this: whole vectors, whatever the machine.
 const CHANNELS: usize = 32;
@@ -56,6 +60,16 @@ pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
         && shape.pads.iter().all(|&pad| pad <= 2)
         && [shape.c_in, shape.c_out].iter().all(|c| c.is_multiple_of(CHANNELS))
         && n * shape.out().iter().product::<usize>() >= PIXELS
+}
+
+/// Weights a pixel of the window from which the transformed filter is not kept: at 2 MB a layer and more, four times what
+/// the weights take, reading it (and in training, writing it at each step) costs more than making it anew. Measured for
+/// 1 to 32 films of 14x14x256 and 7x7x512.
+const WIDE: usize = 1 << 16;
+
+/// Whether that is so for a convolution that this algorithm serves.
+pub(super) fn wide(shape: &ConvShape) -> bool {
+    shape.c_in * shape.c_out >= WIDE
 }
 
 /// Tiles of a film up to which the last of a row or column may be short: of more they are a small part.

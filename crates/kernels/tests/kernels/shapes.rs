@@ -45,7 +45,7 @@ impl Sums {
         let largest = self.magnitude.iter().fold(0.0f64, |max, v| max.max(*v));
         for (at, &got) in got.iter().enumerate() {
             let bound = match algorithm {
-                Algorithm::Winograd => 32.0 * largest,
+                Algorithm::Winograd | Algorithm::WinogradWide => 32.0 * largest,
                 Algorithm::Depthwise | Algorithm::Gathered => {
                     (4.0 + f64::from(self.terms[at]).sqrt()) * self.magnitude[at]
                 }
@@ -179,6 +179,26 @@ proptest! {
         // Enough pixels for it to pay.
         let n = films + 200 / s.out().iter().product::<usize>();
         check(n, &s, if machine::plain() { Algorithm::Gathered } else { Algorithm::Winograd })?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// So many channels that the filter is transformed as it is used.
+    #[test]
+    fn winograd_wide(
+        h in 1..=13_usize,
+        w in 1..=13_usize,
+        c_in in prop::sample::select(&[64_usize, 256, 1056][..]),
+        more in 0..=1_usize,
+        pads in prop::array::uniform4(0..=2_usize),
+    ) {
+        let [h, w] = [h.max(3 - (pads[0] + pads[2]).min(2)), w.max(3 - (pads[1] + pads[3]).min(2))];
+        let c_out = ((1 << 16) / c_in).next_multiple_of(32) + 32 * more;
+        let s = ConvShape { h, w, c_in, c_out, kernel: [3; 2], stride: [1; 2], pads, groups: 1 };
+        let n = 112_usize.div_ceil(s.out().iter().product());
+        check(n, &s, if machine::plain() { Algorithm::Gathered } else { Algorithm::WinogradWide })?;
     }
 }
 

@@ -91,20 +91,34 @@ impl WithSimd for FilterTransform<'_> {
         // A plane of a pixel, or of a frequency: vectors lie in it as they are worked on.
         let plane = DEPTH * WIDTH * S::F32_LANES;
         for at in (0..plane).step_by(S::F32_LANES) {
-            let mut columns = [[simd.splat_f32s(0.0); 6]; 3];
-            for (j, column) in columns.iter_mut().enumerate() {
-                let mut taps = [simd.splat_f32s(0.0); 3];
-                for (i, tap) in taps.iter_mut().enumerate() {
-                    *tap = load::<S>(self.taps, (i * 3 + j) * plane + at);
-                }
-                *column = g(simd, taps);
-            }
-            for i in 0..6 {
-                let row = g(simd, nth(&columns, i));
-                for (j, value) in row.into_iter().enumerate() {
-                    S::as_mut_simd_f32s(&mut self.u[(i * 6 + j) * plane + at..][..S::F32_LANES]).0[0] = value;
-                }
-            }
+            frequencies::<S, 0, 6>(simd, self.taps, at, plane, |f, value| {
+                S::as_mut_simd_f32s(&mut self.u[f * plane + at..][..S::F32_LANES]).0[0] = value;
+            });
+        }
+    }
+}
+
+/// A vector of windows to some of the six lines of frequencies: its taps are `stride` apart from `taps[at]` on.
+#[inline(always)]
+pub(super) fn frequencies<S: Simd, const FIRST: usize, const LINES: usize>(
+    simd: S,
+    taps: &[f32],
+    at: usize,
+    stride: usize,
+    mut put: impl FnMut(usize, S::f32s),
+) {
+    let mut columns = [[simd.splat_f32s(0.0); 6]; 3];
+    for (j, column) in columns.iter_mut().enumerate() {
+        let mut taps_of = [simd.splat_f32s(0.0); 3];
+        for (i, tap) in taps_of.iter_mut().enumerate() {
+            *tap = load::<S>(taps, (i * 3 + j) * stride + at);
+        }
+        *column = g(simd, taps_of);
+    }
+    for i in FIRST..FIRST + LINES {
+        let line = g(simd, nth(&columns, i));
+        for (j, value) in line.into_iter().enumerate() {
+            put(i * 6 + j, value);
         }
     }
 }

@@ -3,21 +3,13 @@
 use pulp::{Simd, WithSimd};
 
 use super::filter::Transformed;
+use super::output::{Finish, Output};
 use super::places::Places;
-use super::transforms::{at, load, nth, transform_input};
-use super::{FREQUENCIES, Tiles, has, plane};
+use super::transforms::{Input, for_tiles};
+use super::{FREQUENCIES, Tiles, plane};
 use crate::chunks::with_scratch;
-use crate::conv::{ConvShape, Epilogue};
+use crate::conv::ConvShape;
 use crate::product::{Rows, WIDTH};
-
-/// What is done to a result on its way to memory.
-#[derive(Clone, Copy)]
-pub(in crate::conv) enum Finish<'a> {
-    /// The epilogue of a forward convolution.
-    Epilogue(&'a Epilogue<'a>),
-    /// Added to what is there.
-    Accumulate,
-}
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`.
 pub(in crate::conv) fn convolve(
@@ -86,23 +78,14 @@ impl WithSimd for Run<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let (task, c) = (self.task, self.task.tiles.c);
-        transform_input(simd, &task.tiles, task.x, &self.places, |place, channel| place * c + channel, self.v);
+        let Run { places, v, .. } = &mut self;
+        let rows = places.rows.clone();
+        let slot = |place: usize, channel: usize| place * c + channel;
+        for_tiles(simd, &task.tiles, rows.clone(), Input { tiles: &task.tiles, places, x: task.x, slot, v });
         self.products(simd);
-        for row in self.places.rows.clone() {
-            for column in 0..task.tiles.tiles[1] {
-                match task.tiles.extent(row, column) {
-                    [4, 4] => self.transform_output::<S, 4, 4>(simd, row, column),
-                    [4, 3] => self.transform_output::<S, 4, 3>(simd, row, column),
-                    [4, _] => self.transform_output::<S, 4, 2>(simd, row, column),
-                    [3, 4] => self.transform_output::<S, 3, 4>(simd, row, column),
-                    [3, 3] => self.transform_output::<S, 3, 3>(simd, row, column),
-                    [3, _] => self.transform_output::<S, 3, 2>(simd, row, column),
-                    [_, 4] => self.transform_output::<S, 2, 4>(simd, row, column),
-                    [_, 3] => self.transform_output::<S, 2, 3>(simd, row, column),
-                    [_, _] => self.transform_output::<S, 2, 2>(simd, row, column),
-                }
-            }
-        }
+        let Run { places, m, y, .. } = self;
+        let output = Output { tiles: &task.tiles, places: &places, m, channels: task.tiles.k, finish: task.finish, y };
+        for_tiles(simd, &task.tiles, rows, output);
     }
 }
 
@@ -116,49 +99,13 @@ impl Run<'_> {
                 size: [tiles.len(), k, c],
                 a: &self.v[f * self.planes[0] + tiles.start * c..],
                 a_stride: c,
+                pieces: [c, 0],
                 panels: &self.task.u[f * c * WIDTH * S::F32_LANES..],
                 panel_rows: FREQUENCIES * c,
                 y: &mut self.m[f * self.planes[1] + tiles.start * k..],
                 y_stride: k,
                 accumulate: false,
             });
-        }
-    }
-
-    /// A tile of `H` by `W` output pixels.
-    #[inline(always)]
-    fn transform_output<S: Simd, const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
-        let Tiles { k, out, tiles, .. } = self.task.tiles;
-        let (lanes, plane, zero) = (S::F32_LANES, self.planes[1], simd.splat_f32s(0.0));
-        let start = self.task.tiles.row(self.places.rows.start);
-        let y0 = self.task.tiles.row(row) - start;
-        let (high, wide) = ((out[0] - row % tiles[0] * 4).min(H), (out[1] - column * 4).min(W));
-        let place = self.places.of(row, column);
-        for channel in (0..k).step_by(lanes) {
-            let from = place * k + channel;
-            let mut columns = [[zero; 4]; 6];
-            for (j, column) in columns.iter_mut().enumerate().filter(|&(j, _)| has(W, j)) {
-                let mut values = [zero; 6];
-                for (i, value) in values.iter_mut().enumerate().filter(|&(i, _)| has(H, i)) {
-                    *value = load::<S>(self.m, (i * 6 + j) * plane + from);
-                }
-                *column = at::<S, H>(simd, values);
-            }
-            for i in 0..high {
-                let values = at::<S, W>(simd, nth(&columns, i));
-                let place = ((y0 + i) * out[1] + column * 4) * k + channel;
-                for (j, &value) in values.iter().enumerate().take(wide) {
-                    let place = place + j * k;
-                    let y = &mut S::as_mut_simd_f32s(&mut self.y[place..][..lanes]).0[0];
-                    *y = match self.task.finish {
-                        Finish::Accumulate => simd.add_f32s(*y, value),
-                        Finish::Epilogue(epilogue) => {
-                            let at = start * out[1] * k + place;
-                            epilogue.finish(simd, value, channel, at)
-                        }
-                    };
-                }
-            }
         }
     }
 }

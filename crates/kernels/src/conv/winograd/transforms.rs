@@ -1,4 +1,6 @@
-//! The algorithm's three small matrices and the transform of the input.
+//! The algorithm's small matrices, the transform of the input, and how tiles are gone through.
+
+use std::ops::Range;
 
 use pulp::Simd;
 
@@ -102,86 +104,85 @@ pub(super) fn at<S: Simd, const E: usize>(s: S, m: [S::f32s; 6]) -> [S::f32s; 4]
     }
 }
 
-/// Some rows of tiles to `v`: 36 planes, in which `slot(place, channel)` is where a vector of a tile goes.
+/// What is done to each tile, compiled for every height and width in output pixels that one may have.
+pub(super) trait TileWork<S: Simd> {
+    /// A tile of `H` by `W` output pixels, its row counted through all films.
+    fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize);
+}
+
+/// Does it to all tiles of some rows.
 #[inline(always)]
-pub(super) fn transform_input<S: Simd>(
-    simd: S,
-    tiles: &Tiles,
-    x: &[f32],
-    places: &Places,
-    slot: impl Fn(usize, usize) -> usize,
-    v: &mut [f32],
-) {
-    let Tiles { h, w, c, tiles: in_film, .. } = *tiles;
-    for row in places.rows.clone() {
-        let film = &x[row / in_film[0] * h * w * c..][..h * w * c];
-        for column in 0..in_film[1] {
-            let place = places.of(row, column);
-            let at = |channel: usize| slot(place, channel);
+pub(super) fn for_tiles<S: Simd>(simd: S, tiles: &Tiles, rows: Range<usize>, mut work: impl TileWork<S>) {
+    for row in rows {
+        for column in 0..tiles.tiles[1] {
             match tiles.extent(row, column) {
-                [4, 4] => tile::<S, 4, 4>(simd, tiles, film, row, column, at, v),
-                [4, 3] => tile::<S, 4, 3>(simd, tiles, film, row, column, at, v),
-                [4, _] => tile::<S, 4, 2>(simd, tiles, film, row, column, at, v),
-                [3, 4] => tile::<S, 3, 4>(simd, tiles, film, row, column, at, v),
-                [3, 3] => tile::<S, 3, 3>(simd, tiles, film, row, column, at, v),
-                [3, _] => tile::<S, 3, 2>(simd, tiles, film, row, column, at, v),
-                [_, 4] => tile::<S, 2, 4>(simd, tiles, film, row, column, at, v),
-                [_, 3] => tile::<S, 2, 3>(simd, tiles, film, row, column, at, v),
-                [_, _] => tile::<S, 2, 2>(simd, tiles, film, row, column, at, v),
+                [4, 4] => work.tile::<4, 4>(simd, row, column),
+                [4, 3] => work.tile::<4, 3>(simd, row, column),
+                [4, _] => work.tile::<4, 2>(simd, row, column),
+                [3, 4] => work.tile::<3, 4>(simd, row, column),
+                [3, 3] => work.tile::<3, 3>(simd, row, column),
+                [3, _] => work.tile::<3, 2>(simd, row, column),
+                [_, 4] => work.tile::<2, 4>(simd, row, column),
+                [_, 3] => work.tile::<2, 3>(simd, row, column),
+                [_, _] => work.tile::<2, 2>(simd, row, column),
             }
         }
     }
 }
 
-/// A tile of `H` by `W` output pixels.
-#[inline(always)]
-fn tile<S: Simd, const H: usize, const W: usize>(
-    simd: S,
-    tiles: &Tiles,
-    film: &[f32],
-    row: usize,
-    column: usize,
-    slot: impl Fn(usize) -> usize,
-    v: &mut [f32],
-) {
-    let Tiles { h, w, c, top, left, tiles, .. } = *tiles;
-    let (zero, lanes, plane) = (simd.splat_f32s(0.0), S::F32_LANES, v.len() / FREQUENCIES);
-    let y0 = (row % tiles[0] * 4) as isize - top as isize;
-    let x0 = (column * 4) as isize - left as isize;
-    let inside = y0 >= 0 && x0 >= 0 && y0 as usize + H + 2 <= h && x0 as usize + W + 2 <= w;
-    for channel in (0..c).step_by(lanes) {
-        let mut rows = [[zero; 6]; 6];
-        if inside {
-            let corner = (y0 as usize * w + x0 as usize) * c + channel;
-            for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
-                let line = &film[corner + i * w * c..][..(W + 1) * c + lanes];
-                let mut values = [zero; 6];
-                for (j, value) in values.iter_mut().enumerate().take(W + 2) {
-                    *value = load::<S>(line, j * c);
-                }
-                *row = bt::<S, W>(simd, values);
-            }
-        } else {
-            for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
-                let y = y0 + i as isize;
-                if y < 0 || y as usize >= h {
-                    continue;
-                }
-                let mut values = [zero; 6];
-                for (j, value) in values.iter_mut().enumerate().take(W + 2) {
-                    let x = x0 + j as isize;
-                    if x >= 0 && (x as usize) < w {
-                        *value = load::<S>(film, (y as usize * w + x as usize) * c + channel);
+/// Tiles of the input to `v`: 36 planes, in which `slot(place, channel)` is where a vector of a tile goes.
+pub(super) struct Input<'a, F> {
+    pub(super) tiles: &'a Tiles,
+    pub(super) places: &'a Places,
+    pub(super) x: &'a [f32],
+    pub(super) slot: F,
+    pub(super) v: &'a mut [f32],
+}
+
+impl<S: Simd, F: Fn(usize, usize) -> usize> TileWork<S> for Input<'_, F> {
+    #[inline(always)]
+    fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
+        let Tiles { h, w, c, top, left, tiles, .. } = *self.tiles;
+        let film = &self.x[row / tiles[0] * h * w * c..][..h * w * c];
+        let place = self.places.of(row, column);
+        let (zero, lanes, plane) = (simd.splat_f32s(0.0), S::F32_LANES, self.v.len() / FREQUENCIES);
+        let y0 = (row % tiles[0] * 4) as isize - top as isize;
+        let x0 = (column * 4) as isize - left as isize;
+        let inside = y0 >= 0 && x0 >= 0 && y0 as usize + H + 2 <= h && x0 as usize + W + 2 <= w;
+        for channel in (0..c).step_by(lanes) {
+            let mut rows = [[zero; 6]; 6];
+            if inside {
+                let corner = (y0 as usize * w + x0 as usize) * c + channel;
+                for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
+                    let line = &film[corner + i * w * c..][..(W + 1) * c + lanes];
+                    let mut values = [zero; 6];
+                    for (j, value) in values.iter_mut().enumerate().take(W + 2) {
+                        *value = load::<S>(line, j * c);
                     }
+                    *row = bt::<S, W>(simd, values);
                 }
-                *row = bt::<S, W>(simd, values);
+            } else {
+                for (i, row) in rows.iter_mut().enumerate().take(H + 2) {
+                    let y = y0 + i as isize;
+                    if y < 0 || y as usize >= h {
+                        continue;
+                    }
+                    let mut values = [zero; 6];
+                    for (j, value) in values.iter_mut().enumerate().take(W + 2) {
+                        let x = x0 + j as isize;
+                        if x >= 0 && (x as usize) < w {
+                            *value = load::<S>(film, (y as usize * w + x as usize) * c + channel);
+                        }
+                    }
+                    *row = bt::<S, W>(simd, values);
+                }
             }
-        }
-        let to = slot(channel);
-        for j in (0..6).filter(|&j| has(W, j)) {
-            let column = bt::<S, H>(simd, nth(&rows, j));
-            for (i, value) in column.into_iter().enumerate().filter(|&(i, _)| has(H, i)) {
-                S::as_mut_simd_f32s(&mut v[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
+            let to = (self.slot)(place, channel);
+            for j in (0..6).filter(|&j| has(W, j)) {
+                let column = bt::<S, H>(simd, nth(&rows, j));
+                for (i, value) in column.into_iter().enumerate().filter(|&(i, _)| has(H, i)) {
+                    S::as_mut_simd_f32s(&mut self.v[(i * 6 + j) * plane + to..][..lanes]).0[0] = value;
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::places::Places;
-use super::transforms::{a, gt, load, nth, transform_input};
+use super::transforms::{Input, TileWork, a, for_tiles, gt, load, nth};
 use super::{DEPTH, FREQUENCIES, TAPS, Tiles, has, plane};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
@@ -130,32 +130,27 @@ impl WithSimd for Transform<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let room = self.room;
         let slot = |place: usize, channel: usize| (channel / BLOCK * room + place) * BLOCK + channel % BLOCK;
-        transform_input(simd, self.tiles, self.x, &self.places, slot, self.v);
-        for row in self.places.rows.clone() {
-            for column in 0..self.tiles.tiles[1] {
-                match self.tiles.extent(row, column) {
-                    [4, 4] => self.tile::<S, 4, 4>(simd, row, column),
-                    [4, 3] => self.tile::<S, 4, 3>(simd, row, column),
-                    [4, _] => self.tile::<S, 4, 2>(simd, row, column),
-                    [3, 4] => self.tile::<S, 3, 4>(simd, row, column),
-                    [3, 3] => self.tile::<S, 3, 3>(simd, row, column),
-                    [3, _] => self.tile::<S, 3, 2>(simd, row, column),
-                    [_, 4] => self.tile::<S, 2, 4>(simd, row, column),
-                    [_, 3] => self.tile::<S, 2, 3>(simd, row, column),
-                    [_, _] => self.tile::<S, 2, 2>(simd, row, column),
-                }
-            }
-        }
+        let Transform { tiles, x, dy, places, v, w, .. } = self;
+        for_tiles(simd, tiles, places.rows.clone(), Input { tiles, places: &places, x, slot, v });
+        for_tiles(simd, tiles, places.rows.clone(), Gradient { tiles, dy, places: &places, room, w });
     }
 }
 
-impl Transform<'_> {
-    /// The gradient to a tile of `H` by `W` output pixels.
+/// The gradient to the output's tiles to their frequencies.
+struct Gradient<'a> {
+    tiles: &'a Tiles,
+    dy: &'a [f32],
+    places: &'a Places,
+    room: usize,
+    w: &'a mut [f32],
+}
+
+impl<S: Simd> TileWork<S> for Gradient<'_> {
     #[inline(always)]
-    fn tile<S: Simd, const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
+    fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
         let Tiles { k, out, tiles: in_film, .. } = *self.tiles;
         let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
         let (plane, panel) = (self.w.len() / FREQUENCIES, WIDTH * lanes);

@@ -1,0 +1,73 @@
+//! From the frequencies to output pixels.
+
+use pulp::Simd;
+
+use super::places::Places;
+use super::transforms::{TileWork, at, load, nth};
+use super::{FREQUENCIES, Tiles, has};
+use crate::conv::Epilogue;
+
+/// What is done to a result on its way to memory.
+#[derive(Clone, Copy)]
+pub(in crate::conv) enum Finish<'a> {
+    /// The epilogue of a forward convolution.
+    Epilogue(&'a Epilogue<'a>),
+    /// Added to what is there.
+    Accumulate,
+}
+
+impl Finish<'_> {
+    /// One vector of results over what is there: channels from `channel` on, element `at` of the whole output.
+    #[inline(always)]
+    pub(super) fn finish<S: Simd>(&self, simd: S, old: S::f32s, value: S::f32s, channel: usize, at: usize) -> S::f32s {
+        match self {
+            Finish::Accumulate => simd.add_f32s(old, value),
+            Finish::Epilogue(epilogue) => epilogue.finish(simd, value, channel, at),
+        }
+    }
+}
+
+/// Tiles of the output from `m`.
+pub(super) struct Output<'a> {
+    pub(super) tiles: &'a Tiles,
+    pub(super) places: &'a Places,
+    /// 36 planes `[tiles, channels]`.
+    pub(super) m: &'a [f32],
+    pub(super) channels: usize,
+    pub(super) finish: Finish<'a>,
+    /// All pixels of these rows of tiles, `channels` each.
+    pub(super) y: &'a mut [f32],
+}
+
+impl<S: Simd> TileWork<S> for Output<'_> {
+    #[inline(always)]
+    fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
+        let Tiles { out, tiles, .. } = *self.tiles;
+        let channels = self.channels;
+        let (lanes, plane, zero) = (S::F32_LANES, self.m.len() / FREQUENCIES, simd.splat_f32s(0.0));
+        let start = self.tiles.row(self.places.rows.start);
+        let y0 = self.tiles.row(row) - start;
+        let (high, wide) = ((out[0] - row % tiles[0] * 4).min(H), (out[1] - column * 4).min(W));
+        let place = self.places.of(row, column);
+        for channel in (0..channels).step_by(lanes) {
+            let from = place * channels + channel;
+            let mut columns = [[zero; 4]; 6];
+            for (j, column) in columns.iter_mut().enumerate().filter(|&(j, _)| has(W, j)) {
+                let mut values = [zero; 6];
+                for (i, value) in values.iter_mut().enumerate().filter(|&(i, _)| has(H, i)) {
+                    *value = load::<S>(self.m, (i * 6 + j) * plane + from);
+                }
+                *column = at::<S, H>(simd, values);
+            }
+            for i in 0..high {
+                let values = at::<S, W>(simd, nth(&columns, i));
+                let place = ((y0 + i) * out[1] + column * 4) * channels + channel;
+                for (j, &value) in values.iter().enumerate().take(wide) {
+                    let place = place + j * channels;
+                    let y = &mut S::as_mut_simd_f32s(&mut self.y[place..][..lanes]).0[0];
+                    *y = self.finish.finish(simd, *y, value, channel, start * out[1] * channels + place);
+                }
+            }
+        }
+    }
+}
