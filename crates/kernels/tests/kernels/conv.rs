@@ -56,6 +56,8 @@ fn table() -> Vec<(usize, ConvShape)> {
         (11, shape([6, 5], [32, 32], 3, 1, [1; 4], 1)),
         (19, shape([7, 7], [32, 32], 3, 1, [1; 4], 1)),
         (70, shape([3, 2], [32, 32], 3, 1, [1; 4], 1)),
+        // Winograd of so many channels that their gradient goes straight back to the window.
+        (2, shape([7, 9], [288, 512], 3, 1, [1; 4], 1)),
         // Winograd of so many channels that the filter is transformed as it is used: one film, short tiles, other pads.
         (1, shape([11, 11], [256, 256], 3, 1, [1; 4], 1)),
         (3, shape([6, 7], [1024, 64], 3, 1, [1, 0, 1, 2], 1)),
@@ -198,6 +200,21 @@ fn backward_weight_overwrites_and_accumulates() {
 }
 
 /// `<dy, conv(x, w)> = <backward_data(dy), x> = <backward_weight(x, dy), w>`.
+/// So many channels and tiles that the gradient to the weights is added up in several passes.
+#[test]
+fn the_gradient_of_many_films_is_the_sum_of_their_gradients() {
+    let (n, s) = (42, shape([5, 5], [512, 256], 3, 1, [1; 4], 1));
+    let (x, dy) = (values(1, n * s.x_len()), values(2, n * s.y_len()));
+    let mut at_once = vec![f32::NAN; s.weight_len()];
+    conv::backward_weight(&s, n, &x, &dy, &mut at_once, false);
+    let mut one_by_one = vec![0.0; s.weight_len()];
+    for (x, dy) in x.chunks(6 * s.x_len()).zip(dy.chunks(6 * s.y_len())) {
+        conv::backward_weight(&s, 6, x, dy, &mut one_by_one, true);
+    }
+    let expected: Vec<f64> = one_by_one.iter().map(|v| f64::from(*v)).collect();
+    assert_close(&at_once, &expected, tolerance(n, &s), "42 films at once");
+}
+
 #[test]
 fn gradients_are_adjoint() {
     for (n, s) in table() {

@@ -1,7 +1,8 @@
 //! The gradient to the weights: `G^T (sum over tiles of v^T w) G`, with `v` the transformed input and `w = A dy A^T`.
 //!
-//! Tiles are transformed some megabytes at a time, by all threads; then each frequency's sum over them is one task. The
-//! order of the sums depends on the shape only.
+//! Tiles are transformed some megabytes at a time, by all threads; then each frequency's sum over them is one task, or, for
+//! many channels, a panel of output channels is one and goes straight back to the window. The order of the
+//! sums depends on the shape only.
 //!
 //! A group of tiles is laid out as its sum reads it, `v` `[36, c / BLOCK, tiles, BLOCK]` and `w` `[36, k / panel, tiles,
 //! panel]`: what a block of the result takes from either is one stretch of memory.
@@ -30,6 +31,14 @@ const GROUPS: usize = 6;
 /// Input channels that lie together: a cache line, and two blocks of rows of [`Outer`].
 const BLOCK: usize = 16;
 
+/// Weights a pixel of the window from which their gradient is never held at the frequencies: it would not fit the outer
+/// cache. Measured for 14x14x256, where it makes no difference, and 7x7x512.
+const LARGE: usize = 1 << 17;
+
+/// Input channels of a task that takes a panel of output channels from the frequencies back to the window: the panel's part
+/// of `du` should stay in the inner cache.
+const ROWS: usize = 128;
+
 /// `dw` OIHW from `x` `[n, h, w, c_in]` and `dy` `[n, out, c_out]`, added to it if `accumulate`.
 pub(in crate::conv) fn backward_weight(
     shape: &ConvShape,
@@ -51,12 +60,12 @@ pub(in crate::conv) fn backward_weight(
     let planes = [plane(room, c), plane(room, k)];
     let group_len = FREQUENCIES * (planes[0] + planes[1]);
     let groups = rows.div_ceil(a_group);
-    // Every pass adds to all of `du`: where that is large, there should be few.
+    // Every pass adds to all of the result: where that is large, there should be few.
     let at_a_time = (FLOATS.max(FREQUENCIES * c * k) / group_len).clamp(1, groups.max(1));
-    let panel = panel();
-    let du_plane = plane(c, k);
-    with_scratch(FREQUENCIES * du_plane + at_a_time * group_len, |scratch| {
-        let (du, transformed) = scratch.split_at_mut(FREQUENCIES * du_plane);
+    // Where the result is large it is never held at the frequencies: a pass adds to `dw`.
+    let kept = if c * k >= LARGE { 0 } else { FREQUENCIES * plane(c, k) };
+    with_scratch(kept + at_a_time * group_len, |scratch| {
+        let (du, transformed) = scratch.split_at_mut(kept);
         for first in (0..groups).step_by(at_a_time) {
             let groups = at_a_time.min(groups - first);
             let transformed = &mut transformed[..groups * group_len];
@@ -69,47 +78,104 @@ pub(in crate::conv) fn backward_weight(
                 let (v, w) = out.split_at_mut(FREQUENCIES * planes[0]);
                 crate::machine::arch().dispatch(Transform { tiles: &tiles, x, dy, places, room, v, w });
             });
-            let transformed = &*transformed;
             // The last group may have fewer tiles than the others.
             let whole = if rows_of(groups - 1).len() < a_group { groups - 1 } else { groups };
-            du.par_chunks_mut(du_plane).enumerate().for_each(|(f, du)| {
-                let mut accumulate = first > 0;
-                let mut sum = |groups: Range<usize>| {
-                    let tiles = Places::new(&tiles, rows_of(groups.start)).range(f);
-                    let at = groups.start * group_len;
-                    let v = &transformed[at + f * planes[0] + tiles.start * BLOCK..];
-                    let w = &transformed[at + FREQUENCIES * planes[0] + f * planes[1] + tiles.start * panel..];
-                    for column in (0..k).step_by(panel) {
-                        for row in (0..c).step_by(BLOCK) {
-                            outer(Outer {
-                                size: [BLOCK, panel, groups.len() * tiles.len()],
-                                pieces: [tiles.len(), group_len],
-                                a: &v[room * row..],
-                                a_stride: BLOCK,
-                                b: &w[room * column..],
-                                b_stride: panel,
-                                y: &mut du[row * k + column..],
-                                y_stride: k,
-                                accumulate,
-                            });
-                        }
+            let places = |group: usize| Places::new(&tiles, rows_of(group));
+            let pass = Pass { transformed, planes, room, whole, groups, places: &places };
+            if kept == 0 {
+                by_panels(&pass, [c, k], dw, accumulate || first > 0);
+            } else {
+                du.par_chunks_mut(plane(c, k)).enumerate().for_each(|(f, du)| {
+                    for column in (0..k).step_by(panel()) {
+                        pass.sum(f, 0..c, column, (&mut du[column..], k), first > 0);
                     }
-                    accumulate = true;
-                };
-                (0..whole).step_by(GROUPS).for_each(|group| sum(group..(group + GROUPS).min(whole)));
-                if whole < groups {
-                    sum(whole..groups);
-                }
-            });
+                });
+            }
         }
-        let du = &*du;
-        dw.par_chunks_mut(panel * c * TAPS).enumerate().for_each(|(i, dw)| {
-            with_scratch(TAPS * DEPTH * panel, |taps| {
-                for first in (0..c).step_by(DEPTH) {
-                    crate::machine::arch().dispatch(Back { du, at: first * k + i * panel, k, taps });
-                    scatter(taps, first, c, dw, accumulate);
+        if kept > 0 {
+            from_frequencies(du, [c, k], dw, accumulate);
+        }
+    });
+}
+
+/// Some groups of tiles at the frequencies.
+struct Pass<'a> {
+    /// By group, `v` and then `w`.
+    transformed: &'a [f32],
+    /// Floats of a plane of either.
+    planes: [usize; 2],
+    /// Tiles that a group has room for.
+    room: usize,
+    /// Groups that have as many tiles as they have room for, and groups in all.
+    whole: usize,
+    groups: usize,
+    /// By group.
+    places: &'a (dyn Fn(usize) -> Places + Sync),
+}
+
+impl Pass<'_> {
+    /// The sum over all tiles at one frequency: some input channels, and the panel of output channels that begins at
+    /// `column`. The first of them goes to the beginning of `du`, whose rows lie `stride` apart.
+    fn sum(&self, f: usize, rows: Range<usize>, column: usize, (du, stride): (&mut [f32], usize), accumulate: bool) {
+        let (panel, group_len) = (panel(), FREQUENCIES * (self.planes[0] + self.planes[1]));
+        let mut accumulate = accumulate;
+        let mut sum = |groups: Range<usize>| {
+            let tiles = (self.places)(groups.start).range(f);
+            let at = groups.start * group_len;
+            let v = &self.transformed[at + f * self.planes[0] + tiles.start * BLOCK..];
+            let w = &self.transformed[at + FREQUENCIES * self.planes[0] + f * self.planes[1] + tiles.start * panel..];
+            for row in rows.clone().step_by(BLOCK) {
+                outer(Outer {
+                    size: [BLOCK, panel, groups.len() * tiles.len()],
+                    pieces: [tiles.len(), group_len],
+                    a: &v[self.room * row..],
+                    a_stride: BLOCK,
+                    b: &w[self.room * column..],
+                    b_stride: panel,
+                    y: &mut du[(row - rows.start) * stride..],
+                    y_stride: stride,
+                    accumulate,
+                });
+            }
+            accumulate = true;
+        };
+        (0..self.whole).step_by(GROUPS).for_each(|group| sum(group..(group + GROUPS).min(self.whole)));
+        if self.whole < self.groups {
+            sum(self.whole..self.groups);
+        }
+    }
+}
+
+/// The whole way from a pass to `dw`, a panel of output channels a task.
+fn by_panels(pass: &Pass, [c, _]: [usize; 2], dw: &mut [f32], accumulate: bool) {
+    let (panel, du_plane) = (panel(), plane(ROWS, panel()));
+    dw.par_chunks_mut(panel * c * TAPS).enumerate().for_each(|(i, dw)| {
+        with_scratch(FREQUENCIES * du_plane + TAPS * DEPTH * panel, |scratch| {
+            let (du, taps) = scratch.split_at_mut(FREQUENCIES * du_plane);
+            for first in (0..c).step_by(ROWS) {
+                let rows = first..(first + ROWS).min(c);
+                for (f, du) in du.chunks_exact_mut(du_plane).enumerate() {
+                    pass.sum(f, rows.clone(), i * panel, (du, panel), false);
                 }
-            });
+                for row in rows.clone().step_by(DEPTH) {
+                    let at = (row - first) * panel;
+                    crate::machine::arch().dispatch(Back { du, at, k: panel, taps });
+                    scatter(taps, row, c, dw, accumulate);
+                }
+            }
+        });
+    });
+}
+
+/// From all of `du`, 36 planes `[c, k]`, to `dw`.
+fn from_frequencies(du: &[f32], [c, k]: [usize; 2], dw: &mut [f32], accumulate: bool) {
+    let panel = panel();
+    dw.par_chunks_mut(panel * c * TAPS).enumerate().for_each(|(i, dw)| {
+        with_scratch(TAPS * DEPTH * panel, |taps| {
+            for first in (0..c).step_by(DEPTH) {
+                crate::machine::arch().dispatch(Back { du, at: first * k + i * panel, k, taps });
+                scatter(taps, first, c, dw, accumulate);
+            }
         });
     });
 }
