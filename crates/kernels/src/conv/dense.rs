@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::gather::{Source, Tap, backward_taps, forward_taps};
 use super::{ConvShape, Epilogue, Filter};
 use crate::chunks::{ELEMENTS, for_chunks, vectorised, with_scratch};
+use crate::norm::{Moments, for_chunks_of};
 use crate::product::{Outer, Rows, outer, packed_len, panel, rows};
 
 /// Depth of one product: deep enough to be fast, small enough for the gathered matrix to stay in L2.
@@ -39,12 +40,20 @@ fn taps_per_product(taps: usize, channels: usize) -> usize {
     taps.div_ceil(products).max(1)
 }
 
-pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+pub(super) fn forward(
+    shape: &ConvShape,
+    n: usize,
+    x: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue,
+    y: &mut [f32],
+    moments: Option<&mut Moments>,
+) {
     let ([oh, ow], [ci, co], c_out) = (shape.out(), shape.group(), shape.c_out);
     let weights = filter.forward();
     if shape.is_pointwise() {
         let pixels = pixels_per_chunk(shape.c_in + c_out, n * oh * ow);
-        for_chunks(y, pixels * c_out, |index, y| {
+        for_chunks_of(y, pixels * c_out, c_out, moments, |index, y| {
             let x = &x[index * pixels * shape.c_in..];
             pointwise(y.len() / c_out, shape.groups, x, [shape.c_in, ci], weights, y, [c_out, co], false);
             epilogue.apply(index * pixels * c_out, c_out, y);
@@ -55,7 +64,7 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
     let a_product = taps_per_product(taps.len(), ci);
     let lines = pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(ow);
     let (panel, panel_rows) = (panel(), taps.len() * ci);
-    for_chunks(y, lines * ow * c_out, |index, y| {
+    for_chunks_of(y, lines * ow * c_out, c_out, moments, |index, y| {
         let pixels = y.len() / c_out;
         with_scratch(pixels * a_product * ci, |scratch| {
             for group in 0..shape.groups {

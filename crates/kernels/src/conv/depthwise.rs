@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::gather::{Phase, Tap, backward_taps, forward_taps};
 use super::{ConvShape, Epilogue, Filter};
 use crate::chunks::{vectorised, with_scratch};
+use crate::norm::{Moments, Slots};
 
 /// Slots of partial sums of a gradient to weights.
 const SLOTS: usize = 32;
@@ -15,8 +16,16 @@ const SLOTS: usize = 32;
 /// Floats of the rows that are worked on at a time: they stay in L2.
 const BAND: usize = 96 << 10;
 
-pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
-    convolve(&Window::forward(shape), n, x, filter.forward(), Finish::Epilogue(epilogue), y);
+pub(super) fn forward(
+    shape: &ConvShape,
+    n: usize,
+    x: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue,
+    y: &mut [f32],
+    moments: Option<&mut Moments>,
+) {
+    convolve(&Window::forward(shape), n, x, filter.forward(), Finish::Epilogue(epilogue), y, moments);
 }
 
 pub(super) fn backward_data(
@@ -28,7 +37,7 @@ pub(super) fn backward_data(
     accumulate: bool,
 ) {
     let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
-    convolve(&Window::backward(shape), n, dy, filter.forward(), finish, dx);
+    convolve(&Window::backward(shape), n, dy, filter.forward(), finish, dx, None);
 }
 
 /// What results see of a film.
@@ -138,22 +147,41 @@ enum Finish<'a> {
     Accumulate,
 }
 
-fn convolve(window: &Window, n: usize, x: &[f32], weights: &[f32], finish: Finish, y: &mut [f32]) {
+fn convolve(
+    window: &Window,
+    n: usize,
+    x: &[f32],
+    weights: &[f32],
+    finish: Finish,
+    y: &mut [f32],
+    moments: Option<&mut Moments>,
+) {
     let (c, [h, w], [oh, ow], band) = (window.c, window.source, window.out, window.band());
     assert_eq!((x.len(), y.len()), (n * h * w * c, n * oh * ow * c));
     let (width, [[above, _], [left, _]]) = (window.width(), window.reach);
     let offsets = |tap: &Tap| [((tap.row - above) as usize * width + (tap.column - left) as usize) * c, tap.weight * c];
     let taps: Vec<Vec<_>> = window.phases.iter().map(|phase| phase.taps.iter().map(offsets).collect()).collect();
+    let slots = Slots::new(moments, n * oh * ow, c, n * oh.div_ceil(band)).each();
     let films = y.chunks_exact_mut(oh * ow * c).enumerate();
     let bands = films
         .flat_map(|(film, y)| y.chunks_mut(band * ow * c).enumerate().map(move |(index, y)| (film, index * band, y)));
-    bands.collect::<Vec<_>>().into_par_iter().for_each(|(film, first, y)| {
+    bands.zip(slots).collect::<Vec<_>>().into_par_iter().for_each(|((film, first, y), slot)| {
         let rows = y.len() / (ow * c);
         with_scratch(window.room(band), |padded| {
             window.fill(&x[film * h * w * c..][..h * w * c], first, rows, padded);
             let at = (film * oh + first) * ow * c;
-            crate::machine::arch().dispatch(Band { window, padded, taps: &taps, weights, finish, first, at, y });
+            crate::machine::arch().dispatch(Band {
+                window,
+                padded,
+                taps: &taps,
+                weights,
+                finish,
+                first,
+                at,
+                y: &mut *y,
+            });
         });
+        slot.take(y);
     });
 }
 

@@ -10,7 +10,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{ConvShape, Epilogue};
-use crate::chunks::{for_chunks, vectorised, with_scratch};
+use crate::chunks::{vectorised, with_scratch};
+use crate::norm::{Moments, for_chunks_of};
 use crate::product::{WIDTH, heights, pack, packed_len, panel};
 
 /// Channels of the network's input.
@@ -173,11 +174,27 @@ fn copy_rows(shape: &ConvShape, z: &[f32], row: usize, out: &mut [f32]) {
 
 /// `y` `[n, out, c_out]` from `z` `[n, h, w]`, as [`super::forward`] from the three channels.
 pub fn forward(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+    convolve(n, z, filter, epilogue, y, None);
+}
+
+/// As [`forward`], and takes the moments of `y` as [`super::forward_with_moments`] does.
+pub fn forward_with_moments(
+    n: usize,
+    z: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue,
+    y: &mut [f32],
+    moments: &mut Moments,
+) {
+    convolve(n, z, filter, epilogue, y, Some(moments));
+}
+
+fn convolve(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32], moments: Option<&mut Moments>) {
     let shape = &filter.shape;
     assert_eq!((z.len(), y.len()), (n * shape.h * shape.w, n * shape.y_len()), "{shape:?} for {n} gray films");
     let ([oh, ow], c) = (shape.out(), shape.c_out);
     let classes = filter.border.columns.classes.len();
-    for_chunks(y, LINES * ow * c, |index, y| {
+    for_chunks_of(y, LINES * ow * c, c, moments, |index, y| {
         with_scratch(shape.kernel[0] * padded(shape), |lines| {
             for (i, y) in y.chunks_exact_mut(ow * c).enumerate() {
                 let row = index * LINES + i;

@@ -14,6 +14,7 @@ mod winograd;
 pub use filter::Filter;
 
 use crate::chunks::vectorised;
+use crate::norm::Moments;
 use pulp::Simd;
 use winograd::Finish;
 
@@ -218,20 +219,58 @@ impl Epilogue<'_> {
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`: convolution, then the epilogue.
 pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+    convolve(shape, n, x, filter, epilogue, y, None);
+}
+
+/// As [`forward`], and takes the moments of `y` for the batch normalisation after it: each task sums what it has
+/// written while that is in the cache. (Convolutions whose tasks are channels and not pixels, of very few pixels or of
+/// wide layers, have small results; these are read once more.)
+pub fn forward_with_moments(
+    shape: &ConvShape,
+    n: usize,
+    x: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue,
+    y: &mut [f32],
+    moments: &mut Moments,
+) {
+    convolve(shape, n, x, filter, epilogue, y, Some(moments));
+}
+
+fn convolve(
+    shape: &ConvShape,
+    n: usize,
+    x: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue,
+    y: &mut [f32],
+    moments: Option<&mut Moments>,
+) {
     check(shape, n, x.len(), y.len());
     check_filter(shape, filter);
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
     match algorithm(shape, n) {
-        Algorithm::Depthwise => depthwise::forward(shape, n, x, filter, epilogue, y),
-        Algorithm::Gathered if columns::serves(shape, n) => columns::forward(shape, n, x, filter, epilogue, y),
-        Algorithm::Gathered => dense::forward(shape, n, x, filter, epilogue, y),
+        Algorithm::Depthwise => depthwise::forward(shape, n, x, filter, epilogue, y, moments),
+        Algorithm::Gathered if columns::serves(shape, n) => {
+            columns::forward(shape, n, x, filter, epilogue, y);
+            read(shape, y, moments);
+        }
+        Algorithm::Gathered => dense::forward(shape, n, x, filter, epilogue, y, moments),
         Algorithm::Winograd => {
-            winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y);
+            winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y, moments);
         }
         Algorithm::WinogradWide => {
             winograd::convolve_wide(shape, n, x, filter.in_order(), Finish::Epilogue(epilogue), y);
+            read(shape, y, moments);
         }
+    }
+}
+
+/// Takes the moments of a result that was not written row by row.
+fn read(shape: &ConvShape, y: &[f32], moments: Option<&mut Moments>) {
+    if let Some(moments) = moments {
+        moments.read(y.len() / shape.c_out, shape.c_out, y);
     }
 }
 
@@ -250,7 +289,7 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
             let back = ConvShape { h, w, c_in: shape.c_out, c_out: shape.c_in, pads, ..*shape };
             let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
             if algorithm == Algorithm::Winograd {
-                winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx);
+                winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx, None);
             } else {
                 winograd::convolve_wide(&back, n, dy, filter.in_order_backward(), finish, dx);
             }

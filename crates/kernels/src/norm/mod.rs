@@ -1,32 +1,23 @@
 //! Batch normalisation (Ioffe & Szegedy, arXiv 1502.03167) over `rows` = films x height x width
 //! rows of `c` channels. Sums are taken in `f64`.
 
+mod moments;
 mod passes;
 
 use rayon::prelude::*;
 
 use crate::chunks::{for_chunks, rows_per_chunk, sum_rows, vectorised};
 use crate::conv::Act;
-use passes::{Back, GradientRows, Line};
+use passes::{Affine, Back, GradientRows, Line};
 
-pub(crate) use passes::{Affine, moments};
+pub use moments::Moments;
+pub(crate) use moments::{Slots, for_chunks_of};
 
 /// Mean and biased variance of each channel of `x` `[rows, c]`.
 pub fn batch_stats(rows: usize, c: usize, x: &[f32], mean: &mut [f32], var: &mut [f32]) {
-    assert_eq!((x.len(), mean.len(), var.len()), (rows * c, c, c));
-    let sums = sum_rows(rows, 2 * c, |first, end, sums| moments(c, &x[first * c..end * c], sums));
-    stats_of(rows, &sums, mean, var);
-}
-
-/// Mean and biased variance from sums and sums of squares, `[2, c]`.
-pub(crate) fn stats_of(rows: usize, sums: &[f64], mean: &mut [f32], var: &mut [f32]) {
-    let (sums, squares) = sums.split_at(mean.len());
-    for ((mean, var), (sum, square)) in mean.iter_mut().zip(var).zip(sums.iter().zip(squares)) {
-        let m = sum / rows as f64;
-        *mean = m as f32;
-        // f64 leaves 29 bits over f32's, so the difference of squares is harmless here.
-        *var = (square / rows as f64 - m * m).max(0.0) as f32;
-    }
+    let mut moments = Moments::default();
+    moments.read(rows, c, x);
+    moments.statistics(mean, var);
 }
 
 /// `y = act(x * scale + shift + residual)`, a factor and a term a channel; the residual has the shape of `x`.

@@ -97,53 +97,6 @@ impl<'a> Sums<'a> {
     }
 }
 
-/// Adds the sums and the sums of squares of some rows' channels to `sums` `[2, c]`.
-pub(crate) fn moments(c: usize, x: &[f32], sums: &mut [f64]) {
-    let rows = (x.len() / c) as f64;
-    // Against a value near the mean, so that the squares lose nothing far from zero.
-    let near = &x[..x.len().min(NEAR * c)];
-    let mut pivot = vec![0.0; c];
-    for x in near.chunks_exact(c) {
-        pivot.iter_mut().zip(x).for_each(|(pivot, x)| *pivot += x / (near.len() / c) as f32);
-    }
-    let (period, mut own) = (period(c), vec![0.0; 2 * c]);
-    let spread = repeated(&pivot, period);
-    sweep(x.len(), period, &mut Moments { x, pivot: &spread, sums: Sums::new(period, &mut own) });
-    for (i, &pivot) in pivot.iter().enumerate() {
-        let (pivot, sum, squares) = (f64::from(pivot), own[i], own[c + i]);
-        sums[i] += sum + rows * pivot;
-        sums[c + i] += squares + pivot * (2.0 * sum + rows * pivot);
-    }
-}
-
-/// Rows whose mean is near enough to that of all.
-const NEAR: usize = 8;
-
-struct Moments<'a> {
-    x: &'a [f32],
-    pivot: &'a [f32],
-    sums: Sums<'a>,
-}
-
-impl Pass for Moments<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
-        let [sums, squares] = &mut self.sums.few;
-        let sums = vectors_mut::<S>(sums, place, len).iter_mut().zip(vectors_mut::<S>(squares, place, len));
-        let pivots = vectors::<S>(self.pivot, place, len);
-        for ((&x, &pivot), (sum, square)) in vectors::<S>(self.x, at, len).iter().zip(pivots).zip(sums) {
-            let x = simd.sub_f32s(x, pivot);
-            *sum = simd.add_f32s(*sum, x);
-            *square = simd.mul_add_e_f32s(x, x, *square);
-        }
-    }
-
-    #[inline(always)]
-    fn pause(&mut self) {
-        self.sums.flush();
-    }
-}
-
 /// What the gradient needs to know of the normalisation `y = act(x * scale + shift + residual)`.
 pub(super) struct Back {
     pub(super) affine: Affine,

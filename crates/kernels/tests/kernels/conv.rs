@@ -22,7 +22,7 @@ fn shape(
     ConvShape { h, w, c_in, c_out, kernel: [kernel; 2], stride: [stride; 2], pads, groups }
 }
 
-fn table() -> Vec<(usize, ConvShape)> {
+pub fn table() -> Vec<(usize, ConvShape)> {
     vec![
         // Pointwise; channels that fill no vector.
         (1, shape([1, 1], [1, 1], 1, 1, [0; 4], 1)),

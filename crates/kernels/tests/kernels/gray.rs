@@ -7,13 +7,13 @@ use lungfish_kernels::pixels;
 use crate::common::{assert_close, assert_same_bits, values};
 use crate::conv::products;
 
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const STD: [f32; 3] = [0.229, 0.224, 0.225];
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Sums of single floats that the three channels would be, and the one plane's are: of the largest magnitude.
 const TOLERANCE: f64 = 1e-5;
 
-fn shapes() -> Vec<(usize, ConvShape)> {
+pub fn shapes() -> Vec<(usize, ConvShape)> {
     let shape = |[h, w]: [usize; 2], c_out, kernel, stride, pads| ConvShape {
         h,
         w,
@@ -40,7 +40,7 @@ fn shapes() -> Vec<(usize, ConvShape)> {
 }
 
 /// Random bytes, the plane, and the three channels in `f64`.
-fn film(n: usize, s: &ConvShape) -> (Vec<f32>, Vec<f64>) {
+pub fn film(n: usize, s: &ConvShape) -> (Vec<f32>, Vec<f64>) {
     let bytes: Vec<u8> = values(1, n * s.h * s.w).iter().map(|v| ((v + 1.0) * 128.0) as u8).collect();
     let mut z = vec![f32::NAN; bytes.len()];
     pixels::gray_plane(&bytes, &Gray::new(MEAN, STD), &mut z);

@@ -6,6 +6,7 @@ mod conv;
 mod elementwise;
 mod gray;
 mod linear;
+mod moments;
 mod norm;
 mod optim;
 mod paths;

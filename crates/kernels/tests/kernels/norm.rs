@@ -7,7 +7,8 @@ use crate::common::{assert_close, assert_same_bits, dot, values, wide};
 
 const SIZES: [(usize, usize); 7] = [(1, 1), (2, 3), (5, 17), (64, 33), (129, 2), (1000, 96), (9000, 16)];
 
-fn stats(c: usize, x: &[f32]) -> (Vec<f64>, Vec<f64>) {
+/// Mean and biased variance in `f64`, in two passes.
+pub fn stats(c: usize, x: &[f32]) -> (Vec<f64>, Vec<f64>) {
     let rows = (x.len() / c) as f64;
     let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
     x.iter().enumerate().for_each(|(i, &v)| mean[i % c] += f64::from(v) / rows);

@@ -8,12 +8,13 @@
 
 use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter};
 use lungfish_kernels::machine;
-use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Place};
+use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Moments, Place};
 use lungfish_kernels::pool::{self, PoolShape};
 use proptest::prelude::*;
 
 use crate::common::values;
 use crate::conv::products;
+use crate::norm::stats;
 use crate::pool::winners;
 
 /// Sums in `f64`, and the same sums of magnitudes.
@@ -86,6 +87,22 @@ fn check(n: usize, s: &ConvShape, expected: Algorithm) -> Result<(), TestCaseErr
     let mut got_y = vec![f32::NAN; dy.len()];
     conv::forward(s, n, &x, &filter, &Epilogue::NONE, &mut got_y);
     y.check(&got_y, algorithm, "y")?;
+
+    // Their moments, gathered while they were written, within the rounding of a single float.
+    let (mut moments, bits) = (Moments::default(), got_y.clone());
+    conv::forward_with_moments(s, n, &x, &filter, &Epilogue::NONE, &mut got_y, &mut moments);
+    prop_assert_eq!(moments.gathered(), algorithm != Algorithm::WinogradWide);
+    prop_assert_eq!(&got_y, &bits);
+    let (mut mean, mut var) = (vec![f32::NAN; s.c_out], vec![f32::NAN; s.c_out]);
+    moments.statistics(&mut mean, &mut var);
+    let expected = stats(s.c_out, &got_y);
+    let largest = got_y.iter().fold(0.0f64, |max, &v| max.max(f64::from(v).abs()));
+    for (got, expected, unit) in [(&mean, &expected.0, largest), (&var, &expected.1, largest * largest)] {
+        for (&got, expected) in got.iter().zip(expected) {
+            let error = (f64::from(got) - expected).abs();
+            prop_assert!(error <= 2.0 * f64::from(f32::EPSILON) * unit, "{got} not {expected}: {error:e}");
+        }
+    }
 
     // Bias and residual belong to the sum; an activation is exact on what comes of it.
     let (bias, residual) = (values(7, s.c_out), values(8, dy.len()));

@@ -9,6 +9,7 @@ use super::transforms::{Input, for_tiles};
 use super::{FREQUENCIES, Tiles, plane};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
+use crate::norm::{Moments, Slots};
 use crate::product::{Rows, WIDTH};
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`.
@@ -19,12 +20,14 @@ pub(in crate::conv) fn convolve(
     filter: &Transformed,
     finish: Finish,
     y: &mut [f32],
+    moments: Option<&mut Moments>,
 ) {
     assert_eq!((filter.c_in, filter.c_out), (shape.c_in, shape.c_out));
     let tiles = Tiles::new(shape);
     let rows = n * tiles.tiles[0];
     let task = Task { tiles, step: tiles.task_rows(rows), x, u: &filter.u, finish };
-    task.halve(0, rows, y);
+    let slots = Slots::new(moments, y.len() / tiles.k, tiles.k, rows.div_ceil(task.step));
+    task.halve(0, rows, y, slots);
 }
 
 #[derive(Clone, Copy)]
@@ -39,16 +42,18 @@ struct Task<'a> {
 
 impl Task<'_> {
     /// Rows of tiles `first..end`, whose output is `y`, cut into tasks.
-    fn halve(&self, first: usize, end: usize, y: &mut [f32]) {
+    fn halve(&self, first: usize, end: usize, y: &mut [f32], slots: Slots) {
         let step = self.step;
         if end - first <= step {
             self.run(first, end, y);
+            slots.take(y);
             return;
         }
         let middle = first + (end - first).div_ceil(step) / 2 * step;
         let row_len = self.tiles.out[1] * self.tiles.k;
         let (left, right) = y.split_at_mut((self.tiles.row(middle) - self.tiles.row(first)) * row_len);
-        rayon::join(|| self.halve(first, middle, left), || self.halve(middle, end, right));
+        let slots = slots.split_at((middle - first) / step);
+        rayon::join(|| self.halve(first, middle, left, slots.0), || self.halve(middle, end, right, slots.1));
     }
 
     fn run(&self, first: usize, end: usize, y: &mut [f32]) {

@@ -305,7 +305,7 @@ mod tests {
                     (Transformed::new(&weights, direction, [c, k]), Taps::new(&weights, direction, [c, k]));
                 for finish in [Finish::Epilogue(&epilogue), Finish::Accumulate] {
                     let (mut expected, mut y) = (residual.clone(), residual.clone());
-                    winograd::convolve(&shape, n, &x, &kept, finish, &mut expected);
+                    winograd::convolve(&shape, n, &x, &kept, finish, &mut expected, None);
                     convolve(&shape, n, &x, &taps, finish, &mut y);
                     assert!(expected != residual, "{shape:?}: nothing was done");
                     assert!(expected == y, "{n} films, {shape:?}, {direction:?}: other bits");
