@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{Act, ConvShape, Filter};
-use lungfish_kernels::norm::BatchNorm;
+use lungfish_kernels::norm::{BatchNorm, Moments};
 use lungfish_kernels::optim::{self, AdamStep};
 use lungfish_kernels::pixels;
 use lungfish_kernels::pool::PoolShape;
@@ -48,6 +48,8 @@ pub struct CpuProgram {
     gray_reader: Option<usize>,
     /// What the channels are of that plane; `None` where the films fed last were not gray.
     gray: Option<Gray>,
+    /// Sums for the statistics of batch-norms.
+    moments: Moments,
 }
 
 impl CpuProgram {
@@ -193,7 +195,14 @@ impl Backend for Cpu {
             _ => false,
         };
         let gray_reader = schedule.gray_reader.filter(serves);
-        Ok(CpuProgram { arena: Arena::new(schedule.arena), packed, input: schedule.input.0, gray_reader, gray: None })
+        Ok(CpuProgram {
+            arena: Arena::new(schedule.arena),
+            packed,
+            input: schedule.input.0,
+            gray_reader,
+            gray: None,
+            moments: Moments::default(),
+        })
     }
 
     fn feed(

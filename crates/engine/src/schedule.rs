@@ -141,6 +141,9 @@ pub struct Step {
     pub y: Region,
     /// Kept from forward to backward: mean and inverse deviation, or a dropout mask.
     pub saved: Option<Region>,
+    /// Where a convolution leaves mean and variance of what it writes, `[2, c]`, and the trained batch-norm that alone
+    /// reads it finds them: the batch-norm's `saved`. A backend may do without, and take them when it normalises.
+    pub statistics: Option<Region>,
     /// Gradient of the value written; `None` where the step has no backward.
     pub dy: Option<Region>,
     /// Gradients of the values read, where wanted.
@@ -215,6 +218,7 @@ impl Schedule {
                 x: draft.reads.iter().map(|v| value(*v)).collect::<Result<_, _>>()?,
                 y: value(draft.writes)?,
                 saved: places.saved(i),
+                statistics: draft.statistics.and_then(|norm| places.saved(norm)),
                 dx: draft.reads.iter().map(|v| dy.and_then(|_| places.gradient(*v))).collect(),
                 dy,
                 shape: shapes[draft.writes.0],

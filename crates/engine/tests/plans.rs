@@ -1,5 +1,6 @@
 //! What holds of every plan, on a small network with every kind of node.
 
+use lungfish_engine::schedule::Kind;
 use lungfish_engine::{
     Adam, AdamConfig, Cpu, EngineError, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec,
     Seed, Store, Window, clip_gradients,
@@ -219,6 +220,45 @@ fn a_momentum_of_one_keeps_the_last_batch_and_of_zero_nothing_of_it() {
             near(&after, &mean, 1e-5);
         }
     }
+}
+
+/// Every trained batch-norm takes its statistics from the convolution it alone reads, however far apart the two run.
+#[test]
+fn convolutions_gather_the_statistics_of_trained_batch_norms() {
+    let graph = network(0.0);
+    let paired = |spec: PlanSpec| {
+        let plan = Plan::new(&Cpu::new(), &graph, spec).unwrap();
+        let steps = &plan.schedule().steps;
+        let named = |i: usize| &steps[i].name[..];
+        let mut pairs = Vec::new();
+        for norm in (0..steps.len()).filter(|&i| matches!(steps[i].kind, Kind::BatchNorm { .. })) {
+            let Some(place) = steps[norm].statistics else { continue };
+            assert_eq!(steps[norm].saved, Some(place));
+            let convs: Vec<usize> = (0..norm).filter(|&i| steps[i].statistics == Some(place)).collect();
+            assert!(matches!(convs[..], [conv] if steps[conv].y == steps[norm].x[0]), "{}", named(norm));
+            pairs.push((named(convs[0]).to_owned(), named(norm).to_owned()));
+        }
+        assert_eq!(steps.iter().filter(|step| step.statistics.is_some()).count(), 2 * pairs.len());
+        pairs.sort();
+        pairs
+    };
+    let of = |names: &[(&str, &str)]| names.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+    let all = parts(&graph, &["stem", "layer1", "layer2", "head"]);
+    let training = PlanSpec::training(&graph, 4, SIZE, PLAIN, &all);
+    let stem = ("conv1", "bn1");
+    let blocks = [
+        ("layer1.conv1", "layer1.bn1"),
+        ("layer1.conv2", "layer1.bn2"),
+        ("layer1.down", "layer1.down_bn"),
+        ("layer2.dw", "layer2.bn"),
+    ];
+    assert_eq!(paired(training.clone()), of(&[&[stem], &blocks[..]].concat()));
+    // A value that others may read belongs to them too.
+    let kept = PlanSpec { keep: vec![graph.nodes()[0].output], ..training.clone() };
+    assert_eq!(paired(kept), of(&blocks));
+    assert_eq!(paired(PlanSpec::inference(&graph, 4, SIZE, PLAIN)), []);
+    // A frozen batch-norm has its running ones.
+    assert_eq!(paired(PlanSpec { train: parts(&graph, &["stem", "head"]), ..training }), of(&[stem]));
 }
 
 #[test]

@@ -140,7 +140,7 @@ impl Reference {
 
 #[test]
 fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
-    let mut fused = 0;
+    let (mut fused, mut gathered) = (0, 0);
     let mut begun_in_the_middle = 0;
     let mut in_parts = 0;
     for seed in 0..600 {
@@ -174,6 +174,8 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
         let mut plan = Plan::new(&Cpu::new(), &graph, spec.clone()).unwrap_or_else(|e| panic!("{e}: {case}"));
         in_parts += usize::from(plan.schedule().stretches.iter().any(|stretch| stretch.films < n));
         fused += graph.nodes().len() - plan.schedule().steps.len().min(graph.nodes().len());
+
+        gathered += plan.schedule().steps.iter().filter(|step| step.statistics.is_some()).count() / 2;
 
         // Another batch first, so that every place holds something from before.
         let fed = graph.shape(spec.from, SIZE, SIZE).unwrap().len();
@@ -213,5 +215,6 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
         }
     }
     assert!(in_parts > 40, "{in_parts} run a few films at a time");
+    assert!(gathered > 40, "{gathered} batch-norms after a convolution");
     assert!(fused > 300 && begun_in_the_middle > 20, "{fused} nodes fused, {begun_in_the_middle} begun in the middle");
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{self, Act, Epilogue, Filter};
+use lungfish_kernels::norm::Moments;
 use lungfish_kernels::{elementwise, linear, norm, pool, softmax};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -77,6 +78,7 @@ fn dropout_mask(key: [u64; 4], stream: u64, ratio: f32, mask: &mut [f32]) {
     }
 }
 
+/// `saved` holds mean and variance where `moments` is `None`, and mean and inverse deviation in the end.
 #[allow(clippy::too_many_arguments)]
 fn batch_norm_train(
     norm: &Norm,
@@ -86,23 +88,27 @@ fn batch_norm_train(
     (residual, act): (Option<&[f32]>, Act),
     y: &mut [f32],
     saved: &mut [f32],
+    moments: Option<&mut Moments>,
     state: &mut State<'_, Vec<f32>>,
 ) {
     let rows = n * shape.pixels();
-    let (mean, inv_std) = saved.split_at_mut(shape.c);
-    let mut var = vec![0.0; shape.c];
-    norm::batch_stats(rows, shape.c, x, mean, &mut var);
+    let (mean, var) = saved.split_at_mut(shape.c);
+    if let Some(moments) = moments {
+        moments.read(rows, shape.c, x);
+        moments.statistics(mean, var);
+    }
     // PyTorch keeps the unbiased variance and normalises with the biased one.
     let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
     let m = norm.momentum;
     for (running, batch) in state.buffers[norm.mean.clone()].iter_mut().zip(&*mean) {
         *running = (1.0 - m) * *running + m * batch;
     }
-    for (running, batch) in state.buffers[norm.var.clone()].iter_mut().zip(&var) {
+    for (running, batch) in state.buffers[norm.var.clone()].iter_mut().zip(&*var) {
         *running = (1.0 - m) * *running + m * batch * unbiased;
     }
-    for (inverse, var) in inv_std.iter_mut().zip(&var) {
-        *inverse = 1.0 / (var + norm.epsilon).sqrt();
+    let inv_std = var;
+    for inverse in inv_std.iter_mut() {
+        *inverse = 1.0 / (*inverse + norm.epsilon).sqrt();
     }
     let (scale, shift) = batch_norm(norm, mean, inv_std, state.params, act).scale_shift();
     norm::scale_shift(rows, shape.c, x, &scale, &shift, residual, act, y);
@@ -132,9 +138,21 @@ impl CpuProgram {
                 let x = if gray.is_some() { plane.films(films) } else { x };
                 let bias = packed.bias.as_deref();
                 let act = act(*activation);
+                let of_gray = packed.gray.as_ref().filter(|_| gray.is_some());
+                if let Some(place) = step.statistics {
+                    let (moments, epilogue) = (&mut self.moments, Epilogue { bias, residual: None, act });
+                    let [x, y, statistics] = cut(arena, [x, y, place.films(films)])?;
+                    match of_gray {
+                        Some(filter) => gray::forward_with_moments(n, x, filter, &epilogue, y, moments),
+                        None => conv::forward_with_moments(&shape, n, x, &packed.filter, &epilogue, y, moments),
+                    }
+                    let (mean, var) = statistics.split_at_mut(step.shape.c);
+                    moments.statistics(mean, var);
+                    return Ok(());
+                }
                 let run = |x: &[f32], residual: Option<&[f32]>, y: &mut [f32]| {
                     let epilogue = Epilogue { bias, residual, act };
-                    match packed.gray.as_ref().filter(|_| gray.is_some()) {
+                    match of_gray {
                         Some(filter) => gray::forward(n, x, filter, &epilogue, y),
                         None => conv::forward(&shape, n, x, &packed.filter, &epilogue, y),
                     }
@@ -153,14 +171,15 @@ impl CpuProgram {
             Kind::BatchNorm { norm, activation } if step.trained => {
                 let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?.films(films);
                 let act = act(*activation);
+                let moments = step.statistics.is_none().then_some(&mut self.moments);
                 match step.x.get(1).map(|r| r.films(films)) {
                     Some(residual) => {
                         let [x, residual, y, saved] = cut(arena, [x, residual, y, saved])?;
-                        batch_norm_train(norm, step.shape, n, x, (Some(residual), act), y, saved, state);
+                        batch_norm_train(norm, step.shape, n, x, (Some(residual), act), y, saved, moments, state);
                     }
                     None => {
                         let [x, y, saved] = cut(arena, [x, y, saved])?;
-                        batch_norm_train(norm, step.shape, n, x, (None, act), y, saved, state);
+                        batch_norm_train(norm, step.shape, n, x, (None, act), y, saved, moments, state);
                     }
                 }
             }

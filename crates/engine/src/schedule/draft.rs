@@ -17,6 +17,8 @@ pub(super) struct Draft {
     pub part: usize,
     pub reads: Vec<ValueId>,
     pub writes: ValueId,
+    /// Of a convolution and the trained batch-norm that alone reads it: the batch-norm.
+    pub statistics: Option<usize>,
 }
 
 /// A plan's steps in running order, and what is known of its values.
@@ -107,6 +109,7 @@ impl Drafts {
                 part: first.part.0,
                 reads: first.inputs.iter().map(|v| same[v.0]).collect(),
                 writes: first.output,
+                statistics: None,
             };
             for &i in &group[1..] {
                 let (index, node) = nodes[i];
@@ -123,7 +126,29 @@ impl Drafts {
             }
             steps.push(draft);
         }
-        Ok(Drafts { steps, shapes, same, readers, pinned, needs_gradient: roles.needs_gradient })
+        let mut drafts = Drafts { steps, shapes, same, readers, pinned, needs_gradient: roles.needs_gradient };
+        drafts.pair_statistics();
+        Ok(drafts)
+    }
+
+    /// Finds the convolutions that can gather the statistics of a trained batch-norm. What needs no gradient may be
+    /// computed a few films at a time: no statistics of a batch there.
+    fn pair_statistics(&mut self) {
+        for norm in 0..self.steps.len() {
+            let step = &self.steps[norm];
+            let x = step.reads[0];
+            if !matches!(step.kind, Kind::BatchNorm { .. } if step.trained)
+                || !self.passing(x)
+                || !self.needs_gradient[x.0]
+            {
+                continue;
+            }
+            let writer = self.steps.iter().position(|step| step.writes == x);
+            if let Some(conv) = writer.filter(|&i| matches!(self.steps[i].kind, Kind::Conv { .. })) {
+                self.steps[conv].statistics = Some(norm);
+                self.steps[norm].statistics = Some(norm);
+            }
+        }
     }
 
     /// Nobody else wants it: the one step that reads it may use its place.

@@ -102,6 +102,9 @@ impl Places {
             if saves {
                 touch(Holds::Saved(i), clock.forward(i));
             }
+            if let Some(norm) = draft.statistics {
+                touch(Holds::Saved(norm), clock.forward(i));
+            }
             if !drafts.needs_gradient[draft.writes.0] {
                 continue;
             }

@@ -21,7 +21,7 @@ fn check(moments: &mut Moments, c: usize, y: &[f32], what: &str) {
 }
 
 /// Shared out by channels, so that no task has a whole row: wide layers, and few pixels of many channels.
-fn by_channels(n: usize, s: &ConvShape) -> bool {
+pub fn by_channels(n: usize, s: &ConvShape) -> bool {
     let pixels = n * s.out().iter().product::<usize>();
     match conv::algorithm(s, n) {
         Algorithm::WinogradWide => true,
