@@ -2,7 +2,8 @@
 //! 6x6 input pixels and the filter are taken to 36 frequencies, where the convolution is one product of matrices each,
 //! over channels; a quarter of the multiplications gives 4x4 output pixels.
 //!
-//! A task is a few rows of tiles, cut by shape; for [wide layers](wide), some output channels. Everything between input and output stays in its scratch memory:
+//! A task is a few rows of tiles, cut by shape, or some output channels of [wide layers](wide). Everything between input and
+//! output stays in its scratch memory:
 //!
 //! - `v` `[36, tiles, c]`, the transformed input (`B^T d B`);
 //! - `u` `[k / panel, 36, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
