@@ -6,6 +6,8 @@
 //!
 //! The sums are those of [`super::image`] in the same order: which of the two serves makes no difference of a bit.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -90,16 +92,14 @@ pub(in crate::conv) fn convolve(shape: &ConvShape, n: usize, x: &[f32], taps: &T
     let a_pass = groups.div_ceil(passes).max(1) * a_group;
     let [v_len, m_len] = [c, panel].map(|channels| FREQUENCIES * plane(room, channels));
     let u_len = LINES * 6 * c * panel;
-    for first in (0..rows).step_by(a_pass) {
-        let end = (first + a_pass).min(rows);
+    let pass = |first: usize, end: usize, y: &mut [f32]| {
         let groups = (end - first).div_ceil(a_group);
         let places = |group: usize| {
             let first = first + group * a_group;
             Places::new(&tiles, first..(first + a_group).min(end))
         };
-        let start = tiles.row(first);
-        let pixels = (tiles.row(end) - start) * tiles.out[1];
-        with_scratch(groups * v_len + pixels * k, |scratch| {
+        let (start, pixels) = (tiles.row(first), y.len() / k);
+        with_scratch(groups * v_len + y.len(), |scratch| {
             let (v, results) = scratch.split_at_mut(groups * v_len);
             v.par_chunks_mut(v_len).enumerate().for_each(|(group, v)| {
                 let places = places(group);
@@ -116,12 +116,32 @@ pub(in crate::conv) fn convolve(shape: &ConvShape, n: usize, x: &[f32], taps: &T
             });
             let results = &*results;
             let a_chunk = rows_per_chunk(row_len) * row_len;
-            for_chunks(&mut y[start * row_len..][..pixels * k], a_chunk, |i, y| {
+            for_chunks(y, a_chunk, |i, y| {
                 let (pixel, at) = (i * a_chunk / k, start * row_len + i * a_chunk);
                 crate::machine::arch().dispatch(Interleave { k, results, pixel, at, finish, y });
             });
         });
+    };
+    halve(0..rows, a_pass, &|row| tiles.row(row) * row_len, &pass, y);
+}
+
+/// Calls `pass(first, end, y)` for all passes over `rows`. They know nothing of each other: where there are more threads
+/// than panels, several run at once.
+fn halve(
+    rows: Range<usize>,
+    a_pass: usize,
+    element: &(impl Fn(usize) -> usize + Sync),
+    pass: &(impl Fn(usize, usize, &mut [f32]) + Sync),
+    y: &mut [f32],
+) {
+    if rows.len() <= a_pass {
+        pass(rows.start, rows.end, y);
+        return;
     }
+    let middle = rows.start + rows.len().div_ceil(a_pass) / 2 * a_pass;
+    let (left, right) = y.split_at_mut(element(middle) - element(rows.start));
+    let halves = (rows.start..middle, middle..rows.end);
+    rayon::join(|| halve(halves.0, a_pass, element, pass, left), || halve(halves.1, a_pass, element, pass, right));
 }
 
 /// A group of tiles to its frequencies.
