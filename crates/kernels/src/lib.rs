@@ -23,6 +23,7 @@ pub mod pixels;
 pub mod pool;
 pub mod softmax;
 
+mod act;
 mod chunks;
 mod product;
 mod sweep;

@@ -151,6 +151,21 @@ impl Drafts {
         }
     }
 
+    /// Whether a step keeps something for its backward.
+    pub fn saves(&self, step: &Draft) -> bool {
+        self.saved_len(step) != (0, 0)
+    }
+
+    /// What a step keeps for its backward: elements a film, and elements whatever the batch.
+    pub fn saved_len(&self, step: &Draft) -> (usize, usize) {
+        let y = self.shapes[step.writes.0];
+        match step.kind {
+            Kind::BatchNorm { .. } if step.trained => (0, 2 * y.c),
+            Kind::Dropout { .. } => (y.len(), 0),
+            _ => (0, 0),
+        }
+    }
+
     /// Nobody else wants it: the one step that reads it may use its place.
     pub fn passing(&self, v: ValueId) -> bool {
         self.readers[v.0] == 1 && !self.pinned[v.0]

@@ -79,9 +79,9 @@ impl Places {
             let (holds, film) = match holds {
                 Holds::Value(v) => (Holds::Value(root[v.0]), drafts.shapes[v.0].len()),
                 Holds::Gradient(v) => (Holds::Gradient(gradient_root[v.0]), drafts.shapes[v.0].len()),
-                Holds::Saved(step) => (holds, saved_len(&drafts.steps[step], drafts).0),
+                Holds::Saved(step) => (holds, drafts.saved_len(&drafts.steps[step]).0),
             };
-            let fixed = if let Holds::Saved(step) = holds { saved_len(&drafts.steps[step], drafts).1 } else { 0 };
+            let fixed = if let Holds::Saved(step) = holds { drafts.saved_len(&drafts.steps[step]).1 } else { 0 };
             let storage = Storage { film, fixed, films: spec.capacity, life: [time; 2] };
             let life = &mut storages.entry(holds).or_insert(storage).life;
             *life = [life[0].min(time), life[1].max(time)];
@@ -95,7 +95,7 @@ impl Places {
         };
         touch(Holds::Value(spec.from), 0);
         for (i, draft) in drafts.steps.iter().enumerate() {
-            let saves = saves(draft, drafts);
+            let saves = drafts.saves(draft);
             for v in draft.reads.iter().chain([&draft.writes]) {
                 touch(Holds::Value(*v), clock.forward(i));
             }
@@ -165,21 +165,6 @@ fn read_again(draft: &Draft) -> (bool, bool) {
         Kind::MaxPool(_) => (true, true),
         Kind::Activation(_) | Kind::LogSoftmax { .. } => (false, true),
         Kind::Add | Kind::AveragePool(_) | Kind::Dropout { .. } => (false, false),
-    }
-}
-
-/// Whether a step keeps something for its backward.
-pub(super) fn saves(draft: &Draft, drafts: &Drafts) -> bool {
-    saved_len(draft, drafts) != (0, 0)
-}
-
-/// What a step keeps for its backward: elements a film, and elements whatever the batch.
-fn saved_len(draft: &Draft, drafts: &Drafts) -> (usize, usize) {
-    let y = drafts.shapes[draft.writes.0];
-    match draft.kind {
-        Kind::BatchNorm { .. } if draft.trained => (0, 2 * y.c),
-        Kind::Dropout { .. } => (y.len(), 0),
-        _ => (0, 0),
     }
 }
 

@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
+use super::Kind;
 use super::draft::Drafts;
-use super::{Kind, lives};
 
 /// Consecutive steps that run together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(super) fn cut(drafts: &Drafts, capacity: usize, cache: Option<usize>) -> Vec
     };
     let cost = |i: usize, films: usize| -> Option<usize> {
         let step = &steps[i];
-        let alone = step.trained || drafts.needs_gradient[step.writes.0] || lives::saves(step, drafts);
+        let alone = step.trained || drafts.needs_gradient[step.writes.0] || drafts.saves(step);
         if alone && films < capacity {
             return None;
         }

@@ -11,6 +11,7 @@ mod gather;
 pub mod gray;
 mod winograd;
 
+pub use crate::act::Act;
 pub use filter::Filter;
 
 use crate::chunks::vectorised;
@@ -112,43 +113,6 @@ pub fn algorithm(shape: &ConvShape, n: usize) -> Algorithm {
         if winograd::wide(shape) { Algorithm::WinogradWide } else { Algorithm::Winograd }
     } else {
         Algorithm::Gathered
-    }
-}
-
-/// What follows a convolution elementwise.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Act {
-    /// Nothing.
-    None,
-    /// `max(v, 0)`.
-    Relu,
-    /// `min(max(v, min), max)`; ReLU6 is 0 to 6.
-    Clip {
-        /// Lower bound.
-        min: f32,
-        /// Upper bound.
-        max: f32,
-    },
-}
-
-impl Act {
-    /// NaN stays NaN, as in PyTorch.
-    #[inline(always)]
-    pub(crate) fn apply(self, v: f32) -> f32 {
-        match self {
-            Act::None => v,
-            Act::Relu => {
-                if v < 0.0 {
-                    0.0
-                } else {
-                    v
-                }
-            }
-            Act::Clip { min, max } => {
-                let v = if v < min { min } else { v };
-                if v > max { max } else { v }
-            }
-        }
     }
 }
 

@@ -6,8 +6,8 @@ mod passes;
 
 use rayon::prelude::*;
 
+use crate::act::Act;
 use crate::chunks::{for_chunks, rows_per_chunk, sum_rows, vectorised};
-use crate::conv::Act;
 use passes::{Affine, Back, GradientRows, Line};
 
 pub use moments::Moments;

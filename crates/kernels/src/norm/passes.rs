@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use super::Place;
-use crate::conv::Act;
+use crate::act::Act;
 use crate::sweep::{Pass, period, repeated, sweep, vectors, vectors_mut};
 
 /// The bounds of an activation: what it does not change lies between them.

@@ -1,0 +1,38 @@
+//! What follows a convolution or a batch normalisation elementwise.
+
+/// An activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Act {
+    /// Nothing.
+    None,
+    /// `max(v, 0)`.
+    Relu,
+    /// `min(max(v, min), max)`; ReLU6 is 0 to 6.
+    Clip {
+        /// Lower bound.
+        min: f32,
+        /// Upper bound.
+        max: f32,
+    },
+}
+
+impl Act {
+    /// NaN stays NaN, as in PyTorch.
+    #[inline(always)]
+    pub(crate) fn apply(self, v: f32) -> f32 {
+        match self {
+            Act::None => v,
+            Act::Relu => {
+                if v < 0.0 {
+                    0.0
+                } else {
+                    v
+                }
+            }
+            Act::Clip { min, max } => {
+                let v = if v < min { min } else { v };
+                if v > max { max } else { v }
+            }
+        }
+    }
+}
