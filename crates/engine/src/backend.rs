@@ -105,7 +105,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
         normalization: &Normalization,
     ) -> Result<(), EngineError>;
 
-    /// Runs all steps, each [stretch](Schedule::stretches) a part of the films at a time. `key` and each dropout's stream make its random numbers.
+    /// Runs all steps, each [stretch](Schedule::stretches) a part of the films at a time. `key` and each dropout's stream
+    /// make its random numbers.
     ///
     /// # Errors
     /// What the device reports.

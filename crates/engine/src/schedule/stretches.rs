@@ -42,7 +42,7 @@ pub(super) fn cut(drafts: &Drafts, capacity: usize, cache: Option<usize>) -> Vec
     let choices = [choices, vec![capacity]].concat();
     let bytes = |v: &crate::ValueId| drafts.shapes[v.0].len() * size_of::<f32>();
 
-    // Bytes a film of the values that steps before `i` write, or are fed, and steps from `i` on read.
+    // Bytes a film of the values that steps before `i` write and steps from `i` on read. What is fed lies there anyway.
     let crossing = |i: usize| -> usize {
         let read_later = |v: &crate::ValueId| steps[i..].iter().any(|step| step.reads.contains(v));
         let written = steps[..i].iter().map(|step| &step.writes).filter(|v| read_later(v));

@@ -17,6 +17,16 @@ pub(in crate::conv) enum Direction {
     Backward,
 }
 
+impl Direction {
+    /// Channels in and out, of a convolution of `c` to `k` channels.
+    pub(super) fn channels(self, [c, k]: [usize; 2]) -> [usize; 2] {
+        match self {
+            Direction::Forward => [c, k],
+            Direction::Backward => [k, c],
+        }
+    }
+}
+
 /// A filter at the 36 frequencies, `[c_out / panel, 36, c_in, panel]`; `c_in` and `c_out` are those of its direction.
 #[derive(Clone, Debug)]
 pub(in crate::conv) struct Transformed {
@@ -27,12 +37,9 @@ pub(in crate::conv) struct Transformed {
 }
 
 impl Transformed {
-    /// From weights `[k, c, 9]` of a convolution of `c` to `k` channels.
-    pub(in crate::conv) fn new(oihw: &[f32], direction: Direction, [c, k]: [usize; 2]) -> Self {
-        let [c_in, c_out] = match direction {
-            Direction::Forward => [c, k],
-            Direction::Backward => [k, c],
-        };
+    /// From weights `[k, c, 9]` of a convolution of `channels`, `c` to `k`.
+    pub(in crate::conv) fn new(oihw: &[f32], direction: Direction, channels: [usize; 2]) -> Self {
+        let [c_in, c_out] = direction.channels(channels);
         let mut transformed = Transformed { c_in, c_out, direction, u: vec![0.0; FREQUENCIES * c_in * c_out] };
         transformed.refill(oihw);
         transformed

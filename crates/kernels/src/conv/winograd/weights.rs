@@ -83,7 +83,7 @@ pub(in crate::conv) fn backward_weight(
             let places = |group: usize| Places::new(&tiles, rows_of(group));
             let pass = Pass { transformed, planes, room, whole, groups, places: &places };
             if kept == 0 {
-                by_panels(&pass, [c, k], dw, accumulate || first > 0);
+                by_panels(&pass, c, dw, accumulate || first > 0);
             } else {
                 du.par_chunks_mut(plane(c, k)).enumerate().for_each(|(f, du)| {
                     for column in (0..k).step_by(panel()) {
@@ -147,7 +147,7 @@ impl Pass<'_> {
 }
 
 /// The whole way from a pass to `dw`, a panel of output channels a task.
-fn by_panels(pass: &Pass, [c, _]: [usize; 2], dw: &mut [f32], accumulate: bool) {
+fn by_panels(pass: &Pass, c: usize, dw: &mut [f32], accumulate: bool) {
     let (panel, du_plane) = (panel(), plane(ROWS, panel()));
     dw.par_chunks_mut(panel * c * TAPS).enumerate().for_each(|(i, dw)| {
         with_scratch(FREQUENCIES * du_plane + TAPS * DEPTH * panel, |scratch| {

@@ -43,12 +43,9 @@ pub(in crate::conv) struct Taps {
 }
 
 impl Taps {
-    /// From weights `[k, c, 9]` of a convolution of `c` to `k` channels.
-    pub(in crate::conv) fn new(oihw: &[f32], direction: Direction, [c, k]: [usize; 2]) -> Self {
-        let [c_in, c_out] = match direction {
-            Direction::Forward => [c, k],
-            Direction::Backward => [k, c],
-        };
+    /// From weights `[k, c, 9]` of a convolution of `channels`, `c` to `k`.
+    pub(in crate::conv) fn new(oihw: &[f32], direction: Direction, channels: [usize; 2]) -> Self {
+        let [c_in, c_out] = direction.channels(channels);
         let mut taps = Taps { c_in, c_out, direction, packed: vec![0.0; TAPS * c_in * c_out] };
         taps.refill(oihw);
         taps
