@@ -2,7 +2,7 @@
 //! 6x6 input pixels and the filter are taken to 36 frequencies, where the convolution is one product of matrices each,
 //! over channels; a quarter of the multiplications gives 4x4 output pixels.
 //!
-//! A task is a few rows of tiles, cut by shape, or some output channels of [wide layers](wide). Everything between input and
+//! A task is a few rows of tiles, cut by shape, or some output channels of [wide layers](mod@wide). Everything between input and
 //! output stays in its scratch memory:
 //!
 //! - `v` `[36, tiles, c]`, the transformed input (`B^T d B`);
