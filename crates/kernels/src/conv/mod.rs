@@ -187,8 +187,8 @@ pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue
 }
 
 /// As [`forward`], and takes the moments of `y` for the batch normalisation after it: each task sums what it has
-/// written while that is in the cache. (Convolutions whose tasks are channels and not pixels, of very few pixels or of
-/// wide layers, have small results; these are read once more.)
+/// written while that is in the cache. (Convolutions of very few pixels, whose tasks are channels and not pixels, have small
+/// results; these are read once more.)
 pub fn forward_with_moments(
     shape: &ConvShape,
     n: usize,
@@ -218,23 +218,17 @@ fn convolve(
         Algorithm::Depthwise => depthwise::forward(shape, n, x, filter, epilogue, y, moments),
         Algorithm::Gathered if columns::serves(shape, n) => {
             columns::forward(shape, n, x, filter, epilogue, y);
-            read(shape, y, moments);
+            if let Some(moments) = moments {
+                moments.read(y.len() / shape.c_out, shape.c_out, y);
+            }
         }
         Algorithm::Gathered => dense::forward(shape, n, x, filter, epilogue, y, moments),
         Algorithm::Winograd => {
             winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y, moments);
         }
         Algorithm::WinogradWide => {
-            winograd::convolve_wide(shape, n, x, filter.in_order(), Finish::Epilogue(epilogue), y);
-            read(shape, y, moments);
+            winograd::convolve_wide(shape, n, x, filter.in_order(), Finish::Epilogue(epilogue), y, moments);
         }
-    }
-}
-
-/// Takes the moments of a result that was not written row by row.
-fn read(shape: &ConvShape, y: &[f32], moments: Option<&mut Moments>) {
-    if let Some(moments) = moments {
-        moments.read(y.len() / shape.c_out, shape.c_out, y);
     }
 }
 
@@ -255,7 +249,7 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
             if algorithm == Algorithm::Winograd {
                 winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx, None);
             } else {
-                winograd::convolve_wide(&back, n, dy, filter.in_order_backward(), finish, dx);
+                winograd::convolve_wide(&back, n, dy, filter.in_order_backward(), finish, dx, None);
             }
         }
     }

@@ -65,8 +65,8 @@ pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
 
 /// Weights a pixel of the window from which the transformed filter is not kept: at 2 MB a layer and more, four times what
 /// the weights take, reading it (and in training, writing it at each step) costs more than making it anew. Measured for
-/// 1 to 32 films of 14x14x256 and 7x7x512.
-const WIDE: usize = 1 << 16;
+/// 1 to 32 films of 28x28x128, 14x14x256 and 7x7x512.
+const WIDE: usize = 1 << 14;
 
 /// Whether that is so for a convolution that this algorithm serves.
 pub(super) fn wide(shape: &ConvShape) -> bool {

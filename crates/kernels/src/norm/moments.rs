@@ -89,6 +89,20 @@ impl<'a> Slots<'a> {
         std::iter::repeat_with(move || Slots { c, sums: sums.as_mut().and_then(Iterator::next) })
     }
 
+    /// As [`for_chunks`], where each chunk is a task.
+    pub(crate) fn for_chunks(self, y: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+        match self.sums {
+            None => for_chunks(y, len, f),
+            Some(sums) => {
+                let tasks = y.par_chunks_mut(len).zip(sums.par_chunks_mut(2 * self.c));
+                tasks.enumerate().for_each(|(index, (y, sums))| {
+                    f(index, y);
+                    sum(self.c, y, sums);
+                });
+            }
+        }
+    }
+
     /// Takes what the one task has written.
     pub(crate) fn take(self, y: &[f32]) {
         if let Some(sums) = self.sums {
@@ -105,16 +119,7 @@ pub(crate) fn for_chunks_of(
     moments: Option<&mut Moments>,
     f: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    match Slots::new(moments, y.len() / c.max(1), c, y.len().div_ceil(len)).sums {
-        None => for_chunks(y, len, f),
-        Some(sums) => {
-            let tasks = y.par_chunks_mut(len).zip(sums.par_chunks_mut(2 * c));
-            tasks.enumerate().for_each(|(index, (y, sums))| {
-                f(index, y);
-                sum(c, y, sums);
-            });
-        }
-    }
+    Slots::new(moments, y.len() / c.max(1), c, y.len().div_ceil(len)).for_chunks(y, len, f);
 }
 
 /// Writes the sums and the sums of squares of the channels of `x` to `sums` `[2, c]`.

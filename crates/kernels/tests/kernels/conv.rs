@@ -58,9 +58,11 @@ pub fn table() -> Vec<(usize, ConvShape)> {
         (70, shape([3, 2], [32, 32], 3, 1, [1; 4], 1)),
         // Winograd of so many channels that their gradient goes straight back to the window.
         (2, shape([7, 9], [288, 512], 3, 1, [1; 4], 1)),
-        // Winograd of so many channels that the filter is transformed as it is used: one film, short tiles, other pads.
+        // Winograd of so many channels that the filter is transformed as it is used: one film, short tiles, other pads, several
+        // passes.
         (1, shape([11, 11], [256, 256], 3, 1, [1; 4], 1)),
         (3, shape([6, 7], [1024, 64], 3, 1, [1, 0, 1, 2], 1)),
+        (5, shape([28, 28], [128, 128], 3, 1, [1; 4], 1)),
         // Stride 2, padded on one side or both.
         (2, shape([9, 9], [5, 7], 3, 2, [1; 4], 1)),
         (3, shape([14, 12], [17, 16], 3, 2, [0, 0, 1, 1], 1)),
@@ -367,7 +369,8 @@ fn each_shape_has_its_algorithm() {
     let same = [1; 4];
     for (expected, n, s) in [
         (Algorithm::Winograd, 3, shape([56, 56], [64, 64], 3, 1, same, 1)),
-        (Algorithm::Winograd, 3, shape([28, 28], [128, 128], 3, 1, same, 1)),
+        (Algorithm::Winograd, 3, shape([28, 28], [96, 128], 3, 1, same, 1)),
+        (Algorithm::WinogradWide, 3, shape([28, 28], [128, 128], 3, 1, same, 1)),
         (Algorithm::WinogradWide, 1, shape([14, 14], [256, 256], 3, 1, same, 1)),
         (Algorithm::WinogradWide, 3, shape([7, 7], [512, 512], 3, 1, same, 1)),
         (Algorithm::WinogradWide, 2, shape([9, 9], [64, 1024], 3, 1, same, 1)),

@@ -16,8 +16,9 @@ use super::output::{Finish, Output};
 use super::places::Places;
 use super::transforms::{Input, for_tiles, load};
 use super::{DEPTH, FREQUENCIES, TAPS, Tiles, plane};
-use crate::chunks::{for_chunks, rows_per_chunk, with_scratch};
+use crate::chunks::{rows_per_chunk, with_scratch};
 use crate::conv::{ConvShape, Epilogue};
+use crate::norm::{Moments, Slots};
 use crate::product::{Rows, WIDTH, panel};
 
 /// Lines of frequencies, of six, whose part of a panel of the filter is made together: it should stay in the inner cache.
@@ -77,7 +78,15 @@ impl Taps {
 }
 
 /// As [`super::convolve`].
-pub(in crate::conv) fn convolve(shape: &ConvShape, n: usize, x: &[f32], taps: &Taps, finish: Finish, y: &mut [f32]) {
+pub(in crate::conv) fn convolve(
+    shape: &ConvShape,
+    n: usize,
+    x: &[f32],
+    taps: &Taps,
+    finish: Finish,
+    y: &mut [f32],
+    moments: Option<&mut Moments>,
+) {
     assert_eq!((taps.c_in, taps.c_out), (shape.c_in, shape.c_out));
     let tiles = Tiles::new(shape);
     let Tiles { c, k, .. } = tiles;
@@ -88,8 +97,9 @@ pub(in crate::conv) fn convolve(shape: &ConvShape, n: usize, x: &[f32], taps: &T
     let passes = groups.div_ceil((PASS / room).max(1)).max(1);
     let a_pass = groups.div_ceil(passes).max(1) * a_group;
     let [v_len, m_len] = [c, panel].map(|channels| FREQUENCIES * plane(room, channels));
-    let u_len = LINES * 6 * c * panel;
-    let pass = |first: usize, end: usize, y: &mut [f32]| {
+    let u_len = LINES * 6 * plane(c, panel);
+    let a_chunk = rows_per_chunk(row_len) * row_len;
+    let pass = |first: usize, end: usize, y: &mut [f32], slots: Slots| {
         let groups = (end - first).div_ceil(a_group);
         let places = |group: usize| {
             let first = first + group * a_group;
@@ -112,33 +122,58 @@ pub(in crate::conv) fn convolve(shape: &ConvShape, n: usize, x: &[f32], taps: &T
                 });
             });
             let results = &*results;
-            let a_chunk = rows_per_chunk(row_len) * row_len;
-            for_chunks(y, a_chunk, |i, y| {
+            slots.for_chunks(y, a_chunk, |i, y| {
                 let (pixel, at) = (i * a_chunk / k, start * row_len + i * a_chunk);
                 crate::machine::arch().dispatch(Interleave { k, results, pixel, at, finish, y });
             });
         });
     };
-    halve(0..rows, a_pass, &|row| tiles.row(row) * row_len, &pass, y);
+    let cut = Cut { a_pass, a_chunk, element: &|row| tiles.row(row) * row_len };
+    let slots = Slots::new(moments, y.len() / k, k, cut.chunks(0..rows));
+    cut.halve(0..rows, &pass, y, slots);
 }
 
-/// Calls `pass(first, end, y)` for all passes over `rows`. They know nothing of each other: where there are more threads
-/// than panels, several run at once.
-fn halve(
-    rows: Range<usize>,
+/// How rows of tiles are cut into passes.
+struct Cut<'a, E> {
+    /// Rows of a pass.
     a_pass: usize,
-    element: &(impl Fn(usize) -> usize + Sync),
-    pass: &(impl Fn(usize, usize, &mut [f32]) + Sync),
-    y: &mut [f32],
-) {
-    if rows.len() <= a_pass {
-        pass(rows.start, rows.end, y);
-        return;
+    /// Elements of the output that are finished together.
+    a_chunk: usize,
+    /// First element of the output of a row of tiles.
+    element: &'a E,
+}
+
+impl<E: Fn(usize) -> usize + Sync> Cut<'_, E> {
+    /// Elements of the output of some rows.
+    fn elements(&self, rows: Range<usize>) -> usize {
+        (self.element)(rows.end) - (self.element)(rows.start)
     }
-    let middle = rows.start + rows.len().div_ceil(a_pass) / 2 * a_pass;
-    let (left, right) = y.split_at_mut(element(middle) - element(rows.start));
-    let halves = (rows.start..middle, middle..rows.end);
-    rayon::join(|| halve(halves.0, a_pass, element, pass, left), || halve(halves.1, a_pass, element, pass, right));
+
+    /// Chunks of whole passes over `rows`.
+    fn chunks(&self, rows: Range<usize>) -> usize {
+        let passes = rows.clone().step_by(self.a_pass).map(|first| first..(first + self.a_pass).min(rows.end));
+        passes.map(|pass| self.elements(pass).div_ceil(self.a_chunk)).sum()
+    }
+
+    /// Calls `pass(first, end, y, slots)` for all passes over `rows`. They know nothing of each other: where there are
+    /// more threads than panels, several run at once.
+    fn halve(
+        &self,
+        rows: Range<usize>,
+        pass: &(impl Fn(usize, usize, &mut [f32], Slots) + Sync),
+        y: &mut [f32],
+        slots: Slots,
+    ) {
+        if rows.len() <= self.a_pass {
+            pass(rows.start, rows.end, y, slots);
+            return;
+        }
+        let middle = rows.start + rows.len().div_ceil(self.a_pass) / 2 * self.a_pass;
+        let halves = (rows.start..middle, middle..rows.end);
+        let (left, right) = y.split_at_mut(self.elements(halves.0.clone()));
+        let slots = slots.split_at(self.chunks(halves.0.clone()));
+        rayon::join(|| self.halve(halves.0, pass, left, slots.0), || self.halve(halves.1, pass, right, slots.1));
+    }
 }
 
 /// A group of tiles to its frequencies.
@@ -173,7 +208,7 @@ struct Panel<'a, P> {
     taps: &'a [f32],
     /// Of each group 36 planes `[c / PIECE, room, PIECE]`.
     v: &'a [f32],
-    /// `[6 * LINES, c, panel]`.
+    /// `6 * LINES` planes `[c, panel]`.
     u: &'a mut [f32],
     /// Of each group 36 planes `[room, panel]`.
     m: &'a mut [f32],
@@ -211,7 +246,7 @@ impl<P: Fn(usize) -> Places> Panel<'_, P> {
         let (c, room, panel) = (self.tiles.c, self.room, WIDTH * S::F32_LANES);
         let [v_plane, m_plane] = [plane(room, c), plane(room, panel)];
         simd.vectorize(FilterTransform::<FIRST> { taps: self.taps, u: self.u });
-        for (i, u) in self.u.chunks_exact(c * panel).enumerate() {
+        for (i, u) in self.u.chunks_exact(plane(c, panel)).enumerate() {
             let f = FIRST * 6 + i;
             for (group, m) in self.m.chunks_exact_mut(FREQUENCIES * m_plane).enumerate() {
                 let tiles = (self.places)(group).range(f);
@@ -323,7 +358,7 @@ mod tests {
                 for finish in [Finish::Epilogue(&epilogue), Finish::Accumulate] {
                     let (mut expected, mut y) = (residual.clone(), residual.clone());
                     winograd::convolve(&shape, n, &x, &kept, finish, &mut expected, None);
-                    convolve(&shape, n, &x, &taps, finish, &mut y);
+                    convolve(&shape, n, &x, &taps, finish, &mut y, None);
                     assert!(expected != residual, "{shape:?}: nothing was done");
                     assert!(expected == y, "{n} films, {shape:?}, {direction:?}: other bits");
                 }
