@@ -140,10 +140,14 @@ impl Tiles {
         film * self.out[0] + tile_row % self.tiles[0] * 4
     }
 
-    /// Rows of tiles that one task works on, of `rows` in all: few enough for `v` and `m` to stay in the cache, enough
-    /// to be worth a pass over `u`, and with two tasks at least.
+    /// Rows of tiles that one task works on, of `rows` in all: few enough for `v` and `m` to stay in the cache, with `u` where
+    /// that is small, enough to be worth a pass over it, and with two tasks at least.
     fn task_rows(&self, rows: usize) -> usize {
-        let tiles = if self.c + self.k <= 256 { 28 } else { 64 };
+        let tiles = match self.c + self.k {
+            ..=128 => 14,
+            129..=256 => 28,
+            _ => 64,
+        };
         (tiles / self.tiles[1]).min(rows.div_ceil(2)).max(1)
     }
 }
