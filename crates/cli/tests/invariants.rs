@@ -119,7 +119,7 @@ fn anyhow_and_flags_live_in_the_command_only() {
 }
 
 #[test]
-fn no_package_has_unsafe_code() {
+fn unsafe_code_is_one_hint_to_the_processor() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"deny\"") && manifest.contains("undocumented_unsafe_blocks = \"deny\""));
     for package in packages() {
@@ -128,14 +128,16 @@ fn no_package_has_unsafe_code() {
         assert!(text.contains("[lints]\nworkspace = true"), "{} takes the workspace's lints", manifest.display());
     }
     let crates = ["kernels", "data", "metrics", "pictures", "fetch", "engine", "models", "lungfish", "cli"];
-    none(
-        "the lint against unsafe code is switched off",
-        library_lines(&crates)
-            .into_iter()
-            .filter(|(_, _, line)| line.contains("allow(unsafe_code") || line.contains("expect(unsafe_code"))
-            .map(|(place, ..)| place)
-            .collect(),
-    );
+    let allowed: Vec<String> = library_lines(&crates)
+        .into_iter()
+        .filter(|(_, _, line)| line.contains("allow(unsafe_code") || line.contains("expect(unsafe_code"))
+        .map(|(place, ..)| place)
+        .collect();
+    assert_eq!(allowed.len(), 1, "{allowed:?}");
+    assert!(allowed[0].contains("crates/kernels/src/prefetch.rs"), "{allowed:?}");
+    let room = fs::read_to_string(root().join("crates/kernels/src/prefetch.rs")).unwrap();
+    assert_eq!(room.matches("unsafe {").count(), 1, "one block");
+    assert!(room.contains("// SAFETY: "));
 }
 
 #[test]

@@ -25,6 +25,7 @@ pub mod softmax;
 
 mod act;
 mod chunks;
+mod prefetch;
 mod product;
 mod sweep;
 

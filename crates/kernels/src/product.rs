@@ -5,6 +5,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::prefetch::prefetch;
+
 /// Vectors in a row of a panel.
 pub(crate) const WIDTH: usize = 2;
 
@@ -46,6 +48,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) panels: &'a [f32],
     /// Rows of a panel; the depth is some of them.
     pub(crate) panel_rows: usize,
+    /// Rows of a panel that are asked for beforehand, where panels come from memory; 0 where they are in a cache.
+    pub(crate) ahead: usize,
     pub(crate) y: &'a mut [f32],
     pub(crate) y_stride: usize,
     /// Add to what is in `y`.
@@ -62,13 +66,16 @@ impl WithSimd for Rows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Rows { size: [m, n, k], a, a_stride, pieces, panels, panel_rows, y, y_stride, accumulate } = self;
+        let Rows { size: [m, n, k], a, a_stride, pieces, panels, panel_rows, ahead, y, y_stride, accumulate } = self;
         if m == 0 || n == 0 {
             return;
         }
         let panel = WIDTH * S::F32_LANES;
         for (i, first) in (0..n).step_by(panel).enumerate() {
-            let panel_of = &panels[i * panel_rows * panel..][..k * panel];
+            let from_panel = &panels[i * panel_rows * panel..];
+            let panel_of = &from_panel[..k * panel];
+            // The first rows of the result bring it in, the next ones find it there.
+            let mut wanted = if ahead > 0 { from_panel.get(ahead * panel..).unwrap_or_default() } else { &[] };
             let columns = (n - first).min(panel);
             let mut row = 0;
             for height in heights(m) {
@@ -77,6 +84,7 @@ impl WithSimd for Rows<'_> {
                     a_stride,
                     pieces,
                     panel: panel_of,
+                    ahead: std::mem::take(&mut wanted),
                     columns,
                     y: &mut y[row * y_stride + first..],
                     y_stride,
@@ -108,6 +116,8 @@ struct Block<'a> {
     pieces: [usize; 2],
     /// `[k, panel]`.
     panel: &'a [f32],
+    /// Asked for along the way, as much as is read of the panel.
+    ahead: &'a [f32],
     columns: usize,
     y: &'a mut [f32],
     y_stride: usize,
@@ -135,12 +145,14 @@ impl Block<'_> {
         const STEP: usize = 8;
         let panel = WIDTH * S::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        let mut ahead = self.ahead.chunks_exact(STEP * panel);
         let [piece, distance] = self.pieces;
         for (i, panel_of) in self.panel.chunks((piece * panel).max(1)).enumerate() {
             let a = &self.a[i * distance..];
             let rows: [&[f32]; R] = std::array::from_fn(|r| &a[r * self.a_stride..][..panel_of.len() / panel]);
             let (mut at, mut steps) = (0, panel_of.chunks_exact(STEP * panel));
             for b in &mut steps {
+                prefetch(ahead.next().unwrap_or_default());
                 let rows: [&[f32]; R] = std::array::from_fn(|r| &rows[r][at..at + STEP]);
                 for i in 0..STEP {
                     let (b, _) = S::as_simd_f32s(&b[i * panel..][..panel]);
@@ -349,6 +361,7 @@ mod tests {
                             pieces: [k, 0],
                             panels,
                             panel_rows: k,
+                            ahead: 0,
                             y: by_rows,
                             y_stride,
                             accumulate,
@@ -426,6 +439,7 @@ mod tests {
                 pieces,
                 panels,
                 panel_rows: k,
+                ahead: 0,
                 y: &mut y,
                 y_stride: n,
                 accumulate,
@@ -446,6 +460,7 @@ mod tests {
             pieces: [2, 0],
             panels: &panels,
             panel_rows: 2,
+            ahead: 0,
             y: &mut y,
             y_stride: 2,
             accumulate: false,

@@ -14,6 +14,13 @@ const PIXELS: usize = 112;
 /// Output channels of a task.
 const CHANNELS: usize = 64;
 
+/// Depth that all pixels are taken through before the next: its part of a panel stays in the inner cache from the first
+/// pixels, which bring it in, to the last.
+const DEPTH: usize = 512;
+
+/// Rows of a panel that are asked for beforehand.
+const AHEAD: usize = 64;
+
 /// Whether this way serves a convolution of `n` films.
 pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
     let [oh, ow] = shape.out();
@@ -36,17 +43,21 @@ pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, e
         // A block of channels of all pixels is one stretch of memory here; in `y` it is not.
         results.par_chunks_mut(channels * pixels).enumerate().for_each(|(i, result)| {
             let width = channels.min(c_out - i * channels);
-            rows(Rows {
-                size: [pixels, width, depth],
-                a,
-                a_stride: depth,
-                pieces: [depth, 0],
-                panels: &weights[i * channels * depth..],
-                panel_rows: depth,
-                y: result,
-                y_stride: channels,
-                accumulate: false,
-            });
+            for first in (0..depth).step_by(DEPTH) {
+                let some = (depth - first).min(DEPTH);
+                rows(Rows {
+                    size: [pixels, width, some],
+                    a: &a[first..],
+                    a_stride: depth,
+                    pieces: [some, 0],
+                    panels: &weights[i * channels * depth + first * panel..],
+                    panel_rows: depth,
+                    ahead: AHEAD,
+                    y: result,
+                    y_stride: channels,
+                    accumulate: first > 0,
+                });
+            }
         });
         for (i, result) in results.chunks_exact(channels * pixels).enumerate() {
             let width = channels.min(c_out - i * channels);

@@ -107,6 +107,7 @@ impl Run<'_> {
                 pieces: [c, 0],
                 panels: &self.task.u[f * c * WIDTH * S::F32_LANES..],
                 panel_rows: FREQUENCIES * c,
+                ahead: 0,
                 y: &mut self.m[f * self.planes[1] + tiles.start * k..],
                 y_stride: k,
                 accumulate: false,

@@ -19,10 +19,14 @@ use super::{DEPTH, FREQUENCIES, TAPS, Tiles, plane};
 use crate::chunks::{rows_per_chunk, with_scratch};
 use crate::conv::{ConvShape, Epilogue};
 use crate::norm::{Moments, Slots};
+use crate::prefetch::prefetch;
 use crate::product::{Rows, WIDTH, panel};
 
 /// Lines of frequencies, of six, whose part of a panel of the filter is made together: it should stay in the inner cache.
 const LINES: usize = 2;
+
+/// Rows of a panel whose taps are asked for beforehand.
+const AHEAD: usize = 8;
 
 /// Tiles that are transformed together.
 const GROUP: usize = 32;
@@ -257,6 +261,7 @@ impl<P: Fn(usize) -> Places> Panel<'_, P> {
                     pieces: [PIECE, room * PIECE],
                     panels: u,
                     panel_rows: c,
+                    ahead: 0,
                     y: &mut m[f * m_plane + tiles.start * panel..],
                     y_stride: panel,
                     accumulate: false,
@@ -280,6 +285,11 @@ impl<const FIRST: usize> WithSimd for FilterTransform<'_, FIRST> {
         let (lanes, panel) = (S::F32_LANES, WIDTH * S::F32_LANES);
         let plane = self.u.len() / (LINES * 6);
         for (row, taps) in self.taps.chunks_exact(TAPS * panel).enumerate() {
+            // The first lines bring the taps in, the others find them there.
+            if FIRST == 0 {
+                let later = (row + AHEAD) * TAPS * panel;
+                prefetch(self.taps.get(later..later + taps.len()).unwrap_or_default());
+            }
             for lane in (0..panel).step_by(lanes) {
                 frequencies::<S, FIRST, LINES>(simd, taps, lane, panel, |f, value| {
                     let to = (f - FIRST * 6) * plane + row * panel + lane;
