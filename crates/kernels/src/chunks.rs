@@ -63,6 +63,18 @@ pub(crate) fn rows_per_chunk(c: usize) -> usize {
     (ELEMENTS / c.max(1)).max(1)
 }
 
+/// Tasks from which it makes no difference whether they are an even number.
+const MANY: usize = 16;
+
+/// Rows of a task, of `rows` in all, at most `most`: where tasks are few, an even number of them, all alike, if that can be
+/// had for not much smaller ones. (A film alone has few: of 7 tasks two threads do 4 and 3.)
+pub(crate) fn rows_per_task(rows: usize, most: usize) -> usize {
+    let most = most.max(1);
+    let even = |step: &usize| rows.is_multiple_of(2 * step);
+    let few = rows.div_ceil(most) < MANY;
+    (most.div_ceil(2)..=most).rev().find(even).filter(|_| few).unwrap_or(most)
+}
+
 /// Rows that one slot of partial sums takes in: at least 64.
 pub(crate) fn slot_rows(rows: usize) -> usize {
     rows.div_ceil(SLOTS).max(64)
@@ -108,4 +120,19 @@ pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R 
     let result = f(&mut scratch[..len]);
     SCRATCH.with_borrow_mut(|stack| stack.push(scratch));
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows_per_task;
+
+    #[test]
+    fn few_tasks_are_an_even_number_of_the_same_size() {
+        for (rows, most, expected) in [(28, 4, 2), (14, 2, 1), (56, 8, 7), (14, 1, 1), (7, 2, 2), (9, 5, 5), (0, 0, 1)]
+        {
+            assert_eq!(rows_per_task(rows, most), expected, "{rows} rows, {most} at most");
+        }
+        // Of many tasks one more or less is nothing.
+        assert_eq!(rows_per_task(28 * 32, 4), 4);
+    }
 }

@@ -1,15 +1,33 @@
 //! Fully connected layers: `y = x * weight^T + bias`, weight `[outputs, inputs]` (torch.nn.Linear).
 
-use crate::chunks::{for_chunks, store, sum_rows, with_scratch};
+use crate::chunks::{for_chunks, store, sum_rows, vectorised, with_scratch};
 use crate::product::{Outer, Rows, outer, pack, packed_len, rows};
 
 /// Rows of the result in one task.
 const ROWS: usize = 64;
 
+/// Rows up to which reordering the weights would take longer than the product itself.
+const FEW: usize = 4;
+
+/// Outputs of few rows in one task.
+const OUTPUTS: usize = 64;
+
 /// `y` `[n, outputs]` from `x` `[n, inputs]`.
 pub fn forward(n: usize, inputs: usize, outputs: usize, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
     assert_eq!((x.len(), y.len()), (n * inputs, n * outputs));
     assert_eq!((weight.len(), bias.len()), (outputs * inputs, outputs));
+    if n <= FEW && inputs > 0 {
+        for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(outputs.max(1))) {
+            for_chunks(y, OUTPUTS, |index, y| {
+                let (weight, bias) = (&weight[index * OUTPUTS * inputs..], &bias[index * OUTPUTS..]);
+                vectorised(|| {
+                    let rows = weight.chunks_exact(inputs).zip(bias);
+                    y.iter_mut().zip(rows).for_each(|(y, (weight, bias))| *y = bias + dot(x, weight));
+                });
+            });
+        }
+        return;
+    }
     with_scratch(packed_len(inputs, outputs), |panels| {
         pack([inputs, outputs], panels, weight, |input| input, inputs);
         let panels = &*panels;
@@ -29,6 +47,21 @@ pub fn forward(n: usize, inputs: usize, outputs: usize, x: &[f32], weight: &[f32
             });
         });
     });
+}
+
+/// The sum of the products of two rows.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 64;
+    let mut sums = [0.0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter_mut().zip(a_rest).zip(b_rest).for_each(|((sum, a), b)| *sum += a * b);
+    sums.iter().sum()
 }
 
 /// Gradient to the input: `dx = dy * weight`, added if `accumulate`.

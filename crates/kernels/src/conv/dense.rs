@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::gather::{Source, Tap, backward_taps, forward_taps};
 use super::{ConvShape, Epilogue, Filter};
-use crate::chunks::{ELEMENTS, for_chunks, vectorised, with_scratch};
+use crate::chunks::{ELEMENTS, for_chunks, rows_per_task, vectorised, with_scratch};
 use crate::norm::{Moments, for_chunks_of};
 use crate::product::{Outer, Rows, outer, packed_len, panel, rows};
 
@@ -62,7 +62,7 @@ pub(super) fn forward(
     }
     let taps = forward_taps(shape);
     let a_product = taps_per_product(taps.len(), ci);
-    let lines = pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(ow);
+    let lines = rows_per_task(n * oh, pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(ow));
     let (panel, panel_rows) = (panel(), taps.len() * ci);
     for_chunks_of(y, lines * ow * c_out, c_out, moments, |index, y| {
         let pixels = y.len() / c_out;
