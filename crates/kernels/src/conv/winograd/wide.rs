@@ -31,8 +31,11 @@ const AHEAD: usize = 8;
 /// Tiles that are transformed together.
 const GROUP: usize = 32;
 
-/// Tiles of a pass: `v` should stay in the outer cache, and the work on the filter, once a pass, a small part of all.
+/// Tiles of a pass, at most: the work on the filter, once a pass, is then a small part of all.
 const PASS: usize = 128;
+
+/// Tiles of a pass times their channels, at most: `v` should stay in the outer cache, beside what others keep there.
+const TRANSFORMED: usize = 1 << 15;
 
 /// Channels of a tile that lie together, then those of the next: what a product reads is nearly one stretch of memory.
 const PIECE: usize = 32;
@@ -98,7 +101,7 @@ pub(in crate::conv) fn convolve(
     let a_group = (GROUP / tiles.tiles[1]).min(rows.div_ceil(2)).max(1);
     let room = a_group * tiles.tiles[1];
     let groups = rows.div_ceil(a_group);
-    let passes = groups.div_ceil((PASS / room).max(1)).max(1);
+    let passes = groups.div_ceil((PASS.min(TRANSFORMED / c) / room).max(1)).max(1);
     let a_pass = groups.div_ceil(passes).max(1) * a_group;
     let [v_len, m_len] = [c, panel].map(|channels| FREQUENCIES * plane(room, channels));
     let u_len = LINES * 6 * plane(c, panel);
