@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::gather::forward_taps;
-use super::{ConvShape, Epilogue, Filter, dense};
+use super::{Call, ConvShape, dense};
 use crate::chunks::with_scratch;
 use crate::product::{Rows, panel, rows};
 
@@ -28,7 +28,8 @@ pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
 }
 
 /// As [`dense::forward`].
-pub(super) fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+pub(super) fn forward(call: Call, y: &mut [f32]) {
+    let Call { shape, n, x, filter, epilogue } = call;
     let ([oh, ow], c_out, weights) = (shape.out(), shape.c_out, filter.forward());
     let (pixels, depth, panel) = (n * oh * ow, shape.taps() * shape.c_in, panel());
     let (taps, gathered) = (forward_taps(shape), if shape.is_pointwise() { 0 } else { pixels * depth });

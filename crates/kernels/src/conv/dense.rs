@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::gather::{Source, Tap, backward_taps, forward_taps};
-use super::{ConvShape, Epilogue, Filter};
+use super::{Call, ConvShape, Filter};
 use crate::chunks::{ELEMENTS, for_chunks, rows_per_task, vectorised, with_scratch};
 use crate::norm::{Moments, for_chunks_of};
 use crate::product::{Outer, Rows, outer, packed_len, panel, rows};
@@ -40,22 +40,15 @@ fn taps_per_product(taps: usize, channels: usize) -> usize {
     taps.div_ceil(products).max(1)
 }
 
-pub(super) fn forward(
-    shape: &ConvShape,
-    n: usize,
-    x: &[f32],
-    filter: &Filter,
-    epilogue: &Epilogue,
-    y: &mut [f32],
-    moments: Option<&mut Moments>,
-) {
+pub(super) fn forward(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
+    let Call { shape, n, x, filter, epilogue } = call;
     let ([oh, ow], [ci, co], c_out) = (shape.out(), shape.group(), shape.c_out);
     let weights = filter.forward();
     if shape.is_pointwise() {
         let pixels = pixels_per_chunk(shape.c_in + c_out, n * oh * ow);
         for_chunks_of(y, pixels * c_out, c_out, moments, |index, y| {
             let x = &x[index * pixels * shape.c_in..];
-            pointwise(y.len() / c_out, shape.groups, x, [shape.c_in, ci], weights, y, [c_out, co], false);
+            pointwise(shape.groups, x, weights, y, [shape.c_in, c_out], false);
             epilogue.apply(index * pixels * c_out, c_out, y);
         });
         return;
@@ -106,7 +99,7 @@ pub(super) fn backward_data(
         let pixels = pixels_per_chunk(c_in + shape.c_out, n * oh * ow);
         for_chunks(dx, pixels * c_in, |index, dx| {
             let dy = &dy[index * pixels * shape.c_out..];
-            pointwise(dx.len() / c_in, shape.groups, dy, [shape.c_out, co], weights, dx, [c_in, ci], accumulate);
+            pointwise(shape.groups, dy, weights, dx, [shape.c_out, c_in], accumulate);
         });
         return;
     }
@@ -303,31 +296,22 @@ pub(super) fn gather_input(
     }
 }
 
-/// `y = x * weights` for each group, for `pixels` pixels: nothing to gather. `[stride, channels of a group]` for both.
-#[allow(clippy::too_many_arguments)]
-fn pointwise(
-    pixels: usize,
-    groups: usize,
-    x: &[f32],
-    [a_stride, ci]: [usize; 2],
-    weights: &[f32],
-    y: &mut [f32],
-    [y_stride, co]: [usize; 2],
-    accumulate: bool,
-) {
+/// `y = x * weights` for each group, pixels of `c_in` channels to pixels of `c_out`: nothing to gather.
+fn pointwise(groups: usize, x: &[f32], weights: &[f32], y: &mut [f32], [c_in, c_out]: [usize; 2], accumulate: bool) {
+    let (pixels, ci, co) = (y.len() / c_out, c_in / groups, c_out / groups);
     for group in 0..groups {
         let (a, panels) = (&x[group * ci..], &weights[group * packed_len(ci, co)..]);
         let y = &mut y[group * co..];
         rows(Rows {
             size: [pixels, co, ci],
             a,
-            a_stride,
+            a_stride: c_in,
             pieces: [ci, 0],
             panels,
             panel_rows: ci,
             ahead: 0,
             y,
-            y_stride,
+            y_stride: c_out,
             accumulate,
         });
     }

@@ -6,7 +6,7 @@ use pulp::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::gather::{Phase, Tap, backward_taps, forward_taps};
-use super::{ConvShape, Epilogue, Filter};
+use super::{Call, ConvShape, Epilogue, Filter};
 use crate::chunks::{vectorised, with_scratch};
 use crate::norm::{Moments, Slots};
 
@@ -16,15 +16,8 @@ const SLOTS: usize = 32;
 /// Floats of the rows that are worked on at a time: they stay in L2.
 const BAND: usize = 96 << 10;
 
-pub(super) fn forward(
-    shape: &ConvShape,
-    n: usize,
-    x: &[f32],
-    filter: &Filter,
-    epilogue: &Epilogue,
-    y: &mut [f32],
-    moments: Option<&mut Moments>,
-) {
+pub(super) fn forward(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
+    let Call { shape, n, x, filter, epilogue } = call;
     convolve(&Window::forward(shape), n, x, filter.forward(), Finish::Epilogue(epilogue), y, moments);
 }
 

@@ -183,7 +183,7 @@ impl Epilogue<'_> {
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`: convolution, then the epilogue.
 pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
-    convolve(shape, n, x, filter, epilogue, y, None);
+    convolve(Call { shape, n, x, filter, epilogue }, y, None);
 }
 
 /// As [`forward`], and takes the moments of `y` for the batch normalisation after it: each task sums what it has
@@ -198,31 +198,34 @@ pub fn forward_with_moments(
     y: &mut [f32],
     moments: &mut Moments,
 ) {
-    convolve(shape, n, x, filter, epilogue, y, Some(moments));
+    convolve(Call { shape, n, x, filter, epilogue }, y, Some(moments));
 }
 
-fn convolve(
-    shape: &ConvShape,
+/// All that a convolution of `n` films reads.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    shape: &'a ConvShape,
     n: usize,
-    x: &[f32],
-    filter: &Filter,
-    epilogue: &Epilogue,
-    y: &mut [f32],
-    moments: Option<&mut Moments>,
-) {
+    x: &'a [f32],
+    filter: &'a Filter,
+    epilogue: &'a Epilogue<'a>,
+}
+
+fn convolve(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
+    let Call { shape, n, x, filter, epilogue } = call;
     check(shape, n, x.len(), y.len());
     check_filter(shape, filter);
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
     match algorithm(shape, n) {
-        Algorithm::Depthwise => depthwise::forward(shape, n, x, filter, epilogue, y, moments),
+        Algorithm::Depthwise => depthwise::forward(call, y, moments),
         Algorithm::Gathered if columns::serves(shape, n) => {
-            columns::forward(shape, n, x, filter, epilogue, y);
+            columns::forward(call, y);
             if let Some(moments) = moments {
                 moments.read(y.len() / shape.c_out, shape.c_out, y);
             }
         }
-        Algorithm::Gathered => dense::forward(shape, n, x, filter, epilogue, y, moments),
+        Algorithm::Gathered => dense::forward(call, y, moments),
         Algorithm::Winograd => {
             winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y, moments);
         }
