@@ -105,6 +105,9 @@ pub(in crate::conv) fn convolve(
     let a_pass = groups.div_ceil(passes).max(1) * a_group;
     let [v_len, m_len] = [c, panel].map(|channels| FREQUENCIES * plane(room, channels));
     let u_len = LINES * 6 * plane(c, panel);
+    // A single pass is shared out by panels. Each half of them has a `v` of its own, half of which would else come from the
+    // caches of another core: that takes longer than to make it twice, where two cores share no cache much longer.
+    let a_part = (k / panel).div_ceil(if passes == 1 { 2 } else { 1 });
     let a_chunk = rows_per_chunk(row_len) * row_len;
     let pass = |first: usize, end: usize, y: &mut [f32], slots: Slots| {
         let groups = (end - first).div_ceil(a_group);
@@ -113,19 +116,22 @@ pub(in crate::conv) fn convolve(
             Places::new(&tiles, first..(first + a_group).min(end))
         };
         let (start, pixels) = (tiles.row(first), y.len() / k);
-        with_scratch(groups * v_len + y.len(), |scratch| {
-            let (v, results) = scratch.split_at_mut(groups * v_len);
-            v.par_chunks_mut(v_len).enumerate().for_each(|(group, v)| {
-                let places = places(group);
-                crate::machine::arch().dispatch(Transform { tiles: &tiles, places, room, x, v });
-            });
-            let v = &*v;
-            results.par_chunks_mut(pixels * panel).enumerate().for_each(|(i, y)| {
-                let taps = &taps.packed[i * c * TAPS * panel..][..c * TAPS * panel];
-                with_scratch(u_len + groups * m_len, |scratch| {
-                    let (u, m) = scratch.split_at_mut(u_len);
-                    let task = Panel { tiles: &tiles, places: &places, room, taps, v, u, m, y };
-                    crate::machine::arch().dispatch(task);
+        with_scratch(y.len(), |results| {
+            results.par_chunks_mut(pixels * panel * a_part).enumerate().for_each(|(part, results)| {
+                with_scratch(groups * v_len, |v| {
+                    v.par_chunks_mut(v_len).enumerate().for_each(|(group, v)| {
+                        let places = places(group);
+                        crate::machine::arch().dispatch(Transform { tiles: &tiles, places, room, x, v });
+                    });
+                    let v = &*v;
+                    results.par_chunks_mut(pixels * panel).enumerate().for_each(|(i, y)| {
+                        let taps = &taps.packed[(part * a_part + i) * c * TAPS * panel..][..c * TAPS * panel];
+                        with_scratch(u_len + groups * m_len, |scratch| {
+                            let (u, m) = scratch.split_at_mut(u_len);
+                            let task = Panel { tiles: &tiles, places: &places, room, taps, v, u, m, y };
+                            crate::machine::arch().dispatch(task);
+                        });
+                    });
                 });
             });
             let results = &*results;
