@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::gather::forward_taps;
+use super::winograd::Direction;
 use super::{Call, ConvShape, dense};
 use crate::chunks::with_scratch;
 use crate::product::{Rows, panel, rows};
@@ -30,7 +31,7 @@ pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
 /// As [`dense::forward`].
 pub(super) fn forward(call: Call, y: &mut [f32]) {
     let Call { shape, n, x, filter, epilogue } = call;
-    let ([oh, ow], c_out, weights) = (shape.out(), shape.c_out, filter.forward());
+    let ([oh, ow], c_out, weights) = (shape.out(), shape.c_out, filter.packed(Direction::Forward));
     let (pixels, depth, panel) = (n * oh * ow, shape.taps() * shape.c_in, panel());
     let (taps, gathered) = (forward_taps(shape), if shape.is_pointwise() { 0 } else { pixels * depth });
     // Whole panels of every instruction set.

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::gather::{Source, Tap, backward_taps, forward_taps};
+use super::winograd::Direction;
 use super::{Call, ConvShape, Filter};
 use crate::chunks::{ELEMENTS, for_chunks, rows_per_task, vectorised, with_scratch};
 use crate::norm::{Moments, for_chunks_of};
@@ -43,7 +44,7 @@ fn taps_per_product(taps: usize, channels: usize) -> usize {
 pub(super) fn forward(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
     let Call { shape, n, x, filter, epilogue } = call;
     let ([oh, ow], [ci, co], c_out) = (shape.out(), shape.group(), shape.c_out);
-    let weights = filter.forward();
+    let weights = filter.packed(Direction::Forward);
     if shape.is_pointwise() {
         let pixels = pixels_per_chunk(shape.c_in + c_out, n * oh * ow);
         for_chunks_of(y, pixels * c_out, c_out, moments, |index, y| {
@@ -94,7 +95,7 @@ pub(super) fn backward_data(
     accumulate: bool,
 ) {
     let ([oh, ow], [ci, co], c_in) = (shape.out(), shape.group(), shape.c_in);
-    let weights = filter.backward();
+    let weights = filter.packed(Direction::Backward);
     if shape.is_pointwise() {
         let pixels = pixels_per_chunk(c_in + shape.c_out, n * oh * ow);
         for_chunks(dx, pixels * c_in, |index, dx| {

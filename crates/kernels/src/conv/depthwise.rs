@@ -6,6 +6,7 @@ use pulp::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::gather::{Phase, Tap, backward_taps, forward_taps};
+use super::winograd::Direction;
 use super::{Call, ConvShape, Epilogue, Filter};
 use crate::chunks::{vectorised, with_scratch};
 use crate::norm::{Moments, Slots};
@@ -18,7 +19,7 @@ const BAND: usize = 96 << 10;
 
 pub(super) fn forward(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
     let Call { shape, n, x, filter, epilogue } = call;
-    convolve(&Window::forward(shape), n, x, filter.forward(), Finish::Epilogue(epilogue), y, moments);
+    convolve(&Window::forward(shape), n, x, filter.packed(Direction::Forward), Finish::Epilogue(epilogue), y, moments);
 }
 
 pub(super) fn backward_data(
@@ -30,7 +31,7 @@ pub(super) fn backward_data(
     accumulate: bool,
 ) {
     let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
-    convolve(&Window::backward(shape), n, dy, filter.forward(), finish, dx, None);
+    convolve(&Window::backward(shape), n, dy, filter.packed(Direction::Forward), finish, dx, None);
 }
 
 /// What results see of a film.

@@ -17,16 +17,19 @@ use crate::product::{pack, packed_len};
 pub struct Filter {
     shape: ConvShape,
     oihw: Vec<f32>,
-    /// A matrix `[taps * c_in of a group, c_out of a group]` a group, in panels; depthwise: `[taps, c]`.
-    forward: OnceLock<Vec<f32>>,
-    /// A matrix `[taps * c_out of a group, c_in of a group]` a group, in panels, taps as [`backward_taps`] orders them.
-    backward: OnceLock<Vec<f32>>,
-    /// For Winograd's algorithm, each direction.
+    /// By [`Direction`].
+    layouts: [Layouts; 2],
+}
+
+/// What has been made of the weights for a direction, in the orders that its algorithms want.
+#[derive(Clone, Debug, Default)]
+struct Layouts {
+    /// See [`Filter::packed`].
+    packed: OnceLock<Vec<f32>>,
+    /// For Winograd's algorithm.
     transformed: OnceLock<Transformed>,
-    transformed_backward: OnceLock<Transformed>,
-    /// For Winograd's algorithm where that would be too large, each direction.
+    /// For Winograd's algorithm where that would be too large.
     in_order: OnceLock<Taps>,
-    in_order_backward: OnceLock<Taps>,
 }
 
 impl Filter {
@@ -46,35 +49,21 @@ impl Filter {
     fn of(shape: &ConvShape, oihw: Vec<f32>) -> Filter {
         assert!(shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups), "{shape:?}");
         assert_eq!(oihw.len(), shape.weight_len());
-        Filter {
-            shape: *shape,
-            oihw,
-            forward: OnceLock::new(),
-            backward: OnceLock::new(),
-            transformed: OnceLock::new(),
-            transformed_backward: OnceLock::new(),
-            in_order: OnceLock::new(),
-            in_order_backward: OnceLock::new(),
-        }
+        Filter { shape: *shape, oihw, layouts: Default::default() }
     }
 
     /// Takes other weights of the same shape; allocates nothing.
     pub fn refill(&mut self, oihw: &[f32]) {
         assert_eq!(oihw.len(), self.shape.weight_len());
         for_chunks(&mut self.oihw, ELEMENTS, |index, own| own.copy_from_slice(&oihw[index * ELEMENTS..][..own.len()]));
-        if let Some(forward) = self.forward.get_mut() {
-            pack_forward(&self.shape, oihw, forward);
-        }
-        if let Some(backward) = self.backward.get_mut() {
-            pack_backward(&self.shape, oihw, backward);
-        }
-        for transformed in [&mut self.transformed, &mut self.transformed_backward] {
-            if let Some(transformed) = transformed.get_mut() {
+        for (direction, layouts) in [Direction::Forward, Direction::Backward].into_iter().zip(&mut self.layouts) {
+            if let Some(packed) = layouts.packed.get_mut() {
+                pack_for(direction, &self.shape, oihw, packed);
+            }
+            if let Some(transformed) = layouts.transformed.get_mut() {
                 transformed.refill(oihw);
             }
-        }
-        for in_order in [&mut self.in_order, &mut self.in_order_backward] {
-            if let Some(in_order) = in_order.get_mut() {
+            if let Some(in_order) = layouts.in_order.get_mut() {
                 in_order.refill(oihw);
             }
         }
@@ -90,47 +79,44 @@ impl Filter {
         &self.shape
     }
 
-    /// A matrix `[taps * c_in of a group, c_out of a group]` a group, in panels; depthwise: `[taps, c]`.
-    pub(super) fn forward(&self) -> &[f32] {
-        self.forward.get_or_init(|| {
+    fn layouts(&self, direction: Direction) -> &Layouts {
+        &self.layouts[direction as usize]
+    }
+
+    /// A matrix a group, in panels: forward `[taps * c_in of a group, c_out of a group]`, backward
+    /// `[taps * c_out of a group, c_in of a group]`, taps as [`backward_taps`] orders them. Depthwise, forward only:
+    /// `[taps, c]`.
+    pub(super) fn packed(&self, direction: Direction) -> &[f32] {
+        self.layouts(direction).packed.get_or_init(|| {
             let ([ci, co], taps) = (self.shape.group(), self.shape.taps());
-            let depthwise = self.shape.is_depthwise();
-            let len = if depthwise { self.oihw.len() } else { self.shape.groups * packed_len(taps * ci, co) };
-            let mut forward = vec![0.0; len];
-            pack_forward(&self.shape, &self.oihw, &mut forward);
-            forward
+            let len = match direction {
+                _ if self.shape.is_depthwise() => self.oihw.len(),
+                Direction::Forward => self.shape.groups * packed_len(taps * ci, co),
+                Direction::Backward => self.shape.groups * packed_len(taps * co, ci),
+            };
+            let mut packed = vec![0.0; len];
+            pack_for(direction, &self.shape, &self.oihw, &mut packed);
+            packed
         })
     }
 
-    /// A matrix `[taps * c_out of a group, c_in of a group]` a group, in panels, taps as [`backward_taps`] orders them;
-    /// not for depthwise.
-    pub(super) fn backward(&self) -> &[f32] {
-        self.backward.get_or_init(|| {
-            let ([ci, co], taps) = (self.shape.group(), self.shape.taps());
-            let mut backward = vec![0.0; self.shape.groups * packed_len(taps * co, ci)];
-            pack_backward(&self.shape, &self.oihw, &mut backward);
-            backward
-        })
+    /// For Winograd's algorithm.
+    pub(super) fn transformed(&self, direction: Direction) -> &Transformed {
+        let channels = [self.shape.c_in, self.shape.c_out];
+        self.layouts(direction).transformed.get_or_init(|| Transformed::new(&self.oihw, direction, channels))
     }
 
-    pub(super) fn transformed(&self) -> &Transformed {
-        let [c, k] = [self.shape.c_in, self.shape.c_out];
-        self.transformed.get_or_init(|| Transformed::new(&self.oihw, Direction::Forward, [c, k]))
+    /// For Winograd's algorithm where the transformed weights would be too large.
+    pub(super) fn in_order(&self, direction: Direction) -> &Taps {
+        let channels = [self.shape.c_in, self.shape.c_out];
+        self.layouts(direction).in_order.get_or_init(|| Taps::new(&self.oihw, direction, channels))
     }
+}
 
-    pub(super) fn transformed_backward(&self) -> &Transformed {
-        let [c, k] = [self.shape.c_in, self.shape.c_out];
-        self.transformed_backward.get_or_init(|| Transformed::new(&self.oihw, Direction::Backward, [c, k]))
-    }
-
-    pub(super) fn in_order(&self) -> &Taps {
-        let [c, k] = [self.shape.c_in, self.shape.c_out];
-        self.in_order.get_or_init(|| Taps::new(&self.oihw, Direction::Forward, [c, k]))
-    }
-
-    pub(super) fn in_order_backward(&self) -> &Taps {
-        let [c, k] = [self.shape.c_in, self.shape.c_out];
-        self.in_order_backward.get_or_init(|| Taps::new(&self.oihw, Direction::Backward, [c, k]))
+fn pack_for(direction: Direction, shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
+    match direction {
+        Direction::Forward => pack_forward(shape, oihw, packed),
+        Direction::Backward => pack_backward(shape, oihw, packed),
     }
 }
 

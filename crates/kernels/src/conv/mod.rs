@@ -17,7 +17,7 @@ pub use filter::Filter;
 use crate::chunks::vectorised;
 use crate::norm::Moments;
 use pulp::Simd;
-use winograd::Finish;
+use winograd::{Direction, Finish};
 
 /// One convolution's geometry, padding resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -217,6 +217,7 @@ fn convolve(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
     check_filter(shape, filter);
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
+    let finish = Finish::Epilogue(epilogue);
     match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::forward(call, y, moments),
         Algorithm::Gathered if columns::serves(shape, n) => {
@@ -227,10 +228,10 @@ fn convolve(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
         }
         Algorithm::Gathered => dense::forward(call, y, moments),
         Algorithm::Winograd => {
-            winograd::convolve(shape, n, x, filter.transformed(), Finish::Epilogue(epilogue), y, moments);
+            winograd::convolve(shape, n, x, filter.transformed(Direction::Forward), finish, y, moments);
         }
         Algorithm::WinogradWide => {
-            winograd::convolve_wide(shape, n, x, filter.in_order(), Finish::Epilogue(epilogue), y, moments);
+            winograd::convolve_wide(shape, n, x, filter.in_order(Direction::Forward), finish, y, moments);
         }
     }
 }
@@ -250,9 +251,9 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
             let back = ConvShape { h, w, c_in: shape.c_out, c_out: shape.c_in, pads, ..*shape };
             let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
             if algorithm == Algorithm::Winograd {
-                winograd::convolve(&back, n, dy, filter.transformed_backward(), finish, dx, None);
+                winograd::convolve(&back, n, dy, filter.transformed(Direction::Backward), finish, dx, None);
             } else {
-                winograd::convolve_wide(&back, n, dy, filter.in_order_backward(), finish, dx, None);
+                winograd::convolve_wide(&back, n, dy, filter.in_order(Direction::Backward), finish, dx, None);
             }
         }
     }
