@@ -233,14 +233,14 @@ impl WithSimd for Outer<'_> {
             let mut row = 0;
             while row < m {
                 row += match (m - row, columns) {
-                    (OUTER.., _) if columns == panel => self.whole::<S, OUTER, WIDTH>(simd, row, column),
-                    (4.., _) if columns == panel => self.whole::<S, 4, WIDTH>(simd, row, column),
-                    (_, _) if columns == panel => self.whole::<S, 1, WIDTH>(simd, row, column),
-                    (OUTER.., _) if columns == S::F32_LANES => self.whole::<S, OUTER, 1>(simd, row, column),
-                    (OUTER.., _) if columns > S::F32_LANES => self.part::<S, OUTER, 2>(simd, row, column, columns),
-                    (_, _) if columns > S::F32_LANES => self.part::<S, 1, 2>(simd, row, column, columns),
-                    (OUTER.., _) => self.part::<S, OUTER, 1>(simd, row, column, columns),
-                    _ => self.part::<S, 1, 1>(simd, row, column, columns),
+                    (OUTER.., _) if columns == panel => self.block::<S, OUTER, WIDTH, true>(simd, row, column),
+                    (4.., _) if columns == panel => self.block::<S, 4, WIDTH, true>(simd, row, column),
+                    (_, _) if columns == panel => self.block::<S, 1, WIDTH, true>(simd, row, column),
+                    (OUTER.., _) if columns == S::F32_LANES => self.block::<S, OUTER, 1, true>(simd, row, column),
+                    (OUTER.., _) if columns > S::F32_LANES => self.block::<S, OUTER, 2, false>(simd, row, column),
+                    (_, _) if columns > S::F32_LANES => self.block::<S, 1, 2, false>(simd, row, column),
+                    (OUTER.., _) => self.block::<S, OUTER, 1, false>(simd, row, column),
+                    _ => self.block::<S, 1, 1, false>(simd, row, column),
                 };
             }
         }
@@ -248,51 +248,30 @@ impl WithSimd for Outer<'_> {
 }
 
 impl Outer<'_> {
-    /// `R` rows of `V` whole vectors of columns; gives `R`.
+    /// `R` rows of `V` vectors of columns, or, unless they are `WHOLE`, of the last columns in so many; gives `R`.
     #[inline(always)]
-    fn whole<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, row: usize, column: usize) -> usize {
-        let columns = V * S::F32_LANES;
-        let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        let ([rows, distance], mut left, mut at) = (self.pieces, self.size[2], 0);
-        while left > 0 {
-            let piece = self.a[at..].chunks(self.a_stride).zip(self.b[at..].chunks(self.b_stride));
-            for (a, b) in piece.take(left.min(rows)) {
-                let (a, (b, _)) = (&a[row..][..R], S::as_simd_f32s(&b[column..][..columns]));
-                for (&a, sums) in a.iter().zip(&mut sums) {
-                    let a = simd.splat_f32s(a);
-                    for v in 0..V {
-                        sums[v] = simd.mul_add_e_f32s(a, b[v], sums[v]);
-                    }
-                }
-            }
-            at += distance;
-            left = left.saturating_sub(rows);
-        }
-        for (r, sums) in sums.into_iter().enumerate() {
-            store(simd, sums, &mut self.y[(row + r) * self.y_stride + column..][..columns], self.accumulate);
-        }
-        R
-    }
-
-    /// As [`Outer::whole`] for fewer columns.
-    #[inline(always)]
-    fn part<S: Simd, const R: usize, const V: usize>(
+    fn block<S: Simd, const R: usize, const V: usize, const WHOLE: bool>(
         &mut self,
         simd: S,
         row: usize,
         column: usize,
-        columns: usize,
     ) -> usize {
+        let columns = if WHOLE { V * S::F32_LANES } else { self.size[1] - column };
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         let ([rows, distance], mut left, mut at) = (self.pieces, self.size[2], 0);
         while left > 0 {
             let piece = self.a[at..].chunks(self.a_stride).zip(self.b[at..].chunks(self.b_stride));
             for (a, b) in piece.take(left.min(rows)) {
                 let (a, b) = (&a[row..][..R], &b[column..][..columns]);
-                let b: [S::f32s; V] = std::array::from_fn(|v| {
-                    let b = &b[v * S::F32_LANES..];
-                    simd.partial_load_f32s(&b[..b.len().min(S::F32_LANES)])
-                });
+                let b: [S::f32s; V] = if WHOLE {
+                    let (b, _) = S::as_simd_f32s(b);
+                    std::array::from_fn(|v| b[v])
+                } else {
+                    std::array::from_fn(|v| {
+                        let b = &b[v * S::F32_LANES..];
+                        simd.partial_load_f32s(&b[..b.len().min(S::F32_LANES)])
+                    })
+                };
                 for (&a, sums) in a.iter().zip(&mut sums) {
                     let a = simd.splat_f32s(a);
                     for v in 0..V {
