@@ -240,6 +240,23 @@ fn bench_times_films() {
     refuses(&["no film of", "could be read"]);
 }
 
+/// A limit on the size of files stands for a disk without room.
+#[cfg(target_os = "linux")]
+#[test]
+fn bench_refuses_a_temporary_folder_that_is_full() {
+    let dir = temporary();
+    let script = "trap '' XFSZ; ulimit -f 100; exec \"$@\"";
+    let args = [env!("CARGO_BIN_EXE_lungfish"), "bench", "loader", "--data", arg(&FILMS), "--json"];
+    let output = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .args(args)
+        .env("TMPDIR", dir.path())
+        .stdin(Stdio::null())
+        .output();
+    refused(&output.unwrap(), &["cannot write", arg(dir.path()), "lungfish-bench-"]);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
 /// A stand-in for the driver's own program: what it answers is shown, and the CPU computes all the same.
 #[cfg(unix)]
 #[test]

@@ -33,13 +33,11 @@ pub(crate) fn open(
     }
 }
 
-/// Tells of a bound that leaves films out.
-pub(crate) fn tell_of_bound(cache: &FilmCache, films: usize, observer: &mut dyn Observer) {
+/// Says what a bound that leaves some of so many films out means; `None` where there is room for all.
+pub(crate) fn bound(cache: &FilmCache, films: usize) -> Option<String> {
     let capacity = cache.capacity();
-    if films > capacity {
-        let text = format!("{capacity} of the {films} films are kept decoded, the others are decoded anew each time");
-        observer.event(&Event::Note(text));
-    }
+    (films > capacity)
+        .then(|| format!("{capacity} of the {films} films are kept decoded, the others are decoded anew each time"))
 }
 
 /// Tells, once, of a cache that had to be given up.

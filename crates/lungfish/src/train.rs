@@ -176,8 +176,9 @@ impl Job<'_> {
         from: Checkpoint,
     ) -> Result<TrainOutcome, Error> {
         let (preprocess, augment) = (recipe.preprocess(), recipe.augment());
-        if let Some(cache) = &cache {
-            film_cache::tell_of_bound(cache, data.split.train.len() + data.split.val.len(), self.observer);
+        let films = data.split.train.len() + data.split.val.len();
+        if let Some(text) = cache.as_ref().and_then(|cache| film_cache::bound(cache, films)) {
+            self.observer.event(&Event::Note(text));
         }
         let pipeline = Pipeline { preprocess, augment: Some(augment), cache };
         data.describe(&preprocess, augments(recipe).then_some(augment), self.observer);

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::median;
 use crate::data_set::read_all;
 use crate::features::film_key;
-use crate::film_cache::MOST_BYTES;
+use crate::film_cache::{self, MOST_BYTES};
 use crate::{Error, Event, Observer, Phase, Recipe, Task, keys};
 
 /// Passes that are timed, each over all films: every one in an order and with alterations of its own, as epochs are.
@@ -67,6 +67,11 @@ pub struct LoaderMeasure {
 /// # Errors
 /// A folder without films, none that can be read, no place for the cache.
 pub fn loader(request: &LoaderRequest, observer: &mut dyn Observer) -> Result<LoaderMeasure, Error> {
+    measure(request, MOST_BYTES, observer)
+}
+
+/// With a cache of `most_bytes`.
+fn measure(request: &LoaderRequest, most_bytes: u64, observer: &mut dyn Observer) -> Result<LoaderMeasure, Error> {
     let recipe = Recipe::default();
     let folder = scan(&request.data, &PatientRule::new(&recipe.patient)?)?;
     let go = AtomicBool::new(false);
@@ -87,7 +92,10 @@ pub fn loader(request: &LoaderRequest, observer: &mut dyn Observer) -> Result<Lo
     for pass in 1..=FILE_PASSES {
         // The one before it goes first: there is never more than one.
         drop(kept.take());
-        let cache = TemporaryCache::new(&bench.recipe)?;
+        let cache = TemporaryCache::new(&bench.recipe, most_bytes)?;
+        if let Some(text) = film_cache::bound(&cache.films, bench.films.len()).filter(|_| pass == 1) {
+            bench.observer.event(&Event::Warning(text));
+        }
         paces.push(bench.pass(&cache, (pass, FILE_PASSES))?);
         kept = Some(cache);
     }
@@ -95,9 +103,6 @@ pub fn loader(request: &LoaderRequest, observer: &mut dyn Observer) -> Result<Lo
     if let Some(cache) = &kept {
         for pass in 1..=CACHED_PASSES {
             cached.push(bench.pass(cache, (pass, CACHED_PASSES))?);
-        }
-        if let Some(error) = cache.films.trouble() {
-            return Err(Error::io("write", &cache.path, error));
         }
     }
     let [min, max, cached_min, cached_max] = [least(&paces), most(&paces), least(&cached), most(&cached)];
@@ -149,6 +154,10 @@ impl Bench<'_> {
         let mut done = 0;
         for batch in Loader::new(items, pipeline, batch_size, self.workers)? {
             done += batch?.len();
+            // Without it, what is timed is no training's way.
+            if let Some(error) = cache.films.trouble() {
+                return Err(Error::io("write", &cache.path, error));
+            }
             let (done, total) = ((pass - 1) * films + done, of * films);
             self.observer.event(&Event::Progress { task: Task::Measuring, done, total });
         }
@@ -164,7 +173,7 @@ struct TemporaryCache {
 }
 
 impl TemporaryCache {
-    fn new(recipe: &Recipe) -> Result<Self, Error> {
+    fn new(recipe: &Recipe, most_bytes: u64) -> Result<Self, Error> {
         // Two measurements at once, in one process or in two, do not share a file.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -172,7 +181,7 @@ impl TemporaryCache {
         let path = std::env::temp_dir().join(name);
         // What another one left there is not taken for this one's.
         FilmCache::remove(&path)?;
-        let films = Arc::new(FilmCache::open(&path, &recipe.preprocess(), MOST_BYTES)?);
+        let films = Arc::new(FilmCache::open(&path, &recipe.preprocess(), most_bytes)?);
         let _ = FilmCache::remove(&path);
         Ok(TemporaryCache { path, films })
     }
@@ -197,10 +206,35 @@ fn most(paces: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn films_beyond_the_bound_are_told_of_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("films");
+        lungfish_data::synth(&data, 20, 1).unwrap();
+        let request = LoaderRequest { data, workers: 1 };
+        let warnings = |most_bytes| {
+            let mut warnings = Vec::new();
+            let mut observer = |event: &Event| {
+                if let Event::Warning(text) = event {
+                    warnings.push(text.clone());
+                }
+            };
+            measure(&request, most_bytes, &mut observer).unwrap();
+            warnings
+        };
+        let film = Recipe::default().preprocess().film_len() as u64;
+        assert_eq!(
+            warnings(4 * film),
+            ["3 of the 20 films are kept decoded, the others are decoded anew each time"],
+            "what goes with each film takes room too"
+        );
+        assert!(warnings(21 * film).is_empty());
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_measurement_that_is_killed_leaves_no_film() {
-        let cache = TemporaryCache::new(&Recipe::default()).unwrap();
+        let cache = TemporaryCache::new(&Recipe::default(), MOST_BYTES).unwrap();
         assert!(!cache.path.exists());
         let (film, pixels) = (lungfish_data::ContentHash([7; 16]), vec![9; Recipe::default().preprocess().film_len()]);
         cache.films.put(film, &pixels);

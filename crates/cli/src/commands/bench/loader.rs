@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use clap::ValueHint::DirPath;
 use lungfish::bench::{LoaderMeasure, LoaderRequest};
 
-use super::pace;
+use super::{pace, tell, threads};
 use crate::commands::train::workers;
-use crate::observer::Printer;
 use crate::{flags, print};
 
 /// Time reading films: films a second from their files, and kept decoded as in later epochs
@@ -36,19 +35,11 @@ pub struct Args {
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let request = LoaderRequest { data: args.data.clone(), workers: workers(args.workers, threads) };
-    let mut printer = Printer::scoring();
-    let measure = lungfish::bench::loader(&request, &mut printer)?;
-    printer.finish()?;
-    if args.json {
-        print::json(&measure)?;
-    } else {
-        print::out(lines(&measure).join("\n"))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    tell(|printer| lungfish::bench::loader(&request, printer), lines, args.json)
 }
 
 fn lines(m: &LoaderMeasure) -> Vec<String> {
-    let threads = if m.workers == 1 { "1 thread".to_owned() } else { format!("{} threads", m.workers) };
+    let threads = threads(m.workers);
     let line = |what: &str, median: f64, min: f64, max: f64, passes: usize| {
         format!("{what:<24} {:>6} films/s, {} to {} in {passes} passes", pace(median), pace(min), pace(max))
     };

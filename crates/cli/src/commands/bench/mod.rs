@@ -5,6 +5,11 @@ mod step;
 
 use std::process::ExitCode;
 
+use serde::Serialize;
+
+use crate::observer::Printer;
+use crate::print;
+
 /// Measure how fast this machine trains, predicts and reads films
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -32,6 +37,27 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         Command::Step(args) => step::run(args),
         Command::Loader(args) => loader::run(args, threads),
     }
+}
+
+/// Measures and prints what came of it.
+fn tell<M: Serialize>(
+    measure: impl FnOnce(&mut Printer) -> Result<M, lungfish::Error>,
+    lines: fn(&M) -> Vec<String>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let mut printer = Printer::scoring();
+    let measure = measure(&mut printer)?;
+    printer.finish()?;
+    if json {
+        print::json(&measure)?;
+    } else {
+        print::out(lines(&measure).join("\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn threads(number: usize) -> String {
+    if number == 1 { "1 thread".to_owned() } else { format!("{number} threads") }
 }
 
 /// Films a second with three digits.

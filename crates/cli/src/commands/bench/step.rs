@@ -7,8 +7,7 @@ use clap::builder::PossibleValuesParser;
 use lungfish::bench::{Mode, StepMeasure, StepRequest};
 use lungfish_models::Architecture;
 
-use super::pace;
-use crate::observer::Printer;
+use super::{pace, tell, threads};
 use crate::{flags, print};
 
 /// Time steps of a network: films a second, share of what the processor can do, memory
@@ -61,19 +60,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         StepMode::Infer => Mode::Infer,
     };
     let request = StepRequest { architecture: args.arch.parse()?, batch: args.batch, mode, runs: args.runs };
-    let mut printer = Printer::scoring();
-    let measure = lungfish::bench::step(&request, &mut printer)?;
-    printer.finish()?;
-    if args.json {
-        print::json(&measure)?;
-    } else {
-        print::out(lines(&measure).join("\n"))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    tell(|printer| lungfish::bench::step(&request, printer), lines, args.json)
 }
 
 fn lines(m: &StepMeasure) -> Vec<String> {
-    let threads = if m.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", m.threads) };
+    let threads = threads(m.threads);
     let runs = if m.runs == 1 { "1 step".to_owned() } else { format!("{} steps", m.runs) };
     let peak =
         m.peak_bytes.map_or_else(|| "peak unknown".to_owned(), |bytes| format!("{} at most", print::size(bytes)));
