@@ -10,11 +10,14 @@ use crate::prefetch::prefetch;
 /// Vectors in a row of a panel.
 pub(crate) const WIDTH: usize = 2;
 
-/// Most rows of a result in registers.
-const HEIGHT: usize = 14;
-
-/// Rows of a sum of outer products in registers.
+/// Rows of a sum of outer products in registers, and where there are few of these.
 const OUTER: usize = 8;
+const OUTER_FEW: usize = 6;
+
+/// Most rows of a result in registers: they leave some for a row of a panel and an element of the left operand.
+const fn most_rows<S: Simd>() -> usize {
+    (S::REGISTER_COUNT - 4) / WIDTH
+}
 
 /// Columns of a panel on this machine.
 pub(crate) fn panel() -> usize {
@@ -78,7 +81,7 @@ impl WithSimd for Rows<'_> {
             let mut wanted = if ahead > 0 { from_panel.get(ahead * panel..).unwrap_or_default() } else { &[] };
             let columns = (n - first).min(panel);
             let mut row = 0;
-            for height in heights(m) {
+            for height in heights::<S>(m) {
                 let block = Block {
                     a: a.get(row * a_stride..).unwrap_or_default(),
                     a_stride,
@@ -102,8 +105,8 @@ impl WithSimd for Rows<'_> {
 }
 
 /// Heights of the blocks that `m` rows are cut into: even ones as far as can be, of a size.
-pub(crate) fn heights(m: usize) -> impl Iterator<Item = usize> {
-    let each = m.div_ceil(m.div_ceil(HEIGHT).max(1)).next_multiple_of(2);
+pub(crate) fn heights<S: Simd>(m: usize) -> impl Iterator<Item = usize> {
+    let each = m.div_ceil(m.div_ceil(most_rows::<S>()).max(1)).next_multiple_of(2);
     let whole = m / each.max(1);
     let rest = m - whole * each;
     std::iter::repeat_n(each, whole).chain([rest / 2 * 2, rest % 2]).filter(|&height| height > 0)
@@ -233,7 +236,10 @@ impl WithSimd for Outer<'_> {
             let mut row = 0;
             while row < m {
                 row += match (m - row, columns) {
-                    (OUTER.., _) if columns == panel => self.block::<S, OUTER, WIDTH, true>(simd, row, column),
+                    (OUTER.., _) if columns == panel && S::REGISTER_COUNT > WIDTH * OUTER + WIDTH => {
+                        self.block::<S, OUTER, WIDTH, true>(simd, row, column)
+                    }
+                    (OUTER_FEW.., _) if columns == panel => self.block::<S, OUTER_FEW, WIDTH, true>(simd, row, column),
                     (4.., _) if columns == panel => self.block::<S, 4, WIDTH, true>(simd, row, column),
                     (_, _) if columns == panel => self.block::<S, 1, WIDTH, true>(simd, row, column),
                     (OUTER.., _) if columns == S::F32_LANES => self.block::<S, OUTER, 1, true>(simd, row, column),

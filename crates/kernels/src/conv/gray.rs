@@ -250,7 +250,7 @@ impl WithSimd for Windows<'_> {
         let panel = WIDTH * S::F32_LANES;
         for first in (0..self.shape.c_out).step_by(panel) {
             let mut column = 0;
-            for height in heights(self.shape.out()[1]) {
+            for height in heights::<S>(self.shape.out()[1]) {
                 match height {
                     14 => self.block::<S, 14>(simd, column, first),
                     12 => self.block::<S, 12>(simd, column, first),
