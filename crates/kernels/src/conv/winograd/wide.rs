@@ -1,8 +1,9 @@
 //! The same for wide layers, whose transformed filter would be larger than everything else: it is never stored whole. Each
 //! task makes a panel of it from the taps, some frequencies at a time, and takes it to all tiles.
 //!
-//! Three stages, all threads in each: tiles to `v`; panels of output channels to pixels, each panel in memory of its own;
-//! and from there to `y`, a pixel's channels side by side. Where there are many tiles, these are passes over some of them.
+//! Three stages: tiles to `v`; panels of output channels to pixels, each panel in memory of its own; and from there to `y`, a
+//! pixel's channels side by side. Where there are many tiles, these are passes over some of them, as a rule each on one
+//! thread; a single pass is shared out by panels.
 //!
 //! The sums are those of [`super::image`] in the same order: which of the two serves makes no difference of a bit.
 
