@@ -325,6 +325,22 @@ mod tests {
         (0..len).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect()
     }
 
+    /// Sums that are not in registers go through memory at each step: half the speed, and no other test would tell.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn sums_have_room_in_the_registers() {
+        use pulp::x86::{V3, V4};
+        for m in 1..100 {
+            for height in heights::<V3>(m) {
+                assert!(WIDTH * height + WIDTH < 16, "{height} rows of {m}, AVX2");
+            }
+            for height in heights::<V4>(m) {
+                assert!(WIDTH * height + WIDTH < 32, "{height} rows of {m}, AVX-512");
+            }
+            assert_eq!([heights::<V3>(m).sum::<usize>(), heights::<V4>(m).sum()], [m; 2]);
+        }
+    }
+
     #[test]
     fn every_size_is_the_plain_sum() {
         for m in [1, 2, 3, 13, 14, 15, 16, 29, 31] {
