@@ -14,7 +14,7 @@ use commands::{
     bench, completions, demo, doctor, explore, fetch, man, predict, preview, recipe, summary, synth, test, train,
 };
 
-/// Said wherever a figure could be taken for a finding.
+/// Said wherever a metric could be taken for a finding.
 const NOT_A_DIAGNOSIS: &str = "This is a research tool; what it says is not a diagnosis.";
 
 /// Fine-tune an ImageNet network on chest X-rays, test it, predict with it.
@@ -36,7 +36,7 @@ struct Cli {
 const MOST_THREADS: u16 = 1024;
 
 const AFTER_HELP: &str = "\
-Example, the whole job on films that are drawn for it:
+Example, the whole job on synthetic films:
   lungfish demo
 
 Example, on a folder of films (train/NORMAL/*.jpeg, train/PNEUMONIA/*.jpeg, ...):

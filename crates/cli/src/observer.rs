@@ -152,8 +152,8 @@ impl Observer for Printer {
             Event::Note(text) => self.note(text),
             Event::Warning(text) => self.warning(text),
             Event::BadFilm { path, reason } => self.aside(&format!("bad film {}: {reason}", print::path(path))),
-            Event::Dataset { side, root, count, classes, transforms } => {
-                self.line(format_args!("Dataset {side}"));
+            Event::Dataset { split, root, count, classes, transforms } => {
+                self.line(format_args!("Dataset {split}"));
                 self.line(format_args!("    Number of datapoints: {count}"));
                 self.line(format_args!("    Root location: {}", print::path(root)));
                 let classes: Vec<String> =
@@ -200,7 +200,7 @@ impl Observer for Printer {
                 self.first_epoch = false;
             }
             Event::EarlyStop { phase, epoch, patience } => self.line(format_args!(
-                "The {phase} phase ends after epoch {epoch}: no better figure in {patience} epochs"
+                "The {phase} phase ends after epoch {epoch}: no better metric in {patience} epochs"
             )),
             // The best is told once, at the end, and checkpoints are for a day when something fails.
             Event::Best(_) | Event::Saved { .. } => {}
@@ -216,7 +216,7 @@ fn epoch_lines(record: &EpochRecord, seconds_left: Option<f64>) -> Vec<String> {
     } else {
         lines.push("Before the first step".to_owned());
     }
-    let auc = print::figure(record.val_auc);
+    let auc = print::metric(record.val_auc);
     lines.push(format!("val Loss: {:.4} Acc: {:.4} AUC: {auc}", record.val_loss, record.val_accuracy));
     let parts: Vec<String> = record.part_lr.iter().map(|(part, lr)| format!("{part} {}", print::rate(*lr))).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
@@ -254,7 +254,7 @@ fn some(names: &[String]) -> String {
 
 fn name(what: What) -> String {
     let name = match what {
-        What::Films(Task::Features { side, view }) => return format!("features of {side}, view {view}"),
+        What::Films(Task::Features { split, view }) => return format!("features of {split}, view {view}"),
         What::Films(Task::Checking) => "checking",
         What::Films(Task::Training) => "train",
         What::Films(Task::Validating) => "val",

@@ -114,9 +114,9 @@ pub fn size(bytes: u64) -> String {
     if unit == "bytes" || value >= 99.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
 }
 
-/// A figure with four digits, or a dash where it is undefined.
-pub fn figure(figure: Option<f64>) -> String {
-    figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.4}"))
+/// A metric with four digits, or a dash where it is undefined.
+pub fn metric(metric: Option<f64>) -> String {
+    metric.map_or_else(|| "-".to_owned(), |metric| format!("{metric:.4}"))
 }
 
 /// A learning rate with three digits, as short as it gets.

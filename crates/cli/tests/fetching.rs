@@ -89,7 +89,7 @@ fn done(mut command: Command) -> Output {
     output
 }
 
-/// Drawn films, nested as those of the chest X-rays are.
+/// Synthetic films, nested as those of the chest X-rays are.
 fn archive() -> Vec<u8> {
     let mut entries = vec![Entry::file("chest_xray/__MACOSX/._chest_xray", "shadow")];
     for film in files(&FILMS) {
@@ -117,7 +117,7 @@ fn fetched_films_are_ready_to_train_on() {
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&told["fetched"], &told["files"]), (&Value::Bool(false), &Value::from(count)));
     assert_eq!(told["source"], "kaggle:paultimothymooney/chest-xray-pneumonia");
-    let films: u64 = ["train", "val", "test"].iter().map(|side| told["films"][side].as_u64().unwrap()).sum();
+    let films: u64 = ["train", "val", "test"].iter().map(|split| told["films"][split].as_u64().unwrap()).sum();
     assert_eq!(
         films,
         files(&FILMS).iter().filter(|file| file.extension().is_some_and(|e| e == "png" || e == "jpeg")).count() as u64

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{FILMS, RUN, arg, copy, done, files, jsonl, lungfish, refused, run, said, side, temporary, text, train};
+use common::{FILMS, RUN, arg, copy, done, files, jsonl, lungfish, refused, run, said, split, temporary, text, train};
 use serde_json::Value;
 
 /// The rows of a CSV file that has no cell with a comma or a quote in it.
@@ -24,7 +24,7 @@ fn a_training_prints_what_the_notebook_prints() {
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(text(&output.stderr), "");
     let printed = text(&output.stdout);
-    let films = side(&FILMS, "test").len();
+    let films = split(&FILMS, "test").len();
     for line in [
         "Dataset train".to_owned(),
         format!("Dataset test\n    Number of datapoints: {films}"),
@@ -74,26 +74,26 @@ fn a_training_prints_what_the_notebook_prints() {
 }
 
 #[test]
-fn test_gives_figures_and_a_line_a_film() {
+fn test_gives_metrics_and_a_line_a_film() {
     let folder = temporary();
     let printed = done(&["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(folder.path()), "--json"]);
-    let figures: Value = serde_json::from_str(&printed).unwrap();
-    let keys: Vec<&String> = figures.as_object().unwrap().keys().collect();
+    let metrics: Value = serde_json::from_str(&printed).unwrap();
+    let keys: Vec<&String> = metrics.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["films", "accuracy", "loss", "auc", "classes", "confusion", "threshold"]);
-    let test = side(&FILMS, "test");
-    assert_eq!(figures["films"], test.len());
-    assert_eq!(figures["threshold"], 0.5);
-    let names: Vec<&Value> = figures["classes"].as_array().unwrap().iter().map(|class| &class["name"]).collect();
+    let test = split(&FILMS, "test");
+    assert_eq!(metrics["films"], test.len());
+    assert_eq!(metrics["threshold"], 0.5);
+    let names: Vec<&Value> = metrics["classes"].as_array().unwrap().iter().map(|class| &class["name"]).collect();
     assert_eq!(names, ["NORMAL", "PNEUMONIA"]);
-    for class in figures["classes"].as_array().unwrap() {
+    for class in metrics["classes"].as_array().unwrap() {
         assert_eq!(
             class.as_object().unwrap().keys().collect::<Vec<_>>(),
             ["name", "precision", "recall", "f1", "support"]
         );
-        assert_eq!(class["support"], side(&FILMS.join("test"), class["name"].as_str().unwrap()).len());
+        assert_eq!(class["support"], split(&FILMS.join("test"), class["name"].as_str().unwrap()).len());
     }
 
-    // The file says the same as the figures.
+    // The file says the same as the metrics.
     let (head, rows) = csv(&folder.path().join("predictions-test.csv"));
     assert_eq!(head.len(), 5);
     assert_eq!(head[..3], ["path", "label", "predicted"]);
@@ -103,19 +103,19 @@ fn test_gives_figures_and_a_line_a_film() {
     let confusion: Vec<Vec<usize>> = ["NORMAL", "PNEUMONIA"]
         .map(|label| ["NORMAL", "PNEUMONIA"].map(|predicted| cell(label, predicted)).to_vec())
         .to_vec();
-    assert_eq!(figures["confusion"], serde_json::json!(confusion));
+    assert_eq!(metrics["confusion"], serde_json::json!(confusion));
     let right = confusion[0][0] + confusion[1][1];
-    assert!((figures["accuracy"].as_f64().unwrap() - right as f64 / test.len() as f64).abs() < 1e-12);
+    assert!((metrics["accuracy"].as_f64().unwrap() - right as f64 / test.len() as f64).abs() < 1e-12);
     let likelihood = |row: &Vec<String>| row[if row[1] == "NORMAL" { 3 } else { 4 }].parse::<f64>().unwrap().ln();
     let loss = -rows.iter().map(likelihood).sum::<f64>() / rows.len() as f64;
-    assert!((figures["loss"].as_f64().unwrap() - loss).abs() < 1e-4, "{loss} {figures}");
+    assert!((metrics["loss"].as_f64().unwrap() - loss).abs() < 1e-4, "{loss} {metrics}");
 
     let printed = done(&["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(folder.path())]);
     assert!(printed.contains("test Loss: ") && printed.contains("not a diagnosis"), "{printed}");
 }
 
 #[test]
-fn other_sides_are_scored_only_where_asked() {
+fn other_splits_are_scored_only_where_asked() {
     let folder = temporary();
     let out = arg(folder.path());
     let json = |more: &[&str]| -> Value {
@@ -123,7 +123,7 @@ fn other_sides_are_scored_only_where_asked() {
         args.extend(more);
         serde_json::from_str(&done(&args)).unwrap()
     };
-    let (train, val) = (json(&["--side", "train"]), json(&["--side", "val"]));
+    let (train, val) = (json(&["--split", "train"]), json(&["--split", "val"]));
     assert!(folder.path().join("predictions-train.csv").is_file());
     assert!(folder.path().join("predictions-val.csv").is_file());
     let all = files(&FILMS)
@@ -137,8 +137,8 @@ fn other_sides_are_scored_only_where_asked() {
     copy(&FILMS.join("train"), &moved);
     fs::copy(RUN.join("best.safetensors"), &model).unwrap();
     let test = ["test", "--model", arg(&model), "--data", arg(&moved), "--out", out];
-    refused(&run(&test), &["the model was trained on", arg(&moved), "side train"]);
-    let asked = run(&[&test[..], &["--side", "train"]].concat());
+    refused(&run(&test), &["the model was trained on", arg(&moved), "split train"]);
+    let asked = run(&[&test[..], &["--split", "train"]].concat());
     assert!(asked.status.success(), "{}", said(&asked));
 }
 
@@ -147,17 +147,17 @@ fn classes_are_known_by_name() {
     let folder = temporary();
     let out = arg(folder.path());
     let other = folder.path().join("other");
-    // One class alone can be scored, at its own place; figures that one class cannot have are null.
+    // One class alone can be scored, at its own place; metrics that one class cannot have are null.
     copy(&FILMS.join("test/PNEUMONIA"), &other.join("PNEUMONIA"));
     let test =
         || lungfish(&["test", "--model", arg(&RUN), "--data", arg(&other), "--out", out, "--json"]).output().unwrap();
     let output = test();
     assert!(output.status.success(), "{}", said(&output));
-    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(figures["auc"], Value::Null);
-    assert_eq!(figures["classes"][0]["support"], 0);
-    assert_eq!(figures["classes"][0]["recall"], Value::Null);
-    assert_eq!(figures["classes"][1]["support"], side(&FILMS.join("test"), "PNEUMONIA").len());
+    let metrics: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(metrics["auc"], Value::Null);
+    assert_eq!(metrics["classes"][0]["support"], 0);
+    assert_eq!(metrics["classes"][0]["recall"], Value::Null);
+    assert_eq!(metrics["classes"][1]["support"], split(&FILMS.join("test"), "PNEUMONIA").len());
 
     copy(&FILMS.join("test/NORMAL"), &other.join("COVID"));
     refused(&test(), &["COVID", "NORMAL", "PNEUMONIA"]);
@@ -165,7 +165,7 @@ fn classes_are_known_by_name() {
 
 #[test]
 fn predict_gives_a_line_a_film() {
-    let films = side(&FILMS, "test");
+    let films = split(&FILMS, "test");
     let printed = done(&["predict", "--model", arg(&RUN), "--json", arg(&FILMS.join("test"))]);
     let lines = jsonl(&printed);
     let paths: Vec<PathBuf> = lines.iter().map(|line| PathBuf::from(line["path"].as_str().unwrap())).collect();
@@ -207,12 +207,12 @@ fn a_test_and_a_prediction_leave_pictures() {
     expected.sort();
     assert_eq!(files(&out), expected);
     assert!(printed.contains("Pictures, PNG and SVG, in ") && printed.contains("worst-errors-test"), "{printed}");
-    // No older pictures beside new figures; learning curves are of the training, which is the same.
+    // No older pictures beside new metrics; learning curves are of the training, which is the same.
     done(&[&test[..], &["--no-pictures"]].concat());
     let curves = ["png", "svg"].map(|kind| out.join("learning-curves").with_extension(kind));
     assert_eq!(files(&out), [&curves[..], &[out.join("predictions-test.csv")]].concat());
 
-    let films = side(&FILMS, "test");
+    let films = split(&FILMS, "test");
     let (one, many) = (folder.path().join("one.svg"), folder.path().join("many"));
     let printed = done(&["predict", "--model", arg(&RUN), arg(&films[0]), "--plot", arg(&one)]);
     assert!(printed.contains(&format!("Picture: {}", one.display())), "{printed}");
@@ -234,7 +234,7 @@ fn a_test_and_a_prediction_leave_pictures() {
 /// A folder of films with a text file, an empty file and half a film among them.
 fn spoilt(root: &Path) -> Vec<PathBuf> {
     copy(&FILMS, root);
-    let film = side(&FILMS, "train")[0].clone();
+    let film = split(&FILMS, "train")[0].clone();
     let bytes = fs::read(&film).unwrap();
     let folder = root.join("train/NORMAL");
     let half = folder.join("half").with_extension(film.extension().unwrap());
@@ -257,8 +257,8 @@ fn bad_films_are_named_and_left_out_or_stop_a_strict_training() {
         assert!(errors.contains(arg(film)), "{} is not in\n{errors}", film.display());
     }
     assert!(errors.contains('3'), "{errors}");
-    let split = fs::read_to_string(folder.path().join("run/split.csv")).unwrap();
-    assert!(!split.contains("half.") && !split.contains("letter.png"), "{split}");
+    let table = fs::read_to_string(folder.path().join("run/split.csv")).unwrap();
+    assert!(!table.contains("half.") && !table.contains("letter.png"), "{table}");
 
     let output = train(&films, &folder.path().join("strict"), &["--strict"]).output().unwrap();
     let sentence = refused(&output, &["strict"]);
@@ -298,7 +298,7 @@ fn odd_names_do_nothing_to_a_terminal_or_a_spreadsheet() {
     let folder = temporary();
     let films = folder.path().join("NORMAL");
     fs::create_dir(&films).unwrap();
-    let film = side(&FILMS, "test")[0].clone();
+    let film = split(&FILMS, "test")[0].clone();
     let extension = film.extension().unwrap().as_bytes();
     for name in [&b"=cmd(1)."[..], b"a\x1b[31m.", b"caf\xe9."] {
         fs::copy(&film, films.join(OsStr::from_bytes(&[name, extension].concat()))).unwrap();
@@ -328,11 +328,11 @@ fn three_classes_train_and_test() {
     let out = folder.path().join("run");
     let output = train(&films, &out, &["--frozen-epochs", "1"]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    let figures: Value =
+    let metrics: Value =
         serde_json::from_str(&done(&["test", "--model", arg(&out), "--data", arg(&films), "--json"])).unwrap();
-    assert_eq!(figures["confusion"].as_array().unwrap().len(), 3);
-    assert_eq!(figures["threshold"], Value::Null);
-    assert!(figures["auc"].is_number(), "{figures}");
+    assert_eq!(metrics["confusion"].as_array().unwrap().len(), 3);
+    assert_eq!(metrics["threshold"], Value::Null);
+    assert!(metrics["auc"].is_number(), "{metrics}");
 }
 
 #[test]

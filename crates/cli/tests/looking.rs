@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{FILMS, arg, copy, done, files, lungfish, refused, run, said, side, temporary, text};
+use common::{FILMS, arg, copy, done, files, lungfish, refused, run, said, split, temporary, text};
 use serde_json::Value;
 
 /// Width and height in the header of a PNG.
@@ -21,7 +21,7 @@ fn explore_counts_what_there_is_in_a_table_and_as_json() {
     let folder = temporary();
     let films = folder.path().join("films");
     copy(&FILMS, &films);
-    let normal = side(&films, "train/NORMAL");
+    let normal = split(&films, "train/NORMAL");
     fs::write(&normal[0], b"<html>").unwrap();
     fs::copy(&normal[1], films.join("test/PNEUMONIA/copy.png")).unwrap();
 
@@ -40,17 +40,17 @@ fn explore_counts_what_there_is_in_a_table_and_as_json() {
     assert!(line("Files").contains("120 PNG gray, 8 bits"), "{table}");
     assert!(line("Copies").contains("1 film the same as an earlier one"), "{table}");
     assert!(
-        line("Copies").contains("2 have the same on another side too; 2 have the same in another class too"),
+        line("Copies").contains("2 have the same on another split too; 2 have the same in another class too"),
         "{table}"
     );
-    assert!(line("Drawn").contains("all films") && line("Drawn").contains("X-rays of nobody"), "{table}");
+    assert!(line("Synthetic").contains("all films") && line("Synthetic").contains("X-rays of nobody"), "{table}");
     assert!(table.contains(&format!("  {}: not an image", arg(&normal[0]))), "{table}");
     assert!(table.lines().all(|line| line == line.trim_end()));
 
     let report: Value = serde_json::from_str(&done(&["explore", arg(&films), "--json"])).unwrap();
-    assert_eq!((&report["films"], &report["drawn"]), (&120.into(), &120.into()));
-    assert_eq!(report["sides"][0]["side"], "train");
-    assert_eq!(report["sides"][0]["films"][0], normal_films);
+    assert_eq!((&report["films"], &report["synthetic"]), (&120.into(), &120.into()));
+    assert_eq!(report["splits"][0]["split"], "train");
+    assert_eq!(report["splits"][0]["films"][0], normal_films);
     assert_eq!(report["bad"][0]["path"], arg(&normal[0]));
     assert_eq!(report["classes"][1]["name"], "PNEUMONIA");
     assert_eq!(report["classes"][0]["intensity"].as_array().unwrap().len(), 256);
@@ -91,7 +91,7 @@ fn explore_takes_other_names_of_patients_and_flat_folders() {
     let folder = temporary();
     for (class, name) in [("A", "p1-a.png"), ("A", "p1-b.png"), ("B", "p2-a.png"), ("B", "p1-c.png")] {
         fs::create_dir_all(folder.path().join(class)).unwrap();
-        fs::copy(&side(&FILMS, "test")[0], folder.path().join(class).join(name)).unwrap();
+        fs::copy(&split(&FILMS, "test")[0], folder.path().join(class).join(name)).unwrap();
     }
     let table = done(&["explore", arg(folder.path())]);
     assert!(table.contains("4, one film each by their names (--patient says how names tell patients)"), "{table}");
@@ -124,7 +124,7 @@ fn preview_draws_films_beside_what_the_network_sees() {
         (said, fs::read(&out).unwrap())
     };
     let (said, plain) = preview("plain.png", &[]);
-    assert_eq!(said, format!("8 films of the train side: {}\n", arg(&out("plain.png"))));
+    assert_eq!(said, format!("8 films of the train split: {}\n", arg(&out("plain.png"))));
     let (width, height) = png_size(&out("plain.png"));
     assert!(width >= 600 && height >= 400, "{width} x {height}");
     assert_eq!(plain, preview("again.png", &[]).1);
@@ -149,7 +149,7 @@ fn preview_is_written_here_where_no_place_is_named() {
     let folder = temporary();
     let output = lungfish(&["preview", "--data", arg(&FILMS)]).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(text(&output.stdout), "8 films of the train side: preview.png\n");
+    assert_eq!(text(&output.stdout), "8 films of the train split: preview.png\n");
     assert!(folder.path().join("preview.png").is_file());
 }
 
@@ -158,7 +158,7 @@ fn preview_passes_over_bad_films_and_refuses_what_it_cannot_do() {
     let folder = temporary();
     let films = folder.path().join("films");
     copy(&FILMS, &films);
-    let normal = side(&films, "train/NORMAL");
+    let normal = split(&films, "train/NORMAL");
     normal[1..].iter().for_each(|film| fs::write(film, b"no film").unwrap());
     let out = folder.path().join("out.png");
     let output = run(&["preview", "--data", arg(&films), "--out", arg(&out), "--films", "5"]);
@@ -166,7 +166,7 @@ fn preview_passes_over_bad_films_and_refuses_what_it_cannot_do() {
     assert!(text(&output.stderr).contains("bad film") && out.is_file(), "{}", said(&output));
 
     fs::remove_file(&out).unwrap();
-    side(&films, "train").iter().for_each(|film| fs::write(film, b"no film").unwrap());
+    split(&films, "train").iter().for_each(|film| fs::write(film, b"no film").unwrap());
     refused(&run(&["preview", "--data", arg(&films), "--out", arg(&out)]), &["no film of", arg(&films)]);
     assert!(!out.exists());
 

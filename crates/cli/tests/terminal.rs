@@ -71,7 +71,7 @@ fn bash_completes() {
     assert_eq!(offered(&script, &["lungfish", "tra"]), ["train"]);
     assert_eq!(offered(&script, &["lungfish", "train", "--unf"]), ["--unfreeze"]);
     assert_eq!(offered(&script, &["lungfish", "train", "--arch", "eff"]), ["efficientnet-lite0"]);
-    assert_eq!(offered(&script, &["lungfish", "test", "--side", ""]), ["train", "val", "test"]);
+    assert_eq!(offered(&script, &["lungfish", "test", "--split", ""]), ["train", "val", "test"]);
     assert_eq!(offered(&script, &["lungfish", "bench", "step", "--mode", ""]), ["train", "infer"]);
 }
 

@@ -6,7 +6,9 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
-use common::{FILMS, RUN, arg, commands, copy, done, help, lungfish, refused, run, said, side, temporary, text, train};
+use common::{
+    FILMS, RUN, arg, commands, copy, done, help, lungfish, refused, run, said, split, temporary, text, train,
+};
 use serde_json::Value;
 
 #[test]
@@ -39,7 +41,7 @@ fn wrong_usage_is_status_2() {
         &["doctor", "--threads", "0"],
         &["doctor", "--threads", "-2"],
         &["doctor", "--threads", "100000"],
-        &["test", "--model", "run", "--data", "films", "--side", "left"],
+        &["test", "--model", "run", "--data", "films", "--split", "left"],
         &["predict", "--model", "run"],
         &["completions", "tcsh"],
         &["man", "train", "--out", "pages"],
@@ -325,7 +327,7 @@ fn folders_that_cannot_be_trained_on_are_refused() {
     fs::create_dir_all(hollow.join("train/TUBERCULOSIS")).unwrap();
     refused(&train(&hollow, &out, &[]).output().unwrap(), &["TUBERCULOSIS"]);
 
-    // A class folder itself, sides by other names, a file.
+    // A class folder itself, splits by other names, a file.
     let class = FILMS.join("train/NORMAL");
     refused(&train(&class, &out, &[]).output().unwrap(), &[arg(&class), "name the folder above"]);
     let other = root.join("other");
@@ -333,7 +335,7 @@ fn folders_that_cannot_be_trained_on_are_refused() {
         copy(&FILMS.join(ours), &other.join(theirs));
     }
     refused(&train(&other, &out, &[]).output().unwrap(), &["Testing, Train", "train, val and test"]);
-    let film = side(&FILMS, "test")[0].clone();
+    let film = split(&FILMS, "test")[0].clone();
     refused(&train(&film, &out, &[]).output().unwrap(), &[arg(&film), "is a file, not a folder"]);
 
     // A run among the class folders would be a class the next time.
@@ -391,7 +393,7 @@ fn a_run_goes_on_only_as_it_began() {
 #[test]
 fn models_that_are_none_are_refused() {
     let folder = temporary();
-    let film = side(&FILMS, "test")[0].clone();
+    let film = split(&FILMS, "test")[0].clone();
     let predict = |model: &std::path::Path| run(&["predict", "--model", arg(model), arg(&film)]);
 
     let absent = folder.path().join("absent");

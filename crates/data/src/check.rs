@@ -68,9 +68,9 @@ pub struct BadFilm {
 /// the order of `films`. `progress` is called from those threads with the number of films done so far.
 ///
 /// ```no_run
-/// # use lungfish_data::{check, scan, Channels, PatientRule, Side};
+/// # use lungfish_data::{check, scan, Channels, PatientRule, Split};
 /// let folder = scan("chest_xray".as_ref(), &PatientRule::default())?;
-/// let films = folder.layout.side(Side::Train).unwrap_or_default();
+/// let films = folder.layout.of(Split::Train).unwrap_or_default();
 /// let (good, bad) = check(films, Channels::Gray, &|_done| {});
 /// assert_eq!(good.len() + bad.len(), films.len());
 /// # Ok::<(), lungfish_data::DataError>(())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::decode::DecodeError;
 use crate::display::escape;
-use crate::names::Side;
+use crate::names::Split;
 
 /// An error of the data crate: one sentence with the path and the values, safe to print on a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +59,12 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
-    /// Folders named as sides are named elsewhere, where class folders are expected.
+    /// Folders named as splits are named elsewhere, where class folders are expected.
     #[error(
-        "the folders {names} of {} look like sides by another name: sides are called train, val and test",
+        "the folders {names} of {} look like splits by another name: splits are called train, val and test",
         escape(path)
     )]
-    SidesByOtherNames {
+    SplitsByOtherNames {
         /// The folder.
         path: PathBuf,
         /// The names, with commas.
@@ -84,7 +84,7 @@ pub enum DataError {
         /// Its only class.
         class: String,
     },
-    /// A class which no film of the train side has.
+    /// A class which no film of the train split has.
     #[error("the class {} has no film to train on in {}", escape(class), escape(root))]
     ClassNotInTrain {
         /// The data set.
@@ -104,9 +104,9 @@ pub enum DataError {
         /// The folder of class folders.
         parent: PathBuf,
     },
-    /// A data set that has sides, but no train side.
+    /// A data set that has splits, but no train split.
     #[error("{} has no train folder to train on", escape(root))]
-    NoTrainSide {
+    NoTrainSplit {
         /// The data set.
         root: PathBuf,
     },
@@ -126,13 +126,13 @@ pub enum DataError {
         /// The value given.
         value: f64,
     },
-    /// Too few patients to carve a side without emptying another.
+    /// Too few patients to carve a split without emptying another.
     #[error(
-        "too few patients to carve a {side} side: each class of the {films} films that are left belongs to one patient"
+        "too few patients to carve a {split} split: each class of the {films} films that are left belongs to one patient"
     )]
     TooFewPatients {
-        /// The side to be carved.
-        side: Side,
+        /// The split to be carved.
+        split: Split,
         /// Films there were to carve from.
         films: usize,
     },
@@ -160,7 +160,7 @@ pub enum DataError {
         /// What is wrong there.
         reason: String,
     },
-    /// A folder with other files in it, where drawn films were to be written.
+    /// A folder with other files in it, where synthetic films were to be written.
     #[error(
         "{} is not empty and was not made by `synth` ({} is in it): choose a new folder",
         escape(path),
@@ -172,9 +172,9 @@ pub enum DataError {
         /// One thing found in it.
         other: PathBuf,
     },
-    /// Fewer drawn films asked for than fill every side and class.
-    #[error("{films} drawn films are too few: at least {least} are needed to fill every side and class")]
-    TooFewDrawn {
+    /// Fewer synthetic films asked for than fill every split and class.
+    #[error("{films} synthetic films are too few: at least {least} are needed to fill every split and class")]
+    TooFewSynthetic {
         /// The number asked for.
         films: usize,
         /// The least that works.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::display::{escape, escape_exactly};
 use crate::error::DataError;
-use crate::names::{EXTENSIONS, Side};
+use crate::names::{EXTENSIONS, Split};
 use crate::patient::PatientRule;
 
 /// One film: a file, its class and its patient.
@@ -23,12 +23,12 @@ pub struct Film {
     pub group: String,
 }
 
-/// The films of a folder, by the sides it has. `F` is [`Film`] as scanned and
+/// The films of a folder, by the splits it has. `F` is [`Film`] as scanned and
 /// [`CheckedFilm`](crate::CheckedFilm) once read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout<F = Film> {
-    /// `root/{train,val,test}/{CLASS}/...`; `None` is a side without a folder.
-    Sides {
+    /// `root/{train,val,test}/{CLASS}/...`; `None` is a split without a folder.
+    Splits {
         /// `root/train`
         train: Option<Vec<F>>,
         /// `root/val`
@@ -41,15 +41,15 @@ pub enum Layout<F = Film> {
 }
 
 impl<F> Layout<F> {
-    /// Every film with its side (`None` in a flat folder), train first, each side in its own order.
-    pub fn films(&self) -> impl Iterator<Item = (Option<Side>, &F)> {
+    /// Every film with its split (`None` in a flat folder), train first, each split in its own order.
+    pub fn films(&self) -> impl Iterator<Item = (Option<Split>, &F)> {
         let none = (None, &[][..]);
-        let sides = match self {
-            Self::Sides { train, val, test } => [(Side::Train, train), (Side::Val, val), (Side::Test, test)]
-                .map(|(side, films)| (Some(side), films.as_deref().unwrap_or_default())),
+        let splits = match self {
+            Self::Splits { train, val, test } => [(Split::Train, train), (Split::Val, val), (Split::Test, test)]
+                .map(|(split, films)| (Some(split), films.as_deref().unwrap_or_default())),
             Self::Flat(films) => [(None, &films[..]), none, none],
         };
-        sides.into_iter().flat_map(|(side, films)| films.iter().map(move |film| (side, film)))
+        splits.into_iter().flat_map(|(split, films)| films.iter().map(move |film| (split, film)))
     }
 
     /// How many films there are.
@@ -62,14 +62,14 @@ impl<F> Layout<F> {
         self.films().next().is_none()
     }
 
-    /// The films of one side; all of them, for any side, where the folder is flat; `None` where the side is absent.
-    pub fn side(&self, side: Side) -> Option<&[F]> {
+    /// The films of one split; all of them, for any split, where the folder is flat; `None` where the split is absent.
+    pub fn of(&self, split: Split) -> Option<&[F]> {
         match self {
             Self::Flat(films) => Some(films),
-            Self::Sides { train, val, test } => match side {
-                Side::Train => train.as_deref(),
-                Side::Val => val.as_deref(),
-                Side::Test => test.as_deref(),
+            Self::Splits { train, val, test } => match split {
+                Split::Train => train.as_deref(),
+                Split::Val => val.as_deref(),
+                Split::Test => test.as_deref(),
             },
         }
     }
@@ -78,8 +78,8 @@ impl<F> Layout<F> {
     pub fn filter_map<G>(self, mut f: impl FnMut(F) -> Option<G>) -> Layout<G> {
         let mut each = |films: Vec<F>| films.into_iter().filter_map(&mut f).collect::<Vec<G>>();
         match self {
-            Self::Sides { train, val, test } => {
-                Layout::Sides { train: train.map(&mut each), val: val.map(&mut each), test: test.map(&mut each) }
+            Self::Splits { train, val, test } => {
+                Layout::Splits { train: train.map(&mut each), val: val.map(&mut each), test: test.map(&mut each) }
             }
             Self::Flat(films) => Layout::Flat(each(films)),
         }
@@ -89,10 +89,10 @@ impl<F> Layout<F> {
 /// A data set on disk.
 #[derive(Debug, Clone)]
 pub struct Folder {
-    /// The folder that holds the sides or the classes; below the one asked for where the films are nested in
+    /// The folder that holds the splits or the classes; below the one asked for where the films are nested in
     /// `chest_xray/`.
     pub root: PathBuf,
-    /// The names of the class folders of all sides, sorted; a label is an index into it.
+    /// The names of the class folders of all splits, sorted; a label is an index into it.
     pub classes: Vec<String>,
     /// The films.
     pub layout: Layout,
@@ -103,10 +103,10 @@ impl Folder {
     /// be tested and predicted.
     ///
     /// # Errors
-    /// [`DataError::OneClass`], [`DataError::NoTrainSide`], or [`DataError::ClassNotInTrain`] naming the first class
-    /// that other sides have and train lacks.
+    /// [`DataError::OneClass`], [`DataError::NoTrainSplit`], or [`DataError::ClassNotInTrain`] naming the first class
+    /// that other splits have and train lacks.
     pub fn require_trainable(&self) -> Result<(), DataError> {
-        require_trainable(&self.root, &self.classes, self.layout.side(Side::Train), |film| film.label)
+        require_trainable(&self.root, &self.classes, self.layout.of(Split::Train), |film| film.label)
     }
 
     /// Refuses an output folder that would lie among the class folders, where the next [`scan`] would take it for a
@@ -118,7 +118,7 @@ impl Folder {
         let Some(inside) = real(out) else { return Ok(()) };
         let parents = match self.layout {
             Layout::Flat(_) => vec![self.root.clone()],
-            Layout::Sides { .. } => Side::ALL.map(|side| self.root.join(side.name())).into(),
+            Layout::Splits { .. } => Split::ALL.map(|split| self.root.join(split.name())).into(),
         };
         let among =
             |parent: &PathBuf| real(parent).is_some_and(|parent| inside != parent && inside.starts_with(parent));
@@ -147,7 +147,7 @@ pub(crate) fn require_trainable<F>(
     if let [class] = classes {
         return Err(DataError::OneClass { root: root(), class: class.clone() });
     }
-    let train = train.ok_or_else(|| DataError::NoTrainSide { root: root() })?;
+    let train = train.ok_or_else(|| DataError::NoTrainSplit { root: root() })?;
     let present: HashSet<usize> = train.iter().map(label).collect();
     match (0..classes.len()).find(|label| !present.contains(label)) {
         Some(label) => Err(DataError::ClassNotInTrain { root: root(), class: classes[label].clone() }),
@@ -163,12 +163,12 @@ pub(crate) fn require_trainable<F>(
 /// and `__MACOSX` are passed over, and a folder that links lead back to is listed once.
 ///
 /// # Errors
-/// No such folder, a folder that cannot be read, a side or root without class folders, a class folder without a film.
+/// No such folder, a folder that cannot be read, a split or root without class folders, a class folder without a film.
 pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
     let root = resolve(root)?;
-    if !has_sides(&root) {
+    if !has_splits(&root) {
         let by_class = classes_of(&root)?;
-        refuse_other_sides(&root, by_class.keys())?;
+        refuse_other_splits(&root, by_class.keys())?;
         let classes: Vec<String> = by_class.keys().cloned().collect();
         let films = label_films(by_class, &classes, patient);
         return Ok(Folder { root, classes, layout: Layout::Flat(films) });
@@ -177,22 +177,22 @@ pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
     let others: Vec<String> = entries(&root)?
         .iter()
         .map(|name| name.to_string_lossy().into_owned())
-        .filter(|name| looks_like_a_side(name) && !Side::ALL.iter().any(|side| side.name() == name))
+        .filter(|name| looks_like_a_split(name) && !Split::ALL.iter().any(|split| split.name() == name))
         .filter(|name| root.join(name).is_dir())
         .collect();
     if !others.is_empty() {
-        return Err(DataError::SidesByOtherNames { names: shown(others.iter()), path: root });
+        return Err(DataError::SplitsByOtherNames { names: shown(others.iter()), path: root });
     }
-    let mut sides = Vec::with_capacity(Side::ALL.len());
-    for side in Side::ALL {
-        let path = root.join(side.name());
-        sides.push(if path.is_dir() { Some(classes_of(&path)?) } else { None });
+    let mut splits = Vec::with_capacity(Split::ALL.len());
+    for split in Split::ALL {
+        let path = root.join(split.name());
+        splits.push(if path.is_dir() { Some(classes_of(&path)?) } else { None });
     }
-    let names: BTreeSet<&String> = sides.iter().flatten().flat_map(BTreeMap::keys).collect();
+    let names: BTreeSet<&String> = splits.iter().flatten().flat_map(BTreeMap::keys).collect();
     let classes: Vec<String> = names.into_iter().cloned().collect();
-    let mut films = sides.into_iter().map(|side| side.map(|by_class| label_films(by_class, &classes, patient)));
+    let mut films = splits.into_iter().map(|split| split.map(|by_class| label_films(by_class, &classes, patient)));
     let mut next = || films.next().flatten();
-    let layout = Layout::Sides { train: next(), val: next(), test: next() };
+    let layout = Layout::Splits { train: next(), val: next(), test: next() };
     Ok(Folder { root, classes, layout })
 }
 
@@ -205,11 +205,11 @@ pub fn films_in(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     if metadata.is_dir() { walk(path) } else { Ok(vec![path.to_path_buf()]) }
 }
 
-fn has_sides(root: &Path) -> bool {
-    Side::ALL.iter().any(|side| root.join(side.name()).is_dir())
+fn has_splits(root: &Path) -> bool {
+    Split::ALL.iter().any(|split| root.join(split.name()).is_dir())
 }
 
-/// Goes down through `chest_xray/`, as the archive of the Kermany films is nested, until there are sides.
+/// Goes down through `chest_xray/`, as the archive of the Kermany films is nested, until there are splits.
 fn resolve(root: &Path) -> Result<PathBuf, DataError> {
     match fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => {}
@@ -222,7 +222,7 @@ fn resolve(root: &Path) -> Result<PathBuf, DataError> {
     let mut root = root.to_path_buf();
     for _ in 0..2 {
         let nested = root.join("chest_xray");
-        if has_sides(&root) || !nested.is_dir() {
+        if has_splits(&root) || !nested.is_dir() {
             break;
         }
         root = nested;
@@ -257,16 +257,16 @@ fn classes_of(dir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
     Ok(by_class)
 }
 
-/// Refuses class folders that all bear names of sides (`Train`, `Testing`): what lies in them is the classes.
-fn refuse_other_sides<'a>(root: &Path, mut names: impl Iterator<Item = &'a String> + Clone) -> Result<(), DataError> {
+/// Refuses class folders that all bear names of splits (`Train`, `Testing`): what lies in them is the classes.
+fn refuse_other_splits<'a>(root: &Path, mut names: impl Iterator<Item = &'a String> + Clone) -> Result<(), DataError> {
     let named = shown(names.clone());
-    if names.all(|name| looks_like_a_side(name)) {
-        return Err(DataError::SidesByOtherNames { path: root.to_path_buf(), names: named });
+    if names.all(|name| looks_like_a_split(name)) {
+        return Err(DataError::SplitsByOtherNames { path: root.to_path_buf(), names: named });
     }
     Ok(())
 }
 
-fn looks_like_a_side(name: &str) -> bool {
+fn looks_like_a_split(name: &str) -> bool {
     ["train", "training", "val", "valid", "validation", "dev", "test", "testing"]
         .contains(&name.to_lowercase().as_str())
 }

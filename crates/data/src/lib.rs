@@ -1,7 +1,7 @@
 //! A folder of chest X-rays in, batches of pixels out.
 //!
 //! The way of a film: [`scan`] lists it with its class and its patient, [`sample`] may leave it out,
-//! [`check`](check::check) reads it once to see that it decodes, [`split`](split::split) puts its patient on one side,
+//! [`check`](check::check) reads it once to see that it decodes, [`split`](split::split) puts its patient on one split,
 //! [`Loader`] decodes it ahead of the step that wants it, or finds it decoded in a [`FilmCache`], through the
 //! [`Preprocess`] that travels with the model and, in training, a keyed [`Augment`]. [`survey`](survey::survey) counts what there is.
 //!
@@ -31,9 +31,9 @@ pub use decode::{Channels, DecodeError, Image, Mode, Source, decode, decode_file
 pub use error::DataError;
 pub use folder::{Film, Folder, Layout, scan};
 pub use loader::{Batch, Loader, LoaderItem, Pipeline};
-pub use names::Side;
+pub use names::Split;
 pub use patient::PatientRule;
 pub use preprocess::{Fit, Preprocess};
-pub use split::{Split, SplitNotes, SplitRules, sample, split};
+pub use split::{SplitNotes, SplitRules, Splits, sample, split};
 pub use survey::{Survey, survey};
-pub use synth::{SynthReport, is_drawn, is_drawn_file, synth};
+pub use synth::{SynthReport, is_synthetic, is_synthetic_file, synth};

@@ -1,4 +1,4 @@
-//! Names that a data set on disk goes by: its sides, and what its films may end in.
+//! Names that a data set on disk goes by: its splits, and what its films may end in.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 /// know are listed all the same, so that they are told as bad films and not passed over in silence.
 pub const EXTENSIONS: [&str; 9] = [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
 
-/// A side of a data set.
+/// A split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Side {
+pub enum Split {
     /// Films to learn from.
     Train,
     /// Films that choose between epochs.
@@ -21,7 +21,7 @@ pub enum Side {
     Test,
 }
 
-impl Side {
+impl Split {
     /// All three.
     pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
 
@@ -35,21 +35,21 @@ impl Side {
     }
 }
 
-impl fmt::Display for Side {
+impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// A side name that is none of train, val and test.
+/// A split name that is none of train, val and test.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("no side {0:?}: it is train, val or test")]
-pub struct UnknownSide(String);
+#[error("no split {0:?}: it is train, val or test")]
+pub struct UnknownSplit(String);
 
-impl FromStr for Side {
-    type Err = UnknownSide;
+impl FromStr for Split {
+    type Err = UnknownSplit;
 
-    fn from_str(name: &str) -> Result<Self, UnknownSide> {
-        Self::ALL.into_iter().find(|side| side.name() == name).ok_or_else(|| UnknownSide(name.to_string()))
+    fn from_str(name: &str) -> Result<Self, UnknownSplit> {
+        Self::ALL.into_iter().find(|split| split.name() == name).ok_or_else(|| UnknownSplit(name.to_string()))
     }
 }

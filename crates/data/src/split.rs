@@ -1,4 +1,4 @@
-//! Which films are learnt from, which choose between epochs, and which are scored: no patient on two sides.
+//! Which films are learnt from, which choose between epochs, and which are scored: no patient on two splits.
 
 mod file;
 mod patients;
@@ -8,10 +8,10 @@ use std::path::Path;
 use crate::check::CheckedFilm;
 use crate::error::DataError;
 use crate::folder::{Film, Layout, require_trainable};
-use crate::names::Side;
+use crate::names::Split;
 use patients::{Patients, draw};
 
-/// A given validation side with fewer films than this joins train.
+/// A given validation split with fewer films than this joins train.
 const LEAST_VAL_FILMS: usize = 50;
 /// So does one with fewer than one film for so many of train.
 const LEAST_VAL_SHARE: usize = 50;
@@ -21,14 +21,14 @@ const DRAW_SAMPLE: u64 = 1;
 const DRAW_TEST: u64 = 2;
 const DRAW_VAL: u64 = 3;
 
-/// How sides are carved that a folder does not have.
+/// How splits are carved that a folder does not have.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SplitRules {
     /// The share of train that becomes val where val is missing or tiny; 0 keeps a tiny one and carves none.
     pub val_fraction: f64,
     /// The share of train that becomes test where test is missing; 0 carves none.
     pub test_fraction: f64,
-    /// The same seed carves the same sides.
+    /// The same seed carves the same splits.
     pub seed: u64,
 }
 
@@ -38,20 +38,20 @@ impl Default for SplitRules {
     }
 }
 
-/// The three sides. Val and test may be empty where [`SplitRules`] said so.
+/// The three splits. Val and test may be empty where [`SplitRules`] said so.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Split {
+pub struct Splits {
     /// Films to learn from.
     pub train: Vec<CheckedFilm>,
     /// Films that choose between epochs.
     pub val: Vec<CheckedFilm>,
     /// Films that are scored once.
     pub test: Vec<CheckedFilm>,
-    /// How the sides came about; all zero in a split that was read from a file.
+    /// How the splits came about; all zero in a split that was read from a file.
     pub notes: SplitNotes,
 }
 
-/// What [`split`] did to the sides that were given.
+/// What [`split`] did to the splits that were given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SplitNotes {
     /// Films that left train because their patient is in test.
@@ -70,32 +70,32 @@ pub struct SplitNotes {
     pub same_content: usize,
 }
 
-impl Split {
-    /// The films of one side.
-    pub fn side(&self, side: Side) -> &[CheckedFilm] {
-        match side {
-            Side::Train => &self.train,
-            Side::Val => &self.val,
-            Side::Test => &self.test,
+impl Splits {
+    /// The films of one split.
+    pub fn of(&self, split: Split) -> &[CheckedFilm] {
+        match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+            Split::Test => &self.test,
         }
     }
 }
 
 /// About `limit` films of a data set, in its order: whole patients, drawn so that each class has its share of each
-/// side. Every class and side keeps at least one patient; a data set of no more than `limit` films is kept whole.
+/// split. Every class and split keeps at least one patient; a data set of no more than `limit` films is kept whole.
 pub fn sample(layout: Layout, limit: usize, seed: u64) -> Layout {
     let (total, limit) = (layout.len(), limit.max(1));
     if total <= limit {
         return layout;
     }
-    let films: Vec<(Option<Side>, &Film)> = layout.films().collect();
+    let films: Vec<(Option<Split>, &Film)> = layout.films().collect();
     let names: Vec<&str> = films.iter().map(|(_, film)| film.group.as_str()).collect();
     let patients = Patients::by_name(&names);
     let strata = patients.strata(|i| (films[i].0, films[i].1.label));
     let mut keep = vec![false; total];
-    for ((side, label), stratum) in strata {
+    for ((split, label), stratum) in strata {
         let target = limit as f64 * stratum.films as f64 / total as f64;
-        let key = [seed, DRAW_SAMPLE, side.map_or(0, |side| side as u64 + 1), label as u64];
+        let key = [seed, DRAW_SAMPLE, split.map_or(0, |split| split as u64 + 1), label as u64];
         for i in draw(&stratum, target, stratum.patients.len(), key) {
             keep[i] = true;
         }
@@ -104,29 +104,29 @@ pub fn sample(layout: Layout, limit: usize, seed: u64) -> Layout {
     layout.filter_map(|film| keep.next().unwrap_or(false).then_some(film))
 }
 
-/// Puts every patient on one side. A patient is a name that the patient rule gave, and all names that share a film of
+/// Puts every patient on one split. A patient is a name that the patient rule gave, and all names that share a film of
 /// the same content.
 ///
-/// Where given sides share a patient, test stays whole: its films leave train and val; where train and val do, they
-/// leave train. A val of fewer than 50 films, or fewer than 2 % of train, joins train. Then the sides that are missing
+/// Where given splits share a patient, test stays whole: its films leave train and val; where train and val do, they
+/// leave train. A val of fewer than 50 films, or fewer than 2 % of train, joins train. Then the splits that are missing
 /// are carved out of train, first test and then val, stratified by class.
 ///
 /// # Errors
-/// A fraction outside 0..=0.9, one class, no train side or a class that it lacks (before or after films left it),
-/// classes of one patient each where a side has to be carved.
+/// A fraction outside 0..=0.9, one class, no train split or a class that it lacks (before or after films left it),
+/// classes of one patient each where a split has to be carved.
 pub fn split(
     root: &Path,
     classes: &[String],
     layout: Layout<CheckedFilm>,
     rules: &SplitRules,
-) -> Result<Split, DataError> {
+) -> Result<Splits, DataError> {
     for (name, value) in [("val_fraction", rules.val_fraction), ("test_fraction", rules.test_fraction)] {
         if !(0.0..=0.9).contains(&value) {
             return Err(DataError::Fraction { name, value });
         }
     }
     let label = |film: &CheckedFilm| film.film.label;
-    require_trainable(root, classes, layout.side(Side::Train), label)?;
+    require_trainable(root, classes, layout.of(Split::Train), label)?;
 
     let mut notes = SplitNotes::default();
     let names: Vec<&str> = layout.films().map(|(_, film)| film.film.group.as_str()).collect();
@@ -137,7 +137,7 @@ pub fn split(
     let layout = layout.filter_map(|film| patient_of.next().map(|patient| (patient, film)));
     let (train, val, test) = match layout {
         Layout::Flat(films) => (films, None, None),
-        Layout::Sides { train, val, test } => (train.unwrap_or_default(), val, test),
+        Layout::Splits { train, val, test } => (train.unwrap_or_default(), val, test),
     };
     let (mut train, mut val, mut test) = (train, val.unwrap_or_default(), test.unwrap_or_default());
 
@@ -151,17 +151,17 @@ pub fn split(
         notes.train_left_for_val = leave(&mut train, &val);
     }
     if test.is_empty() && rules.test_fraction > 0.0 {
-        test = carve(&mut train, Side::Test, rules.test_fraction, [rules.seed, DRAW_TEST])?;
+        test = carve(&mut train, Split::Test, rules.test_fraction, [rules.seed, DRAW_TEST])?;
         notes.test_carved = true;
     }
     if val.is_empty() && rules.val_fraction > 0.0 {
-        val = carve(&mut train, Side::Val, rules.val_fraction, [rules.seed, DRAW_VAL])?;
+        val = carve(&mut train, Split::Val, rules.val_fraction, [rules.seed, DRAW_VAL])?;
         notes.val_carved = true;
     }
-    let films = |side: Vec<(usize, CheckedFilm)>| side.into_iter().map(|(_, film)| film).collect::<Vec<_>>();
-    let split = Split { train: films(train), val: films(val), test: films(test), notes };
-    require_trainable(root, classes, Some(&split.train), label)?;
-    Ok(split)
+    let films = |split: Vec<(usize, CheckedFilm)>| split.into_iter().map(|(_, film)| film).collect::<Vec<_>>();
+    let splits = Splits { train: films(train), val: films(val), test: films(test), notes };
+    require_trainable(root, classes, Some(&splits.train), label)?;
+    Ok(splits)
 }
 
 /// Takes the films out of `from` whose patient is in `stays`; how many they were.
@@ -176,7 +176,7 @@ fn leave(from: &mut Vec<(usize, CheckedFilm)>, stays: &[(usize, CheckedFilm)]) -
 /// where it has two.
 fn carve(
     from: &mut Vec<(usize, CheckedFilm)>,
-    side: Side,
+    split: Split,
     fraction: f64,
     [seed, purpose]: [u64; 2],
 ) -> Result<Vec<(usize, CheckedFilm)>, DataError> {
@@ -189,7 +189,7 @@ fn carve(
         }
     }
     if !taken.contains(&true) {
-        return Err(DataError::TooFewPatients { side, films: from.len() });
+        return Err(DataError::TooFewPatients { split, films: from.len() });
     }
     let mut taken = taken.into_iter();
     let (carved, rest) = std::mem::take(from).into_iter().partition(|_| taken.next().unwrap_or(false));

@@ -11,8 +11,8 @@ use crate::check::ContentHash;
 use crate::decode::{Channels, DecodeError, Image, Source, decode_with_source, luma, read_film};
 use crate::display::escape;
 use crate::folder::{Film, Folder};
-use crate::names::Side;
-use crate::synth::is_drawn;
+use crate::names::Split;
+use crate::synth::is_synthetic;
 
 /// Films between two reports of progress, for each thread.
 const CHUNK: usize = 8;
@@ -21,19 +21,19 @@ const CHUNK: usize = 8;
 /// a few levels.
 const GRAY_WITHIN: u8 = 16;
 
-/// What a folder of films holds. Films that cannot be read are in [`Self::bad`] and in [`SideSurvey::bad`], and in no
+/// What a folder of films holds. Films that cannot be read are in [`Self::bad`] and in [`SplitSurvey::bad`], and in no
 /// other figure. Serialised, it is what `lungfish explore --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
-    /// The folder that holds the sides or the classes.
+    /// The folder that holds the splits or the classes.
     #[serde(serialize_with = "as_text")]
     pub root: PathBuf,
     /// Films that can be read.
     pub films: usize,
     /// Bytes of their files.
     pub bytes: u64,
-    /// The sides that the folder has, or one without a name where it has none.
-    pub sides: Vec<SideSurvey>,
+    /// The splits that the folder has, or one without a name where it has none.
+    pub splits: Vec<SplitSurvey>,
     /// The classes, in index order.
     pub classes: Vec<ClassSurvey>,
     /// Pixels a row; none where no film can be read.
@@ -50,17 +50,17 @@ pub struct Survey {
     pub patients: Patients,
     /// Films of the same content.
     pub copies: Copies,
-    /// Films that this program drew ([`is_drawn`]).
-    pub drawn: usize,
+    /// Films that this program drew ([`is_synthetic`]).
+    pub synthetic: usize,
     /// Films that cannot be read, in the folder's order.
     pub bad: Vec<BadFilm>,
 }
 
-/// One side of a data set.
+/// One split of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SideSurvey {
-    /// Its name; none where the folder has no sides.
-    pub side: Option<Side>,
+pub struct SplitSurvey {
+    /// Its name; none where the folder has no splits.
+    pub split: Option<Split>,
     /// Films of each class, in index order.
     pub films: Vec<usize>,
     /// Patients they belong to.
@@ -71,7 +71,7 @@ pub struct SideSurvey {
     pub bad: usize,
 }
 
-/// One class of a data set, over all sides.
+/// One class of a data set, over all splits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassSurvey {
     /// The name of its folder.
@@ -117,8 +117,8 @@ pub struct Patients {
     pub count: usize,
     /// Films of the one who has the most.
     pub most_films: usize,
-    /// Patients with films on more than one side.
-    pub on_two_sides: usize,
+    /// Patients with films on more than one split.
+    pub on_two_splits: usize,
     /// Patients with films in more than one class.
     pub in_two_classes: usize,
 }
@@ -128,8 +128,8 @@ pub struct Patients {
 pub struct Copies {
     /// Films beyond the first of each content.
     pub films: usize,
-    /// Films of which the same is on another side too.
-    pub on_two_sides: usize,
+    /// Films of which the same is on another split too.
+    pub on_two_splits: usize,
     /// Films of which the same is in another class too.
     pub in_two_classes: usize,
 }
@@ -159,15 +159,15 @@ pub struct BadFilm {
 /// # Ok::<(), lungfish_data::DataError>(())
 /// ```
 pub fn survey(folder: &Folder, progress: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Option<Survey> {
-    let listed: Vec<(Option<Side>, &Film)> = folder.layout.films().collect();
+    let listed: Vec<(Option<Split>, &Film)> = folder.layout.films().collect();
     let mut tally = Tally::new(folder);
     let mut done = 0;
     for chunk in listed.chunks(CHUNK * rayon::current_num_threads()) {
         let looks: Vec<Result<Look, DecodeError>> =
             chunk.par_iter().with_max_len(1).map(|(_, film)| look(&film.path)).collect();
         // Added up in the folder's order, so that sums of fractions come out the same.
-        for (&(side, film), look) in chunk.iter().zip(looks) {
-            tally.add(side, film, look);
+        for (&(split, film), look) in chunk.iter().zip(looks) {
+            tally.add(split, film, look);
         }
         done += chunk.len();
         if progress(done).is_break() {
@@ -183,7 +183,7 @@ struct Look {
     bytes: u64,
     source: Source,
     hash: ContentHash,
-    drawn: bool,
+    synthetic: bool,
     coloured: bool,
     /// Pixels of each gray.
     gray: Box<[u32; 256]>,
@@ -202,22 +202,22 @@ fn look(path: &Path) -> Result<Look, DecodeError> {
     }
     // 100 megapixels at most, so sides and counts fit.
     let size = [width as u32, height as u32];
-    let (hash, drawn) = (ContentHash::of(&bytes), is_drawn(&bytes));
-    Ok(Look { size, bytes: bytes.len() as u64, source, hash, drawn, coloured, gray })
+    let (hash, synthetic) = (ContentHash::of(&bytes), is_synthetic(&bytes));
+    Ok(Look { size, bytes: bytes.len() as u64, source, hash, synthetic, coloured, gray })
 }
 
 /// Where films of one patient, or of one content, are.
 #[derive(Default)]
 struct Places {
     films: usize,
-    sides: HashSet<Option<Side>>,
+    splits: HashSet<Option<Split>>,
     labels: HashSet<usize>,
 }
 
 impl Places {
-    fn add(&mut self, side: Option<Side>, label: usize) {
+    fn add(&mut self, split: Option<Split>, label: usize) {
         self.films += 1;
-        self.sides.insert(side);
+        self.splits.insert(split);
         self.labels.insert(label);
     }
 }
@@ -233,10 +233,10 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     fn new(folder: &Folder) -> Self {
-        let side = |side| SideSurvey { side, films: vec![0; folder.classes.len()], patients: 0, bytes: 0, bad: 0 };
-        let sides = match &folder.layout {
-            crate::Layout::Flat(_) => vec![side(None)],
-            layout => Side::ALL.into_iter().filter(|s| layout.side(*s).is_some()).map(|s| side(Some(s))).collect(),
+        let split = |split| SplitSurvey { split, films: vec![0; folder.classes.len()], patients: 0, bytes: 0, bad: 0 };
+        let splits = match &folder.layout {
+            crate::Layout::Flat(_) => vec![split(None)],
+            layout => Split::ALL.into_iter().filter(|s| layout.of(*s).is_some()).map(|s| split(Some(s))).collect(),
         };
         let class = |name: &String| ClassSurvey {
             name: name.clone(),
@@ -250,7 +250,7 @@ impl<'a> Tally<'a> {
             root: folder.root.clone(),
             films: 0,
             bytes: 0,
-            sides,
+            splits,
             classes: folder.classes.iter().map(class).collect(),
             width: None,
             height: None,
@@ -259,27 +259,27 @@ impl<'a> Tally<'a> {
             coloured: 0,
             patients: Patients::default(),
             copies: Copies::default(),
-            drawn: 0,
+            synthetic: 0,
             bad: Vec::new(),
         };
         let (kinds, patients, contents, file_bytes) = Default::default();
         Self { survey, kinds, patients, contents, file_bytes }
     }
 
-    fn add(&mut self, side: Option<Side>, film: &'a Film, look: Result<Look, DecodeError>) {
+    fn add(&mut self, split: Option<Split>, film: &'a Film, look: Result<Look, DecodeError>) {
         let survey = &mut self.survey;
-        let of_side = survey.sides.iter_mut().find(|of_side| of_side.side == side);
-        let (Some(of_side), Some(class)) = (of_side, survey.classes.get_mut(film.label)) else { return };
+        let of_split = survey.splits.iter_mut().find(|of_split| of_split.split == split);
+        let (Some(of_split), Some(class)) = (of_split, survey.classes.get_mut(film.label)) else { return };
         let look = match look {
             Ok(look) => look,
             Err(reason) => {
-                of_side.bad += 1;
+                of_split.bad += 1;
                 survey.bad.push(BadFilm { path: film.path.clone(), reason: reason.to_string() });
                 return;
             }
         };
-        of_side.films[film.label] += 1;
-        of_side.bytes += look.bytes;
+        of_split.films[film.label] += 1;
+        of_split.bytes += look.bytes;
         class.films += 1;
         class.sizes.push(look.size);
         let pixels = f64::from(look.size[0]) * f64::from(look.size[1]);
@@ -289,11 +289,11 @@ impl<'a> Tally<'a> {
         survey.films += 1;
         survey.bytes += look.bytes;
         survey.coloured += usize::from(look.coloured);
-        survey.drawn += usize::from(look.drawn);
+        survey.synthetic += usize::from(look.synthetic);
         self.file_bytes.push(look.bytes);
         *self.kinds.entry(look.source).or_default() += 1;
-        self.patients.entry(&film.group).or_default().add(side, film.label);
-        self.contents.entry(look.hash).or_default().add(side, film.label);
+        self.patients.entry(&film.group).or_default().add(split, film.label);
+        self.contents.entry(look.hash).or_default().add(split, film.label);
     }
 
     fn finish(self) -> Survey {
@@ -306,8 +306,8 @@ impl<'a> Tally<'a> {
             }
         }
         for places in patients.values() {
-            for side in &mut survey.sides {
-                side.patients += usize::from(places.sides.contains(&side.side));
+            for split in &mut survey.splits {
+                split.patients += usize::from(places.splits.contains(&split.split));
             }
             for &label in &places.labels {
                 survey.classes[label].patients += 1;
@@ -322,12 +322,12 @@ impl<'a> Tally<'a> {
         survey.patients = Patients {
             count: patients.len(),
             most_films: patients.values().map(|places| places.films).max().unwrap_or(0),
-            on_two_sides: patients.values().filter(|places| places.sides.len() > 1).count(),
+            on_two_splits: patients.values().filter(|places| places.splits.len() > 1).count(),
             in_two_classes: patients.values().filter(|places| places.labels.len() > 1).count(),
         };
         survey.copies = Copies {
             films: contents.values().map(|places| places.films - 1).sum(),
-            on_two_sides: contents.values().filter(|places| places.sides.len() > 1).map(|places| places.films).sum(),
+            on_two_splits: contents.values().filter(|places| places.splits.len() > 1).map(|places| places.films).sum(),
             in_two_classes: contents.values().filter(|places| places.labels.len() > 1).map(|places| places.films).sum(),
         };
         survey

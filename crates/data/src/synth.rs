@@ -1,4 +1,4 @@
-//! Drawn chest films: a data set for trying the whole program where no real films are at hand.
+//! Synthetic chest films: a data set for trying the whole program where no real films are at hand.
 //!
 //! They teach nothing about patients. Every film bears the word DRAWN, in the same corner for every class, and the
 //! folder holds a README.txt that says what it is.
@@ -14,13 +14,13 @@ use png::{BitDepth, ColorType, Compression, Encoder};
 use rayon::prelude::*;
 
 use crate::error::DataError;
-use crate::names::Side;
-use plan::{DrawnFilm, plan};
+use crate::names::Split;
+use plan::{SyntheticFilm, plan};
 
 /// The two classes, as in the Kermany data set.
 pub const CLASSES: [&str; 2] = ["NORMAL", "PNEUMONIA"];
 
-/// The fewest films that fill every side and class.
+/// The fewest films that fill every split and class.
 pub const LEAST_FILMS: usize = 20;
 
 const README: &str = "\
@@ -41,44 +41,44 @@ const MARK: &str = "drawn by lungfish synth, not an X-ray";
 pub struct SynthReport {
     /// Films of train, val and test.
     pub films: [usize; 3],
-    /// Patients they belong to; each is on one side.
+    /// Patients they belong to; each is on one split.
     pub patients: usize,
 }
 
 /// Draws `films` films into the folder `out`: about 70 % train, 15 % val, 15 % test, 40 % of each NORMAL. The same
-/// seed draws the same films. A folder that holds an earlier data set of drawn films and nothing else is replaced.
+/// seed draws the same films. A folder that holds an earlier data set of synthetic films and nothing else is replaced.
 ///
 /// # Errors
 /// Fewer than [`LEAST_FILMS`] films, a folder with anything else in it, or one that cannot be written.
 pub fn synth(out: &Path, films: usize, seed: u64) -> Result<SynthReport, DataError> {
     if films < LEAST_FILMS {
-        return Err(DataError::TooFewDrawn { films, least: LEAST_FILMS });
+        return Err(DataError::TooFewSynthetic { films, least: LEAST_FILMS });
     }
     for old in earlier_films(out)? {
         fs::remove_file(&old).map_err(|source| DataError::Write { path: old, source })?;
     }
     let write =
         |path: PathBuf, bytes: &[u8]| fs::write(&path, bytes).map_err(|source| DataError::Write { path, source });
-    for side in Side::ALL {
+    for split in Split::ALL {
         for class in CLASSES {
-            let path = out.join(side.name()).join(class);
+            let path = out.join(split.name()).join(class);
             fs::create_dir_all(&path).map_err(|source| DataError::Write { path, source })?;
         }
     }
     write(out.join("README.txt"), README.as_bytes())?;
 
     let plan = plan(films, seed);
-    let draw_one = |film: &DrawnFilm| {
-        let path = out.join(film.side.name()).join(CLASSES[film.label]).join(&film.name);
+    let draw_one = |film: &SyntheticFilm| {
+        let path = out.join(film.split.name()).join(CLASSES[film.label]).join(&film.name);
         let picture = draw::draw(film, seed);
         let bytes = encode(&picture).map_err(|error| DataError::Write { path: path.clone(), source: error.into() })?;
         write(path, &bytes)
     };
     plan.par_iter().try_for_each(draw_one)?;
 
-    let on = |side| plan.iter().filter(|film| film.side == side).count();
+    let on = |split| plan.iter().filter(|film| film.split == split).count();
     let patients = plan.iter().map(|film| film.patient + 1).max().unwrap_or(0);
-    Ok(SynthReport { films: Side::ALL.map(on), patients })
+    Ok(SynthReport { films: Split::ALL.map(on), patients })
 }
 
 fn encode(picture: &crate::decode::Image) -> Result<Vec<u8>, png::EncodingError> {
@@ -103,7 +103,7 @@ fn earlier_films(out: &Path) -> Result<Vec<PathBuf>, DataError> {
         if name == "README.txt" && fs::read(&entry).is_ok_and(|text| text == README.as_bytes()) {
             continue;
         }
-        if !Side::ALL.iter().any(|side| name == side.name()) || !entry.is_dir() {
+        if !Split::ALL.iter().any(|split| name == split.name()) || !entry.is_dir() {
             return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: entry });
         }
         for class in list(&entry)? {
@@ -144,20 +144,21 @@ const MARK_WITHIN: usize = 256;
 
 /// Whether the bytes of a film begin as those of every film that [`synth`] drew. One that was saved anew by another
 /// program has lost that mark, though not the word in its corner.
-pub fn is_drawn(bytes: &[u8]) -> bool {
+pub fn is_synthetic(bytes: &[u8]) -> bool {
     let start = &bytes[..bytes.len().min(MARK_WITHIN)];
     start.windows(MARK.len()).any(|window| window == MARK.as_bytes())
 }
 
-/// [`is_drawn`] of the film at `path`, of which only the beginning is read; false where it cannot be read.
-pub fn is_drawn_file(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) && start_of(path).is_some_and(|start| is_drawn(&start))
+/// [`is_synthetic`] of the film at `path`, of which only the beginning is read; false where it cannot be read.
+pub fn is_synthetic_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && start_of(path).is_some_and(|start| is_synthetic(&start))
 }
 
-/// Whether a file is a drawn film, or empty, as one is whose writing was cut off.
+/// Whether a file is a synthetic film, or empty, as one is whose writing was cut off.
 fn is_own_work(path: &Path) -> bool {
     let is_file = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-    is_file && start_of(path).is_some_and(|start| start.is_empty() || is_drawn(&start))
+    is_file && start_of(path).is_some_and(|start| start.is_empty() || is_synthetic(&start))
 }
 
 fn start_of(path: &Path) -> Option<Vec<u8>> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::write_film;
 use lungfish_data::folder::films_in;
-use lungfish_data::{DataError, Film, Folder, Layout, PatientRule, Side, scan};
+use lungfish_data::{DataError, Film, Folder, Layout, PatientRule, Split, scan};
 
 fn touch(root: &Path, names: &[&str]) {
     for name in names {
@@ -30,7 +30,7 @@ fn owned(names: &[(&str, usize)]) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn sides_are_listed_as_imagefolder_lists_them() {
+fn splits_are_listed_as_imagefolder_lists_them() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     touch(
@@ -53,7 +53,7 @@ fn sides_are_listed_as_imagefolder_lists_them() {
     let folder = scan_here(root).unwrap();
     assert_eq!(folder.root, root);
     assert_eq!(folder.classes, ["NORMAL", "PNEUMONIA"]);
-    let Layout::Sides { train, val, test } = &folder.layout else { panic!("it has sides") };
+    let Layout::Splits { train, val, test } = &folder.layout else { panic!("it has splits") };
     // torchvision sorts the folders, and the files in each: what is in NORMAL itself comes before NORMAL/a.
     let expected = owned(&[
         ("train/NORMAL/a.jpg", 0),
@@ -66,7 +66,7 @@ fn sides_are_listed_as_imagefolder_lists_them() {
     assert_eq!(*val, None);
     assert_eq!(names(root, test.as_ref().unwrap()), owned(&[("test/NORMAL/p.webp", 0), ("test/PNEUMONIA/q.tiff", 1)]));
     assert_eq!(folder.layout.len(), 6);
-    assert_eq!(folder.layout.side(Side::Val), None);
+    assert_eq!(folder.layout.of(Split::Val), None);
     assert!(folder.require_trainable().is_ok());
 }
 
@@ -80,16 +80,16 @@ fn chest_xray_nests_once_and_twice() {
         touch(dir.path(), &["__MACOSX/chest_xray/train/NORMAL/._a.png"]);
         let folder = scan_here(dir.path()).unwrap();
         assert_eq!(folder.root, inner, "{nest}");
-        assert_eq!(folder.layout.side(Side::Train).unwrap().len(), 2);
+        assert_eq!(folder.layout.of(Split::Train).unwrap().len(), 2);
     }
-    // The Kaggle archive has sides above a second copy of itself: the upper ones count.
+    // The Kaggle archive has splits above a second copy of itself: the upper ones count.
     let dir = tempfile::tempdir().unwrap();
     touch(&dir.path().join("chest_xray"), &["train/A/a.png", "train/B/b.png", "chest_xray/train/A/a.png"]);
     assert_eq!(scan_here(dir.path()).unwrap().root, dir.path().join("chest_xray"));
 }
 
 #[test]
-fn a_flat_folder_has_no_sides() {
+fn a_flat_folder_has_no_splits() {
     let dir = tempfile::tempdir().unwrap();
     touch(dir.path(), &["C/c.png", "A/deep/er/a.png", "B/b.png", "readme.md"]);
     let folder = scan_here(dir.path()).unwrap();
@@ -101,14 +101,14 @@ fn a_flat_folder_has_no_sides() {
 #[test]
 fn output_among_class_folders_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let (flat, sides) = (dir.path().join("flat"), dir.path().join("sides"));
+    let (flat, splits) = (dir.path().join("flat"), dir.path().join("splits"));
     touch(&flat, &["A/1.png", "B/2.png"]);
-    touch(&sides, &["train/A/1.png", "train/B/2.png"]);
+    touch(&splits, &["train/A/1.png", "train/B/2.png"]);
     let refused = |root: &Path, out: &Path| scan_here(root).unwrap().refuse_among_classes(out).is_err();
     assert!(refused(&flat, &flat.join("run")) && refused(&flat, &flat.join("../flat/deep/run")));
-    assert!(refused(&sides, &sides.join("train/run")) && refused(&sides, &sides.join("test/run")));
-    // Beside the sides it is in nobody's way, nor where the name only begins alike.
-    assert!(!refused(&sides, &sides.join("run")) && !refused(&sides, &sides.join("training/run")));
+    assert!(refused(&splits, &splits.join("train/run")) && refused(&splits, &splits.join("test/run")));
+    // Beside the splits it is in nobody's way, nor where the name only begins alike.
+    assert!(!refused(&splits, &splits.join("run")) && !refused(&splits, &splits.join("training/run")));
     assert!(!refused(&flat, &dir.path().join("run")) && !refused(&flat, &flat));
     let error = scan_here(&flat).unwrap().refuse_among_classes(&flat.join("run")).unwrap_err().to_string();
     assert!(error.contains(flat.join("run").to_str().unwrap()), "{error}");
@@ -138,17 +138,17 @@ fn what_cannot_be_used_is_said_in_one_sentence() {
     let error = folder.require_trainable().unwrap_err().to_string();
     assert_eq!(error, format!("the class B has no film to train on in {shown}/lacks"));
 
-    let ending = "by another name: sides are called train, val and test";
+    let ending = "by another name: splits are called train, val and test";
     touch(root, &["other/Train/A/a.png", "other/Testing/A/b.png"]);
     let path = root.join("other");
-    assert_eq!(message(&path), format!("the folders Testing, Train of {shown}/other look like sides {ending}"));
+    assert_eq!(message(&path), format!("the folders Testing, Train of {shown}/other look like splits {ending}"));
     touch(root, &["mixed/train/A/a.png", "mixed/train/B/b.png", "mixed/valid/A/c.png", "mixed/Notes/n.txt"]);
     let path = root.join("mixed");
-    assert_eq!(message(&path), format!("the folders valid of {shown}/mixed look like sides {ending}"));
+    assert_eq!(message(&path), format!("the folders valid of {shown}/mixed look like splits {ending}"));
 
     touch(root, &["tests/test/B/b.png", "tests/test/A/c.png"]);
     let folder = scan_here(&root.join("tests")).unwrap();
-    assert!(matches!(folder.require_trainable(), Err(DataError::NoTrainSide { .. })));
+    assert!(matches!(folder.require_trainable(), Err(DataError::NoTrainSplit { .. })));
 }
 
 #[cfg(unix)]

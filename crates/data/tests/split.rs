@@ -1,4 +1,4 @@
-//! No patient on two sides, ever.
+//! No patient on two splits, ever.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{
-    CheckedFilm, ContentHash, DataError, Film, Layout, Side, Split, SplitNotes, SplitRules, sample, split,
+    CheckedFilm, ContentHash, DataError, Film, Layout, Split, SplitNotes, SplitRules, Splits, sample, split,
 };
 use proptest::prelude::*;
 
@@ -25,10 +25,10 @@ fn film(name: &str, label: usize, group: &str, content: usize) -> CheckedFilm {
 }
 
 /// `patients` patients of `each` films of a class, all contents different.
-fn many(side: &str, label: usize, patients: usize, each: usize) -> Vec<CheckedFilm> {
+fn many(split: &str, label: usize, patients: usize, each: usize) -> Vec<CheckedFilm> {
     let one = |i: usize| {
-        let group = format!("{side}-{label}-{}", i / each);
-        film(&format!("{side}/{label}/{i}.png"), label, &group, ContentSeed(side, label, i).number())
+        let group = format!("{split}-{label}-{}", i / each);
+        film(&format!("{split}/{label}/{i}.png"), label, &group, ContentSeed(split, label, i).number())
     };
     (0..patients * each).map(one).collect()
 }
@@ -41,7 +41,7 @@ impl ContentSeed<'_> {
     }
 }
 
-fn run(layout: Layout<CheckedFilm>) -> Result<Split, DataError> {
+fn run(layout: Layout<CheckedFilm>) -> Result<Splits, DataError> {
     split(Path::new("/data"), &classes(2), layout, &RULES)
 }
 
@@ -49,14 +49,14 @@ fn share(films: &[CheckedFilm], label: usize) -> f64 {
     films.iter().filter(|film| film.film.label == label).count() as f64 / films.len() as f64
 }
 
-/// The invariant: neither a name nor a content on two sides.
-fn assert_apart(split: &Split) {
-    let mut names: HashMap<&str, Side> = HashMap::new();
-    let mut contents: HashMap<ContentHash, Side> = HashMap::new();
-    for side in Side::ALL {
-        for CheckedFilm { film, hash } in split.side(side) {
-            assert_eq!(*names.entry(&film.group).or_insert(side), side, "patient {} is on two sides", film.group);
-            assert_eq!(*contents.entry(*hash).or_insert(side), side, "a film of {} is on two sides", film.group);
+/// The invariant: neither a name nor a content on two splits.
+fn assert_apart(splits: &Splits) {
+    let mut names: HashMap<&str, Split> = HashMap::new();
+    let mut contents: HashMap<ContentHash, Split> = HashMap::new();
+    for split in Split::ALL {
+        for CheckedFilm { film, hash } in splits.of(split) {
+            assert_eq!(*names.entry(&film.group).or_insert(split), split, "patient {} is on two splits", film.group);
+            assert_eq!(*contents.entry(*hash).or_insert(split), split, "a film of {} is on two splits", film.group);
         }
     }
 }
@@ -64,19 +64,19 @@ fn assert_apart(split: &Split) {
 #[test]
 fn a_flat_folder_is_carved_into_three() {
     let films = [many("flat", 0, 100, 2), many("flat", 1, 100, 6)].concat();
-    let split = run(Layout::Flat(films)).unwrap();
-    assert_apart(&split);
-    assert_eq!(split.train.len() + split.val.len() + split.test.len(), 800);
-    assert_eq!(split.test.len(), 120);
-    assert!(split.val.len().abs_diff(68) <= 4, "a tenth of the {} that test left", 800 - split.test.len());
-    for side in [&split.train, &split.val, &split.test] {
-        assert!((share(side, 0) - 0.25).abs() < 0.03, "stratified");
+    let splits = run(Layout::Flat(films)).unwrap();
+    assert_apart(&splits);
+    assert_eq!(splits.train.len() + splits.val.len() + splits.test.len(), 800);
+    assert_eq!(splits.test.len(), 120);
+    assert!(splits.val.len().abs_diff(68) <= 4, "a tenth of the {} that test left", 800 - splits.test.len());
+    for split in [&splits.train, &splits.val, &splits.test] {
+        assert!((share(split, 0) - 0.25).abs() < 0.03, "stratified");
     }
-    assert_eq!(split.notes, SplitNotes { test_carved: true, val_carved: true, ..SplitNotes::default() });
+    assert_eq!(splits.notes, SplitNotes { test_carved: true, val_carved: true, ..SplitNotes::default() });
 }
 
 #[test]
-fn a_seed_decides_the_sides() {
+fn a_seed_decides_the_splits() {
     let films = || Layout::Flat([many("flat", 0, 60, 1), many("flat", 1, 60, 2)].concat());
     assert_eq!(run(films()).unwrap(), run(films()).unwrap());
     let other = split(Path::new("/data"), &classes(2), films(), &SplitRules { seed: 6, ..RULES }).unwrap();
@@ -84,33 +84,35 @@ fn a_seed_decides_the_sides() {
 }
 
 #[test]
-fn given_sides_stay_where_they_are_big_enough() {
-    let side = |name: &str, n| Some([many(name, 0, n, 1), many(name, 1, n, 1)].concat());
-    let split = run(Layout::Sides { train: side("train", 300), val: side("val", 30), test: side("test", 20) }).unwrap();
-    assert_eq!((split.train.len(), split.val.len(), split.test.len()), (600, 60, 40));
-    assert_eq!(split.notes, SplitNotes::default());
+fn given_splits_stay_where_they_are_big_enough() {
+    let split = |name: &str, n| Some([many(name, 0, n, 1), many(name, 1, n, 1)].concat());
+    let splits =
+        run(Layout::Splits { train: split("train", 300), val: split("val", 30), test: split("test", 20) }).unwrap();
+    assert_eq!((splits.train.len(), splits.val.len(), splits.test.len()), (600, 60, 40));
+    assert_eq!(splits.notes, SplitNotes::default());
 }
 
 #[test]
 fn a_tiny_val_joins_train_and_a_new_one_is_carved() {
-    let side = |name: &str, n| Some([many(name, 0, n, 1), many(name, 1, n, 1)].concat());
-    let split = run(Layout::Sides { train: side("train", 300), val: side("val", 8), test: side("test", 20) }).unwrap();
-    assert_eq!((split.train.len(), split.val.len(), split.test.len()), (554, 62, 40));
+    let split = |name: &str, n| Some([many(name, 0, n, 1), many(name, 1, n, 1)].concat());
+    let splits =
+        run(Layout::Splits { train: split("train", 300), val: split("val", 8), test: split("test", 20) }).unwrap();
+    assert_eq!((splits.train.len(), splits.val.len(), splits.test.len()), (554, 62, 40));
     let notes = SplitNotes { val_joined_train: 16, val_carved: true, ..SplitNotes::default() };
-    assert_eq!(split.notes, notes);
-    assert_apart(&split);
+    assert_eq!(splits.notes, notes);
+    assert_apart(&splits);
     // Big enough in films, but under 2 % of train.
-    let split = run(Layout::Sides { train: side("train", 2600), val: side("val", 26), test: None }).unwrap();
-    assert_eq!(split.notes.val_joined_train, 52);
-    assert!(split.notes.test_carved && split.notes.val_carved);
+    let splits = run(Layout::Splits { train: split("train", 2600), val: split("val", 26), test: None }).unwrap();
+    assert_eq!(splits.notes.val_joined_train, 52);
+    assert!(splits.notes.test_carved && splits.notes.val_carved);
     // Nothing may be carved: the tiny one stays.
     let rules = SplitRules { val_fraction: 0.0, test_fraction: 0.0, seed: 1 };
-    let layout = Layout::Sides { train: side("train", 300), val: side("val", 8), test: None };
-    let split = split_with(layout, &rules);
-    assert_eq!((split.train.len(), split.val.len(), split.test.len()), (600, 16, 0));
+    let layout = Layout::Splits { train: split("train", 300), val: split("val", 8), test: None };
+    let splits = split_with(layout, &rules);
+    assert_eq!((splits.train.len(), splits.val.len(), splits.test.len()), (600, 16, 0));
 }
 
-fn split_with(layout: Layout<CheckedFilm>, rules: &SplitRules) -> Split {
+fn split_with(layout: Layout<CheckedFilm>, rules: &SplitRules) -> Splits {
     split(Path::new("/data"), &classes(2), layout, rules).unwrap()
 }
 
@@ -126,10 +128,10 @@ fn test_stays_whole_and_the_others_leave() {
     train.push(film("train/copy.png", 0, "renamed", ContentSeed("test", 0, 7).number()));
     train.push(film("train/same-patient.png", 0, "renamed", 900_003));
     train.push(film("train/y.png", 0, "val-0-2", 900_004));
-    let split = run(Layout::Sides { train: Some(train), val: Some(val), test: Some(test.clone()) }).unwrap();
-    assert_apart(&split);
-    assert_eq!(split.test, test);
-    assert_eq!((split.train.len(), split.val.len()), (400, 120));
+    let splits = run(Layout::Splits { train: Some(train), val: Some(val), test: Some(test.clone()) }).unwrap();
+    assert_apart(&splits);
+    assert_eq!(splits.test, test);
+    assert_eq!((splits.train.len(), splits.val.len()), (400, 120));
     let notes = SplitNotes {
         train_left_for_test: 3,
         val_left_for_test: 1,
@@ -137,21 +139,21 @@ fn test_stays_whole_and_the_others_leave() {
         same_content: 1,
         ..SplitNotes::default()
     };
-    assert_eq!(split.notes, notes);
+    assert_eq!(splits.notes, notes);
 }
 
 #[test]
 fn what_cannot_be_split_is_refused() {
     let one_each = vec![film("a.png", 0, "a", 1), film("b.png", 1, "b", 2)];
     let error = run(Layout::Flat(one_each)).unwrap_err();
-    assert!(matches!(error, DataError::TooFewPatients { side: Side::Test, films: 2 }), "{error}");
+    assert!(matches!(error, DataError::TooFewPatients { split: Split::Test, films: 2 }), "{error}");
 
     let shared = vec![film("train/a.png", 0, "a", 1), film("train/b.png", 1, "b", 2)];
-    let layout = Layout::Sides { train: Some(shared), val: None, test: Some(vec![film("test/a.png", 0, "a", 3)]) };
+    let layout = Layout::Splits { train: Some(shared), val: None, test: Some(vec![film("test/a.png", 0, "a", 3)]) };
     assert!(matches!(run(layout).unwrap_err(), DataError::TooFewPatients { .. } | DataError::ClassNotInTrain { .. }));
 
-    let none = Layout::Sides { train: None, val: None, test: Some(many("test", 0, 3, 1)) };
-    assert!(matches!(run(none).unwrap_err(), DataError::NoTrainSide { .. }));
+    let none = Layout::Splits { train: None, val: None, test: Some(many("test", 0, 3, 1)) };
+    assert!(matches!(run(none).unwrap_err(), DataError::NoTrainSplit { .. }));
     assert!(matches!(run(Layout::Flat(many("flat", 0, 9, 1))).unwrap_err(), DataError::ClassNotInTrain { .. }));
     let one = split(Path::new("/data"), &classes(1), Layout::Flat(many("flat", 0, 9, 1)), &RULES);
     assert!(matches!(one.unwrap_err(), DataError::OneClass { .. }));
@@ -168,9 +170,9 @@ fn a_sample_is_stratified_and_of_whole_patients() {
     let train = plain([many("train", 0, 250, 2), many("train", 1, 300, 5)].concat());
     let test = plain([many("test", 0, 100, 1), many("test", 1, 100, 3)].concat());
     let sizes: BTreeMap<String, usize> = count_groups(train.iter().chain(&test));
-    let layout = Layout::Sides { train: Some(train), val: None, test: Some(test) };
+    let layout = Layout::Splits { train: Some(train), val: None, test: Some(test) };
     let some = sample(layout.clone(), 240, 3);
-    let (train, test) = (some.side(Side::Train).unwrap(), some.side(Side::Test).unwrap());
+    let (train, test) = (some.of(Split::Train).unwrap(), some.of(Split::Test).unwrap());
     assert!(some.len().abs_diff(240) <= 6, "{}", some.len());
     assert!(train.len().abs_diff(200) <= 4 && test.len().abs_diff(40) <= 3, "{} {}", train.len(), test.len());
     assert!(train.iter().filter(|film| film.label == 0).count().abs_diff(50) <= 2);
@@ -181,8 +183,8 @@ fn a_sample_is_stratified_and_of_whole_patients() {
     assert_ne!(sample(layout.clone(), 240, 4), some, "another");
     assert_eq!(sample(layout.clone(), 2400, 3), layout, "nothing to leave out");
     let least = sample(layout, 1, 3);
-    let kinds: HashSet<_> = least.films().map(|(side, film)| (side, film.label)).collect();
-    assert_eq!(kinds.len(), 4, "every side keeps every class");
+    let kinds: HashSet<_> = least.films().map(|(split, film)| (split, film.label)).collect();
+    assert_eq!(kinds.len(), 4, "every split keeps every class");
 }
 
 fn count_groups<'a>(films: impl Iterator<Item = &'a Film>) -> BTreeMap<String, usize> {
@@ -195,16 +197,16 @@ fn count_groups<'a>(films: impl Iterator<Item = &'a Film>) -> BTreeMap<String, u
 
 #[test]
 fn split_csv_looks_as_promised() {
-    let split = Split {
+    let splits = Splits {
         train: vec![film("train/NORMAL/=cmd.png", 0, "=cmd", 1)],
         val: vec![film("train/NORMAL/a, \"b\".png", 0, "a, \"b\"", 2)],
         test: vec![film("test/PNEUMONIA/person1_virus_2.jpeg", 1, "person1_virus", 3)],
         notes: SplitNotes::default(),
     };
-    let text = split.to_csv(Path::new("/data"), &classes(2));
+    let text = splits.to_csv(Path::new("/data"), &classes(2));
     let hash = |content: usize| ContentHash::of(&content.to_le_bytes()).to_string();
     let expected = format!(
-        "path,label,group,side,hash\n\
+        "path,label,group,split,hash\n\
          train/NORMAL/=cmd.png,NORMAL,'=cmd,train,{}\n\
          \"train/NORMAL/a, \"\"b\"\".png\",NORMAL,\"a, \"\"b\"\"\",val,{}\n\
          test/PNEUMONIA/person1_virus_2.jpeg,PNEUMONIA,person1_virus,test,{}\n",
@@ -222,22 +224,22 @@ fn a_split_file_of_somebody_elses_is_refused_with_its_line() {
     let hash = "0".repeat(32);
     let cases = [
         (String::new(), "line 1: the file is empty"),
-        ("a,b\n".to_string(), "line 1: the columns are not path,label,group,side,hash"),
+        ("a,b\n".to_string(), "line 1: the columns are not path,label,group,split,hash"),
         (format!("x.png,NORMAL,x,train,{hash},more\n"), "line 2: 6 cells instead of 5"),
         (format!("../x.png,NORMAL,x,train,{hash}\n"), "line 2: ../x.png is not a path below the data set"),
         (format!("/etc/x.png,NORMAL,x,train,{hash}\n"), "line 2: /etc/x.png is not a path below the data set"),
         (format!("x.png,SICK,x,train,{hash}\n"), "line 2: no class SICK; there are NORMAL, PNEUMONIA"),
-        (format!("x.png,NORMAL,x,exam,{hash}\n"), "line 2: no side \"exam\": it is train, val or test"),
+        (format!("x.png,NORMAL,x,exam,{hash}\n"), "line 2: no split \"exam\": it is train, val or test"),
         ("x.png,NORMAL,x,train,12\n".to_string(), "line 2: \"12\" is not a content hash of 32 hexadecimal digits"),
         (format!("x\\q.png,NORMAL,x,train,{hash}\n"), "line 2: x\\q.png is no name"),
     ];
     for (i, (text, expected)) in cases.into_iter().enumerate() {
-        let title = if i < 2 { "" } else { "path,label,group,side,hash\n" };
+        let title = if i < 2 { "" } else { "path,label,group,split,hash\n" };
         fs::write(&path, format!("{title}{text}")).unwrap();
-        let error = Split::read_csv(&path, Path::new("/data"), &classes(2)).unwrap_err().to_string();
+        let error = Splits::read_csv(&path, Path::new("/data"), &classes(2)).unwrap_err().to_string();
         assert_eq!(error, format!("{}, {expected}", path.display()));
     }
-    let gone = Split::read_csv(&dir.path().join("none.csv"), Path::new("/data"), &classes(2));
+    let gone = Splits::read_csv(&dir.path().join("none.csv"), Path::new("/data"), &classes(2));
     assert!(matches!(gone, Err(DataError::Read { .. })));
 }
 
@@ -274,7 +276,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_patient_is_ever_on_two_sides(
+    fn no_patient_is_ever_on_two_splits(
         train in prop::collection::vec(any_film(), 0..120),
         val in prop::option::of(prop::collection::vec(any_film(), 0..70)),
         test in prop::option::of(prop::collection::vec(any_film(), 0..20)),
@@ -288,22 +290,22 @@ proptest! {
             Layout::Flat(train)
         } else {
             all.extend(val.iter().flatten().chain(test.iter().flatten()).cloned());
-            Layout::Sides { train: Some(train), val, test }
+            Layout::Splits { train: Some(train), val, test }
         };
         let total = layout.len();
         let rules = SplitRules { seed, test_fraction, ..RULES };
-        let Ok(split) = split(Path::new("/data"), &classes(3), layout, &rules) else { return Ok(()) };
-        assert_apart(&split);
-        let SplitNotes { train_left_for_test, val_left_for_test, train_left_for_val, .. } = split.notes;
+        let Ok(splits) = split(Path::new("/data"), &classes(3), layout, &rules) else { return Ok(()) };
+        assert_apart(&splits);
+        let SplitNotes { train_left_for_test, val_left_for_test, train_left_for_val, .. } = splits.notes;
         let left = train_left_for_test + val_left_for_test + train_left_for_val;
-        let kept = split.train.len() + split.val.len() + split.test.len();
-        prop_assert_eq!(kept + left, total, "every film is on a side or counted");
-        let trained: HashSet<usize> = split.train.iter().map(|film| film.film.label).collect();
+        let kept = splits.train.len() + splits.val.len() + splits.test.len();
+        prop_assert_eq!(kept + left, total, "every film is on a split or counted");
+        let trained: HashSet<usize> = splits.train.iter().map(|film| film.film.label).collect();
         prop_assert_eq!(trained.len(), 3, "every class can be learnt");
         if let Some(test) = given_test {
-            prop_assert_eq!(&split.test, &test, "test stays whole");
+            prop_assert_eq!(&splits.test, &test, "test stays whole");
         }
-        prop_assert!(Side::ALL.iter().flat_map(|side| split.side(*side)).all(|film| all.contains(film)));
+        prop_assert!(Split::ALL.iter().flat_map(|split| splits.of(*split)).all(|film| all.contains(film)));
     }
 
     #[test]
@@ -312,23 +314,23 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let root = Path::new("/data/films");
-        let mut split = Split::default();
-        for (i, (name, folder, label, side, group)) in names.into_iter().enumerate() {
+        let mut splits = Splits::default();
+        for (i, (name, folder, label, split, group)) in names.into_iter().enumerate() {
             let path = folder.map_or(root.to_path_buf(), |folder| root.join(folder)).join(name);
             let film = CheckedFilm { film: Film { path, label, group }, hash: ContentHash::of(&i.to_le_bytes()) };
-            [&mut split.train, &mut split.val, &mut split.test][side].push(film);
+            [&mut splits.train, &mut splits.val, &mut splits.test][split].push(film);
         }
         let names: Vec<String> = ["=NORMAL", "PNEU, \"MONIA\""].map(String::from).to_vec();
         let path = dir.path().join("split.csv");
-        let text = split.to_csv(root, &names);
+        let text = splits.to_csv(root, &names);
         prop_assert!(text.lines().all(|line| !line.starts_with(['=', '+', '-', '@'])));
         fs::write(&path, text).unwrap();
-        let read = Split::read_csv(&path, root, &names).unwrap();
-        prop_assert_eq!(&read, &split);
+        let read = Splits::read_csv(&path, root, &names).unwrap();
+        prop_assert_eq!(&read, &splits);
         // The data set has moved.
-        let moved = Split::read_csv(&path, Path::new("/else"), &names).unwrap();
-        for side in Side::ALL {
-            for (film, old) in moved.side(side).iter().zip(split.side(side)) {
+        let moved = Splits::read_csv(&path, Path::new("/else"), &names).unwrap();
+        for split in Split::ALL {
+            for (film, old) in moved.of(split).iter().zip(splits.of(split)) {
                 prop_assert_eq!(film.film.path.strip_prefix("/else").unwrap(), old.film.path.strip_prefix(root).unwrap());
             }
         }

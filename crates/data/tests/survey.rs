@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{golden_bytes, write_film};
 use lungfish_data::survey::{Copies, Patients, Spread};
-use lungfish_data::{Channels, PatientRule, Side, Survey, decode, scan, survey, synth};
+use lungfish_data::{Channels, PatientRule, Split, Survey, decode, scan, survey, synth};
 
 fn look(root: &Path) -> Survey {
     let folder = scan(root, &PatientRule::default()).unwrap();
@@ -27,7 +27,7 @@ fn films_patients_kinds_and_copies_are_counted() {
     let root = dir.path();
     put(root, "train/NORMAL/IM-0001-0001.jpeg", "gray_baseline.jpg");
     put(root, "train/NORMAL/IM-0001-0002.png", "gray_16.png");
-    // The very content of a film of the other class, and of one on the other side.
+    // The very content of a film of the other class, and of one on the other split.
     put(root, "train/PNEUMONIA/person1_virus_1.jpeg", "gray_baseline.jpg");
     put(root, "train/PNEUMONIA/person2_virus_2.jpeg", "colour_420.jpg");
     put(root, "test/PNEUMONIA/person2_virus_3.jpeg", "gray_in_colour_420.jpg");
@@ -35,9 +35,9 @@ fn films_patients_kinds_and_copies_are_counted() {
     fs::write(root.join("test/PNEUMONIA/person4_virus_5.jpeg"), b"<html>").unwrap();
 
     let survey = look(root);
-    assert_eq!((survey.films, survey.coloured, survey.drawn), (6, 1, 0));
-    let sides: Vec<_> = survey.sides.iter().map(|s| (s.side, s.films.clone(), s.patients, s.bad)).collect();
-    assert_eq!(sides, [(Some(Side::Train), vec![2, 2], 3, 0), (Some(Side::Test), vec![0, 2], 2, 1)]);
+    assert_eq!((survey.films, survey.coloured, survey.synthetic), (6, 1, 0));
+    let splits: Vec<_> = survey.splits.iter().map(|s| (s.split, s.films.clone(), s.patients, s.bad)).collect();
+    assert_eq!(splits, [(Some(Split::Train), vec![2, 2], 3, 0), (Some(Split::Test), vec![0, 2], 2, 1)]);
     let classes: Vec<_> = survey.classes.iter().map(|c| (c.name.as_str(), c.films, c.patients)).collect();
     assert_eq!(classes, [("NORMAL", 2, 1), ("PNEUMONIA", 4, 3)]);
     assert_eq!(survey.classes[0].sizes, [[61, 47], [31, 23]]);
@@ -49,13 +49,13 @@ fn films_patients_kinds_and_copies_are_counted() {
         .map(|k| format!("{} {} {} {}", k.films, k.source.format, k.source.mode, k.source.bits))
         .collect();
     assert_eq!(kinds, ["2 JPEG gray 8", "2 JPEG RGB 8", "2 PNG gray 16"]);
-    assert_eq!(survey.patients, Patients { count: 4, most_films: 2, on_two_sides: 1, in_two_classes: 0 });
-    assert_eq!(survey.copies, Copies { films: 2, on_two_sides: 2, in_two_classes: 4 });
+    assert_eq!(survey.patients, Patients { count: 4, most_films: 2, on_two_splits: 1, in_two_classes: 0 });
+    assert_eq!(survey.copies, Copies { films: 2, on_two_splits: 2, in_two_classes: 4 });
     assert_eq!(survey.bad.len(), 1);
     assert!(survey.bad[0].path.ends_with("person4_virus_5.jpeg") && survey.bad[0].reason.starts_with("not an image"));
     let lengths = |names: &[&str]| names.iter().map(|name| golden_bytes(name).len() as u64).sum::<u64>();
-    assert_eq!(survey.sides[1].bytes, lengths(&["gray_in_colour_420.jpg", "gray_16.png"]));
-    assert_eq!(survey.bytes, survey.sides[0].bytes + survey.sides[1].bytes);
+    assert_eq!(survey.splits[1].bytes, lengths(&["gray_in_colour_420.jpg", "gray_16.png"]));
+    assert_eq!(survey.bytes, survey.splits[0].bytes + survey.splits[1].bytes);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn the_answer_is_the_same_for_any_number_of_threads() {
     };
     let one = with(1);
     assert_eq!(one, with(3));
-    assert_eq!((one.films, one.drawn), (60, 60));
+    assert_eq!((one.films, one.synthetic), (60, 60));
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn a_folder_in_which_nothing_can_be_read_has_no_figures() {
     fs::write(dir.path().join("A/a.png"), b"").unwrap();
     let survey = look(dir.path());
     assert_eq!((survey.films, survey.width, survey.classes[0].brightness), (0, None, None));
-    assert_eq!((survey.sides[0].side, survey.sides[0].bad), (None, 1));
+    assert_eq!((survey.splits[0].split, survey.splits[0].bad), (None, 1));
     let json = serde_json::to_value(&survey).unwrap();
     assert_eq!(json["bad"][0]["reason"], "the file is empty (0 bytes)");
-    assert_eq!(json["sides"][0]["side"], serde_json::Value::Null);
+    assert_eq!(json["splits"][0]["split"], serde_json::Value::Null);
 }

@@ -1,10 +1,11 @@
-//! Drawn films: the same again from the same seed, never over somebody else's files.
+//! Synthetic films: the same again from the same seed, never over somebody else's files.
 
 use std::fs;
 use std::path::Path;
 
 use lungfish_data::{
-    Channels, ContentHash, PatientRule, Side, SplitRules, check_layout, is_drawn, is_drawn_file, scan, split, synth,
+    Channels, ContentHash, PatientRule, Split, SplitRules, check_layout, is_synthetic, is_synthetic_file, scan, split,
+    synth,
 };
 
 fn hashes(root: &Path) -> Vec<(String, ContentHash)> {
@@ -33,7 +34,7 @@ fn the_same_seed_draws_the_same_films_over_its_own() {
 }
 
 #[test]
-fn drawn_patients_follow_the_kermany_rule_and_stay_on_one_side() {
+fn synthetic_patients_follow_the_kermany_rule_and_stay_on_one_split() {
     let dir = tempfile::tempdir().unwrap();
     let report = synth(dir.path(), 120, 1).unwrap();
     let folder = scan(dir.path(), &PatientRule::default()).unwrap();
@@ -42,26 +43,29 @@ fn drawn_patients_follow_the_kermany_rule_and_stay_on_one_side() {
     assert_eq!(groups.len(), report.patients);
     assert!(report.patients < 110, "some patients have several films");
     assert!(groups.iter().all(|group| group.starts_with("person") || group.contains("IM-")));
-    let sides = Side::ALL.map(|side| folder.layout.side(side).unwrap().len());
-    assert_eq!(sides, report.films);
+    let splits = Split::ALL.map(|split| folder.layout.of(split).unwrap().len());
+    assert_eq!(splits, report.films);
 
     let (layout, _) = check_layout(folder.layout, Channels::Gray, &|_| {});
-    let split = split(&folder.root, &folder.classes, layout, &SplitRules::default()).unwrap();
-    assert_eq!((split.notes.train_left_for_test, split.notes.val_left_for_test, split.notes.same_content), (0, 0, 0));
+    let splits = split(&folder.root, &folder.classes, layout, &SplitRules::default()).unwrap();
+    assert_eq!(
+        (splits.notes.train_left_for_test, splits.notes.val_left_for_test, splits.notes.same_content),
+        (0, 0, 0)
+    );
 }
 
 #[test]
-fn a_drawn_film_is_known() {
+fn a_synthetic_film_is_known() {
     let dir = tempfile::tempdir().unwrap();
     synth(dir.path(), 20, 1).unwrap();
     let folder = scan(dir.path(), &PatientRule::default()).unwrap();
     for (_, film) in folder.layout.films() {
-        assert!(is_drawn_file(&film.path), "{}", film.path.display());
-        assert!(is_drawn(&fs::read(&film.path).unwrap()));
+        assert!(is_synthetic_file(&film.path), "{}", film.path.display());
+        assert!(is_synthetic(&fs::read(&film.path).unwrap()));
     }
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/data/files");
-    assert!(!is_drawn_file(&golden.join("gray_8.png")) && !is_drawn_file(&golden) && !is_drawn(b""));
-    assert!(!is_drawn_file(&dir.path().join("none.png")));
+    assert!(!is_synthetic_file(&golden.join("gray_8.png")) && !is_synthetic_file(&golden) && !is_synthetic(b""));
+    assert!(!is_synthetic_file(&dir.path().join("none.png")));
 }
 
 #[test]
@@ -80,6 +84,6 @@ fn somebody_elses_files_are_left_alone() {
     assert!(synth(other.path(), 20, 1).is_err());
     assert!(synth(&other.path().join("notes.txt"), 20, 1).unwrap_err().to_string().contains("not a folder"));
     let error = synth(&other.path().join("new"), 3, 1).unwrap_err().to_string();
-    assert_eq!(error, "3 drawn films are too few: at least 20 are needed to fill every side and class");
+    assert_eq!(error, "3 synthetic films are too few: at least 20 are needed to fill every split and class");
     assert!(!other.path().join("new").exists());
 }

@@ -1,14 +1,14 @@
-//! The films of a training: listed, read once, put on sides; or found again for a run that goes on.
+//! The films of a training: listed, read once, put on splits; or found again for a run that goes on.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::display::escape;
-use lungfish_data::synth::is_drawn_file;
+use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
     Augment, Channels, CheckedFilm, ContentHash, Film, FilmCache, Fit, Folder, Image, Layout, PatientRule, Preprocess,
-    Side, Split, SplitNotes, SplitRules, check_with, sample, scan, split,
+    Split, SplitNotes, SplitRules, Splits, check_with, sample, scan, split,
 };
 use rayon::prelude::*;
 
@@ -20,14 +20,14 @@ const CHUNK: usize = 256;
 /// The films of a training.
 #[derive(Debug)]
 pub(crate) struct DataSet {
-    /// The folder that holds the sides or the classes.
+    /// The folder that holds the splits or the classes.
     pub root: PathBuf,
     /// Class names, sorted; a label is an index into them.
     pub classes: Vec<String>,
-    /// The films by side.
-    pub split: Split,
-    /// Whether any film that is trained on was drawn by lungfish.
-    pub drawn: bool,
+    /// The films by split.
+    pub splits: Splits,
+    /// Whether any film that is trained on is synthetic, made by lungfish.
+    pub synthetic: bool,
 }
 
 impl DataSet {
@@ -38,7 +38,7 @@ impl DataSet {
         Ok(folder)
     }
 
-    /// Samples, reads every film once and puts the patients on sides. What it decodes goes into the cache, so that no
+    /// Samples, reads every film once and puts the patients on splits. What it decodes goes into the cache, so that no
     /// film that is trained on has to be decoded again. `None` where it was stopped.
     pub(crate) fn prepare(
         folder: Folder,
@@ -50,8 +50,8 @@ impl DataSet {
         let Folder { root, classes, layout } = folder;
         let layout = if recipe.limit > 0 { sample(layout, recipe.limit, recipe.seed) } else { layout };
         let preprocess = recipe.preprocess();
-        let keep = |side: Option<Side>, hash: ContentHash, image: Image| {
-            if let Some(cache) = cache.filter(|cache| side != Some(Side::Test) && cache.has_room(hash)) {
+        let keep = |split: Option<Split>, hash: ContentHash, image: Image| {
+            if let Some(cache) = cache.filter(|cache| split != Some(Split::Test) && cache.has_room(hash)) {
                 cache.put(hash, &preprocess.apply(image).pixels);
             }
         };
@@ -68,31 +68,31 @@ impl DataSet {
         }
         let rules =
             SplitRules { val_fraction: recipe.val_fraction, test_fraction: recipe.test_fraction, seed: recipe.seed };
-        let split = split(&root, &classes, layout, &rules)?;
-        for note in notes(&split) {
+        let splits = split(&root, &classes, layout, &rules)?;
+        for note in notes(&splits) {
             observer.event(&Event::Note(note));
         }
-        let drawn = any_drawn(&split);
-        Ok(Some(DataSet { root, classes, split, drawn }))
+        let synthetic = any_synthetic(&splits);
+        Ok(Some(DataSet { root, classes, splits, synthetic }))
     }
 
     /// The films of a run that goes on: those of its `split.csv`, known by their content, below `root`.
     pub(crate) fn find_again(split_file: &Path, root: &Path, classes: Vec<String>) -> Result<Self, Error> {
-        let mut split = Split::read_csv(split_file, root, &classes)?;
-        let wanted: Vec<&CheckedFilm> = split.train.iter().chain(&split.val).collect();
+        let mut splits = Splits::read_csv(split_file, root, &classes)?;
+        let wanted: Vec<&CheckedFilm> = splits.train.iter().chain(&splits.val).collect();
         let stays = |film: &&CheckedFilm| content(&film.film.path) == Some(film.hash);
         let astray: Vec<ContentHash> = wanted.par_iter().filter(|f| !stays(f)).map(|f| f.hash).collect();
         if !astray.is_empty() {
             let below = lungfish_data::folder::films_in(root)?;
             let there: HashMap<ContentHash, PathBuf> =
                 below.into_par_iter().filter_map(|path| Some((content(&path)?, path))).collect();
-            for film in split.train.iter_mut().chain(&mut split.val) {
+            for film in splits.train.iter_mut().chain(&mut splits.val) {
                 if let Some(path) = there.get(&film.hash) {
                     film.film.path = path.clone();
                 }
             }
             let missing: Vec<&CheckedFilm> =
-                split.train.iter().chain(&split.val).filter(|f| !there.contains_key(&f.hash)).collect();
+                splits.train.iter().chain(&splits.val).filter(|f| !there.contains_key(&f.hash)).collect();
             if !missing.is_empty() {
                 return Err(Error::refused(format!(
                     "{} of the films that this run was started with are not in {} any more, or have changed: {}",
@@ -102,32 +102,32 @@ impl DataSet {
                 )));
             }
         }
-        let drawn = any_drawn(&split);
-        Ok(DataSet { root: root.to_owned(), classes, split, drawn })
+        let synthetic = any_synthetic(&splits);
+        Ok(DataSet { root: root.to_owned(), classes, splits, synthetic })
     }
 
-    /// Tells of the sides, as the notebook prints its data set.
+    /// Tells of the splits, as the notebook prints its data set.
     pub(crate) fn describe(&self, preprocess: &Preprocess, augment: Option<Augment>, observer: &mut dyn Observer) {
-        for side in Side::ALL {
-            let films = self.split.side(side);
+        for split in Split::ALL {
+            let films = self.splits.of(split);
             if films.is_empty() {
                 continue;
             }
             let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
             observer.event(&Event::Dataset {
-                side,
+                split,
                 root: self.root.clone(),
                 count: films.len(),
                 classes: self.classes.iter().enumerate().map(|(i, name)| (name.clone(), of_class(i))).collect(),
-                transforms: transforms(preprocess, augment.filter(|_| side == Side::Train)),
+                transforms: transforms(preprocess, augment.filter(|_| split == Split::Train)),
             });
         }
     }
 }
 
-/// Whether any film of the train side was drawn by lungfish.
-fn any_drawn(split: &Split) -> bool {
-    split.train.par_iter().any(|film| is_drawn_file(&film.film.path))
+/// Whether any film of the train split is synthetic, made by lungfish.
+fn any_synthetic(splits: &Splits) -> bool {
+    splits.train.par_iter().any(|film| is_synthetic_file(&film.film.path))
 }
 
 /// Reads every film of a layout once; tells of the bad ones and leaves them out. The good ones are shown to `seen`, on
@@ -135,20 +135,20 @@ fn any_drawn(split: &Split) -> bool {
 pub(crate) fn read_all(
     layout: Layout<Film>,
     channels: Channels,
-    seen: &(dyn Fn(Option<Side>, ContentHash, Image) + Sync),
+    seen: &(dyn Fn(Option<Split>, ContentHash, Image) + Sync),
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Option<(Layout<CheckedFilm>, Vec<BadFilm>)> {
-    let films: Vec<(Option<Side>, &Film)> = layout.films().collect();
+    let films: Vec<(Option<Split>, &Film)> = layout.films().collect();
     let (mut good, mut bad, mut done) = (HashMap::new(), Vec::new(), 0);
-    for of_side in films.chunk_by(|(a, _), (b, _)| a == b) {
-        for chunk in of_side.chunks(CHUNK) {
+    for of_split in films.chunk_by(|(a, _), (b, _)| a == b) {
+        for chunk in of_split.chunks(CHUNK) {
             if stop.load(Ordering::Relaxed) {
                 return None;
             }
-            let side = chunk.first().and_then(|(side, _)| *side);
+            let split = chunk.first().and_then(|(split, _)| *split);
             let batch: Vec<Film> = chunk.iter().map(|(_, film)| Film::clone(film)).collect();
-            let (readable, damaged) = check_with(&batch, channels, &|hash, image| seen(side, hash, image), &|_| {});
+            let (readable, damaged) = check_with(&batch, channels, &|hash, image| seen(split, hash, image), &|_| {});
             good.extend(readable.into_iter().map(|film| (film.film.path, film.hash)));
             bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
             done += chunk.len();
@@ -190,8 +190,8 @@ pub(crate) fn some_of<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
 /// With fewer films than this to validate with, one of them moves the accuracy by more than five points.
 const FEW: usize = 20;
 
-/// What was done to make the sides, a sentence each.
-fn notes(split: &Split) -> Vec<String> {
+/// What was done to make the splits, a sentence each.
+fn notes(splits: &Splits) -> Vec<String> {
     let SplitNotes {
         train_left_for_test,
         val_left_for_test,
@@ -200,25 +200,25 @@ fn notes(split: &Split) -> Vec<String> {
         test_carved,
         val_carved,
         same_content,
-    } = split.notes;
+    } = splits.notes;
     let mut notes = Vec::new();
     let mut note = |n: usize, text: &str| {
         if n > 0 {
             notes.push(format!("{n} {} {text}", if n == 1 { "film" } else { "films" }));
         }
     };
-    note(train_left_for_test, "left train because their patient is on the test side");
-    note(val_left_for_test, "left val because their patient is on the test side");
-    note(val_joined_train, "of the given validation side, too few to judge by, joined train");
-    note(train_left_for_val, "left train because their patient is on the validation side");
+    note(train_left_for_test, "left train because their patient is on the test split");
+    note(val_left_for_test, "left val because their patient is on the test split");
+    note(val_joined_train, "of the given validation split, too few to judge by, joined train");
+    note(train_left_for_val, "left train because their patient is on the validation split");
     if test_carved {
-        note(split.test.len(), "of train, whole patients, became the test side (there was none)");
+        note(splits.test.len(), "of train, whole patients, became the test split (there was none)");
     }
     if val_carved {
-        note(split.val.len(), "of train, whole patients, became the validation side");
-        if split.val.len() < FEW {
-            let share = 100.0 / split.val.len() as f64;
-            note(split.val.len(), &format!("to validate with: each is {share:.0} % of the accuracy"));
+        note(splits.val.len(), "of train, whole patients, became the validation split");
+        if splits.val.len() < FEW {
+            let share = 100.0 / splits.val.len() as f64;
+            note(splits.val.len(), &format!("to validate with: each is {share:.0} % of the accuracy"));
         }
     }
     note(same_content, "with the very content of another film: their patients count as one");

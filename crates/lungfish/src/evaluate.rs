@@ -1,22 +1,22 @@
-//! Testing: how well a model does on one side of a data set.
+//! Testing: how well a model does on one split of a data set.
 //!
 //! Films that the model has seen are known by their content, wherever they lie and whatever they are called, and are
-//! scored only where their side is asked for. A folder that holds most of what a run was trained on is that run's data:
-//! its `split.csv` says which films are the test side. Any other folder is scored whole.
+//! scored only where their split is asked for. A folder that holds most of what a run was trained on is that run's data:
+//! its `split.csv` says which films are the test split. Any other folder is scored whole.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use lungfish_data::display::escape;
-use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Side, Split, scan};
+use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Split, Splits, scan};
 use lungfish_engine::Cpu;
 use lungfish_metrics::Confusion;
 use lungfish_models::names::did_you_mean;
 use serde::Serialize;
 
 use crate::data_set::{read_all, some_of, transforms};
-use crate::figures::Figures;
+use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::picture::name_of;
 use crate::predictions_file;
@@ -31,20 +31,20 @@ pub struct TestRequest {
     pub model: PathBuf,
     /// The films.
     pub data: PathBuf,
-    /// The side; none is the test side. Training and validation films are scored only if asked for here.
-    pub side: Option<Side>,
-    /// Folder for `predictions-{side}.csv` and the pictures; none is the run folder, and is refused for any other films than the run's
+    /// The split; none is the test split. Training and validation films are scored only if asked for here.
+    pub split: Option<Split>,
+    /// Folder for `predictions-{split}.csv` and the pictures; none is the run folder, and is refused for any other films than the run's
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
     /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films and worst
-    /// errors, each as PNG and SVG. Without, those that an earlier test of the side left in the folder go: what lies
+    /// errors, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
     /// there is of one test.
     pub pictures: bool,
 }
 
-/// Figures of one class.
+/// Metrics of one class.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassFigures {
+pub struct ClassMetrics {
     /// The class.
     pub name: String,
     /// Of the films predicted to be it, the part that is; none where none was.
@@ -57,7 +57,7 @@ pub struct ClassFigures {
     pub support: u64,
 }
 
-/// The figures of a test. Serialised, it is what `lungfish test --json` prints.
+/// The metrics of a test. Serialised, it is what `lungfish test --json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct TestOutcome {
     /// Films scored.
@@ -69,27 +69,27 @@ pub struct TestOutcome {
     /// Area under the ROC curve, class 1 the positive one; macro one-vs-rest beyond two classes; none where undefined.
     pub auc: Option<f64>,
     /// Each class, in index order.
-    pub classes: Vec<ClassFigures>,
+    pub classes: Vec<ClassMetrics>,
     /// `confusion[label][predicted]`, films.
     pub confusion: Vec<Vec<u64>>,
     /// With two classes the probability of class 1 above which a film is called class 1; none beyond.
     pub threshold: Option<f64>,
-    /// The side that was scored.
+    /// The split that was scored.
     #[serde(skip)]
-    pub side: Side,
+    pub split: Split,
     /// The file with one line a film.
     #[serde(skip)]
     pub predictions: PathBuf,
     /// The pictures as PNG; each lies beside itself as SVG.
     #[serde(skip)]
     pub pictures: Vec<PathBuf>,
-    /// Films that could not be read and are not in the figures.
+    /// Films that could not be read and are not in the metrics.
     #[serde(skip)]
     pub bad: Vec<BadFilm>,
 }
 
-/// Scores a model on one side of a data set, writes `predictions-{side}.csv` and draws pictures where asked. A picture that
-/// cannot be made is told as a warning: the figures stand without it.
+/// Scores a model on one split of a data set, writes `predictions-{split}.csv` and draws pictures where asked. A picture that
+/// cannot be made is told as a warning: the metrics stand without it.
 ///
 /// # Errors
 /// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film
@@ -114,8 +114,8 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         film.film.label = *index_of.get(film.film.label)?;
         Some(film)
     });
-    let side = request.side.unwrap_or(Side::Test);
-    let Chosen { films, own } = choose(&layout, side, &model, &folder.root, observer)?;
+    let split = request.split.unwrap_or(Split::Test);
+    let Chosen { films, own } = choose(&layout, split, &model, &folder.root, observer)?;
     let out = match (&request.out, &model.run) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) if own => run.clone(),
@@ -130,13 +130,13 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
     };
     if films.is_empty() {
         return Err(Error::refused(format!(
-            "there is no film to score on the {side} side of {}",
+            "there is no film to score on the {split} split of {}",
             escape(&folder.root)
         )));
     }
     let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
     observer.event(&Event::Dataset {
-        side,
+        split,
         root: folder.root.clone(),
         count: films.len(),
         classes: model.info.classes.iter().enumerate().map(|(i, name)| (name.clone(), of_class(i))).collect(),
@@ -159,43 +159,43 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
     }
     let info = predictor.info();
     let classes = info.classes.len();
-    let Some(figures) = Figures::new(classes, &labels, &rows) else {
+    let Some(metrics) = Metrics::new(classes, &labels, &rows) else {
         return Err(Error::refused(format!("no film of {} could be read", escape(&folder.root))));
     };
     let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
     let confusion = Confusion::new(classes, &labels, &predicted);
-    let file = predictions_file::write(&out, side, &info.classes, &labels, &predictions)?;
+    let file = predictions_file::write(&out, split, &info.classes, &labels, &predictions)?;
     let tested = Tested {
         model: info,
         model_name: name_of(&request.model),
         run: predictor.run(),
         data_name: name_of(&folder.root),
-        side,
+        split,
         labels: &labels,
         predictions: &predictions,
         confusion: &confusion.rows(),
-        accuracy: figures.accuracy,
-        auc: figures.auc,
+        accuracy: metrics.accuracy,
+        auc: metrics.auc,
     };
     let pictures = if request.pictures {
         report::draw(&tested, &out, observer, stop)?
     } else {
-        report::remove(side, &out);
+        report::remove(split, &out);
         Vec::new()
     };
-    let class_figures = |(i, name): (usize, &String)| {
-        let lungfish_metrics::ClassFigures { precision, recall, f1, support } = confusion.class(i);
-        ClassFigures { name: name.clone(), precision, recall, f1, support }
+    let class_metrics = |(i, name): (usize, &String)| {
+        let lungfish_metrics::ClassMetrics { precision, recall, f1, support } = confusion.class(i);
+        ClassMetrics { name: name.clone(), precision, recall, f1, support }
     };
     Ok(TestOutcome {
         films: labels.len(),
-        accuracy: figures.accuracy,
-        loss: figures.loss,
-        auc: figures.auc,
-        classes: info.classes.iter().enumerate().map(class_figures).collect(),
+        accuracy: metrics.accuracy,
+        loss: metrics.loss,
+        auc: metrics.auc,
+        classes: info.classes.iter().enumerate().map(class_metrics).collect(),
         confusion: confusion.rows(),
         threshold: (classes == 2).then_some(0.5),
-        side,
+        split,
         predictions: file,
         pictures,
         bad,
@@ -228,63 +228,63 @@ struct Chosen {
 /// The films to score, by the run's split where it is the run's data.
 fn choose(
     layout: &Layout<CheckedFilm>,
-    side: Side,
+    split: Split,
     model: &Model,
     root: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Chosen, Error> {
     let classes = &model.info.classes;
-    let split = match &model.run {
-        Some(run) => Some(Split::read_csv(&run.join(SPLIT), root, classes)?),
+    let splits = match &model.run {
+        Some(run) => Some(Splits::read_csv(&run.join(SPLIT), root, classes)?),
         None => None,
     };
     let all: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
     let here: HashSet<ContentHash> = all.iter().map(|film| film.hash).collect();
-    if let Some(split) = &split {
-        let sides: HashMap<ContentHash, Side> =
-            Side::ALL.into_iter().flat_map(|s| split.side(s).iter().map(move |film| (film.hash, s))).collect();
-        if most(sides.keys().filter(|hash| here.contains(*hash)).count(), sides.len()) {
-            let absent = sides.iter().filter(|(hash, s)| **s == side && !here.contains(*hash)).count();
+    if let Some(splits) = &splits {
+        let splits: HashMap<ContentHash, Split> =
+            Split::ALL.into_iter().flat_map(|s| splits.of(s).iter().map(move |film| (film.hash, s))).collect();
+        if most(splits.keys().filter(|hash| here.contains(*hash)).count(), splits.len()) {
+            let absent = splits.iter().filter(|(hash, s)| **s == split && !here.contains(*hash)).count();
             if absent > 0 {
                 let films = if absent == 1 { "1 film" } else { &format!("{absent} films") };
-                let text = format!("{films} of the run's {side} side not found in {}, and not scored", escape(root));
+                let text = format!("{films} of the run's {split} split not found in {}, and not scored", escape(root));
                 observer.event(&Event::Warning(text));
             }
             let films: Vec<CheckedFilm> =
-                all.iter().filter(|f| sides.get(&f.hash) == Some(&side)).copied().cloned().collect();
-            if films.is_empty() && side == Side::Test {
+                all.iter().filter(|f| splits.get(&f.hash) == Some(&split)).copied().cloned().collect();
+            if films.is_empty() && split == Split::Test {
                 refuse_seen(model, &all, root)?;
             }
             return Ok(Chosen { films, own: true });
         }
     }
-    if side != Side::Test {
-        // Known by the model file alone: the side it remembers. Unknown: the folder's own.
-        let seen = here.iter().filter(|hash| model.seen.side(hash).is_some()).count();
+    if split != Split::Test {
+        // Known by the model file alone: the split it remembers. Unknown: the folder's own.
+        let seen = here.iter().filter(|hash| model.seen.split_of(hash).is_some()).count();
         if most(seen, model.seen.len()) {
-            let films = all.into_iter().filter(|f| model.seen.side(&f.hash) == Some(side)).cloned().collect();
+            let films = all.into_iter().filter(|f| model.seen.split_of(&f.hash) == Some(split)).cloned().collect();
             return Ok(Chosen { films, own: false });
         }
     }
-    let films: Vec<CheckedFilm> = match (layout, layout.side(side)) {
+    let films: Vec<CheckedFilm> = match (layout, layout.of(split)) {
         (_, Some(films)) => films.to_vec(),
         (_, None) => {
             return Err(Error::refused(format!(
-                "{} has no {side} folder: name one that it has with --side train, val or test",
+                "{} has no {split} folder: name one that it has with --split train, val or test",
                 escape(root)
             )));
         }
     };
-    if side == Side::Test {
+    if split == Split::Test {
         refuse_seen(model, &films.iter().collect::<Vec<_>>(), root)?;
     }
-    if let Some(split) = &split {
-        let trained: HashSet<&str> = split.train.iter().chain(&split.val).map(|f| f.film.group.as_str()).collect();
+    if let Some(splits) = &splits {
+        let trained: HashSet<&str> = splits.train.iter().chain(&splits.val).map(|f| f.film.group.as_str()).collect();
         let again = films.iter().filter(|f| trained.contains(f.film.group.as_str())).count();
-        if again > 0 && side == Side::Test {
+        if again > 0 && split == Split::Test {
             observer.event(&Event::Warning(format!(
                 "{again} of the {} films bear the name of a patient the model was trained on: if it is the same patient, \
-                 the figures are too good",
+                 the metrics are too good",
                 films.len()
             )));
         }
@@ -294,13 +294,13 @@ fn choose(
 
 /// Refuses films that the model has seen.
 fn refuse_seen(model: &Model, films: &[&CheckedFilm], root: &Path) -> Result<(), Error> {
-    let seen: Vec<&&CheckedFilm> = films.iter().filter(|f| model.seen.side(&f.hash).is_some()).collect();
+    let seen: Vec<&&CheckedFilm> = films.iter().filter(|f| model.seen.split_of(&f.hash).is_some()).collect();
     if seen.is_empty() {
         return Ok(());
     }
     Err(Error::refused(format!(
-        "the model was trained on {} of the {} films in {} ({}): score them as what they are with --side train or \
-         --side val, or give films that are new to it",
+        "the model was trained on {} of the {} films in {} ({}): score them as what they are with --split train or \
+         --split val, or give films that are new to it",
         seen.len(),
         films.len(),
         escape(root),
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn the_outcome_is_the_json_of_test() {
-        let class = ClassFigures { name: "A".to_owned(), precision: None, recall: Some(0.5), f1: None, support: 2 };
+        let class = ClassMetrics { name: "A".to_owned(), precision: None, recall: Some(0.5), f1: None, support: 2 };
         let outcome = TestOutcome {
             films: 2,
             accuracy: 0.5,
@@ -337,7 +337,7 @@ mod tests {
             classes: vec![class],
             confusion: vec![vec![1, 1]],
             threshold: Some(0.5),
-            side: Side::Test,
+            split: Split::Test,
             predictions: PathBuf::new(),
             pictures: Vec::new(),
             bad: Vec::new(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lungfish_data::Side;
+use lungfish_data::Split;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Schedule;
@@ -41,16 +41,16 @@ impl std::fmt::Display for Phase {
 pub enum Task {
     /// Decoding every film once before anything else.
     Checking,
-    /// One pass through the frozen parts: the features of one view of one side.
+    /// One pass through the frozen parts: the features of one view of one split.
     Features {
-        /// The side.
-        side: Side,
+        /// The split.
+        split: Split,
         /// The view, from 0.
         view: usize,
     },
     /// An epoch's steps.
     Training,
-    /// Figures on the validation side.
+    /// Metrics on the validation split.
     Validating,
     /// Scoring films for a test or a prediction.
     Predicting,
@@ -83,11 +83,11 @@ pub struct EpochRecord {
     pub train_loss: Option<f64>,
     /// Part of the training films that the network had right as it went along; none for epoch 0.
     pub train_accuracy: Option<f64>,
-    /// Plain negative log-likelihood on the validation side, mean.
+    /// Plain negative log-likelihood on the validation split, mean.
     pub val_loss: f64,
     /// Part of the validation films that the network has right.
     pub val_accuracy: f64,
-    /// Area under the ROC curve on the validation side; none where undefined.
+    /// Area under the ROC curve on the validation split; none where undefined.
     pub val_auc: Option<f64>,
     /// Learning rate of the epoch's last step (a one-cycle moves it each step); for epoch 0 that of the first step.
     pub lr: f64,
@@ -109,9 +109,9 @@ pub struct BestEpoch {
     pub epoch: usize,
     /// Part of the validation films it has right.
     pub val_accuracy: f64,
-    /// Area under the ROC curve on the validation side; none where undefined.
+    /// Area under the ROC curve on the validation split; none where undefined.
     pub val_auc: Option<f64>,
-    /// Plain negative log-likelihood on the validation side.
+    /// Plain negative log-likelihood on the validation split.
     pub val_loss: f64,
 }
 
@@ -130,10 +130,10 @@ pub enum Event {
         /// What is wrong with it.
         reason: String,
     },
-    /// A side of the data set, as torchvision prints one.
+    /// A split of the data set, as torchvision prints one.
     Dataset {
-        /// The side.
-        side: Side,
+        /// The split.
+        split: Split,
         /// The folder.
         root: PathBuf,
         /// Films.
@@ -198,7 +198,7 @@ pub enum Event {
     },
     /// An epoch is over and saved.
     EpochDone {
-        /// Its figures.
+        /// Its metrics.
         record: EpochRecord,
         /// Epochs of the phase.
         of: usize,
@@ -218,7 +218,7 @@ pub enum Event {
         phase: Phase,
         /// The epoch after which it ended.
         epoch: usize,
-        /// Epochs without a better figure.
+        /// Epochs without a better metric.
         patience: usize,
     },
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::display::escape;
 use lungfish_data::survey::ClassSurvey;
-use lungfish_data::{PatientRule, Side, Survey, scan, survey};
+use lungfish_data::{PatientRule, Split, Survey, scan, survey};
 use lungfish_pictures::{ClassOverview, Heading, Picture, PictureError, overview};
 use serde::{Serialize, Serializer};
 
@@ -36,7 +36,7 @@ pub struct Exploration {
     pub pictures: Vec<PathBuf>,
 }
 
-/// Reads every film of a folder once, counts what it finds and draws it: films a class and side, sizes, intensities.
+/// Reads every film of a folder once, counts what it finds and draws it: films a class and split, sizes, intensities.
 /// Films that cannot be read are a part of the answer. A picture that cannot be made is told as a warning: the counts
 /// stand without it.
 ///
@@ -75,14 +75,14 @@ fn draw(survey: &Survey) -> Result<Picture, PictureError> {
     let heading = Heading {
         title: format!("Films in {}", name_of(&survey.root)),
         subtitle: Some(subtitle),
-        drawn: survey.drawn > 0,
+        drawn: survey.synthetic > 0,
     };
     let class = |(label, class): (usize, &ClassSurvey)| ClassOverview {
         name: class.name.clone(),
         counts: survey
-            .sides
+            .splits
             .iter()
-            .map(|side| (side.side.map_or("films", Side::name).to_owned(), side.films[label]))
+            .map(|split| (split.split.map_or("films", Split::name).to_owned(), split.films[label]))
             .collect(),
         sizes: class.sizes.clone(),
         intensity: class.intensity.clone(),

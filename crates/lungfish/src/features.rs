@@ -1,12 +1,12 @@
 //! Frozen parts give the same answer every time, so they are asked once: each view of each film goes through them in
 //! one pass, and the head trains on what came out.
 //!
-//! The films of a pass are in the order of their side and in batches of one size, so that a resumed run, which
+//! The films of a pass are in the order of their split and in batches of one size, so that a resumed run, which
 //! makes its passes again, gets the same bits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lungfish_data::{CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Side};
+use lungfish_data::{CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Split};
 use lungfish_engine::{Cpu, Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
@@ -39,7 +39,7 @@ pub(crate) fn augments(recipe: &Recipe) -> bool {
     recipe.epochs > 0 || (1..=recipe.frozen_epochs).any(|epoch| view_of_epoch(recipe, epoch) > 0)
 }
 
-/// Features of both sides, `[films, width]` a view.
+/// Features of both splits, `[films, width]` a view.
 pub(crate) struct Features {
     plan: Plan<Cpu>,
     /// Where the frozen parts end.
@@ -48,7 +48,7 @@ pub(crate) struct Features {
     pub width: usize,
     train: Vec<Option<Vec<f32>>>,
     val: Option<Vec<f32>>,
-    /// Seconds that the last pass over the train side took.
+    /// Seconds that the last pass over the train split took.
     pub pass_seconds: f64,
 }
 
@@ -78,12 +78,12 @@ impl Features {
         Ok(Some(Features { plan, frontier, width, train: vec![None; views], val: None, pass_seconds: 0.0 }))
     }
 
-    /// Whether a view of the train side is there.
+    /// Whether a view of the train split is there.
     pub(crate) fn has(&self, view: usize) -> bool {
         self.train.get(view).is_some_and(Option::is_some)
     }
 
-    /// Views of the train side that are not there yet, of those that epochs from `epoch` on will ask for.
+    /// Views of the train split that are not there yet, of those that epochs from `epoch` on will ask for.
     pub(crate) fn passes_left(&self, recipe: &Recipe, epoch: usize) -> usize {
         let wanted = epoch..=recipe.frozen_epochs;
         let mut views: Vec<usize> = wanted.map(|e| view_of_epoch(recipe, e)).filter(|v| !self.has(*v)).collect();
@@ -92,26 +92,26 @@ impl Features {
         views.len()
     }
 
-    /// A view of the train side; empty before [`Features::compute`].
+    /// A view of the train split; empty before [`Features::compute`].
     pub(crate) fn train(&self, view: usize) -> &[f32] {
         self.train.get(view).and_then(Option::as_deref).unwrap_or_default()
     }
 
-    /// The validation side; empty before [`Features::compute`].
+    /// The validation split; empty before [`Features::compute`].
     pub(crate) fn val(&self) -> &[f32] {
         self.val.as_deref().unwrap_or_default()
     }
 
-    /// Computes a view of a side where it is not there yet. False where it was stopped.
+    /// Computes a view of a split where it is not there yet. False where it was stopped.
     pub(crate) fn compute(
         &mut self,
         store: &mut Store<Cpu>,
-        (side, view): (Side, usize),
+        (split, view): (Split, usize),
         films: &[CheckedFilm],
         pass: &Pass<'_>,
         observer: &mut dyn Observer,
     ) -> Result<bool, Error> {
-        if if side == Side::Train { self.has(view) } else { self.val.is_some() } {
+        if if split == Split::Train { self.has(view) } else { self.val.is_some() } {
             return Ok(true);
         }
         let begun = std::time::Instant::now();
@@ -136,9 +136,9 @@ impl Features {
             self.plan.forward(store, batch.len(), input(&batch.pixels, batch.channels), [0; 4])?;
             features.extend(self.plan.output()?);
             let done = features.len() / self.width.max(1);
-            observer.event(&Event::Progress { task: Task::Features { side, view }, done, total: films.len() });
+            observer.event(&Event::Progress { task: Task::Features { split, view }, done, total: films.len() });
         }
-        if side == Side::Train {
+        if split == Split::Train {
             self.pass_seconds = begun.elapsed().as_secs_f64();
             if let Some(place) = self.train.get_mut(view) {
                 *place = Some(features);

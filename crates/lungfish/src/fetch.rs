@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use lungfish_data::{PatientRule, Side, scan};
+use lungfish_data::{PatientRule, Split, scan};
 use lungfish_fetch::kaggle::Kaggle;
 use lungfish_fetch::{Client, Job, Request, download};
 use lungfish_models::{Architecture, hub_files, hub_folder};
@@ -32,8 +32,8 @@ pub struct FetchedFilms {
 pub struct Films {
     /// The names of the classes, sorted.
     pub classes: Vec<String>,
-    /// Films of each side that is there; one entry without a side where there are none.
-    pub sides: Vec<(Option<Side>, usize)>,
+    /// Films of each split that is there; one entry without a split where there are none.
+    pub splits: Vec<(Option<Split>, usize)>,
 }
 
 /// Weights that are there now.
@@ -64,10 +64,11 @@ pub fn films(set: &DataSet, out: &Path, observer: &mut dyn Observer, stop: &Atom
     let fetched = Kaggle::from_env()?.fetch(set, out, &mut |event| tell(event, observer), stop)?;
     let films = match scan(&fetched.path, &PatientRule::default()) {
         Ok(folder) => {
-            let count = |side| folder.layout.films().filter(|(of, _)| *of == side).count();
-            let sides = [Some(Side::Train), Some(Side::Val), Some(Side::Test), None];
-            let sides = sides.map(|side| (side, count(side))).into_iter().filter(|(_, films)| *films > 0).collect();
-            Some(Films { classes: folder.classes, sides })
+            let count = |split| folder.layout.films().filter(|(of, _)| *of == split).count();
+            let splits = [Some(Split::Train), Some(Split::Val), Some(Split::Test), None];
+            let splits =
+                splits.map(|split| (split, count(split))).into_iter().filter(|(_, films)| *films > 0).collect();
+            Some(Films { classes: folder.classes, splits })
         }
         Err(error) => {
             observer.event(&Event::Warning(format!("the films do not lie as a training wants them: {error}")));

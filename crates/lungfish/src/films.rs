@@ -30,7 +30,7 @@ pub(crate) enum Films {
 }
 
 impl Batches<'_> {
-    /// The films of the next step, given by their indices on the train side.
+    /// The films of the next step, given by their indices on the train split.
     pub(crate) fn next(&mut self, indices: &[usize]) -> Result<Films, Error> {
         match self {
             Batches::Features { rows, width } => {

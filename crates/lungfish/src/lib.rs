@@ -1,6 +1,6 @@
 //! Fine-tune an ImageNet network on chest X-rays: recipe, training, evaluation, prediction, run folder.
 //!
-//! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one side of a data set;
+//! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one split of a data set;
 //! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`fetch`] brings films and weights, [`explore()`]
 //! counts what a folder holds and [`preview()`] shows some of it; [`mod@bench`] measures how fast all that is. The
 //! library knows no flags and no terminal; what happens it tells to an [`Observer`].
@@ -15,11 +15,11 @@ mod events;
 mod explore;
 mod features;
 pub mod fetch;
-mod figures;
 mod film_cache;
 mod films;
 mod keys;
 mod memory;
+mod metrics;
 mod model;
 mod phase;
 mod picture;
@@ -38,10 +38,10 @@ mod weights;
 
 pub use device::{Device, Gpus};
 pub use error::Error;
-pub use evaluate::{ClassFigures, TestOutcome, TestRequest, test};
+pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
 pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
-pub use lungfish_data::Side;
+pub use lungfish_data::Split;
 pub use lungfish_pictures::percent;
 pub use memory::Memory;
 pub use model::ModelInfo;

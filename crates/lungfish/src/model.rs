@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use lungfish_data::{CheckedFilm, ContentHash, Preprocess, Side};
+use lungfish_data::{CheckedFilm, ContentHash, Preprocess, Split};
 use lungfish_engine::{Cpu, Normalization, Store};
 use lungfish_models::{Architecture, HeadConfig, ModelFile, Network, Tensor, Tensors};
 use serde::de::DeserializeOwned;
@@ -14,8 +14,8 @@ use crate::{BestEpoch, Error, Recipe, run_folder};
 
 /// What stands in every model file.
 const NOTICE: &str = "A research tool, not a medical device: it must not be used to diagnose or treat anybody.";
-/// Name of the U8 tensor with a side's content hashes, end to end.
-const FILMS: [(Side, &str); 2] = [(Side::Train, "films.train"), (Side::Val, "films.val")];
+/// Name of the U8 tensor with a split's content hashes, end to end.
+const FILMS: [(Split, &str); 2] = [(Split::Train, "films.train"), (Split::Val, "films.val")];
 
 /// What a model file says about itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +28,12 @@ pub struct ModelInfo {
     pub classes: Vec<String>,
     /// What is done to a film before the network sees it.
     pub preprocess: Preprocess,
-    /// The epoch it comes from, with its figures on the validation side.
+    /// The epoch it comes from, with its metrics on the validation split.
     pub epoch: BestEpoch,
     /// The recipe that trained it.
     pub recipe: Recipe,
-    /// Whether films that trained it were drawn by lungfish: what it has learnt then says nothing of real ones.
-    pub drawn: bool,
+    /// Whether films that trained it were synthetic, made by lungfish: what it has learnt then says nothing of real ones.
+    pub synthetic: bool,
     /// The version of lungfish that wrote it.
     pub version: String,
 }
@@ -59,10 +59,10 @@ impl ModelInfo {
             ("batch_size", self.recipe.batch_size.to_string()),
             ("phase", self.epoch.phase.to_string()),
             ("epoch", self.epoch.epoch.to_string()),
-            ("figures", json!(self.epoch).to_string()),
+            ("metrics", json!(self.epoch).to_string()),
             ("versions", json!({ "lungfish": self.version }).to_string()),
             ("recipe", self.recipe.to_toml()),
-            ("drawn", self.drawn.to_string()),
+            ("synthetic", self.synthetic.to_string()),
             ("notice", NOTICE.to_owned()),
         ]
     }
@@ -109,9 +109,11 @@ impl ModelInfo {
             head: HeadConfig { hidden: hidden as usize, dropout: dropout as f32 },
             classes,
             preprocess,
-            epoch: parse("figures", text("figures")?).map_err(bad)?,
+            epoch: parse("metrics", text("metrics").or_else(|_| text("figures"))?).map_err(bad)?,
             recipe: Recipe::from_toml(text("recipe")?)?,
-            drawn: file.metadata.get("drawn").is_some_and(|text| text == "true"),
+            synthetic: ["synthetic", "drawn"]
+                .iter()
+                .any(|key| file.metadata.get(*key).is_some_and(|text| text == "true")),
             version: versions["lungfish"].as_str().unwrap_or("unknown").to_owned(),
         })
     }
@@ -125,11 +127,11 @@ pub(crate) struct SeenFilms {
 }
 
 impl SeenFilms {
-    /// The side on which the model saw a film.
-    pub(crate) fn side(&self, hash: &ContentHash) -> Option<Side> {
+    /// The split on which the model saw a film.
+    pub(crate) fn split_of(&self, hash: &ContentHash) -> Option<Split> {
         match hash {
-            h if self.train.contains(h) => Some(Side::Train),
-            h if self.val.contains(h) => Some(Side::Val),
+            h if self.train.contains(h) => Some(Split::Train),
+            h if self.val.contains(h) => Some(Split::Val),
             _ => None,
         }
     }
@@ -184,9 +186,9 @@ impl Model {
         restore(&mut store, &content.tensors)
             .map_err(|e| Error::refused(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
         let mut seen = SeenFilms::default();
-        for (side, name) in FILMS {
+        for (split, name) in FILMS {
             let hashes = content.bytes.get(name).map(Vec::as_slice).unwrap_or_default();
-            let set = if side == Side::Train { &mut seen.train } else { &mut seen.val };
+            let set = if split == Split::Train { &mut seen.train } else { &mut seen.val };
             set.extend(hashes.as_chunks().0.iter().map(|hash| ContentHash(*hash)));
         }
         let mut model = Model { info, network, store, seen, file, run: None };
@@ -204,8 +206,8 @@ pub(crate) fn to_bytes(
 ) -> Result<Vec<u8>, Error> {
     let mut file = ModelFile { tensors: tensors.clone(), ..ModelFile::default() };
     file.metadata.extend(info.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)));
-    for (side, name) in FILMS {
-        let films = if side == Side::Train { train } else { val };
+    for (split, name) in FILMS {
+        let films = if split == Split::Train { train } else { val };
         file.bytes.insert(name.to_owned(), films.iter().flat_map(|film| film.hash.0).collect());
     }
     Ok(file.to_bytes()?)

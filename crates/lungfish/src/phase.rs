@@ -9,15 +9,15 @@ mod keep;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lungfish_data::{Loader, LoaderItem, Pipeline, Side};
+use lungfish_data::{Loader, LoaderItem, Pipeline, Split};
 use lungfish_engine::{Adam, AdamConfig, Cpu, Input, PartId, Plan, PlanSpec, Seed, Store, clip_gradients};
 use lungfish_models::{Network, Tensors};
 
 use crate::checkpoint::{Checkpoint, State};
 use crate::data_set::DataSet;
 use crate::features::{Features, Pass, film_key, view_key, view_of_epoch};
-use crate::figures::Figures;
 use crate::films::{Batches, Source};
+use crate::metrics::Metrics;
 use crate::model::{self, normalization};
 use crate::predict::Scorer;
 use crate::recipe::Optimizer;
@@ -75,7 +75,7 @@ impl<'a> Trainer<'a> {
         let network = weights::network(recipe, data.classes.len());
         let mut store = Store::new(&backend, &network.graph)?;
         model::restore(&mut store, &from.tensors)?;
-        let labels: Vec<usize> = data.split.train.iter().map(|f| f.film.label).collect();
+        let labels: Vec<usize> = data.splits.train.iter().map(|f| f.film.label).collect();
         let targets = Targets::new(recipe.class_weights, recipe.label_smoothing, data.classes.len(), &labels);
         let trainer = Trainer {
             recipe,
@@ -147,7 +147,7 @@ impl<'a> Trainer<'a> {
         let capacity = recipe.batch_size + usize::from(phase == Phase::Unfrozen);
         let norm = normalization(&self.pipeline.preprocess);
         let mut spec = PlanSpec::training(graph, capacity, self.pipeline.preprocess.size, norm, &parts);
-        let train = self.data.split.train.len();
+        let train = self.data.splits.train.len();
         let features = match phase {
             Phase::Frozen => Features::new(recipe, &self.network, &self.pipeline.preprocess, train, &self.backend)?,
             Phase::Unfrozen => None,
@@ -202,8 +202,8 @@ impl<'a> Trainer<'a> {
         let mut tools = self.tools(observer)?;
         if self.state.epoch == 0 {
             let begun = Instant::now();
-            let Some(figures) = self.validate(&mut tools, observer, stop)? else { return Ok(false) };
-            self.end_epoch(&mut tools, figures, begun.elapsed().as_secs_f64(), observer)?;
+            let Some(metrics) = self.validate(&mut tools, observer, stop)? else { return Ok(false) };
+            self.end_epoch(&mut tools, metrics, begun.elapsed().as_secs_f64(), observer)?;
         }
         while !self.is_over() {
             let begun = Instant::now();
@@ -215,13 +215,13 @@ impl<'a> Trainer<'a> {
                 return Ok(false);
             }
             let trained = begun.elapsed().as_secs_f64();
-            let Some(figures) = self.validate(&mut tools, observer, stop)? else {
+            let Some(metrics) = self.validate(&mut tools, observer, stop)? else {
                 self.state.sums.seconds += trained;
                 self.save(&tools.stepper.adam)?;
                 return Ok(false);
             };
             self.state.sums.seconds += trained;
-            self.end_epoch(&mut tools, figures, begun.elapsed().as_secs_f64() - trained, observer)?;
+            self.end_epoch(&mut tools, metrics, begun.elapsed().as_secs_f64() - trained, observer)?;
             film_cache::tell_of_trouble(self.pipeline.cache.as_deref(), self.run, observer);
             if self.out_of_patience() && self.state.epoch <= of {
                 observer.event(&Event::EarlyStop { phase, epoch, patience: self.recipe.early_stopping });
@@ -239,7 +239,7 @@ impl<'a> Trainer<'a> {
         stop: &AtomicBool,
     ) -> Result<bool, Error> {
         let (phase, epoch, recipe, data) = (tools.phase, self.state.epoch, self.recipe, self.data);
-        let films = &data.split.train;
+        let films = &data.splits.train;
         let order = keys::shuffled(recipe.seed, phase, epoch, films.len());
         let steps = keys::steps(films.len(), recipe.batch_size, phase == Phase::Unfrozen);
         let Some(at) = steps.get(self.state.step).map(|s| s.start) else { return Ok(true) };
@@ -247,7 +247,7 @@ impl<'a> Trainer<'a> {
         let mut batches = match &mut tools.films {
             Source::Features(features, _) => {
                 let pass = self.pass(stop);
-                if !features.compute(&mut self.store, (Side::Train, view), films, &pass, observer)? {
+                if !features.compute(&mut self.store, (Split::Train, view), films, &pass, observer)? {
                     return Ok(false);
                 }
                 Batches::Features { rows: features.train(view), width: features.width }
@@ -314,20 +314,20 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Figures on the validation side. `None` where it was stopped.
+    /// Metrics on the validation split. `None` where it was stopped.
     fn validate(
         &mut self,
         tools: &mut Tools,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Option<Figures>, Error> {
-        let films = &self.data.split.val;
+    ) -> Result<Option<Metrics>, Error> {
+        let films = &self.data.splits.val;
         let classes = self.data.classes.len();
         let labels: Vec<usize> = films.iter().map(|f| f.film.label).collect();
         let rows = match &mut tools.films {
             Source::Features(features, head) => {
                 let pass = self.pass(stop);
-                if !features.compute(&mut self.store, (Side::Val, 0), films, &pass, observer)? {
+                if !features.compute(&mut self.store, (Split::Val, 0), films, &pass, observer)? {
                     return Ok(None);
                 }
                 let mut rows = Vec::with_capacity(films.len() * classes);
@@ -350,9 +350,9 @@ impl<'a> Trainer<'a> {
                 rows
             }
         };
-        let figures = Figures::new(classes, &labels, &rows);
-        match figures.filter(|f| f.loss.is_finite()) {
-            Some(figures) => Ok(Some(figures)),
+        let metrics = Metrics::new(classes, &labels, &rows);
+        match metrics.filter(|f| f.loss.is_finite()) {
+            Some(metrics) => Ok(Some(metrics)),
             None => Err(self.diverged(f64::NAN, self.state.step)),
         }
     }

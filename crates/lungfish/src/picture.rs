@@ -1,4 +1,4 @@
-//! Pictures of films and figures, from what the other rooms know to what `lungfish_pictures` draws, and to files.
+//! Pictures of films and metrics, from what the other rooms know to what `lungfish_pictures` draws, and to files.
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lungfish_data::decode_file;
 use lungfish_data::display::escape;
 use lungfish_data::folder::real;
-use lungfish_data::synth::is_drawn_file;
+use lungfish_data::synth::is_synthetic_file;
 use lungfish_pictures::{Heading, classify, is_picture, percent};
 use rayon::prelude::*;
 
@@ -131,7 +131,7 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
     let path = &prediction.path;
     let image = decode_file(path, model.preprocess.channels)
         .map_err(|error| Error::refused(format!("{} cannot be drawn: {error}", escape(path))))?;
-    let drawn = is_drawn_file(path);
+    let drawn = is_synthetic_file(path);
     let called = prediction.probabilities.iter().find(|(class, _)| *class == prediction.class);
     let mut subtitle = format!(
         "{} calls it {}, {}",
@@ -139,8 +139,8 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
         prediction.class,
         percent(called.map_or(f64::NAN, |(_, probability)| *probability))
     );
-    if model.drawn && !drawn {
-        subtitle.push_str(". The model has learnt from drawn films and knows nothing of real ones");
+    if model.synthetic && !drawn {
+        subtitle.push_str(". The model has learnt from synthetic films and knows nothing of real ones");
     }
     let heading = Heading { title: name_of(path), subtitle: Some(subtitle), drawn };
     let picture = classify(&heading, &film(image, LONGEST), &prediction.probabilities)?;

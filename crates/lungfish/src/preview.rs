@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
 use lungfish_data::{
-    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, PatientRule, Pipeline, Side, decode_file, is_drawn_file,
-    scan,
+    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, PatientRule, Pipeline, Split, decode_file,
+    is_synthetic_file, scan,
 };
 use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
 
@@ -41,11 +41,11 @@ pub struct Preview {
     pub picture: PathBuf,
     /// The films in it.
     pub films: Vec<PathBuf>,
-    /// The side they are of; none where the folder has no sides.
-    pub side: Option<Side>,
+    /// The split they are of; none where the folder has no splits.
+    pub split: Option<Split>,
 }
 
-/// Draws films of the train side (or of the first side there is), the classes in turn, each as it lies in its file and
+/// Draws films of the train split (or of the first split there is), the classes in turn, each as it lies in its file and
 /// as the network sees it: by the very code that feeds a training. `augmented` shows the alterations that epoch 1 of the
 /// unfrozen phase makes with this recipe and seed. Films that cannot be read are told and passed over.
 ///
@@ -62,10 +62,10 @@ pub fn preview(request: &PreviewRequest, observer: &mut dyn Observer, stop: &Ato
     // Beside the films of a class it would be taken for one of them.
     let beside = request.out.parent().filter(|parent| !parent.as_os_str().is_empty());
     folder.refuse_among_classes(beside.unwrap_or(Path::new(".")))?;
-    let Some((side, _)) = folder.layout.films().next() else {
+    let Some((split, _)) = folder.layout.films().next() else {
         return Err(Error::refused(format!("{} has no film", escape(&folder.root))));
     };
-    let films: Vec<&Film> = folder.layout.films().filter(|(of, _)| *of == side).map(|(_, film)| film).collect();
+    let films: Vec<&Film> = folder.layout.films().filter(|(of, _)| *of == split).map(|(_, film)| film).collect();
     let mut chosen: Vec<(&Film, (Tile, Tile))> = Vec::new();
     for film in in_turn(&films, folder.classes.len(), recipe.seed) {
         if chosen.len() == request.films.max(1) {
@@ -84,17 +84,17 @@ pub fn preview(request: &PreviewRequest, observer: &mut dyn Observer, stop: &Ato
         return Err(Error::refused(format!("no film of {} can be read", escape(&folder.root))));
     }
     let heading = Heading {
-        title: match side {
-            Some(side) => format!("Films in {}, {side} side", name_of(&folder.root)),
+        title: match split {
+            Some(split) => format!("Films in {}, {split} split", name_of(&folder.root)),
             None => format!("Films in {}", name_of(&folder.root)),
         },
         subtitle: Some(subtitle(request)),
-        drawn: films.iter().any(|film| is_drawn_file(&film.path)),
+        drawn: films.iter().any(|film| is_synthetic_file(&film.path)),
     };
     let picture = film_pairs(&heading, "as in its file", "as the network sees it", &pairs)?;
     write(&request.out, &picture)?;
     let films = films.into_iter().map(|film| film.path.clone()).collect();
-    Ok(Preview { picture: request.out.clone(), films, side })
+    Ok(Preview { picture: request.out.clone(), films, split })
 }
 
 /// The films, each class by chance, one of each class in turn.

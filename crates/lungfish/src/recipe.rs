@@ -111,9 +111,9 @@ recipe! {
     flip: f64 = 0.5, "a number from 0 to 1";
     /// Regular expression on the file name whose group 1 is the patient; the file stem where it does not match.
     patient: String = PatientRule::KERMANY.to_owned(), "a regular expression with one group";
-    /// Part of the films that becomes the validation side where the data has none or a tiny one.
+    /// Part of the films that becomes the validation split where the data has none or a tiny one.
     val_fraction: f64 = 0.10, "a number above 0 and up to 0.5";
-    /// Part of the films that becomes the test side where the data has none; 0 is no test side.
+    /// Part of the films that becomes the test split where the data has none; 0 is no test split.
     test_fraction: f64 = 0.15, "a number from 0 to 0.5";
     /// Use about so many films, whole patients, the classes in proportion; 0 is all.
     limit: usize = 0, "0 or a number of films";
@@ -131,7 +131,7 @@ recipe! {
     unfreeze: String = "all".to_owned(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"";
     /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.
     frozen_views: usize = 1, "a number of views up to 1024";
-    /// Keep the features of each view in memory; false computes them anew every epoch, to the same figures.
+    /// Keep the features of each view in memory; false computes them anew every epoch, to the same metrics.
     cache_features: bool = true, "true or false";
     /// Optimiser.
     optimizer: Optimizer = Optimizer::Adam, "adam or adamw";
@@ -165,9 +165,9 @@ recipe! {
     label_smoothing: f64 = 0.0, "a number from 0 to below 1";
     /// Largest global norm of a step's gradient; 0 is no clipping.
     clip_norm: f64 = 0.0, "0 or a number above 0";
-    /// Stop a phase after so many epochs without a better validation figure; 0 is never.
+    /// Stop a phase after so many epochs without a better validation metric; 0 is never.
     early_stopping: usize = 0, "a number of epochs";
-    /// The validation figure that decides which epoch is kept.
+    /// The validation metric that decides which epoch is kept.
     best: Best = Best::Accuracy, "accuracy or auc";
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
     checkpoint_seconds: u64 = 300, "a number of seconds";

@@ -9,7 +9,7 @@ use crate::{Error, Recipe};
 
 /// The run's recipe, every default written out.
 pub(crate) const RECIPE: &str = "recipe.toml";
-/// Path, label, group, side and content hash of every film.
+/// Path, label, group, split and content hash of every film.
 pub(crate) const SPLIT: &str = "split.csv";
 /// One line an epoch.
 pub(crate) const LOG: &str = "log.jsonl";

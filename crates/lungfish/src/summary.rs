@@ -57,7 +57,7 @@ pub struct TrainedModel {
     pub file: PathBuf,
     /// Names of its classes, in index order.
     pub class_names: Vec<String>,
-    /// The epoch that it comes from, with its figures on the validation side.
+    /// The epoch that it comes from, with its metrics on the validation split.
     pub epoch: BestEpoch,
     /// The version of lungfish that wrote it.
     pub version: String,

@@ -13,7 +13,7 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// `labels` are those of the whole train side. A class that has no film there gets weight 0.
+    /// `labels` are those of the whole train split. A class that has no film there gets weight 0.
     pub(crate) fn new(rule: ClassWeights, smoothing: f64, classes: usize, labels: &[usize]) -> Self {
         let weights = match rule {
             ClassWeights::None => vec![1.0; classes],

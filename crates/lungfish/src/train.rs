@@ -126,7 +126,7 @@ impl Job<'_> {
             });
         };
         let write = |name: &str, bytes: &[u8]| film_cache::write(cache.as_deref(), &run, name, bytes);
-        write(run_folder::SPLIT, data.split.to_csv(&data.root, &data.classes).as_bytes())?;
+        write(run_folder::SPLIT, data.splits.to_csv(&data.root, &data.classes).as_bytes())?;
         let phase = if recipe.frozen_epochs > 0 { Phase::Frozen } else { Phase::Unfrozen };
         let state = State::new(&absolute(&data.root), &data.classes, phase);
         let start = Checkpoint { state, tensors: model::capture(&store)?, best: None, moments: None };
@@ -176,7 +176,7 @@ impl Job<'_> {
         from: Checkpoint,
     ) -> Result<TrainOutcome, Error> {
         let (preprocess, augment) = (recipe.preprocess(), recipe.augment());
-        let films = data.split.train.len() + data.split.val.len();
+        let films = data.splits.train.len() + data.splits.val.len();
         if let Some(text) = cache.as_ref().and_then(|cache| film_cache::bound(cache, films)) {
             self.observer.event(&Event::Note(text));
         }

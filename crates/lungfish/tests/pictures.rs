@@ -36,15 +36,15 @@ fn gray_bmp(path: &Path) {
 }
 
 #[test]
-fn a_test_is_drawn_beside_its_predictions() {
+fn a_test_is_synthetic_beside_its_predictions() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 60), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=2", "frozen_views=1", "batch_size=8"]);
     let tested = |model: &Path, data: &Path, out: Option<&Path>, warnings: &mut Vec<String>| -> TestOutcome {
         let request = TestRequest {
             model: model.to_owned(),
             data: data.to_owned(),
-            side: None,
+            split: None,
             out: out.map(Path::to_owned),
             pictures: true,
         };
@@ -73,7 +73,7 @@ fn a_test_is_drawn_beside_its_predictions() {
     for picture in &outcome.pictures {
         assert_eq!(picture.parent(), Some(run.as_path()));
         let words = words(picture);
-        assert!(words.contains("Drawn films") && words.contains("not a diagnosis"), "{words}");
+        assert!(words.contains("Synthetic films") && words.contains("not a diagnosis"), "{words}");
     }
     let errors: u64 = outcome.confusion[0][1] + outcome.confusion[1][0];
     let shown = words(&outcome.pictures[5]);
@@ -95,7 +95,7 @@ fn a_test_is_drawn_beside_its_predictions() {
     assert_eq!(names(&outcome.pictures), [all[1], all[4], all[5]]);
     assert!(!out.join("roc-test.png").exists() && !out.join("roc-test.svg").exists());
 
-    // A picture that cannot be written costs no figure, and does not leave that of an earlier test in its place.
+    // A picture that cannot be written costs no metric, and does not leave that of an earlier test in its place.
     let blocked = dir.path().join("blocked");
     fs::create_dir_all(blocked.join("films-test.png")).unwrap();
     fs::write(blocked.join("films-test.svg"), "earlier").unwrap();
@@ -107,12 +107,12 @@ fn a_test_is_drawn_beside_its_predictions() {
 }
 
 #[test]
-fn a_prediction_is_drawn_beside_its_film() {
+fn a_prediction_is_synthetic_beside_its_film() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 20), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 20), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
     let mut predictor = Predictor::open(&run).unwrap();
-    assert!(predictor.info().drawn);
+    assert!(predictor.info().synthetic);
     let films = films_below(&data.join("test"));
     let other = dir.path().join("other.bmp");
     gray_bmp(&other);
@@ -133,14 +133,14 @@ fn a_prediction_is_drawn_beside_its_film() {
     let error = target.draw(predictor.info(), &scored.films, &mut Silent, &GO).unwrap_err().to_string();
     assert!(error.contains("is not replaced") && error.contains(pictures[0].to_str().unwrap()), "{error}");
     assert_eq!(fs::read(&pictures[0]).unwrap(), fs::read(&films[0]).unwrap());
-    // By its extension an SVG; drawn films and others are told apart.
+    // By its extension an SVG; synthetic films and others are told apart.
     let svg = dir.path().join("one.SVG");
-    for (prediction, is_drawn) in [(&scored.films[0], true), (scored.films.last().unwrap(), false)] {
+    for (prediction, is_synthetic) in [(&scored.films[0], true), (scored.films.last().unwrap(), false)] {
         plot_prediction(predictor.info(), prediction, &svg).unwrap();
         let words = words_of_svg(&svg);
         assert!(words.contains(prediction.path.file_name().unwrap().to_str().unwrap()), "{words}");
         assert!(words.contains("NORMAL") && words.contains("PNEUMONIA"), "{words}");
-        assert_eq!(words.contains("Drawn films"), is_drawn, "{words}");
+        assert_eq!(words.contains("Synthetic films"), is_synthetic, "{words}");
     }
     fs::remove_file(&other).unwrap();
     let error = plot_prediction(predictor.info(), scored.films.last().unwrap(), &svg).unwrap_err().to_string();

@@ -7,13 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{Event, Predictor, Side, Silent, TestOutcome, TestRequest, test};
+use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, test};
 
-fn scored(model: &Path, data: &Path, side: Option<Side>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
+fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
     let request = TestRequest {
         model: model.to_owned(),
         data: data.to_owned(),
-        side,
+        split,
         out: Some(out.to_owned()),
         pictures: false,
     };
@@ -23,35 +23,35 @@ fn scored(model: &Path, data: &Path, side: Option<Side>, out: &Path) -> Result<T
 #[test]
 fn a_model_is_tested_on_what_it_has_not_seen() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run, out) = (drawn(dir.path(), 80), dir.path().join("run"), dir.path().join("out"));
+    let (data, run, out) = (synthetic(dir.path(), 80), dir.path().join("run"), dir.path().join("out"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=6", "frozen_views=1", "batch_size=8", "frozen_lr=0.003"]);
-    let split = fs::read_to_string(run.join("split.csv")).unwrap();
-    let on_side = |side: &str| split.lines().filter(|l| l.contains(&format!(",{side},"))).count();
+    let table = fs::read_to_string(run.join("split.csv")).unwrap();
+    let on_split = |split: &str| table.lines().filter(|l| l.contains(&format!(",{split},"))).count();
 
-    // The run's own data: its sides.
+    // The run's own data: its splits.
     let outcome = scored(&run, &data, None, &out).unwrap();
-    assert_eq!((outcome.films, outcome.side), (on_side("test"), Side::Test));
+    assert_eq!((outcome.films, outcome.split), (on_split("test"), Split::Test));
     assert_eq!(outcome.confusion.iter().flatten().sum::<u64>() as usize, outcome.films);
     let right: u64 = (0..2).map(|i| outcome.confusion[i][i]).sum();
     assert!((outcome.accuracy - right as f64 / outcome.films as f64).abs() < 1e-12);
-    assert!(outcome.accuracy > 0.7, "drawn films are easy: {}", outcome.accuracy);
+    assert!(outcome.accuracy > 0.7, "synthetic films are easy: {}", outcome.accuracy);
     let csv = fs::read_to_string(out.join("predictions-test.csv")).unwrap();
     assert_eq!(csv.lines().count(), outcome.films + 1);
-    assert_eq!(scored(&run, &data, Some(Side::Val), &out).unwrap().films, on_side("val"));
-    let train = scored(&run.join("best.safetensors"), &data, Some(Side::Train), &out).unwrap();
-    assert_eq!(train.films, on_side("train"));
+    assert_eq!(scored(&run, &data, Some(Split::Val), &out).unwrap().films, on_split("val"));
+    let train = scored(&run.join("best.safetensors"), &data, Some(Split::Train), &out).unwrap();
+    assert_eq!(train.films, on_split("train"));
 
     // The model alone, without its run folder, still knows what it has seen.
     let alone = dir.path().join("model.safetensors");
     fs::copy(run.join("best.safetensors"), &alone).unwrap();
-    assert_eq!(scored(&alone, &data, Some(Side::Train), &out).unwrap().films, on_side("train"));
+    assert_eq!(scored(&alone, &data, Some(Split::Train), &out).unwrap().films, on_split("train"));
     assert_eq!(scored(&alone, &data, None, &out).unwrap().confusion, outcome.confusion);
     let flat = dir.path().join("flat");
     copy(&data.join("train"), &flat);
     let error = scored(&alone, &flat, None, &out).unwrap_err().to_string();
-    assert!(error.contains("was trained on") && error.contains("side train"), "{error}");
+    assert!(error.contains("was trained on") && error.contains("split train"), "{error}");
     let error = scored(&run, &flat, None, &out).unwrap_err().to_string();
-    assert!(error.contains("was trained on") && error.contains("side train"), "{error}");
+    assert!(error.contains("was trained on") && error.contains("split train"), "{error}");
 
     // A folder it does not know is scored whole.
     let new = dir.path().join("new");
@@ -59,15 +59,20 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     let all: Vec<PathBuf> = films_below(&new.join("test"));
     assert_eq!(scored(&alone, &new, None, &out).unwrap().films, all.len());
     let mut warned = String::new();
-    let request =
-        TestRequest { model: run.clone(), data: new.join("test"), side: None, out: Some(out.clone()), pictures: false };
+    let request = TestRequest {
+        model: run.clone(),
+        data: new.join("test"),
+        split: None,
+        out: Some(out.clone()),
+        pictures: false,
+    };
     let mut observer = |event: &Event| {
         if let Event::Warning(text) = event {
             warned = text.clone();
         }
     };
     assert_eq!(test(&request, &mut observer, &GO).unwrap().films, all.len());
-    let trained_groups: HashSet<&str> = split
+    let trained_groups: HashSet<&str> = table
         .lines()
         .filter(|l| l.contains(",train,") || l.contains(",val,"))
         .filter_map(|l| l.split(',').nth(2))
@@ -88,11 +93,11 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
 #[test]
 fn a_run_folder_keeps_what_is_written_of_its_own_films() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
     let tested = |model: &Path, data: &Path| {
         let request =
-            TestRequest { model: model.to_owned(), data: data.to_owned(), side: None, out: None, pictures: false };
+            TestRequest { model: model.to_owned(), data: data.to_owned(), split: None, out: None, pictures: false };
         test(&request, &mut Silent, &GO)
     };
     let outcome = tested(&run, &data).unwrap();
@@ -115,7 +120,7 @@ fn a_run_folder_keeps_what_is_written_of_its_own_films() {
 #[test]
 fn predict_scores_what_it_can_and_names_the_rest() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
     let mut predictor = Predictor::open(&run).unwrap();
     assert_eq!(predictor.info().classes.len(), 2);
@@ -145,8 +150,8 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     // The validation of the training went the same way.
     let val = films_below(&data).into_iter().filter(|p| {
         let name = p.file_name().unwrap().to_str().unwrap();
-        let split = fs::read_to_string(run.join("split.csv")).unwrap();
-        split.lines().any(|l| l.contains(name) && l.contains(",val,"))
+        let table = fs::read_to_string(run.join("split.csv")).unwrap();
+        table.lines().any(|l| l.contains(name) && l.contains(",val,"))
     });
     let val: Vec<PathBuf> = val.collect();
     let scored = predictor.predict(&val, &mut Silent, &GO).unwrap();

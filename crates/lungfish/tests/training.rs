@@ -1,4 +1,4 @@
-//! Trainings on drawn films, from the recipe to the run folder, and stopped and resumed on the way.
+//! Trainings on synthetic films, from the recipe to the run folder, and stopped and resumed on the way.
 
 mod common;
 
@@ -30,7 +30,7 @@ const BOTH_PHASES: &[&str] = &[
 #[test]
 fn a_run_leaves_what_it_promises() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 60), dir.path().join("run"));
     let mut events = Vec::new();
     let settings = ["image_size=64", "frozen_epochs=3", "frozen_views=2", "batch_size=8", "fit=squash", "hidden=256"];
     let outcome = train(&request(&data, &run, &settings), &mut |e: &Event| events.push(e.clone()), &GO).unwrap();
@@ -48,8 +48,8 @@ fn a_run_leaves_what_it_promises() {
     let recipe = lungfish::Recipe::read(&run.join("recipe.toml")).unwrap();
     assert_eq!((recipe.image_size, recipe.frozen_epochs, recipe.seed), (64, 3, 0));
 
-    let split = fs::read_to_string(run.join("split.csv")).unwrap();
-    assert!(split.starts_with("path,label,group,side,hash\n") && split.contains(",val,"));
+    let table = fs::read_to_string(run.join("split.csv")).unwrap();
+    assert!(table.starts_with("path,label,group,split,hash\n") && table.contains(",val,"));
     let model = ModelFile::read(&run.join("best.safetensors")).unwrap();
     assert_eq!(model.metadata["architecture"], "efficientnet-lite0");
     assert_eq!(model.metadata["input_size"], "[3,64,64]");
@@ -57,7 +57,7 @@ fn a_run_leaves_what_it_promises() {
     assert!(model.metadata["class_to_idx"].contains("\":0,\"") && model.metadata["preprocess"].contains("squash"));
     assert!(model.metadata["notice"].contains("not a medical device"));
     assert_eq!(model.tensors["_fc.fc1.weight"].shape, [256, 1280]);
-    let trained_on = split.lines().filter(|l| l.contains(",train,")).count();
+    let trained_on = table.lines().filter(|l| l.contains(",train,")).count();
     assert_eq!(model.bytes["films.train"].len(), 16 * trained_on);
 
     let names = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(e)).count();
@@ -80,7 +80,7 @@ fn a_run_leaves_what_it_promises() {
 #[test]
 fn the_second_phase_starts_from_the_best_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 60), dir.path().join("run"));
     let outcome = trained(&data, &run, BOTH_PHASES);
     let log = log_without_times(&run);
     let phases: Vec<_> = log.iter().map(|r| (r["phase"].as_str().unwrap(), r["epoch"].as_u64().unwrap())).collect();
@@ -115,7 +115,7 @@ fn a_stopped_one_cycle_goes_on_to_the_same_bits() {
 
 fn stopped_and_gone_on(settings: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
-    let data = drawn(dir.path(), 60);
+    let data = synthetic(dir.path(), 60);
     let whole = dir.path().join("whole");
     trained(&data, &whole, settings);
     let every = |e: &Event| matches!(e, Event::Progress { .. });
@@ -140,7 +140,7 @@ fn stopped_and_gone_on(settings: &[&str]) {
 #[test]
 fn learning_rates_of_parts_and_steps_reach_the_weights_and_the_log() {
     let dir = tempfile::tempdir().unwrap();
-    let data = drawn(dir.path(), 40);
+    let data = synthetic(dir.path(), 40);
     let run = |name: &str, more: &[&str]| {
         let run = dir.path().join(name);
         let settings: Vec<&str> = BOTH_PHASES.iter().chain(more).copied().collect();
@@ -183,7 +183,7 @@ fn learning_rates_of_parts_and_steps_reach_the_weights_and_the_log() {
 #[test]
 fn threads_do_not_change_a_bit() {
     let dir = tempfile::tempdir().unwrap();
-    let data = drawn(dir.path(), 40);
+    let data = synthetic(dir.path(), 40);
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["frozen_epochs=1", "epochs=1"]).collect();
     for threads in [1, 3] {
         let run = dir.path().join(format!("run{threads}"));
@@ -198,7 +198,7 @@ fn threads_do_not_change_a_bit() {
 #[test]
 fn cached_features_give_what_fresh_ones_give() {
     let dir = tempfile::tempdir().unwrap();
-    let data = drawn(dir.path(), 40);
+    let data = synthetic(dir.path(), 40);
     let mut logs = Vec::new();
     for cache in ["cache_features=true", "cache_features=false"] {
         let run = dir.path().join(cache);
@@ -218,7 +218,7 @@ fn cached_features_give_what_fresh_ones_give() {
 #[test]
 fn a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["lr=1e30", "clip_norm=0"]).collect();
     let error = train(&request(&data, &run, &settings), &mut Silent, &GO).unwrap_err();
     let Error::Diverged { phase, epoch, .. } = &error else { panic!("{error}") };
@@ -239,7 +239,7 @@ fn uncached_features() -> Vec<&'static str> {
 #[test]
 fn kept_films_change_no_bit_and_do_not_outlive_the_training() {
     let dir = tempfile::tempdir().unwrap();
-    let data = drawn(dir.path(), 60);
+    let data = synthetic(dir.path(), 60);
     for settings in [BOTH_PHASES.to_vec(), uncached_features()] {
         let (with, without) = (dir.path().join("with"), dir.path().join("without"));
         for (run, film_cache) in [(&with, true), (&without, false)] {
@@ -265,7 +265,7 @@ fn kept_films_change_no_bit_and_do_not_outlive_the_training() {
 #[test]
 fn a_stopped_run_keeps_its_films_and_goes_on_with_whatever_is_left_of_them() {
     let dir = tempfile::tempdir().unwrap();
-    let data = drawn(dir.path(), 60);
+    let data = synthetic(dir.path(), 60);
     let settings = uncached_features();
     let straight = dir.path().join("straight");
     train(&TrainRequest { film_cache: false, ..request(&data, &straight, &settings) }, &mut Silent, &GO).unwrap();
@@ -297,7 +297,7 @@ fn a_stopped_run_keeps_its_films_and_goes_on_with_whatever_is_left_of_them() {
 #[test]
 fn a_folder_where_films_cannot_be_kept_trains_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 60), dir.path().join("run"));
     let settings = ["image_size=32", "hidden=16", "batch_size=8", "frozen_epochs=1", "epochs=0"];
     let whole = trained(&data, &dir.path().join("whole"), &settings).run;
     fs::create_dir_all(run.join("films.cache/x")).unwrap();
@@ -318,7 +318,7 @@ fn a_folder_where_films_cannot_be_kept_trains_all_the_same() {
 #[test]
 fn kept_films_give_their_room_to_what_a_run_cannot_do_without() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 60), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 60), dir.path().join("run"));
     let settings = ["image_size=32", "hidden=16", "batch_size=8", "frozen_epochs=1", "epochs=0"];
     let whole = trained(&data, &dir.path().join("whole"), &settings).run;
     for name in ["split.csv", "last.safetensors"] {
@@ -336,7 +336,7 @@ fn kept_films_give_their_room_to_what_a_run_cannot_do_without() {
 #[test]
 fn early_stopping_ends_a_phase() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     // A rate that moves nothing: the first epoch stays the best.
     let settings: Vec<&str> = BOTH_PHASES
         .iter()
@@ -354,7 +354,7 @@ fn early_stopping_ends_a_phase() {
 #[test]
 fn resume_refuses_what_contradicts_and_finds_moved_films() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0"]).collect();
     let fresh = request(&data, &run, &settings);
     assert!(stopped_at(&fresh, 8, |e| matches!(e, Event::Progress { .. })).unwrap());
@@ -391,7 +391,7 @@ fn resume_refuses_what_contradicts_and_finds_moved_films() {
 #[test]
 fn a_kill_between_two_files_is_mended() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0"]).collect();
     trained(&data, &run, &settings);
     let (best, log) = (fs::read(run.join("best.safetensors")).unwrap(), fs::read(run.join("log.jsonl")).unwrap());
@@ -407,7 +407,7 @@ fn a_kill_between_two_files_is_mended() {
 #[test]
 fn impossible_requests_are_refused_before_a_folder_is_made() {
     let dir = tempfile::tempdir().unwrap();
-    let (data, run) = (drawn(dir.path(), 40), dir.path().join("run"));
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     let says = |request: &TrainRequest| train(request, &mut Silent, &GO).unwrap_err().to_string();
     assert!(says(&request(&dir.path().join("absent"), &run, &[])).contains("no folder"));
     assert!(says(&request(&data, &run, &["unfreeze=layer9"])).contains("layer9"));

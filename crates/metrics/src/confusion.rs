@@ -1,4 +1,4 @@
-//! Counts of (label, prediction) and the figures that follow from them.
+//! Counts of (label, prediction) and the metrics that follow from them.
 
 use crate::ratio;
 
@@ -17,9 +17,9 @@ pub struct Confusion {
     counts: Vec<u64>,
 }
 
-/// One class against all others. A figure is `None` where its denominator is 0.
+/// One class against all others. A metric is `None` where its denominator is 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ClassFigures {
+pub struct ClassMetrics {
     /// True positives of all that were predicted to be this class.
     pub precision: Option<f64>,
     /// True positives of all that are this class; of the positive class this is the sensitivity, of the negative one
@@ -69,12 +69,12 @@ impl Confusion {
         ratio((0..self.classes).map(|class| self.count(class, class)).sum(), self.counts.iter().sum())
     }
 
-    /// The figures of one class against all others.
-    pub fn class(&self, class: usize) -> ClassFigures {
+    /// The metrics of one class against all others.
+    pub fn class(&self, class: usize) -> ClassMetrics {
         let hits = self.count(class, class);
         let support = (0..self.classes).map(|predicted| self.count(class, predicted)).sum();
         let called = (0..self.classes).map(|label| self.count(label, class)).sum();
-        ClassFigures {
+        ClassMetrics {
             precision: ratio(hits, called),
             recall: ratio(hits, support),
             f1: ratio(2 * hits, called + support),

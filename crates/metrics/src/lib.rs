@@ -1,7 +1,7 @@
-//! Labels and scores in, figures out.
+//! Labels and scores in, metrics out.
 //!
 //! Everything here takes plain slices and gives plain numbers, in `f64`, and follows scikit-learn's definitions. Where a
-//! figure is undefined (no film, a class that never occurs, a score that is not a number) it is `None`, never a made-up
+//! metric is undefined (no film, a class that never occurs, a score that is not a number) it is `None`, never a made-up
 //! zero. A class is its index; scores lie in rows, `classes` of them a film.
 //!
 //! Slices whose lengths contradict each other and labels past the number of classes are mistakes of the calling program,
@@ -15,7 +15,7 @@ mod curves;
 mod levels;
 
 pub use auc::{roc_auc, roc_auc_one_vs_rest};
-pub use confusion::{ClassFigures, Confusion};
+pub use confusion::{ClassMetrics, Confusion};
 pub use curves::{PrecisionRecallPoint, RocPoint, average_precision, precision_recall_curve, roc_curve};
 
 /// The share of films whose predicted class is their label; `None` for no film.

@@ -1,4 +1,4 @@
-//! Every figure against scikit-learn and torch: golden/metrics/make.py and curves.py wrote the cases.
+//! Every metric against scikit-learn and torch: golden/metrics/make.py and curves.py wrote the cases.
 
 use lungfish_metrics::{
     Confusion, accuracy, argmax, average_precision, nll, precision_recall_curve, roc_auc, roc_auc_one_vs_rest,
@@ -44,11 +44,11 @@ fn figures_are_those_of_scikit_learn() {
         assert_eq!(serde_json::to_value(confusion.rows()).unwrap(), case["confusion"], "{name}");
         same(name, confusion.accuracy(), &case["accuracy"]);
         for class in 0..classes {
-            let figures = confusion.class(class);
-            same(&format!("{name}: precision of {class}"), figures.precision, &case["precision"][class]);
-            same(&format!("{name}: recall of {class}"), figures.recall, &case["recall"][class]);
-            same(&format!("{name}: f1 of {class}"), figures.f1, &case["f1"][class]);
-            assert_eq!(Some(figures.support), case["support"][class].as_u64(), "{name}: support of {class}");
+            let metrics = confusion.class(class);
+            same(&format!("{name}: precision of {class}"), metrics.precision, &case["precision"][class]);
+            same(&format!("{name}: recall of {class}"), metrics.recall, &case["recall"][class]);
+            same(&format!("{name}: f1 of {class}"), metrics.f1, &case["f1"][class]);
+            assert_eq!(Some(metrics.support), case["support"][class].as_u64(), "{name}: support of {class}");
         }
 
         same(&format!("{name}: auc"), roc_auc_one_vs_rest(classes, &labels, &probabilities), &case["auc"]);

@@ -111,11 +111,11 @@ proptest! {
         prop_assert_eq!(confusion.rows().concat().iter().sum::<u64>(), labels.len() as u64);
         prop_assert_eq!(confusion.accuracy(), accuracy(&labels, &predicted));
         for class in 0..4 {
-            let figures = confusion.class(class);
-            prop_assert_eq!(figures.support, labels.iter().filter(|&&label| label == class).count() as u64);
-            prop_assert_eq!(figures.recall.is_some(), labels.contains(&class));
-            prop_assert_eq!(figures.precision.is_some(), predicted.contains(&class));
-            prop_assert_eq!(figures.f1.is_some(), labels.contains(&class) || predicted.contains(&class));
+            let metrics = confusion.class(class);
+            prop_assert_eq!(metrics.support, labels.iter().filter(|&&label| label == class).count() as u64);
+            prop_assert_eq!(metrics.recall.is_some(), labels.contains(&class));
+            prop_assert_eq!(metrics.precision.is_some(), predicted.contains(&class));
+            prop_assert_eq!(metrics.f1.is_some(), labels.contains(&class) || predicted.contains(&class));
         }
     }
 

@@ -1,4 +1,4 @@
-//! `lungfish demo`: the whole job on films drawn for it.
+//! `lungfish demo`: the whole job on synthetic films.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use crate::{NOT_A_DIAGNOSIS, print};
 
 /// Draw films, train on them, test, predict: the whole job in under two minutes
 ///
-/// The films are drawn by the program, so the figures say that it works and nothing about lungs.
+/// The films are synthetic, drawn by the program, so the metrics say that it works and nothing about lungs.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -77,7 +77,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
 
     print::out("\n3. Testing on patients that it has not seen")?;
     print::out(format_args!("   lungfish test --model {model} --data {folder}\n"))?;
-    let request = TestRequest { model: run.clone(), data: films.clone(), side: None, out: None, pictures: true };
+    let request = TestRequest { model: run.clone(), data: films.clone(), split: None, out: None, pictures: true };
     let mut printer = Printer::scoring();
     let tested = lungfish::test(&request, &mut printer, &stop)?;
     test::report(&tested)?;
@@ -98,7 +98,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     ))?;
     let width = print::path(args.out.join("run/predictions-test.csv")).chars().count();
     for (name, what) in [
-        ("films", "the films: drawn by this program, X-rays of nobody"),
+        ("films", "the films: synthetic, drawn by this program, X-rays of nobody"),
         ("run/best.safetensors", "the model"),
         ("run/recipe.toml", "how it was trained"),
         ("run/log.jsonl", "one line an epoch"),
@@ -108,7 +108,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         print::out(format_args!("  {:width$}  {what}", print::path(args.out.join(name))))?;
     }
     print::out(format_args!(
-        "The films are drawn: these figures say that the program works, and nothing about lungs.\n{NOT_A_DIAGNOSIS}"
+        "The films are synthetic: these metrics say that the program works, and nothing about lungs.\n{NOT_A_DIAGNOSIS}"
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -136,7 +136,7 @@ fn clear(out: &Path) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("cannot write the demo to {}: {error}", out.display()))
 }
 
-/// The first film of the last class of the test side.
+/// The first film of the last class of the test split.
 fn one_film(films: &Path) -> anyhow::Result<PathBuf> {
     let last = |folder: &Path| fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).max();
     let class = last(&films.join("test")).context("the demo drew no test films")?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Exploration, ExploreRequest, Recipe, Side, percent};
-use lungfish_data::survey::{Kind, Patients, SideSurvey, Spread};
+use lungfish::{Exploration, ExploreRequest, Recipe, Split, percent};
+use lungfish_data::survey::{Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
 use crate::observer::Printer;
@@ -13,7 +13,7 @@ use crate::print;
 
 /// Count what a folder of films holds
 ///
-/// Reads every film once: how many there are of each class and side, of how many patients, their sizes and kinds, how
+/// Reads every film once: how many there are of each class and split, of how many patients, their sizes and kinds, how
 /// bright they are (mean gray, 0 is black and 255 white), how many are copies and which cannot be read. With --out, the
 /// same as a picture: counts, sizes, and the intensity of the pixels of each class.
 #[derive(clap::Args)]
@@ -86,39 +86,39 @@ fn lines(found: &Exploration) -> Vec<String> {
     lines
 }
 
-/// A row a class, a column a side.
+/// A row a class, a column a split.
 fn counts(survey: &Survey) -> Vec<Vec<String>> {
-    // A folder of one side, or of none, has the column of all films only.
-    let sides = if survey.sides.len() > 1 { &survey.sides[..] } else { &[] };
-    let all = match survey.sides.as_slice() {
-        [only] => only.side.map_or("films", Side::name),
+    // A folder of one split, or of none, has the column of all films only.
+    let splits = if survey.splits.len() > 1 { &survey.splits[..] } else { &[] };
+    let all = match survey.splits.as_slice() {
+        [only] => only.split.map_or("films", Split::name),
         _ => "all",
     };
-    let row = |name: &str, by_side: Vec<String>, rest: [&str; 4]| {
+    let row = |name: &str, by_split: Vec<String>, rest: [&str; 4]| {
         let rest = rest.map(str::to_owned);
-        std::iter::once(print::one_line(name)).chain(by_side).chain(rest).collect::<Vec<_>>()
+        std::iter::once(print::one_line(name)).chain(by_split).chain(rest).collect::<Vec<_>>()
     };
-    let by_side = |of: &dyn Fn(&SideSurvey) -> usize| sides.iter().map(|side| of(side).to_string()).collect();
-    let names = sides.iter().filter_map(|side| side.side).map(|side| side.name().to_owned()).collect();
+    let by_split = |of: &dyn Fn(&SplitSurvey) -> usize| splits.iter().map(|split| of(split).to_string()).collect();
+    let names = splits.iter().filter_map(|split| split.split).map(|split| split.name().to_owned()).collect();
     let mut rows = vec![row("class", names, [all, "share", "patients", "mean gray"])];
     for (label, class) in survey.classes.iter().enumerate() {
         let share = percent(class.films as f64 / survey.films.max(1) as f64);
         let gray = class.brightness.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0}"));
         let (films, patients) = (class.films.to_string(), class.patients.to_string());
-        rows.push(row(&class.name, by_side(&|side| side.films[label]), [&films, &share, &patients, &gray]));
+        rows.push(row(&class.name, by_split(&|split| split.films[label]), [&films, &share, &patients, &gray]));
     }
     let (films, patients) = (survey.films.to_string(), survey.patients.count.to_string());
-    rows.push(row("all", by_side(&|side| side.films.iter().sum()), [&films, "100 %", &patients, ""]));
-    if !sides.is_empty() {
-        rows.push(row("patients", by_side(&|side| side.patients), [&patients, "", "", ""]));
+    rows.push(row("all", by_split(&|split| split.films.iter().sum()), [&films, "100 %", &patients, ""]));
+    if !splits.is_empty() {
+        rows.push(row("patients", by_split(&|split| split.patients), [&patients, "", "", ""]));
         rows.push(row(
             "file size",
-            sides.iter().map(|side| print::size(side.bytes)).collect(),
+            splits.iter().map(|split| print::size(split.bytes)).collect(),
             [&print::size(survey.bytes), "", "", ""],
         ));
     }
     if !survey.bad.is_empty() {
-        rows.push(row("unreadable", by_side(&|side| side.bad), [&survey.bad.len().to_string(), "", "", ""]));
+        rows.push(row("unreadable", by_split(&|split| split.bad), [&survey.bad.len().to_string(), "", "", ""]));
     }
     rows
 }
@@ -155,9 +155,10 @@ fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
         facts.push(("Patients", patients(survey)));
         facts.push(("Copies", copies(survey)));
     }
-    if survey.drawn > 0 {
-        let drawn = if survey.drawn == survey.films { "all films".to_owned() } else { print::films(survey.drawn) };
-        facts.push(("Drawn", format!("{drawn}, by lungfish itself: X-rays of nobody")));
+    if survey.synthetic > 0 {
+        let synthetic =
+            if survey.synthetic == survey.films { "all films".to_owned() } else { print::films(survey.synthetic) };
+        facts.push(("Synthetic", format!("{synthetic}, made by lungfish itself: X-rays of nobody")));
     }
     facts
 }
@@ -186,15 +187,15 @@ fn colour(survey: &Survey) -> String {
 }
 
 fn patients(survey: &Survey) -> String {
-    let Patients { count, most_films, on_two_sides, in_two_classes } = survey.patients;
+    let Patients { count, most_films, on_two_splits, in_two_classes } = survey.patients;
     if most_films == 1 {
         return format!("{count}, one film each by their names (--patient says how names tell patients)");
     }
     let mut text = format!("{count} by the names of their films, up to {most_films} films each");
-    if survey.sides.len() > 1 {
-        text.push_str(&match on_two_sides {
-            0 => "; none is on two sides".to_owned(),
-            n => format!("; {n} on more than one side, which training puts right"),
+    if survey.splits.len() > 1 {
+        text.push_str(&match on_two_splits {
+            0 => "; none is on two splits".to_owned(),
+            n => format!("; {n} on more than one split, which training puts right"),
         });
     }
     if in_two_classes > 0 {
@@ -209,7 +210,7 @@ fn copies(survey: &Survey) -> String {
         return "none: no two files are the same".to_owned();
     }
     let mut text = format!("{} the same as an earlier one, byte for byte", print::films(copies.films));
-    for (n, place) in [(copies.on_two_sides, "on another side"), (copies.in_two_classes, "in another class")] {
+    for (n, place) in [(copies.on_two_splits, "on another split"), (copies.in_two_classes, "in another class")] {
         if n > 0 {
             text.push_str(&format!(
                 "; {} the same {place} too",

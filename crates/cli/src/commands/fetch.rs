@@ -152,9 +152,9 @@ fn job(args: &Args) -> Result<Job, (ErrorKind, String)> {
 fn tell_films(args: &Args, set: &DataSet, done: &FetchedFilms) -> anyhow::Result<()> {
     let FetchedFilms { path, files, bytes, fetched, films } = done;
     if args.json {
-        let side = |side: &Option<lungfish::Side>| side.map_or("all".to_owned(), |side| side.to_string());
-        let sides = |films: &lungfish::fetch::Films| -> serde_json::Map<String, serde_json::Value> {
-            films.sides.iter().map(|(of, count)| (side(of), json!(count))).collect()
+        let split = |split: &Option<lungfish::Split>| split.map_or("all".to_owned(), |split| split.to_string());
+        let splits = |films: &lungfish::fetch::Films| -> serde_json::Map<String, serde_json::Value> {
+            films.splits.iter().map(|(of, count)| (split(of), json!(count))).collect()
         };
         return print::json(&json!({
             "source": set.to_string(),
@@ -163,19 +163,19 @@ fn tell_films(args: &Args, set: &DataSet, done: &FetchedFilms) -> anyhow::Result
             "bytes": bytes,
             "fetched": fetched,
             "classes": films.as_ref().map(|films| &films.classes),
-            "films": films.as_ref().map(sides),
+            "films": films.as_ref().map(splits),
         }));
     }
     let state = if *fetched { "fetched and verified" } else { "there already, and right" };
     print::out(format_args!("{}: {files} files, {}, {state}", print::path(path), print::size(*bytes)))?;
     if let Some(films) = films {
-        let sides = films.sides.iter().map(|(side, count)| match side {
-            Some(side) => format!("{side} {count}"),
+        let splits = films.splits.iter().map(|(split, count)| match split {
+            Some(split) => format!("{split} {count}"),
             None => print::films(*count),
         });
         let classes: Vec<String> = films.classes.iter().map(|class| print::one_line(class)).collect();
-        let sides = sides.collect::<Vec<_>>().join(", ");
-        print::out(format_args!("Films: {sides}; classes {}", classes.join(", ")))?;
+        let splits = splits.collect::<Vec<_>>().join(", ");
+        print::out(format_args!("Films: {splits}; classes {}", classes.join(", ")))?;
         print::out(format_args!("Go on with: lungfish train --data {} --out run", print::argument(path)))?;
     }
     Ok(())

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             print::out(line)?;
         }
     }
-    // Figures first: they are said even where a picture cannot be made.
+    // Metrics first: they are said even where a picture cannot be made.
     let pictures = match target {
         Some(target) => target.draw(predictor.info(), &scored.films, &mut printer, &stop)?,
         None => Vec::new(),

@@ -11,7 +11,7 @@ use crate::{flags, print};
 
 /// Draw films beside what the network sees of them
 ///
-/// A picture of some films of the training side, the classes in turn: each as it lies in its file, and as a recipe cuts
+/// A picture of some films of the training split, the classes in turn: each as it lies in its file, and as a recipe cuts
 /// and shrinks it for the network; with --augmented also turned and mirrored by chance, as the unfrozen phase does (and
 /// the frozen one, with frozen_views other than 1).
 #[derive(clap::Args)]
@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut printer = Printer::scoring();
     let preview = lungfish::preview(&request, &mut printer, &AtomicBool::new(false))?;
     printer.finish()?;
-    let side = preview.side.map_or(String::new(), |side| format!(" of the {side} side"));
-    print::out(format_args!("{}{side}: {}", print::films(preview.films.len()), print::path(&preview.picture)))?;
+    let split = preview.split.map_or(String::new(), |split| format!(" of the {split} split"));
+    print::out(format_args!("{}{split}: {}", print::films(preview.films.len()), print::path(&preview.picture)))?;
     Ok(ExitCode::SUCCESS)
 }

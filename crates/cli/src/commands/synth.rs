@@ -1,4 +1,4 @@
-//! `lungfish synth`: drawn films, to try things on.
+//! `lungfish synth`: synthetic films, to try things on.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,8 +11,8 @@ use crate::{flags, print};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
-  lungfish synth --out drawn --films 300
-  lungfish train --data drawn --out run --frozen-epochs 3")]
+  lungfish synth --out synthetic --films 300
+  lungfish train --data synthetic --out run --frozen-epochs 3")]
 pub struct Args {
     /// Folder to write, with train, val and test in it
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]

@@ -1,4 +1,4 @@
-//! `lungfish test`: the figures of a model on one side of a data set.
+//! `lungfish test`: the metrics of a model on one split of a data set.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,16 +6,16 @@ use std::sync::atomic::AtomicBool;
 
 use clap::ValueHint::DirPath;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{Side, TestOutcome, TestRequest};
+use lungfish::{Split, TestOutcome, TestRequest};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, print};
 
 /// Score a model on films that it was not trained on
 ///
-/// Writes predictions-{side}.csv: path, label, predicted, one probability a class; and pictures, each as PNG and SVG:
-/// learning-curves of the run, confusion-matrix-{side}, roc-{side}, precision-recall-{side}, films-{side} and
-/// worst-errors-{side}. On the data that the run was trained on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
+/// Writes predictions-{split}.csv: path, label, predicted, one probability a class; and pictures, each as PNG and SVG:
+/// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, films-{split} and
+/// worst-errors-{split}. On the data that the run was trained on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -28,17 +28,17 @@ pub struct Args {
     /// Folder of films
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     data: PathBuf,
-    /// Side to score [default: test]
-    #[arg(long)]
-    #[arg(value_parser = PossibleValuesParser::new(Side::ALL.map(Side::name)).try_map(|name| name.parse::<Side>()))]
-    side: Option<Side>,
+    /// Split to score [default: test]
+    #[arg(long, alias = "side")]
+    #[arg(value_parser = PossibleValuesParser::new(Split::ALL.map(Split::name)).try_map(|name| name.parse::<Split>()))]
+    split: Option<Split>,
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
-    /// Write the predictions and draw nothing; an earlier test's pictures of the side go
+    /// Write the predictions and draw nothing; an earlier test's pictures of the split go
     #[arg(long)]
     no_pictures: bool,
-    /// Print the figures as JSON
+    /// Print the metrics as JSON
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let request = TestRequest {
         model: args.model.clone(),
         data: args.data.clone(),
-        side: args.side,
+        split: args.split,
         out: args.out.clone(),
         pictures: !args.no_pictures,
     };
@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The figures for a person.
+/// The metrics for a person.
 pub fn report(outcome: &TestOutcome) -> anyhow::Result<()> {
     for line in lines(outcome) {
         print::out(line)?;
@@ -76,19 +76,19 @@ fn lines(outcome: &TestOutcome) -> Vec<String> {
     // Columns are as wide as the longest name, and wide enough for the headings.
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
     let mut lines = vec![
-        format!("{} of the {} side", print::films(outcome.films), outcome.side),
+        format!("{} of the {} split", print::films(outcome.films), outcome.split),
         format!(
             "{} Loss: {:.4} Acc: {:.4} AUC: {}",
-            outcome.side,
+            outcome.split,
             outcome.loss,
             outcome.accuracy,
-            print::figure(outcome.auc)
+            print::metric(outcome.auc)
         ),
         String::new(),
         format!("{:width$}  precision  recall  f1      films", "class"),
     ];
     for (class, name) in outcome.classes.iter().zip(&names) {
-        let [precision, recall, f1] = [class.precision, class.recall, class.f1].map(print::figure);
+        let [precision, recall, f1] = [class.precision, class.recall, class.f1].map(print::metric);
         lines.push(format!("{name:width$}  {precision:9}  {recall:6}  {f1:6}  {:5}", class.support));
     }
     lines.push(String::new());
@@ -111,7 +111,7 @@ fn lines(outcome: &TestOutcome) -> Vec<String> {
     lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
     lines.extend(pictures(&outcome.pictures));
     if !outcome.bad.is_empty() {
-        lines.push(format!("Not in these figures: {} that could not be read.", print::films(outcome.bad.len())));
+        lines.push(format!("Not in these metrics: {} that could not be read.", print::films(outcome.bad.len())));
     }
     lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }
@@ -129,8 +129,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_stand_in_columns() {
-        let class = |name: &str, precision, support| lungfish::ClassFigures {
+    fn metrics_stand_in_columns() {
+        let class = |name: &str, precision, support| lungfish::ClassMetrics {
             name: name.to_owned(),
             precision,
             recall: Some(0.5),
@@ -145,13 +145,13 @@ mod tests {
             classes: vec![class("NORMAL", None, 1), class("PNEUMONIA", Some(1.0), 2)],
             confusion: vec![vec![0, 1], vec![0, 2]],
             threshold: Some(0.5),
-            side: Side::Test,
+            split: Split::Test,
             predictions: PathBuf::from("run/predictions-test.csv"),
             pictures: vec![PathBuf::from("run/learning-curves.png"), PathBuf::from("run/roc-test.png")],
             bad: Vec::new(),
         };
         let expected = "\
-3 films of the test side
+3 films of the test split
 test Loss: 0.5000 Acc: 0.6667 AUC: -
 
 class      precision  recall  f1      films

@@ -161,7 +161,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
 pub fn report(outcome: &TrainOutcome) -> anyhow::Result<()> {
     print::out(format_args!("\nTraining complete in {}", print::duration(outcome.seconds)))?;
     if let Some(best) = &outcome.best {
-        let auc = print::figure(best.val_auc);
+        let auc = print::metric(best.val_auc);
         let (accuracy, phase, epoch) = (best.val_accuracy, best.phase, best.epoch);
         print::out(format_args!("Best val Acc: {accuracy:.4} AUC: {auc} ({phase} phase, epoch {epoch})"))?;
     }

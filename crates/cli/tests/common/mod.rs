@@ -56,7 +56,7 @@ pub fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Drawn films, made once for each test program; tests that change films copy them.
+/// Synthetic films, made once for each test program; tests that change films copy them.
 pub static FILMS: LazyLock<PathBuf> = LazyLock::new(|| {
     // Statics are never dropped, so the folder lies where cargo clears up.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("films-", env!("CARGO_CRATE_NAME")));
@@ -104,9 +104,9 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The films of one side of a folder of films.
-pub fn side(films: &Path, side: &str) -> Vec<PathBuf> {
-    files(&films.join(side))
+/// The films of one split of a folder of films.
+pub fn split(films: &Path, split: &str) -> Vec<PathBuf> {
+    files(&films.join(split))
 }
 
 /// Copies a folder of films.

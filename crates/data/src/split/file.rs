@@ -1,38 +1,40 @@
-//! `split.csv`: path, label, group, side, hash; a line a film.
+//! `split.csv`: path, label, group, split, hash; a line a film.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::Split;
+use super::Splits;
 use crate::check::CheckedFilm;
 use crate::display::{cell, escape, escape_exactly, uncell, unescape};
 use crate::error::DataError;
 use crate::folder::Film;
-use crate::names::Side;
+use crate::names::Split;
 
-const COLUMNS: [&str; 5] = ["path", "label", "group", "side", "hash"];
+const COLUMNS: [&str; 5] = ["path", "label", "group", "split", "hash"];
+/// What the fourth column was called before.
+const OLD_COLUMNS: [&str; 5] = ["path", "label", "group", "side", "hash"];
 
-impl Split {
+impl Splits {
     /// The text of `split.csv`. Paths are relative to `root` and joined by `/`; labels are names. What is no plain
-    /// text in a name is escaped (`\x1b`, `\\`), and what a spreadsheet would run is neutralised; [`Split::read_csv`]
+    /// text in a name is escaped (`\x1b`, `\\`), and what a spreadsheet would run is neutralised; [`Splits::read_csv`]
     /// undoes both.
     pub fn to_csv(&self, root: &Path, classes: &[String]) -> String {
         let mut text = COLUMNS.join(",") + "\n";
-        for side in Side::ALL {
-            for CheckedFilm { film, hash } in self.side(side) {
+        for split in Split::ALL {
+            for CheckedFilm { film, hash } in self.of(split) {
                 let names = film.path.strip_prefix(root).unwrap_or(&film.path).components();
                 let path: Vec<String> = names.map(|name| escape_exactly(name.as_os_str())).collect();
                 let label = classes.get(film.label).map_or("", String::as_str);
                 let group = escape_exactly(film.group.as_ref());
-                let cells = [&path.join("/"), label, &group, side.name(), &hash.to_string()].map(cell);
+                let cells = [&path.join("/"), label, &group, split.name(), &hash.to_string()].map(cell);
                 text += &(cells.join(",") + "\n");
             }
         }
         text
     }
 
-    /// Reads what [`Split::to_csv`] wrote, for films that lie below `root`, which may have moved.
+    /// Reads what [`Splits::to_csv`] wrote, for films that lie below `root`, which may have moved.
     ///
     /// # Errors
     /// A file that cannot be read, or a line that is none of ours: its number and what is wrong with it.
@@ -40,42 +42,42 @@ impl Split {
         let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
         let wrong = |line: u64, reason: String| DataError::SplitFile { path: path.to_path_buf(), line, reason };
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice());
-        let mut split = Self::default();
+        let mut splits = Self::default();
         let mut titled = false;
         for record in reader.records() {
             let record =
                 record.map_err(|error| wrong(error.position().map_or(0, csv::Position::line), error.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
             if !titled {
-                if record != COLUMNS[..] {
+                if record != COLUMNS[..] && record != OLD_COLUMNS[..] {
                     return Err(wrong(line, format!("the columns are not {}", COLUMNS.join(","))));
                 }
                 titled = true;
                 continue;
             }
             let cells: Vec<&str> = record.iter().map(uncell).collect();
-            let [path, label, group, side, hash] = cells[..] else {
+            let [path, label, group, split, hash] = cells[..] else {
                 return Err(wrong(line, format!("{} cells instead of {}", cells.len(), COLUMNS.len())));
             };
-            let (side, film) = parse(root, classes, [path, label, group, side, hash]).map_err(|r| wrong(line, r))?;
-            match side {
-                Side::Train => split.train.push(film),
-                Side::Val => split.val.push(film),
-                Side::Test => split.test.push(film),
+            let (split, film) = parse(root, classes, [path, label, group, split, hash]).map_err(|r| wrong(line, r))?;
+            match split {
+                Split::Train => splits.train.push(film),
+                Split::Val => splits.val.push(film),
+                Split::Test => splits.test.push(film),
             }
         }
         if !titled {
             return Err(wrong(1, "the file is empty".to_string()));
         }
-        Ok(split)
+        Ok(splits)
     }
 }
 
 fn parse(
     root: &Path,
     classes: &[String],
-    [path, label, group, side, hash]: [&str; 5],
-) -> Result<(Side, CheckedFilm), String> {
+    [path, label, group, split, hash]: [&str; 5],
+) -> Result<(Split, CheckedFilm), String> {
     let name = |text: &str| unescape(text).and_then(os_string).ok_or_else(|| format!("{} is no name", escape(text)));
     let relative: PathBuf = path.split('/').map(name).collect::<Result<_, _>>()?;
     // A split file must not lead out of the data set.
@@ -88,9 +90,9 @@ fn parse(
         .position(|class| class == label)
         .ok_or_else(|| format!("no class {}; there are {}", escape(label), escape(classes.join(", "))))?;
     let group = name(group)?.to_string_lossy().into_owned();
-    let side: Side = side.parse().map_err(|error| format!("{error}"))?;
+    let split: Split = split.parse().map_err(|error| format!("{error}"))?;
     let hash = hash.parse().map_err(|error| format!("{error}"))?;
-    Ok((side, CheckedFilm { film: Film { path: root.join(relative), label, group }, hash }))
+    Ok((split, CheckedFilm { film: Film { path: root.join(relative), label, group }, hash }))
 }
 
 #[cfg(unix)]

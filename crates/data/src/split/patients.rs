@@ -10,7 +10,7 @@ pub(super) struct Patients {
     pub(super) of_film: Vec<usize>,
 }
 
-/// The patients of one class (and side).
+/// The patients of one class (and split).
 #[derive(Default)]
 pub(super) struct Stratum {
     /// The films of each patient.

@@ -1,8 +1,8 @@
-//! One drawn film. Places are shares of the film's width and height, brightness is 0 (black) to 1.
+//! One synthetic film. Places are shares of the film's width and height, brightness is 0 (black) to 1.
 
 use rand::Rng;
 
-use super::plan::{DrawnFilm, Kind};
+use super::plan::{Kind, SyntheticFilm};
 use crate::decode::{Channels, Image};
 use crate::random::{below, between, keyed, unit};
 
@@ -38,7 +38,7 @@ struct Cloud {
 }
 
 /// Draws the film; the same seed and film give the same picture.
-pub(super) fn draw(film: &DrawnFilm, seed: u64) -> Image {
+pub(super) fn draw(film: &SyntheticFilm, seed: u64) -> Image {
     let mut patient = keyed([seed, DRAW_PATIENT, film.patient as u64, 0]);
     let chest = Chest::new(&mut patient);
     let mut clouds = clouds(film.kind, &chest, &mut patient);

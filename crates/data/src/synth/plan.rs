@@ -1,6 +1,6 @@
-//! Which films are drawn: sides, classes, patients and names.
+//! Which films are drawn: splits, classes, patients and names.
 
-use crate::names::Side;
+use crate::names::Split;
 use crate::random::{below, keyed, unit};
 
 /// Says what a random key is for.
@@ -8,8 +8,8 @@ const DRAW_PLAN: u64 = 0x706c_616e;
 
 /// One film to be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DrawnFilm {
-    pub(super) side: Side,
+pub(super) struct SyntheticFilm {
+    pub(super) split: Split,
     /// Index into [`super::CLASSES`].
     pub(super) label: usize,
     /// Counted through the data set.
@@ -32,15 +32,15 @@ pub(super) enum Kind {
 }
 
 /// All films, side by side, class by class.
-pub(super) fn plan(films: usize, seed: u64) -> Vec<DrawnFilm> {
+pub(super) fn plan(films: usize, seed: u64) -> Vec<SyntheticFilm> {
     let mut rng = keyed([seed, DRAW_PLAN, 0, 0]);
     let normal = films * 2 / 5;
-    let mut plan: Vec<DrawnFilm> = Vec::with_capacity(films);
+    let mut plan: Vec<SyntheticFilm> = Vec::with_capacity(films);
     let mut patient = 0;
-    for side in Side::ALL {
+    for split in Split::ALL {
         for (label, of_class) in [normal, films - normal].into_iter().enumerate() {
             let held_back = of_class * 3 / 20;
-            let count = if side == Side::Train { of_class - 2 * held_back } else { held_back };
+            let count = if split == Split::Train { of_class - 2 * held_back } else { held_back };
             let end = plan.len() + count;
             while plan.len() < end {
                 // Three of five patients have one film, the others two to four.
@@ -59,7 +59,7 @@ pub(super) fn plan(films: usize, seed: u64) -> Vec<DrawnFilm> {
                         Kind::Bacteria => format!("person{}_bacteria_{number}.png", patient + 1),
                         Kind::Virus => format!("person{}_virus_{number}.png", patient + 1),
                     };
-                    plan.push(DrawnFilm { side, label, patient, number, kind, name });
+                    plan.push(SyntheticFilm { split, label, patient, number, kind, name });
                 }
                 patient += 1;
             }

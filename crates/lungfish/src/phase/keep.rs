@@ -7,8 +7,8 @@ use lungfish_engine::{Adam, Cpu};
 
 use super::{Tools, Trainer};
 use crate::checkpoint::Checkpoint;
-use crate::figures::{Figures, better};
 use crate::films::Source;
+use crate::metrics::{Metrics, better};
 use crate::model::{self, ModelInfo};
 use crate::run_folder;
 use crate::{BestEpoch, EpochRecord, Error, Event, Observer, Phase, film_cache};
@@ -18,7 +18,7 @@ impl Trainer<'_> {
     pub(super) fn end_epoch(
         &mut self,
         tools: &mut Tools,
-        figures: Figures,
+        metrics: Metrics,
         validation: f64,
         observer: &mut dyn Observer,
     ) -> Result<(), Error> {
@@ -35,9 +35,9 @@ impl Trainer<'_> {
             epoch,
             train_loss: per_film(sums.loss),
             train_accuracy: per_film(sums.right as f64),
-            val_loss: figures.loss,
-            val_accuracy: figures.accuracy,
-            val_auc: figures.auc,
+            val_loss: metrics.loss,
+            val_accuracy: metrics.accuracy,
+            val_auc: metrics.auc,
             lr: lr * factor,
             part_lr: match phase {
                 Phase::Frozen => BTreeMap::new(),
@@ -47,7 +47,7 @@ impl Trainer<'_> {
             films_per_s: (sums.films > 0).then(|| sums.films as f64 / sums.seconds.max(1e-9)),
         };
         let this =
-            BestEpoch { phase, epoch, val_accuracy: figures.accuracy, val_auc: figures.auc, val_loss: figures.loss };
+            BestEpoch { phase, epoch, val_accuracy: metrics.accuracy, val_auc: metrics.auc, val_loss: metrics.loss };
         // Epoch 0 is no result of training: it is the first phase's best again, or a head that has learnt nothing.
         let improved = epoch > 0 && self.state.best.as_ref().is_none_or(|best| better(self.recipe.best, &this, best));
         if improved {
@@ -115,10 +115,10 @@ impl Trainer<'_> {
             preprocess: self.pipeline.preprocess,
             epoch: epoch.clone(),
             recipe: self.recipe.clone(),
-            drawn: self.data.drawn,
+            synthetic: self.data.synthetic,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let bytes = model::to_bytes(&info, tensors, &self.data.split.train, &self.data.split.val)?;
+        let bytes = model::to_bytes(&info, tensors, &self.data.splits.train, &self.data.splits.val)?;
         if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
             return Ok(());
         }

@@ -49,7 +49,7 @@ pub enum ClassWeights {
     Balanced,
 }
 
-/// The validation figure that decides which epoch is kept.
+/// The validation metric that decides which epoch is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Best {

@@ -6,8 +6,8 @@ mod tiles;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use lungfish_data::Side;
-use lungfish_data::synth::is_drawn_file;
+use lungfish_data::Split;
+use lungfish_data::synth::is_synthetic_file;
 use lungfish_pictures::{
     Curve, Heading, Picture, PictureError, confusion_matrix, learning_curves, precision_recall, roc,
 };
@@ -17,7 +17,7 @@ use crate::picture::write_both;
 use crate::recipe::ClassWeights;
 use crate::{Error, Event, ModelInfo, Observer, Prediction};
 
-/// The pictures that say their side in their names.
+/// The pictures that say their split in their names.
 const OF_SIDE: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
 
 /// What was tested, and what came of it.
@@ -30,7 +30,7 @@ pub(crate) struct Tested<'a> {
     pub run: Option<&'a Path>,
     /// What a person calls the films.
     pub data_name: String,
-    pub side: Side,
+    pub split: Split,
     /// The class of each film.
     pub labels: &'a [usize],
     /// One a film.
@@ -41,11 +41,11 @@ pub(crate) struct Tested<'a> {
     pub auc: Option<f64>,
 }
 
-/// Draws a test into a folder: `learning-curves`, and with the side in their names `confusion-matrix`, `roc`,
+/// Draws a test into a folder: `learning-curves`, and with the split in their names `confusion-matrix`, `roc`,
 /// `precision-recall`, `films` and `worst-errors`, each as PNG and SVG. Gives the PNGs.
 ///
 /// A picture that has nothing to show is left out, and one of that name from an earlier test goes: what lies in the
-/// folder is of one test. One that cannot be made is left out too and told as a warning, since the figures stand
+/// folder is of one test. One that cannot be made is left out too and told as a warning, since the metrics stand
 /// without it.
 ///
 /// # Errors
@@ -56,15 +56,15 @@ pub(crate) fn draw(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Vec<PathBuf>, Error> {
-    let drawn = tested.predictions.par_iter().any(|film| is_drawn_file(&film.path));
+    let drawn = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
     let heading = |title: &str, subtitle: String| Heading { title: title.to_owned(), subtitle: Some(subtitle), drawn };
     let [roc_curves, precision_recall_curves] = curves::of_classes(tested);
     let shown = tiles::choose(tested);
     let [films, worst] = tiles::tiles(tested, &shown, observer, stop)?;
 
-    let side = tested.side;
+    let split = tested.split;
     let [confusion_name, roc_name, precision_recall_name, films_name, worst_name] =
-        OF_SIDE.map(|what| format!("{what}-{side}"));
+        OF_SIDE.map(|what| format!("{what}-{split}"));
     let mut written = Vec::new();
     let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
         let result = match picture {
@@ -80,14 +80,14 @@ pub(crate) fn draw(
         }
     };
     let learning = curves::of_learning(tested).map(|(epochs, best)| {
-        let heading = Heading { drawn: tested.model.drawn, ..heading("Learning curves", tested.of_learning()) };
+        let heading = Heading { drawn: tested.model.synthetic, ..heading("Learning curves", tested.of_learning()) };
         learning_curves(&heading, &epochs, best)
     });
     if tested.run.is_some() {
         add("learning-curves".to_owned(), learning);
     }
     let matrix =
-        confusion_matrix(&heading("Confusion matrix", tested.with_figures()), &tested.model.classes, tested.confusion);
+        confusion_matrix(&heading("Confusion matrix", tested.with_metrics()), &tested.model.classes, tested.confusion);
     add(confusion_name, Some(matrix));
     let curve = some(roc_curves).map(|curves| roc(&heading(&named("ROC curve", &curves), tested.of_curves()), &curves));
     add(roc_name, curve);
@@ -102,10 +102,10 @@ pub(crate) fn draw(
     Ok(written)
 }
 
-/// Removes what an earlier test of a side drew into a folder. Learning curves stay: they are of the training.
-pub(crate) fn remove(side: Side, folder: &Path) {
+/// Removes what an earlier test of a split drew into a folder. Learning curves stay: they are of the training.
+pub(crate) fn remove(split: Split, folder: &Path) {
     for what in OF_SIDE {
-        remove_both(folder, &format!("{what}-{side}"));
+        remove_both(folder, &format!("{what}-{split}"));
     }
 }
 
@@ -114,17 +114,17 @@ impl Tested<'_> {
     fn on_films(&self) -> String {
         let count = self.predictions.len();
         format!(
-            "{} ({}{}) on the {} side of {}, {count} {}",
+            "{} ({}{}) on the {} split of {}, {count} {}",
             self.model_name,
             self.model.architecture,
-            if self.model.drawn { ", trained on drawn films" } else { "" },
-            self.side,
+            if self.model.synthetic { ", trained on synthetic films" } else { "" },
+            self.split,
             self.data_name,
             if count == 1 { "film" } else { "films" }
         )
     }
 
-    fn with_figures(&self) -> String {
+    fn with_metrics(&self) -> String {
         let auc = self.auc.map(|auc| format!(", AUC {auc:.4}")).unwrap_or_default();
         format!("{}: accuracy {:.4}{auc}", self.on_films(), self.accuracy)
     }
@@ -142,7 +142,7 @@ impl Tested<'_> {
         let best = &self.model.epoch;
         let auc = best.val_auc.map(|auc| format!(", AUC {auc:.4}")).unwrap_or_default();
         let mut text = format!(
-            "{} ({}). Best: epoch {} of the {} phase, accuracy {:.4}{auc} on the validation side",
+            "{} ({}). Best: epoch {} of the {} phase, accuracy {:.4}{auc} on the validation split",
             self.model_name, self.model.architecture, best.epoch, best.phase, best.val_accuracy
         );
         // Without these two the curves are of the same loss and of every part's rate.
@@ -204,7 +204,7 @@ mod tests {
             },
             epoch: BestEpoch { phase: Phase::Frozen, epoch: 2, val_accuracy: 0.9, val_auc: None, val_loss: 0.3 },
             recipe: Recipe::default(),
-            drawn: false,
+            synthetic: false,
             version: "0".to_owned(),
         }
     }
@@ -227,21 +227,21 @@ mod tests {
             model_name: "run".to_owned(),
             run: None,
             data_name: "films".to_owned(),
-            side: Side::Test,
+            split: Split::Test,
             labels: &[0],
             predictions: &predictions,
             confusion: &[vec![1, 0], vec![0, 0]],
             accuracy: 1.0,
             auc: None,
         };
-        assert_eq!(tested.with_figures(), "run (resnet18) on the test side of films, 1 film: accuracy 1.0000");
+        assert_eq!(tested.with_metrics(), "run (resnet18) on the test split of films, 1 film: accuracy 1.0000");
         assert_eq!(
             tested.of_curves(),
-            "run (resnet18) on the test side of films, 1 film; positive is B, threshold 0.5"
+            "run (resnet18) on the test split of films, 1 film; positive is B, threshold 0.5"
         );
         assert_eq!(
             tested.of_learning(),
-            "run (resnet18). Best: epoch 2 of the frozen phase, accuracy 0.9000 on the validation side"
+            "run (resnet18). Best: epoch 2 of the frozen phase, accuracy 0.9000 on the validation split"
         );
         // With one class there is no curve.
         assert!(curves::of_classes(&tested).iter().all(Vec::is_empty));
@@ -264,7 +264,7 @@ mod tests {
             model_name: String::new(),
             run: None,
             data_name: String::new(),
-            side: Side::Test,
+            split: Split::Test,
             labels: &[1, 0, 1, 0],
             predictions: &predictions,
             confusion: &[vec![1, 1], vec![1, 1]],

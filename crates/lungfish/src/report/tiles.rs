@@ -157,7 +157,7 @@ fn file_name(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lungfish_data::Side;
+    use lungfish_data::Split;
 
     use super::*;
     use crate::report::tests::{model, prediction};
@@ -172,7 +172,7 @@ mod tests {
             model_name: "run".to_owned(),
             run: None,
             data_name: "films".to_owned(),
-            side: Side::Test,
+            split: Split::Test,
             labels: &labels,
             predictions: &predictions,
             confusion: &[],
@@ -204,7 +204,7 @@ mod tests {
             assert_eq!(some.len(), MOST);
             assert_eq!(some.iter().filter(|&&i| i < 3).count(), 3);
             assert!(some[0] < 3 && some[1] >= 3 && some[2] < 3, "{some:?}");
-            assert!(some.iter().any(|&i| i > 70), "from the whole side: {some:?}");
+            assert!(some.iter().any(|&i| i > 70), "from the whole split: {some:?}");
             let different: std::collections::HashSet<_> = some.iter().collect();
             assert_eq!(different.len(), MOST);
         });

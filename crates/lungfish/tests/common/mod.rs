@@ -1,4 +1,4 @@
-//! Drawn films and requests that the journeys share.
+//! Synthetic films and requests that the journeys share.
 #![allow(dead_code, reason = "each journey uses its own part")]
 
 use std::fs;
@@ -92,7 +92,7 @@ pub fn films_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Draws `films` films as `root/{train,val,test}/{CLASS}`.
-pub fn drawn(root: &Path, films: usize) -> PathBuf {
+pub fn synthetic(root: &Path, films: usize) -> PathBuf {
     let data = root.join("films");
     lungfish_data::synth(&data, films, 3).unwrap();
     data

@@ -1,12 +1,12 @@
-//! The figures of one side, and which of two epochs is better.
+//! The metrics of one split, and which of two epochs is better.
 
 use crate::BestEpoch;
 use crate::predict::probabilities;
 use crate::recipe::Best;
 
-/// Loss, accuracy and AUC of one side.
+/// Loss, accuracy and AUC of one split.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figures {
+pub(crate) struct Metrics {
     /// Plain negative log-likelihood, mean.
     pub loss: f64,
     /// Part that is right.
@@ -15,12 +15,12 @@ pub(crate) struct Figures {
     pub auc: Option<f64>,
 }
 
-impl Figures {
+impl Metrics {
     /// From rows of log-probabilities `[films, classes]`; none without films.
     pub(crate) fn new(classes: usize, labels: &[usize], rows: &[f32]) -> Option<Self> {
         let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
         let scores: Vec<f64> = rows.chunks_exact(classes).flat_map(probabilities).collect();
-        Some(Figures {
+        Some(Metrics {
             loss: lungfish_metrics::nll(classes, labels, rows)?,
             accuracy: lungfish_metrics::accuracy(labels, &predicted)?,
             auc: lungfish_metrics::roc_auc_one_vs_rest(classes, labels, &scores),
@@ -28,13 +28,13 @@ impl Figures {
     }
 }
 
-/// Whether an epoch is better than the best so far: by the figure that the recipe names, of equal ones by loss.
+/// Whether an epoch is better than the best so far: by the metric that the recipe names, of equal ones by loss.
 pub(crate) fn better(by: Best, this: &BestEpoch, best: &BestEpoch) -> bool {
-    let figure = |epoch: &BestEpoch| match by {
+    let metric = |epoch: &BestEpoch| match by {
         Best::Accuracy => epoch.val_accuracy,
         Best::Auc => epoch.val_auc.unwrap_or(-1.0),
     };
-    let (ours, theirs) = (figure(this), figure(best));
+    let (ours, theirs) = (metric(this), metric(best));
     ours > theirs || (ours == theirs && this.val_loss < best.val_loss)
 }
 
@@ -44,7 +44,7 @@ mod tests {
     use crate::Phase;
 
     #[test]
-    fn of_equal_figures_the_lower_loss_wins_and_the_first_stays() {
+    fn of_equal_metrics_the_lower_loss_wins_and_the_first_stays() {
         let epoch = |val_accuracy, val_auc, val_loss| BestEpoch {
             phase: Phase::Frozen,
             epoch: 1,
@@ -61,13 +61,13 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_four_films() {
+    fn metrics_of_four_films() {
         let rows: Vec<f32> =
             [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]].as_flattened().iter().map(|p: &f32| p.ln()).collect();
-        let figures = Figures::new(2, &[0, 0, 1, 1], &rows).unwrap();
-        assert_eq!((figures.accuracy, figures.auc), (0.5, Some(0.75)));
+        let metrics = Metrics::new(2, &[0, 0, 1, 1], &rows).unwrap();
+        assert_eq!((metrics.accuracy, metrics.auc), (0.5, Some(0.75)));
         let loss = -(0.9_f64.ln() + 0.4_f64.ln() + 0.8_f64.ln() + 0.3_f64.ln()) / 4.0;
-        assert!((figures.loss - loss).abs() < 1e-6);
-        assert_eq!(Figures::new(2, &[], &[]), None);
+        assert!((metrics.loss - loss).abs() < 1e-6);
+        assert_eq!(Metrics::new(2, &[], &[]), None);
     }
 }
