@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lungfish::recipe::Schedule;
-use lungfish::{EpochRecord, Event, Observer, Phase, Task, Transfer};
+use lungfish::{Activity, EpochRecord, Event, Observer, Phase, Transfer};
 
 use crate::print::{self, OutputError};
 
@@ -22,7 +22,7 @@ enum Lines {
 /// What a bar counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum What {
-    Films(Task),
+    Films(Activity),
     Bytes(Transfer),
 }
 
@@ -254,13 +254,13 @@ fn some(names: &[String]) -> String {
 
 fn name(what: What) -> String {
     let name = match what {
-        What::Films(Task::Features { split, view }) => return format!("features of {split}, view {view}"),
-        What::Films(Task::Checking) => "checking",
-        What::Films(Task::Training) => "train",
-        What::Films(Task::Validating) => "val",
-        What::Films(Task::Predicting) => "predicting",
-        What::Films(Task::Drawing) => "drawing",
-        What::Films(Task::Measuring) => "measuring",
+        What::Films(Activity::Features { split, view }) => return format!("features of {split}, view {view}"),
+        What::Films(Activity::Checking) => "checking",
+        What::Films(Activity::Training) => "train",
+        What::Films(Activity::Validating) => "val",
+        What::Films(Activity::Predicting) => "predicting",
+        What::Films(Activity::Drawing) => "drawing",
+        What::Films(Activity::Measuring) => "measuring",
         What::Bytes(Transfer::Downloading) => "downloading",
         What::Bytes(Transfer::Verifying) => "verifying",
         What::Bytes(Transfer::Unpacking) => "unpacking",
@@ -340,7 +340,7 @@ mod tests {
         let bytes = What::Bytes(Transfer::Downloading);
         assert_eq!(prefix(bytes, 12_340_000.0, Some(1_234_000_000)), ", 12.34 MB/s, 1m 40s left");
         assert_eq!(prefix(bytes, 900.0, None), ", 900 B/s");
-        assert_eq!(prefix(What::Films(Task::Checking), 41.2, Some(412)), ", 41/s, 10s left");
+        assert_eq!(prefix(What::Films(Activity::Checking), 41.2, Some(412)), ", 41/s, 10s left");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
@@ -12,7 +11,7 @@ use lungfish_data::{
 };
 use rayon::prelude::*;
 
-use crate::{BadFilm, Error, Event, Observer, Recipe, Task};
+use crate::{Activity, BadFilm, Error, Event, Recipe, Watch};
 
 /// Films read between two looks at the stop flag.
 const CHUNK: usize = 256;
@@ -44,8 +43,7 @@ impl DataSet {
         folder: Folder,
         recipe: &Recipe,
         cache: Option<&FilmCache>,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
+        watch: &mut Watch<'_>,
     ) -> Result<Option<Self>, Error> {
         let Folder { root, classes, layout } = folder;
         let layout = if recipe.limit > 0 { sample(layout, recipe.limit, recipe.seed) } else { layout };
@@ -55,7 +53,7 @@ impl DataSet {
                 cache.put(hash, &preprocess.apply(image).pixels);
             }
         };
-        let read = read_all(layout, recipe.channels, &keep, observer, stop);
+        let read = read_all(layout, recipe.channels, &keep, watch);
         let Some((layout, bad)) = read else { return Ok(None) };
         if let (true, Some(first)) = (recipe.strict, bad.first()) {
             return Err(Error::refused(format!(
@@ -70,7 +68,7 @@ impl DataSet {
             SplitRules { val_fraction: recipe.val_fraction, test_fraction: recipe.test_fraction, seed: recipe.seed };
         let splits = split(&root, &classes, layout, &rules)?;
         for note in notes(&splits) {
-            observer.event(&Event::Note(note));
+            watch.note(note);
         }
         let synthetic = any_synthetic(&splits);
         Ok(Some(DataSet { root, classes, splits, synthetic }))
@@ -107,14 +105,14 @@ impl DataSet {
     }
 
     /// Tells of the splits, as the notebook prints its data set.
-    pub(crate) fn describe(&self, preprocess: &Preprocess, augment: Option<Augment>, observer: &mut dyn Observer) {
+    pub(crate) fn describe(&self, preprocess: &Preprocess, augment: Option<Augment>, watch: &mut Watch<'_>) {
         for split in Split::ALL {
             let films = self.splits.of(split);
             if films.is_empty() {
                 continue;
             }
             let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
-            observer.event(&Event::Dataset {
+            watch.event(&Event::Dataset {
                 split,
                 root: self.root.clone(),
                 count: films.len(),
@@ -136,14 +134,13 @@ pub(crate) fn read_all(
     layout: Layout<Film>,
     channels: Channels,
     seen: &(dyn Fn(Option<Split>, ContentHash, Image) + Sync),
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
+    watch: &mut Watch<'_>,
 ) -> Option<(Layout<CheckedFilm>, Vec<BadFilm>)> {
     let films: Vec<(Option<Split>, &Film)> = layout.films().collect();
     let (mut good, mut bad, mut done) = (HashMap::new(), Vec::new(), 0);
     for of_split in films.chunk_by(|(a, _), (b, _)| a == b) {
         for chunk in of_split.chunks(CHUNK) {
-            if stop.load(Ordering::Relaxed) {
+            if watch.stopped() {
                 return None;
             }
             let split = chunk.first().and_then(|(split, _)| *split);
@@ -152,15 +149,15 @@ pub(crate) fn read_all(
             good.extend(readable.into_iter().map(|film| (film.film.path, film.hash)));
             bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
             done += chunk.len();
-            observer.event(&Event::Progress { task: Task::Checking, done, total: films.len() });
+            watch.event(&Event::Progress { task: Activity::Checking, done, total: films.len() });
         }
     }
     for film in &bad {
-        observer.event(&Event::BadFilm { path: film.path.clone(), reason: film.reason.clone() });
+        watch.event(&Event::BadFilm { path: film.path.clone(), reason: film.reason.clone() });
     }
     if !bad.is_empty() {
         let text = format!("{} of {done} films cannot be used and are left out", bad.len());
-        observer.event(&Event::Warning(text));
+        watch.warn(text);
     }
     let layout = layout.filter_map(|film| {
         let hash = *good.get(&film.path)?;

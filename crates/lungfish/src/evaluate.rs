@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use lungfish_data::display::escape;
 use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Split, Splits, scan};
@@ -22,7 +21,7 @@ use crate::picture::name_of;
 use crate::predictions_file;
 use crate::report::{self, Tested};
 use crate::run_folder::SPLIT;
-use crate::{BadFilm, Error, Event, Observer, Predictor};
+use crate::{BadFilm, Error, Event, Predictor, Watch};
 
 /// What to test on what.
 #[derive(Clone, Debug)]
@@ -94,7 +93,7 @@ pub struct TestOutcome {
 /// # Errors
 /// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film
 /// left, no folder to write to; [`Error::Stopped`].
-pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<TestOutcome, Error> {
+pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome, Error> {
     let backend = Cpu::new();
     let model = Model::open(&request.model, &backend)?;
     if request.out.is_none() && model.run.is_none() {
@@ -108,14 +107,14 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         folder.refuse_among_classes(out)?;
     }
     let index_of = indices(&folder.classes, &model.info.classes, &folder.root)?;
-    let read = read_all(folder.layout, model.info.preprocess.channels, &|_, _, _| {}, observer, stop);
+    let read = read_all(folder.layout, model.info.preprocess.channels, &|_, _, _| {}, watch);
     let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
     let layout = layout.filter_map(|mut film| {
         film.film.label = *index_of.get(film.film.label)?;
         Some(film)
     });
     let split = request.split.unwrap_or(Split::Test);
-    let Chosen { films, own } = choose(&layout, split, &model, &folder.root, observer)?;
+    let Chosen { films, own } = choose(&layout, split, &model, &folder.root, watch)?;
     let out = match (&request.out, &model.run) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) if own => run.clone(),
@@ -135,7 +134,7 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         )));
     }
     let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
-    observer.event(&Event::Dataset {
+    watch.event(&Event::Dataset {
         split,
         root: folder.root.clone(),
         count: films.len(),
@@ -146,7 +145,7 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
     let paths: Vec<PathBuf> = films.iter().map(|f| f.film.path.clone()).collect();
     let mut predictor = Predictor::of(model, &backend)?;
     let (mut labels, mut rows, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
-    for (film, scored) in films.iter().zip(predictor.log_probabilities(&paths, observer, stop)?) {
+    for (film, scored) in films.iter().zip(predictor.log_probabilities(&paths, watch)?) {
         match scored {
             Ok(row) => {
                 labels.push(film.film.label);
@@ -178,7 +177,7 @@ pub fn test(request: &TestRequest, observer: &mut dyn Observer, stop: &AtomicBoo
         auc: metrics.auc,
     };
     let pictures = if request.pictures {
-        report::draw(&tested, &out, observer, stop)?
+        report::draw(&tested, &out, watch)?
     } else {
         report::remove(split, &out);
         Vec::new()
@@ -231,7 +230,7 @@ fn choose(
     split: Split,
     model: &Model,
     root: &Path,
-    observer: &mut dyn Observer,
+    watch: &mut Watch<'_>,
 ) -> Result<Chosen, Error> {
     let classes = &model.info.classes;
     let splits = match &model.run {
@@ -248,7 +247,7 @@ fn choose(
             if absent > 0 {
                 let films = if absent == 1 { "1 film" } else { &format!("{absent} films") };
                 let text = format!("{films} of the run's {split} split not found in {}, and not scored", escape(root));
-                observer.event(&Event::Warning(text));
+                watch.warn(text);
             }
             let films: Vec<CheckedFilm> =
                 all.iter().filter(|f| splits.get(&f.hash) == Some(&split)).copied().cloned().collect();
@@ -282,11 +281,11 @@ fn choose(
         let trained: HashSet<&str> = splits.train.iter().chain(&splits.val).map(|f| f.film.group.as_str()).collect();
         let again = films.iter().filter(|f| trained.contains(f.film.group.as_str())).count();
         if again > 0 && split == Split::Test {
-            observer.event(&Event::Warning(format!(
+            watch.warn(format!(
                 "{again} of the {} films bear the name of a patient the model was trained on: if it is the same patient, \
                  the metrics are too good",
                 films.len()
-            )));
+            ));
         }
     }
     Ok(Chosen { films, own: false })

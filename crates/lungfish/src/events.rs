@@ -1,44 +1,19 @@
 //! What a training, a test or a prediction tells while it runs. The library never prints: it hands
 //! [`Event`]s to an [`Observer`].
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use lungfish_data::Split;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::recipe::Schedule;
-
-/// A phase of a training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The head alone.
-    Frozen,
-    /// The head and the parts of `unfreeze`.
-    Unfrozen,
-}
-
-impl Phase {
-    /// `frozen` or `unfrozen`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Phase::Frozen => "frozen",
-            Phase::Unfrozen => "unfrozen",
-        }
-    }
-}
-
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::{BestEpoch, EpochRecord, Phase};
 
 /// Something with an end that takes a while; all count films.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Task {
+pub enum Activity {
     /// Decoding every film once before anything else.
     Checking,
     /// One pass through the frozen parts: the features of one view of one split.
@@ -61,7 +36,8 @@ pub enum Task {
 }
 
 /// Something that takes a while and counts bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Transfer {
     /// Bytes come over the network.
@@ -72,51 +48,10 @@ pub enum Transfer {
     Unpacking,
 }
 
-/// One line of `log.jsonl`. Epoch 0 of the unfrozen phase is the validation before its first step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// The phase.
-    pub phase: Phase,
-    /// The epoch within the phase, from 1; 0 is before the first step.
-    pub epoch: usize,
-    /// The loss that is optimised (class weights and label smoothing in it), mean over the epoch; none for epoch 0.
-    pub train_loss: Option<f64>,
-    /// Part of the training films that the network had right as it went along; none for epoch 0.
-    pub train_accuracy: Option<f64>,
-    /// Plain negative log-likelihood on the validation split, mean.
-    pub val_loss: f64,
-    /// Part of the validation films that the network has right.
-    pub val_accuracy: f64,
-    /// Area under the ROC curve on the validation split; none where undefined.
-    pub val_auc: Option<f64>,
-    /// Learning rate of the epoch's last step (a one-cycle moves it each step); for epoch 0 that of the first step.
-    pub lr: f64,
-    /// The same for each part that has a learning rate of its own (`lr.PART`).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub part_lr: BTreeMap<String, f64>,
-    /// Wall clock, training and validation, seconds.
-    pub seconds: f64,
-    /// Training films through the network in a second; none for epoch 0.
-    pub films_per_s: Option<f64>,
-}
-
-/// The epoch whose weights a run keeps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BestEpoch {
-    /// The phase.
-    pub phase: Phase,
-    /// The epoch within the phase.
-    pub epoch: usize,
-    /// Part of the validation films it has right.
-    pub val_accuracy: f64,
-    /// Area under the ROC curve on the validation split; none where undefined.
-    pub val_auc: Option<f64>,
-    /// Plain negative log-likelihood on the validation split.
-    pub val_loss: f64,
-}
-
 /// Something that happened.
-#[derive(Clone, Debug)]
+/// Serialised, it is an object with its kind and what belongs to it: `{"event":"note","data":"..."}`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// Worth knowing.
@@ -181,7 +116,7 @@ pub enum Event {
     /// How far a task has come. `done == total` is sent once at its end.
     Progress {
         /// The task.
-        task: Task,
+        task: Activity,
         /// Films done.
         done: usize,
         /// Films in all.
@@ -221,24 +156,4 @@ pub enum Event {
         /// Epochs without a better metric.
         patience: usize,
     },
-}
-
-/// Takes [`Event`]s. Called from the thread that runs the job, in order.
-pub trait Observer {
-    /// Something happened.
-    fn event(&mut self, event: &Event);
-}
-
-impl<F: FnMut(&Event)> Observer for F {
-    fn event(&mut self, event: &Event) {
-        self(event);
-    }
-}
-
-/// Takes events and does nothing with them.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _: &Event) {}
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::display::escape;
 use lungfish_data::survey::ClassSurvey;
@@ -12,7 +11,7 @@ use lungfish_pictures::{ClassOverview, Heading, Picture, PictureError, overview}
 use serde::{Serialize, Serializer};
 
 use crate::picture::{name_of, write_both};
-use crate::{Error, Event, Observer, Task};
+use crate::{Activity, Error, Event, Watch};
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ pub struct Exploration {
 /// # Errors
 /// One sentence: no such folder, no class folders in it, a patient rule that is none, a folder for pictures that cannot
 /// be made or would lie among the class folders; [`Error::Stopped`].
-pub fn explore(request: &ExploreRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Exploration, Error> {
+pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Exploration, Error> {
     let folder = scan(&request.data, &PatientRule::new(&request.patient)?)?;
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
@@ -52,15 +51,15 @@ pub fn explore(request: &ExploreRequest, observer: &mut dyn Observer, stop: &Ato
     }
     let total = folder.layout.len();
     let survey = survey(&folder, &mut |done| {
-        observer.event(&Event::Progress { task: Task::Checking, done, total });
-        if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        watch.event(&Event::Progress { task: Activity::Checking, done, total });
+        if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let Some(survey) = survey else { return Err(Error::Stopped) };
     let drawn = request.out.as_ref().map(|out| write_both(out, "explore", &draw(&survey)?));
     let pictures = match drawn.transpose() {
         Ok(png) => png.into_iter().flat_map(|png| [png.clone(), png.with_extension("svg")]).collect(),
         Err(error) => {
-            observer.event(&Event::Warning(format!("there is no picture explore: {error}")));
+            watch.warn(format!("there is no picture explore: {error}"));
             Vec::new()
         }
     };

@@ -4,15 +4,13 @@
 //! The films of a pass are in the order of their split and in batches of one size, so that a resumed run, which
 //! makes its passes again, gets the same bits.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use lungfish_data::{CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Split};
 use lungfish_engine::{Cpu, Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
 use crate::model::normalization;
 use crate::predict::{AT_ONCE, input};
-use crate::{Error, Event, Observer, Recipe, Task, keys};
+use crate::{Activity, Error, Event, Recipe, Watch, keys};
 
 /// Bytes of features that are kept; beyond that they are computed anew every epoch. A constant and not what the machine
 /// has, so that the same recipe gives the same bits everywhere.
@@ -109,7 +107,7 @@ impl Features {
         (split, view): (Split, usize),
         films: &[CheckedFilm],
         pass: &Pass<'_>,
-        observer: &mut dyn Observer,
+        watch: &mut Watch<'_>,
     ) -> Result<bool, Error> {
         if if split == Split::Train { self.has(view) } else { self.val.is_some() } {
             return Ok(true);
@@ -129,14 +127,14 @@ impl Features {
         let loader = Loader::new(items, pass.pipeline.clone(), AT_ONCE, pass.workers)?;
         let mut features = Vec::with_capacity(films.len() * self.width);
         for batch in loader {
-            if pass.stop.load(Ordering::Relaxed) {
+            if watch.stopped() {
                 return Ok(false);
             }
             let batch = batch?;
             self.plan.forward(store, batch.len(), input(&batch.pixels, batch.channels), [0; 4])?;
             features.extend(self.plan.output()?);
             let done = features.len() / self.width.max(1);
-            observer.event(&Event::Progress { task: Task::Features { split, view }, done, total: films.len() });
+            watch.event(&Event::Progress { task: Activity::Features { split, view }, done, total: films.len() });
         }
         if split == Split::Train {
             self.pass_seconds = begun.elapsed().as_secs_f64();
@@ -155,7 +153,6 @@ pub(crate) struct Pass<'a> {
     pub recipe: &'a Recipe,
     pub pipeline: Pipeline,
     pub workers: usize,
-    pub stop: &'a AtomicBool,
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Films and weights from the network to where the rest of the library looks for them.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use lungfish_data::{PatientRule, Split, scan};
 use lungfish_fetch::kaggle::Kaggle;
@@ -10,7 +9,7 @@ use lungfish_models::{Architecture, hub_files, hub_folder};
 
 pub use lungfish_fetch::kaggle::DataSet;
 
-use crate::{Error, Event, Observer, Transfer};
+use crate::{Error, Event, Transfer, Watch};
 
 /// A data set that is there now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +59,9 @@ const MOST_BYTES: u64 = 1_000_000_000;
 ///
 /// # Errors
 /// [`Error::Fetch`]. Until all of it is right, `out` does not change.
-pub fn films(set: &DataSet, out: &Path, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<FetchedFilms, Error> {
-    let fetched = Kaggle::from_env()?.fetch(set, out, &mut |event| tell(event, observer), stop)?;
+pub fn films(set: &DataSet, out: &Path, watch: &mut Watch<'_>) -> Result<FetchedFilms, Error> {
+    let stop = watch.flag();
+    let fetched = Kaggle::from_env()?.fetch(set, out, &mut |event| tell(event, watch), stop)?;
     let films = match scan(&fetched.path, &PatientRule::default()) {
         Ok(folder) => {
             let count = |split| folder.layout.films().filter(|(of, _)| *of == split).count();
@@ -71,7 +71,7 @@ pub fn films(set: &DataSet, out: &Path, observer: &mut dyn Observer, stop: &Atom
             Some(Films { classes: folder.classes, splits })
         }
         Err(error) => {
-            observer.event(&Event::Warning(format!("the films do not lie as a training wants them: {error}")));
+            watch.warn(format!("the films do not lie as a training wants them: {error}"));
             None
         }
     };
@@ -83,11 +83,7 @@ pub fn films(set: &DataSet, out: &Path, observer: &mut dyn Observer, stop: &Atom
 ///
 /// # Errors
 /// [`Error::Fetch`]; [`Error::Io`] where torch hub's folder cannot be made.
-pub fn weights(
-    architecture: Architecture,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-) -> Result<FetchedWeights, Error> {
+pub fn weights(architecture: Architecture, watch: &mut Watch<'_>) -> Result<FetchedWeights, Error> {
     let base = std::env::var(HUB_VARIABLE).ok().filter(|base| !base.is_empty());
     let Some(file) = hub_files(architecture).first() else {
         return Ok(FetchedWeights { architecture, path: None, bytes: 0, fetched: false });
@@ -104,22 +100,23 @@ pub fn weights(
         limit: MOST_BYTES,
         advice: &|_| None,
     };
-    let done = download(&Client::from_env()?, &request, &mut |event| tell(event, observer), stop)?;
+    let stop = watch.flag();
+    let done = download(&Client::from_env()?, &request, &mut |event| tell(event, watch), stop)?;
     Ok(FetchedWeights { architecture, path: Some(done.path), bytes: done.bytes, fetched: done.fetched })
 }
 
-fn tell(event: &lungfish_fetch::Event, observer: &mut dyn Observer) {
+fn tell(event: &lungfish_fetch::Event, watch: &mut Watch<'_>) {
     use lungfish_fetch::Event::{Note, Progress, Warning};
     match event {
-        Note(text) => observer.event(&Event::Note(text.clone())),
-        Warning(text) => observer.event(&Event::Warning(text.clone())),
+        Note(text) => watch.note(text.clone()),
+        Warning(text) => watch.warn(text.clone()),
         Progress { job, done, total } => {
             let transfer = match job {
                 Job::Verifying => Transfer::Verifying,
                 Job::Unpacking => Transfer::Unpacking,
                 _ => Transfer::Downloading,
             };
-            observer.event(&Event::Transferred { transfer, done: *done, total: *total });
+            watch.event(&Event::Transferred { transfer, done: *done, total: *total });
         }
         _ => {}
     }

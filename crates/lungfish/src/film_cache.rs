@@ -6,7 +6,7 @@ use lungfish_data::display::escape;
 use lungfish_data::{FilmCache, Preprocess};
 
 use crate::run_folder::{self, RunFolder};
-use crate::{Error, Event, Observer};
+use crate::{Error, Watch};
 
 /// Bytes of films that are kept: 85 thousand gray films of 224 pixels.
 pub(crate) const MOST_BYTES: u64 = 4 << 30;
@@ -17,17 +17,17 @@ pub(crate) fn open(
     wanted: bool,
     run: &RunFolder,
     preprocess: &Preprocess,
-    observer: &mut dyn Observer,
+    watch: &mut Watch<'_>,
 ) -> Option<Arc<FilmCache>> {
     let path = run.file(run_folder::CACHE);
     if !wanted {
-        remove(run, observer);
+        remove(run, watch);
         return None;
     }
     match FilmCache::open(&path, preprocess, MOST_BYTES) {
         Ok(cache) => Some(Arc::new(cache)),
         Err(error) => {
-            observer.event(&Event::Note(format!("films are decoded anew each time: {error}")));
+            watch.note(format!("films are decoded anew each time: {error}"));
             None
         }
     }
@@ -41,11 +41,11 @@ pub(crate) fn bound(cache: &FilmCache, films: usize) -> Option<String> {
 }
 
 /// Tells, once, of a cache that had to be given up.
-pub(crate) fn tell_of_trouble(cache: Option<&FilmCache>, run: &RunFolder, observer: &mut dyn Observer) {
+pub(crate) fn tell_of_trouble(cache: Option<&FilmCache>, run: &RunFolder, watch: &mut Watch<'_>) {
     if let Some(error) = cache.and_then(FilmCache::trouble) {
         let path = run.file(run_folder::CACHE);
         let text = format!("films are decoded anew each time from here on: cannot write {}: {error}", escape(&path));
-        observer.event(&Event::Note(text));
+        watch.note(text);
     }
 }
 
@@ -58,8 +58,8 @@ pub(crate) fn write(cache: Option<&FilmCache>, run: &RunFolder, name: &str, byte
 }
 
 /// Deletes what a run kept; warns where it stays.
-pub(crate) fn remove(run: &RunFolder, observer: &mut dyn Observer) {
+pub(crate) fn remove(run: &RunFolder, watch: &mut Watch<'_>) {
     if let Err(error) = FilmCache::remove(&run.file(run_folder::CACHE)) {
-        observer.event(&Event::Warning(format!("decoded films stay behind, delete them by hand: {error}")));
+        watch.warn(format!("decoded films stay behind, delete them by hand: {error}"));
     }
 }

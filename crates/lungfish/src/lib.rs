@@ -3,12 +3,13 @@
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one split of a data set;
 //! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`fetch`] brings films and weights, [`explore()`]
 //! counts what a folder holds and [`preview()`] shows some of it; [`mod@bench`] measures how fast all that is. The
-//! library knows no flags and no terminal; what happens it tells to an [`Observer`].
+//! library knows no flags and no terminal; what happens it tells to an [`Watch`].
 
 pub mod bench;
 mod checkpoint;
 mod data_set;
 mod device;
+mod epoch;
 mod error;
 mod evaluate;
 mod events;
@@ -34,12 +35,14 @@ mod schedule;
 mod summary;
 mod targets;
 mod train;
+mod watch;
 mod weights;
 
 pub use device::{Device, Gpus};
+pub use epoch::{BestEpoch, EpochRecord, Phase};
 pub use error::Error;
 pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
-pub use events::{BestEpoch, EpochRecord, Event, Observer, Phase, Silent, Task, Transfer};
+pub use events::{Activity, Event, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use lungfish_data::Split;
 pub use lungfish_pictures::percent;
@@ -51,3 +54,4 @@ pub use preview::{Preview, PreviewRequest, preview};
 pub use recipe::{Changes, Recipe, RecipeError};
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
 pub use train::{TrainOutcome, TrainRequest, train};
+pub use watch::{Observer, Silent, Watch};

@@ -6,7 +6,6 @@
 
 mod keep;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lungfish_data::{Loader, LoaderItem, Pipeline, Split};
@@ -24,7 +23,7 @@ use crate::recipe::Optimizer;
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::{self, Course};
 use crate::targets::Targets;
-use crate::{BestEpoch, Error, Event, Observer, Phase, Recipe, Task, film_cache, keys, weights};
+use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, film_cache, keys, weights};
 
 /// A training in memory.
 pub(crate) struct Trainer<'a> {
@@ -98,9 +97,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Runs what is left. False where it was stopped.
-    pub(crate) fn run(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool, Error> {
+    pub(crate) fn run(&mut self, watch: &mut Watch<'_>) -> Result<bool, Error> {
         if self.state.phase == Phase::Frozen {
-            if !self.is_over() && !self.run_phase(observer, stop)? {
+            if !self.is_over() && !self.run_phase(watch)? {
                 return Ok(false);
             }
             if self.recipe.epochs == 0 {
@@ -114,7 +113,7 @@ impl<'a> Trainer<'a> {
             self.state.stale = 0;
             self.moments = None;
         }
-        if self.is_over() { Ok(true) } else { self.run_phase(observer, stop) }
+        if self.is_over() { Ok(true) } else { self.run_phase(watch) }
     }
 
     /// The best epoch, and seconds in all.
@@ -138,7 +137,7 @@ impl<'a> Trainer<'a> {
         self.state.epoch > self.epochs() || (self.state.step == 0 && self.out_of_patience())
     }
 
-    fn tools(&mut self, observer: &mut dyn Observer) -> Result<Tools, Error> {
+    fn tools(&mut self, watch: &mut Watch<'_>) -> Result<Tools, Error> {
         let phase = self.state.phase;
         let (graph, recipe) = (&self.network.graph, self.recipe);
         let rates = schedule::rates(recipe, phase, &self.network)?;
@@ -161,7 +160,7 @@ impl<'a> Trainer<'a> {
             None => {
                 if phase == Phase::Frozen && recipe.cache_features && recipe.frozen_views > 0 {
                     let text = "the features of all views are too many to keep and are computed anew every epoch";
-                    observer.event(&Event::Note(text.to_owned()));
+                    watch.note(text.to_owned());
                 }
                 let scorer = Scorer::new(&self.backend, &self.network, self.pipeline.clone())?;
                 Source::Pixels(Box::new(scorer))
@@ -176,7 +175,7 @@ impl<'a> Trainer<'a> {
         if let Some(moments) = self.moments.take() {
             adam.restore(&moments)?;
         }
-        observer.event(&Event::PhaseStarted {
+        watch.event(&Event::PhaseStarted {
             phase,
             epochs: self.epochs(),
             parts: parts.iter().map(|&p| graph.part_name(p).to_owned()).collect(),
@@ -189,7 +188,7 @@ impl<'a> Trainer<'a> {
         });
         let megabytes = Plan::<Cpu>::bytes(graph, &spec)? >> 20;
         if megabytes >= 64 {
-            observer.event(&Event::Note(format!("a step of {capacity} films takes {megabytes} MiB of memory")));
+            watch.note(format!("a step of {capacity} films takes {megabytes} MiB of memory"));
         }
         let plan = Plan::new(&self.backend, graph, spec)?;
         let steps = keys::steps(train, recipe.batch_size, phase == Phase::Unfrozen).len();
@@ -198,46 +197,40 @@ impl<'a> Trainer<'a> {
     }
 
     /// Runs what is left of the current phase. False where it was stopped.
-    fn run_phase(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool, Error> {
-        let mut tools = self.tools(observer)?;
+    fn run_phase(&mut self, watch: &mut Watch<'_>) -> Result<bool, Error> {
+        let mut tools = self.tools(watch)?;
         if self.state.epoch == 0 {
             let begun = Instant::now();
-            let Some(metrics) = self.validate(&mut tools, observer, stop)? else { return Ok(false) };
-            self.end_epoch(&mut tools, metrics, begun.elapsed().as_secs_f64(), observer)?;
+            let Some(metrics) = self.validate(&mut tools, watch)? else { return Ok(false) };
+            self.end_epoch(&mut tools, metrics, begun.elapsed().as_secs_f64(), watch)?;
         }
         while !self.is_over() {
             let begun = Instant::now();
             let (phase, epoch, of) = (tools.phase, self.state.epoch, self.epochs());
-            observer.event(&Event::EpochStarted { phase, epoch, of });
-            if !self.train_epoch(&mut tools, begun, observer, stop)? {
+            watch.event(&Event::EpochStarted { phase, epoch, of });
+            if !self.train_epoch(&mut tools, begun, watch)? {
                 self.state.sums.seconds += begun.elapsed().as_secs_f64();
                 self.save(&tools.stepper.adam)?;
                 return Ok(false);
             }
             let trained = begun.elapsed().as_secs_f64();
-            let Some(metrics) = self.validate(&mut tools, observer, stop)? else {
+            let Some(metrics) = self.validate(&mut tools, watch)? else {
                 self.state.sums.seconds += trained;
                 self.save(&tools.stepper.adam)?;
                 return Ok(false);
             };
             self.state.sums.seconds += trained;
-            self.end_epoch(&mut tools, metrics, begun.elapsed().as_secs_f64() - trained, observer)?;
-            film_cache::tell_of_trouble(self.pipeline.cache.as_deref(), self.run, observer);
+            self.end_epoch(&mut tools, metrics, begun.elapsed().as_secs_f64() - trained, watch)?;
+            film_cache::tell_of_trouble(self.pipeline.cache.as_deref(), self.run, watch);
             if self.out_of_patience() && self.state.epoch <= of {
-                observer.event(&Event::EarlyStop { phase, epoch, patience: self.recipe.early_stopping });
+                watch.event(&Event::EarlyStop { phase, epoch, patience: self.recipe.early_stopping });
             }
         }
         Ok(true)
     }
 
     /// The steps of an epoch that are left. False where it was stopped.
-    fn train_epoch(
-        &mut self,
-        tools: &mut Tools,
-        begun: Instant,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<bool, Error> {
+    fn train_epoch(&mut self, tools: &mut Tools, begun: Instant, watch: &mut Watch<'_>) -> Result<bool, Error> {
         let (phase, epoch, recipe, data) = (tools.phase, self.state.epoch, self.recipe, self.data);
         let films = &data.splits.train;
         let order = keys::shuffled(recipe.seed, phase, epoch, films.len());
@@ -246,8 +239,8 @@ impl<'a> Trainer<'a> {
         let view = view_of_epoch(recipe, epoch);
         let mut batches = match &mut tools.films {
             Source::Features(features, _) => {
-                let pass = self.pass(stop);
-                if !features.compute(&mut self.store, (Split::Train, view), films, &pass, observer)? {
+                let pass = self.pass();
+                if !features.compute(&mut self.store, (Split::Train, view), films, &pass, watch)? {
                     return Ok(false);
                 }
                 Batches::Features { rows: features.train(view), width: features.width }
@@ -270,18 +263,18 @@ impl<'a> Trainer<'a> {
         };
         let (every, before) = (Duration::from_secs(recipe.checkpoint_seconds), self.state.sums.seconds);
         for range in &steps[self.state.step..] {
-            if stop.load(Ordering::Relaxed) {
+            if watch.stopped() {
                 return Ok(false);
             }
             let indices = &order[range.clone()];
             let labels: Vec<usize> = indices.iter().map(|&i| films[i].film.label).collect();
             self.step(&mut tools.stepper, batches.next(indices)?.input(), &labels)?;
-            observer.event(&Event::Progress { task: Task::Training, done: range.end, total: films.len() });
+            watch.event(&Event::Progress { task: Activity::Training, done: range.end, total: films.len() });
             if !every.is_zero() && self.saved.elapsed() >= every {
                 self.state.sums.seconds = before + begun.elapsed().as_secs_f64();
                 self.save(&tools.stepper.adam)?;
                 self.state.sums.seconds = before;
-                observer.event(&Event::Saved { path: self.run.file(run_folder::LAST) });
+                watch.event(&Event::Saved { path: self.run.file(run_folder::LAST) });
             }
         }
         Ok(true)
@@ -315,19 +308,14 @@ impl<'a> Trainer<'a> {
     }
 
     /// Metrics on the validation split. `None` where it was stopped.
-    fn validate(
-        &mut self,
-        tools: &mut Tools,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Option<Metrics>, Error> {
+    fn validate(&mut self, tools: &mut Tools, watch: &mut Watch<'_>) -> Result<Option<Metrics>, Error> {
         let films = &self.data.splits.val;
         let classes = self.data.classes.len();
         let labels: Vec<usize> = films.iter().map(|f| f.film.label).collect();
         let rows = match &mut tools.films {
             Source::Features(features, head) => {
-                let pass = self.pass(stop);
-                if !features.compute(&mut self.store, (Split::Val, 0), films, &pass, observer)? {
+                let pass = self.pass();
+                if !features.compute(&mut self.store, (Split::Val, 0), films, &pass, watch)? {
                     return Ok(None);
                 }
                 let mut rows = Vec::with_capacity(films.len() * classes);
@@ -339,7 +327,7 @@ impl<'a> Trainer<'a> {
             }
             Source::Pixels(scorer) => {
                 let films: Vec<_> = films.iter().map(|f| (f.film.path.as_path(), Some(f.hash))).collect();
-                let Some(scored) = scorer.score(&mut self.store, &films, Task::Validating, observer, stop)? else {
+                let Some(scored) = scorer.score(&mut self.store, &films, Activity::Validating, watch)? else {
                     return Ok(None);
                 };
                 let mut rows = Vec::with_capacity(films.len() * classes);
@@ -357,10 +345,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn pass<'b>(&self, stop: &'b AtomicBool) -> Pass<'b>
-    where
-        'a: 'b,
-    {
-        Pass { recipe: self.recipe, pipeline: self.pipeline.clone(), workers: self.workers, stop }
+    fn pass(&self) -> Pass<'a> {
+        Pass { recipe: self.recipe, pipeline: self.pipeline.clone(), workers: self.workers }
     }
 }

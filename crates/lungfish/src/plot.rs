@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::decode_file;
 use lungfish_data::display::escape;
@@ -14,7 +13,7 @@ use lungfish_pictures::{Heading, classify, is_picture, percent};
 use rayon::prelude::*;
 
 use crate::picture::{film, has_extension, name_of, write};
-use crate::{Error, Event, ModelInfo, Observer, Prediction, Task};
+use crate::{Activity, Error, Event, ModelInfo, Prediction, Watch};
 
 /// The longer side of the film in pixels: twice the size at which it is drawn.
 const LONGEST: usize = 960;
@@ -92,8 +91,7 @@ impl PlotTarget {
         &self,
         model: &ModelInfo,
         predictions: &[Prediction],
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
+        watch: &mut Watch<'_>,
     ) -> Result<Vec<PathBuf>, Error> {
         let pictures: Vec<PathBuf> = match &self.0 {
             Place::File(file) => predictions.iter().take(1).map(|_| file.clone()).collect(),
@@ -111,12 +109,12 @@ impl PlotTarget {
         let pairs: Vec<(&Prediction, &PathBuf)> = predictions.iter().zip(&pictures).collect();
         let mut done = 0;
         for chunk in pairs.chunks(CHUNK) {
-            if stop.load(Ordering::Relaxed) {
+            if watch.stopped() {
                 return Err(Error::Stopped);
             }
             chunk.par_iter().with_max_len(1).try_for_each(|(film, to)| plot_prediction(model, film, to))?;
             done += chunk.len();
-            observer.event(&Event::Progress { task: Task::Drawing, done, total: pairs.len() });
+            watch.event(&Event::Progress { task: Activity::Drawing, done, total: pairs.len() });
         }
         Ok(pictures)
     }

@@ -1,7 +1,6 @@
 //! Prediction: a model and films in, one probability a class out. Validating and testing go through here too.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::display::escape;
 use lungfish_data::folder::films_in;
@@ -12,7 +11,7 @@ use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use crate::model::{Model, ModelInfo, normalization};
-use crate::{Error, Event, Observer, Task};
+use crate::{Activity, Error, Event, Watch};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,12 +87,7 @@ impl Predictor {
     /// # Errors
     /// Folders without a single film, weights that give no numbers, [`Error::Stopped`]; what cannot be read, or is not
     /// there, is no error as long as there is something else.
-    pub fn predict(
-        &mut self,
-        paths: &[PathBuf],
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Predictions, Error> {
+    pub fn predict(&mut self, paths: &[PathBuf], watch: &mut Watch<'_>) -> Result<Predictions, Error> {
         let mut out = Predictions::default();
         let mut films = Vec::new();
         for path in paths {
@@ -115,7 +109,7 @@ impl Predictor {
         if let (true, Some(first)) = (films.is_empty(), out.bad.first()) {
             return Err(Error::refused(format!("nothing to predict: {} is {}", escape(&first.path), first.reason)));
         }
-        for (path, scored) in films.iter().zip(self.log_probabilities(&films, observer, stop)?) {
+        for (path, scored) in films.iter().zip(self.log_probabilities(&films, watch)?) {
             match scored {
                 Ok(row) => out.films.push(self.prediction(path, &row)),
                 Err(reason) => out.bad.push(BadFilm { path: path.clone(), reason: reason.to_string() }),
@@ -125,14 +119,9 @@ impl Predictor {
     }
 
     /// One row of log-probabilities a film, or why there is none.
-    pub(crate) fn log_probabilities(
-        &mut self,
-        films: &[PathBuf],
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Vec<Scored>, Error> {
+    pub(crate) fn log_probabilities(&mut self, films: &[PathBuf], watch: &mut Watch<'_>) -> Result<Vec<Scored>, Error> {
         let unhashed: Vec<_> = films.iter().map(|path| (path.as_path(), None)).collect();
-        let scored = self.scorer.score(&mut self.model.store, &unhashed, Task::Predicting, observer, stop)?;
+        let scored = self.scorer.score(&mut self.model.store, &unhashed, Activity::Predicting, watch)?;
         let scored = scored.ok_or(Error::Stopped)?;
         // A class is never named by a comparison of what is no number.
         let undefined = |film: &Scored| film.as_ref().is_ok_and(|row| row.iter().any(|l| l.is_nan()));
@@ -191,13 +180,12 @@ impl Scorer {
         &mut self,
         store: &mut Store<Cpu>,
         films: &[(&Path, Option<ContentHash>)],
-        task: Task,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
+        task: Activity,
+        watch: &mut Watch<'_>,
     ) -> Result<Option<Vec<Scored>>, Error> {
         let mut scored = Vec::with_capacity(films.len());
         for batch in films.chunks(self.plan.spec().capacity) {
-            if stop.load(Ordering::Relaxed) {
+            if watch.stopped() {
                 return Ok(None);
             }
             // One film a task: they differ in size tenfold.
@@ -216,7 +204,7 @@ impl Scorer {
             for film in decoded {
                 scored.push(film.map(|_| rows.next().unwrap_or_default().to_vec()));
             }
-            observer.event(&Event::Progress { task, done: scored.len(), total: films.len() });
+            watch.event(&Event::Progress { task, done: scored.len(), total: films.len() });
         }
         Ok(Some(scored))
     }

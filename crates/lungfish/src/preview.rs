@@ -1,7 +1,6 @@
 //! Some films beside what the network sees of them.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
@@ -14,7 +13,7 @@ use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
 use crate::data_set::content;
 use crate::features::film_key;
 use crate::picture::{film, has_extension, name_of, write};
-use crate::{Error, Event, Observer, Recipe, keys};
+use crate::{Error, Event, Recipe, Watch, keys};
 
 /// The longest side of a film in the picture, in pixels.
 const LONGEST: usize = 512;
@@ -52,7 +51,7 @@ pub struct Preview {
 /// # Errors
 /// One sentence: a picture that is neither `.png` nor `.svg`, no such folder, no film that can be read, a picture that
 /// cannot be written; [`Error::Stopped`].
-pub fn preview(request: &PreviewRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Preview, Error> {
+pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Preview, Error> {
     if !["png", "svg"].iter().any(|extension| has_extension(&request.out, extension)) {
         let name = escape(&request.out);
         return Err(Error::refused(format!("{name} is no name for a picture: end it in .png or .svg")));
@@ -71,12 +70,12 @@ pub fn preview(request: &PreviewRequest, observer: &mut dyn Observer, stop: &Ato
         if chosen.len() == request.films.max(1) {
             break;
         }
-        if stop.load(Ordering::Relaxed) {
+        if watch.stopped() {
             return Err(Error::Stopped);
         }
         match tiles(film, &folder.classes[film.label], request) {
             Ok(tiles) => chosen.push((film, tiles)),
-            Err(reason) => observer.event(&Event::BadFilm { path: film.path.clone(), reason: reason.to_string() }),
+            Err(reason) => watch.event(&Event::BadFilm { path: film.path.clone(), reason: reason.to_string() }),
         }
     }
     let (films, pairs): (Vec<&Film>, Vec<(Tile, Tile)>) = chosen.into_iter().unzip();

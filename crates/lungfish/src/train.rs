@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use lungfish_data::display::escape;
 use lungfish_data::{FilmCache, Pipeline};
@@ -14,7 +13,7 @@ use crate::device::{Device, Gpus, settle};
 use crate::features::augments;
 use crate::phase::Trainer;
 use crate::run_folder::{self, RunFolder};
-use crate::{BestEpoch, Changes, Error, Event, Observer, Phase, Recipe, film_cache, model, schedule, weights};
+use crate::{BestEpoch, Changes, Error, Phase, Recipe, Watch, film_cache, model, schedule, weights};
 
 /// What to train.
 #[derive(Clone, Debug)]
@@ -56,10 +55,10 @@ pub struct TrainOutcome {
 ///
 /// # Errors
 /// The first thing that makes it impossible, one sentence. What was saved before stays.
-pub fn train(request: &TrainRequest, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<TrainOutcome, Error> {
+pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutcome, Error> {
     let device = settle(request.device, &Gpus::look())?;
-    observer.event(&Event::Note(device));
-    let mut job = Job { request, observer, stop };
+    watch.note(device);
+    let mut job = Job { request, watch };
     if !request.resume {
         let recipe = request.changes.apply(Recipe::default())?;
         return job.begin(&recipe, None);
@@ -79,13 +78,12 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer, stop: &AtomicB
 }
 
 /// A request with those who wait for it.
-struct Job<'a> {
+struct Job<'a, 'b> {
     request: &'a TrainRequest,
-    observer: &'a mut dyn Observer,
-    stop: &'a AtomicBool,
+    watch: &'a mut Watch<'b>,
 }
 
-impl Job<'_> {
+impl Job<'_, '_> {
     /// Starts a run, in a new folder or in one whose run never came to its first checkpoint. What can be refused is
     /// refused before the folder is made.
     fn begin(&mut self, recipe: &Recipe, run: Option<RunFolder>) -> Result<TrainOutcome, Error> {
@@ -100,7 +98,7 @@ impl Job<'_> {
         let network = weights::network(recipe, folder.classes.len());
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         let backend = Cpu::new();
-        let store = weights::start(recipe, &network, &backend, self.observer)?;
+        let store = weights::start(recipe, &network, &backend, self.watch)?;
         let (run, new) = match run {
             Some(run) => (run, false),
             None => (RunFolder::create(&self.request.out)?, true),
@@ -108,11 +106,11 @@ impl Job<'_> {
         // Before the films are read, which can take minutes: who kills the run then goes on with what it was asked for.
         run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
         let cache = self.cache(recipe, &run);
-        let prepared = DataSet::prepare(folder, recipe, cache.as_deref(), self.observer, self.stop);
-        film_cache::tell_of_trouble(cache.as_deref(), &run, self.observer);
+        let prepared = DataSet::prepare(folder, recipe, cache.as_deref(), self.watch);
+        film_cache::tell_of_trouble(cache.as_deref(), &run, self.watch);
         if new && prepared.is_err() {
             // Films that are refused leave the folder free for another try.
-            film_cache::remove(&run, self.observer);
+            film_cache::remove(&run, self.watch);
             let path = run.file(run_folder::RECIPE);
             std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
         }
@@ -135,7 +133,7 @@ impl Job<'_> {
     }
 
     fn cache(&mut self, recipe: &Recipe, run: &RunFolder) -> Option<Arc<FilmCache>> {
-        film_cache::open(self.request.film_cache, run, &recipe.preprocess(), self.observer)
+        film_cache::open(self.request.film_cache, run, &recipe.preprocess(), self.watch)
     }
 
     /// Goes on from the last checkpoint.
@@ -152,7 +150,7 @@ impl Job<'_> {
         } else {
             format!("going on from the {phase} phase, epoch {epoch}, after step {step}")
         };
-        self.observer.event(&Event::Note(text));
+        self.watch.note(text);
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
         if self.request.data.is_none() && !root.is_dir() {
             return Err(Error::refused(format!(
@@ -178,21 +176,21 @@ impl Job<'_> {
         let (preprocess, augment) = (recipe.preprocess(), recipe.augment());
         let films = data.splits.train.len() + data.splits.val.len();
         if let Some(text) = cache.as_ref().and_then(|cache| film_cache::bound(cache, films)) {
-            self.observer.event(&Event::Note(text));
+            self.watch.note(text);
         }
         let pipeline = Pipeline { preprocess, augment: Some(augment), cache };
-        data.describe(&preprocess, augments(recipe).then_some(augment), self.observer);
+        data.describe(&preprocess, augments(recipe).then_some(augment), self.watch);
         let workers = match self.request.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
         let mut trainer = Trainer::new(recipe, run, data, pipeline, workers, from)?;
-        let ended = trainer.run(self.observer, self.stop);
+        let ended = trainer.run(self.watch);
         let (best, seconds) = trainer.result();
         drop(trainer);
         // Only a training that will go on has a use for it; a patient's films stay nowhere else than where they were.
         if !matches!(ended, Ok(false)) {
-            film_cache::remove(run, self.observer);
+            film_cache::remove(run, self.watch);
         }
         let stopped = !ended?;
         Ok(TrainOutcome {

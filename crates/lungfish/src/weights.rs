@@ -6,7 +6,7 @@ use lungfish_data::display::escape;
 use lungfish_engine::{Cpu, Store};
 use lungfish_models::{HeadConfig, Network, imagenet, initialise, load_backbone, read_weights};
 
-use crate::{Error, Event, Observer, Recipe};
+use crate::{Error, Event, Recipe, Watch};
 
 /// The network that a recipe asks for.
 pub(crate) fn network(recipe: &Recipe, classes: usize) -> Network {
@@ -23,13 +23,13 @@ pub(crate) fn start(
     recipe: &Recipe,
     network: &Network,
     backend: &Cpu,
-    observer: &mut dyn Observer,
+    watch: &mut Watch<'_>,
 ) -> Result<Store<Cpu>, Error> {
     let mut store = Store::new(backend, &network.graph)?;
     initialise(&mut store, network, recipe.seed)?;
     let report = match recipe.weights.as_str() {
         "none" => {
-            observer.event(&Event::Note("starting from random weights".to_owned()));
+            watch.note("starting from random weights".to_owned());
             return Ok(store);
         }
         "imagenet" => load_backbone(&mut store, network, &imagenet(recipe.architecture)?)?,
@@ -51,9 +51,9 @@ pub(crate) fn start(
     let absent = report.missing_in_backbone(network).count();
     if absent > 0 {
         let text = format!("{absent} tensors of the network are not in the weights and start at random");
-        observer.event(&Event::Warning(text));
+        watch.warn(text);
     }
-    observer.event(&Event::Weights {
+    watch.event(&Event::Weights {
         source: recipe.weights.clone(),
         loaded: report.loaded,
         missing: report.missing,

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{Event, PlotTarget, Predictor, Silent, Task, TestOutcome, TestRequest, plot_prediction, test};
+use lungfish::{
+    Activity, Event, PlotTarget, Predictor, Silent, TestOutcome, TestRequest, Watch, plot_prediction, test,
+};
 
 /// What a picture says to who cannot see it; asserts that both files are there and of their kind.
 fn words(png: &Path) -> String {
@@ -51,10 +53,10 @@ fn a_test_is_synthetic_beside_its_predictions() {
         let mut drawing = 0;
         let mut observer = |event: &Event| match event {
             Event::Warning(text) => warnings.push(text.clone()),
-            Event::Progress { task: Task::Drawing, done, total } => drawing = total - done + 1,
+            Event::Progress { task: Activity::Drawing, done, total } => drawing = total - done + 1,
             _ => {}
         };
-        let outcome = test(&request, &mut observer, &GO).unwrap();
+        let outcome = test(&request, &mut Watch::new(&mut observer, &GO)).unwrap();
         assert_eq!(drawing, 1, "progress was told, to its end");
         outcome
     };
@@ -117,20 +119,21 @@ fn a_prediction_is_synthetic_beside_its_film() {
     let other = dir.path().join("other.bmp");
     gray_bmp(&other);
     let inputs = [data.join("test"), other.clone()];
-    let scored = predictor.predict(&inputs, &mut Silent, &GO).unwrap();
+    let scored = predictor.predict(&inputs, &mut Watch::new(&mut Silent, &GO)).unwrap();
 
     let plots = dir.path().join("deep/plots");
     let target = PlotTarget::new(&plots, &inputs).unwrap();
-    let pictures = target.draw(predictor.info(), &scored.films, &mut Silent, &GO).unwrap();
+    let pictures = target.draw(predictor.info(), &scored.films, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!(pictures.len(), films.len() + 1);
     for (picture, film) in pictures.iter().zip(&films) {
         assert_eq!(picture.file_stem(), film.file_stem());
         assert!(fs::read(picture).unwrap().starts_with(b"\x89PNG"));
     }
     // Another time they are replaced; what is no picture of ours is not, whatever its name.
-    target.draw(predictor.info(), &scored.films, &mut Silent, &GO).unwrap();
+    target.draw(predictor.info(), &scored.films, &mut Watch::new(&mut Silent, &GO)).unwrap();
     fs::copy(&films[0], &pictures[0]).unwrap();
-    let error = target.draw(predictor.info(), &scored.films, &mut Silent, &GO).unwrap_err().to_string();
+    let error =
+        target.draw(predictor.info(), &scored.films, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
     assert!(error.contains("is not replaced") && error.contains(pictures[0].to_str().unwrap()), "{error}");
     assert_eq!(fs::read(&pictures[0]).unwrap(), fs::read(&films[0]).unwrap());
     // By its extension an SVG; synthetic films and others are told apart.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, test};
+use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
 
 fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
     let request = TestRequest {
@@ -17,7 +17,7 @@ fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result
         out: Some(out.to_owned()),
         pictures: false,
     };
-    test(&request, &mut Silent, &GO)
+    test(&request, &mut Watch::new(&mut Silent, &GO))
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
             warned = text.clone();
         }
     };
-    assert_eq!(test(&request, &mut observer, &GO).unwrap().films, all.len());
+    assert_eq!(test(&request, &mut Watch::new(&mut observer, &GO)).unwrap().films, all.len());
     let trained_groups: HashSet<&str> = table
         .lines()
         .filter(|l| l.contains(",train,") || l.contains(",val,"))
@@ -98,7 +98,7 @@ fn a_run_folder_keeps_what_is_written_of_its_own_films() {
     let tested = |model: &Path, data: &Path| {
         let request =
             TestRequest { model: model.to_owned(), data: data.to_owned(), split: None, out: None, pictures: false };
-        test(&request, &mut Silent, &GO)
+        test(&request, &mut Watch::new(&mut Silent, &GO))
     };
     let outcome = tested(&run, &data).unwrap();
     assert_eq!(outcome.predictions, run.join("predictions-test.csv"));
@@ -126,7 +126,7 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     assert_eq!(predictor.info().classes.len(), 2);
     let folder = data.join("test");
     let films = films_below(&folder);
-    let whole = predictor.predict(std::slice::from_ref(&folder), &mut Silent, &GO).unwrap();
+    let whole = predictor.predict(std::slice::from_ref(&folder), &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!(whole.films.iter().map(|p| p.path.clone()).collect::<Vec<_>>(), films);
     for prediction in &whole.films {
         assert!((prediction.probabilities.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
@@ -138,7 +138,7 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     let (bad, absent) = (dir.path().join("bad.jpeg"), dir.path().join("absent.jpeg"));
     fs::write(&bad, b"no film").unwrap();
     let mixed = [bad.clone(), films[3].clone(), absent.clone(), films[0].clone()];
-    let some = predictor.predict(&mixed, &mut Silent, &GO).unwrap();
+    let some = predictor.predict(&mixed, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!(some.bad.iter().map(|b| b.path.clone()).collect::<Vec<_>>(), [bad, absent]);
     for (ours, theirs) in some.films.iter().zip([&whole.films[3], &whole.films[0]]) {
         assert_eq!(ours.path, theirs.path);
@@ -154,16 +154,17 @@ fn predict_scores_what_it_can_and_names_the_rest() {
         table.lines().any(|l| l.contains(name) && l.contains(",val,"))
     });
     let val: Vec<PathBuf> = val.collect();
-    let scored = predictor.predict(&val, &mut Silent, &GO).unwrap();
+    let scored = predictor.predict(&val, &mut Watch::new(&mut Silent, &GO)).unwrap();
     let right = scored.films.iter().filter(|p| p.path.to_str().unwrap().contains(&format!("/{}/", p.class))).count();
     let accuracy = predictor.info().epoch.val_accuracy;
     assert!((accuracy - right as f64 / val.len() as f64).abs() < 1e-12, "{accuracy} {right} of {}", val.len());
 
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    let error = predictor.predict(std::slice::from_ref(&empty), &mut Silent, &GO).unwrap_err().to_string();
+    let error =
+        predictor.predict(std::slice::from_ref(&empty), &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
     assert!(error.contains(empty.to_str().unwrap()) && error.contains("no film in it"), "{error}");
-    let scored = predictor.predict(&[empty.clone(), films[0].clone()], &mut Silent, &GO).unwrap();
+    let scored = predictor.predict(&[empty.clone(), films[0].clone()], &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!((scored.films.len(), &scored.bad[0].path), (1, &empty), "what can be scored is");
     assert!(Predictor::open(&data).unwrap_err().to_string().contains("is no run folder"));
     assert!(Predictor::open(&films[0]).is_err());

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::*;
-use lungfish::{Changes, Error, Event, Phase, Silent, Task, TrainRequest, train};
+use lungfish::{Activity, Changes, Error, Event, Phase, Silent, TrainRequest, Watch, train};
 use lungfish_models::ModelFile;
 
 /// Both phases, with everything that has a state or a random number in it.
@@ -33,7 +33,8 @@ fn a_run_leaves_what_it_promises() {
     let (data, run) = (synthetic(dir.path(), 60), dir.path().join("run"));
     let mut events = Vec::new();
     let settings = ["image_size=64", "frozen_epochs=3", "frozen_views=2", "batch_size=8", "fit=squash", "hidden=256"];
-    let outcome = train(&request(&data, &run, &settings), &mut |e: &Event| events.push(e.clone()), &GO).unwrap();
+    let outcome =
+        train(&request(&data, &run, &settings), &mut Watch::new(&mut |e: &Event| events.push(e.clone()), &GO)).unwrap();
     assert!(!outcome.stopped);
     assert_eq!(outcome.model, Some(run.join("best.safetensors")));
 
@@ -63,7 +64,8 @@ fn a_run_leaves_what_it_promises() {
     let names = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(e)).count();
     assert!(names(|e| matches!(e, Event::Dataset { .. })) >= 2);
     assert_eq!(names(|e| matches!(e, Event::EpochDone { .. })), 3);
-    let passes = |e: &Event| matches!(e, Event::Progress { task: Task::Features { .. }, done, total } if done == total);
+    let passes =
+        |e: &Event| matches!(e, Event::Progress { task: Activity::Features { .. }, done, total } if done == total);
     assert_eq!(events.iter().filter(|e| passes(e)).count(), 3, "two views of train and one of val, once each");
     assert!(
         events
@@ -130,7 +132,7 @@ fn stopped_and_gone_on(settings: &[&str]) {
             request.resume = true;
             request.changes = Changes::default();
         }
-        let outcome = train(&request, &mut Silent, &GO).unwrap();
+        let outcome = train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
         assert!(!outcome.stopped);
         assert_same_run(&whole, &run);
     }
@@ -150,7 +152,7 @@ fn learning_rates_of_parts_and_steps_reach_the_weights_and_the_log() {
                 rates.push(of.clone());
             }
         };
-        train(&request(&data, &run, &settings), &mut observer, &GO).unwrap();
+        train(&request(&data, &run, &settings), &mut Watch::new(&mut observer, &GO)).unwrap();
         (last_bits(&run), log_without_times(&run), rates)
     };
     let (plain, log, rates) = run("plain", &["unfreeze=stage7,top"]);
@@ -190,7 +192,7 @@ fn threads_do_not_change_a_bit() {
         let mut request = request(&data, &run, &settings);
         request.workers = threads;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| train(&request, &mut Silent, &GO)).unwrap();
+        pool.install(|| train(&request, &mut Watch::new(&mut Silent, &GO))).unwrap();
     }
     assert_same_run(&dir.path().join("run1"), &dir.path().join("run3"));
 }
@@ -220,7 +222,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_good() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["lr=1e30", "clip_norm=0"]).collect();
-    let error = train(&request(&data, &run, &settings), &mut Silent, &GO).unwrap_err();
+    let error = train(&request(&data, &run, &settings), &mut Watch::new(&mut Silent, &GO)).unwrap_err();
     let Error::Diverged { phase, epoch, .. } = &error else { panic!("{error}") };
     assert_eq!((*phase, *epoch), (Phase::Unfrozen, 1));
     let text = error.to_string();
@@ -251,7 +253,8 @@ fn kept_films_change_no_bit_and_do_not_outlive_the_training() {
                     there += usize::from(fs::metadata(&file).is_ok_and(|file| file.len() > 40 * 1024));
                 }
             };
-            train(&TrainRequest { film_cache, ..request(&data, run, &settings) }, &mut look, &GO).unwrap();
+            train(&TrainRequest { film_cache, ..request(&data, run, &settings) }, &mut Watch::new(&mut look, &GO))
+                .unwrap();
             assert_eq!(there, if film_cache { 5 } else { 0 }, "epochs with kept films");
             assert!(!file.exists());
         }
@@ -268,7 +271,11 @@ fn a_stopped_run_keeps_its_films_and_goes_on_with_whatever_is_left_of_them() {
     let data = synthetic(dir.path(), 60);
     let settings = uncached_features();
     let straight = dir.path().join("straight");
-    train(&TrainRequest { film_cache: false, ..request(&data, &straight, &settings) }, &mut Silent, &GO).unwrap();
+    train(
+        &TrainRequest { film_cache: false, ..request(&data, &straight, &settings) },
+        &mut Watch::new(&mut Silent, &GO),
+    )
+    .unwrap();
     let stopped = dir.path().join("stopped");
     let at_epoch = |event: &Event| matches!(event, Event::EpochDone { .. });
     assert!(stopped_at(&request(&data, &stopped, &settings), 2, at_epoch).unwrap());
@@ -288,7 +295,7 @@ fn a_stopped_run_keeps_its_films_and_goes_on_with_whatever_is_left_of_them() {
         }
         let resume = TrainRequest { resume: true, changes: Changes::default(), ..request(&data, &run, &[]) };
         let kept = i % 2 == 0;
-        train(&TrainRequest { film_cache: kept, ..resume }, &mut Silent, &GO).unwrap();
+        train(&TrainRequest { film_cache: kept, ..resume }, &mut Watch::new(&mut Silent, &GO)).unwrap();
         assert_same_run(&straight, &run);
         assert!(!run.join("films.cache").exists());
     }
@@ -308,7 +315,7 @@ fn a_folder_where_films_cannot_be_kept_trains_all_the_same() {
         _ => {}
     };
     let resume = TrainRequest { resume: true, changes: Changes::default(), ..request(&data, &run, &[]) };
-    train(&resume, &mut hear, &GO).unwrap();
+    train(&resume, &mut Watch::new(&mut hear, &GO)).unwrap();
     let said: Vec<&String> = said.iter().filter(|text| text.contains("films.cache")).collect();
     assert!(said[0].starts_with("films are decoded anew each time: cannot write "), "{said:?}");
     assert!(said[1].starts_with("decoded films stay behind"), "{said:?}");
@@ -326,7 +333,7 @@ fn kept_films_give_their_room_to_what_a_run_cannot_do_without() {
         fs::create_dir_all(run.join(format!(".{name}.tmp/x"))).unwrap();
         fs::write(run.join("recipe.toml"), fs::read(whole.join("recipe.toml")).unwrap()).unwrap();
         let resume = TrainRequest { resume: true, changes: Changes::default(), ..request(&data, &run, &[]) };
-        let error = train(&resume, &mut Silent, &GO).unwrap_err().to_string();
+        let error = train(&resume, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
         assert_eq!(fs::metadata(run.join("films.cache")).unwrap().len(), 0, "{name}");
         fs::remove_dir_all(&run).unwrap();
@@ -344,10 +351,13 @@ fn early_stopping_ends_a_phase() {
         .chain(["early_stopping=2", "frozen_epochs=9", "epochs=0", "frozen_lr=1e-30"])
         .collect();
     let request = request(&data, &run, &settings);
-    train(&request, &mut Silent, &GO).unwrap();
+    train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!(log_without_times(&run).len(), 3);
     let again = TrainRequest { resume: true, changes: Changes::default(), ..request };
-    assert!(!train(&again, &mut Silent, &GO).unwrap().stopped, "a finished run has nothing left to do");
+    assert!(
+        !train(&again, &mut Watch::new(&mut Silent, &GO)).unwrap().stopped,
+        "a finished run has nothing left to do"
+    );
     assert_eq!(log_without_times(&run).len(), 3);
 }
 
@@ -358,7 +368,7 @@ fn resume_refuses_what_contradicts_and_finds_moved_films() {
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0"]).collect();
     let fresh = request(&data, &run, &settings);
     assert!(stopped_at(&fresh, 8, |e| matches!(e, Event::Progress { .. })).unwrap());
-    let says = |request: &TrainRequest| train(request, &mut Silent, &GO).unwrap_err().to_string();
+    let says = |request: &TrainRequest| train(request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
     assert!(says(&fresh).contains("already holds a run"));
     let mut other = TrainRequest { resume: true, ..request(&data, &run, &["seed=5"]) };
     assert!(says(&other).contains("seed is 0 there and 5 was asked for"), "{}", says(&other));
@@ -381,7 +391,7 @@ fn resume_refuses_what_contradicts_and_finds_moved_films() {
     let said = says(&other);
     assert!(said.contains("1 of the films") && said.contains(Path::new(&lost).file_name().unwrap().to_str().unwrap()));
     fs::write(&lost, bytes).unwrap();
-    assert!(!train(&other, &mut Silent, &GO).unwrap().stopped);
+    assert!(!train(&other, &mut Watch::new(&mut Silent, &GO)).unwrap().stopped);
 
     let whole = dir.path().join("whole");
     trained(&moved.join("deep"), &whole, &settings);
@@ -399,7 +409,7 @@ fn a_kill_between_two_files_is_mended() {
     let again = TrainRequest { resume: true, changes: Changes::default(), ..request(&data, &run, &[]) };
     fs::remove_file(run.join("best.safetensors")).unwrap();
     fs::write(run.join("log.jsonl"), [&log[..], b"{\"phase\":\"fro"].concat()).unwrap();
-    train(&again, &mut Silent, &GO).unwrap();
+    train(&again, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert!(fs::read(run.join("best.safetensors")).unwrap() == best);
     assert_eq!(fs::read(run.join("log.jsonl")).unwrap(), log);
 }
@@ -408,7 +418,7 @@ fn a_kill_between_two_files_is_mended() {
 fn impossible_requests_are_refused_before_a_folder_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
-    let says = |request: &TrainRequest| train(request, &mut Silent, &GO).unwrap_err().to_string();
+    let says = |request: &TrainRequest| train(request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
     assert!(says(&request(&dir.path().join("absent"), &run, &[])).contains("no folder"));
     assert!(says(&request(&data, &run, &["unfreeze=layer9"])).contains("layer9"));
     assert!(says(&request(&data, &run, &["lr.staeg7=1e-5"])).contains("\"staeg7\" (did you mean stage7?)"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use lungfish::{Changes, Device, Predictor, TestRequest, TrainRequest};
+use lungfish::{Changes, Device, Predictor, TestRequest, TrainRequest, Watch};
 
 use super::{predict, test, train};
 use crate::observer::Printer;
@@ -71,7 +71,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let mut printer = Printer::training(Arc::clone(&stop));
-    let trained = lungfish::train(&request, &mut printer, &stop)?;
+    let trained = lungfish::train(&request, &mut Watch::new(&mut printer, &stop))?;
     printer.finish()?;
     train::report(&trained)?;
 
@@ -79,13 +79,13 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     print::out(format_args!("   lungfish test --model {model} --data {folder}\n"))?;
     let request = TestRequest { model: run.clone(), data: films.clone(), split: None, out: None, pictures: true };
     let mut printer = Printer::scoring();
-    let tested = lungfish::test(&request, &mut printer, &stop)?;
+    let tested = lungfish::test(&request, &mut Watch::new(&mut printer, &stop))?;
     test::report(&tested)?;
 
     let film = one_film(&films)?;
     print::out("\n4. Predicting one film")?;
     print::out(format_args!("   lungfish predict --model {model} {}\n", print::argument(&film)))?;
-    let scored = Predictor::open(&run)?.predict(&[film], &mut printer, &stop)?;
+    let scored = Predictor::open(&run)?.predict(&[film], &mut Watch::new(&mut printer, &stop))?;
     printer.finish()?;
     for line in predict::lines(&scored.films) {
         print::out(line)?;

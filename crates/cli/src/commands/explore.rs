@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Exploration, ExploreRequest, Recipe, Split, percent};
+use lungfish::{Exploration, ExploreRequest, Recipe, Split, Watch, percent};
 use lungfish_data::survey::{Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let patient = args.patient.clone().unwrap_or_else(|| Recipe::default().patient);
     let request = ExploreRequest { data: args.data.clone(), patient, out: args.out.clone() };
     let mut printer = Printer::scoring();
-    let found = lungfish::explore(&request, &mut printer, &AtomicBool::new(false))?;
+    let found = lungfish::explore(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;
     if args.json {
         print::json(&found)?;

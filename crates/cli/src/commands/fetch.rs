@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::observer::Printer;
 use crate::{flags, print, stop};
+use lungfish::Watch;
 
 /// Fetch films or ImageNet weights, verified
 ///
@@ -90,13 +91,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     stop::on_signal(Arc::clone(&stop), move || tell("stopping; what came is kept"))?;
     match job {
         Job::Films(set, out) => {
-            let done = films(&set, &out, &mut printer, &stop)?;
+            let done = films(&set, &out, &mut Watch::new(&mut printer, &stop))?;
             drop(printer);
             tell_films(args, &set, &done)?;
         }
         Job::Weights(architectures) => {
             for architecture in architectures {
-                let done = weights(architecture, &mut printer, &stop)?;
+                let done = weights(architecture, &mut Watch::new(&mut printer, &stop))?;
                 tell_weights(args, &done)?;
             }
         }

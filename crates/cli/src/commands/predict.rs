@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
 use clap::ValueHint::AnyPath;
-use lungfish::{PlotTarget, Prediction, Predictor};
+use lungfish::{PlotTarget, Prediction, Predictor, Watch};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, print};
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut printer = Printer::scoring();
     let mut predictor = Predictor::open(&args.model)?;
     let stop = AtomicBool::new(false);
-    let scored = predictor.predict(&args.paths, &mut printer, &stop)?;
+    let scored = predictor.predict(&args.paths, &mut Watch::new(&mut printer, &stop))?;
     printer.finish()?;
     if args.json {
         for film in &scored.films {
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     // Metrics first: they are said even where a picture cannot be made.
     let pictures = match target {
-        Some(target) => target.draw(predictor.info(), &scored.films, &mut printer, &stop)?,
+        Some(target) => target.draw(predictor.info(), &scored.films, &mut Watch::new(&mut printer, &stop))?,
         None => Vec::new(),
     };
     printer.finish()?;

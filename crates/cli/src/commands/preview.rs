@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Changes, PreviewRequest, Recipe};
+use lungfish::{Changes, PreviewRequest, Recipe, Watch};
 
 use crate::observer::Printer;
 use crate::{flags, print};
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         out: args.out.clone(),
     };
     let mut printer = Printer::scoring();
-    let preview = lungfish::preview(&request, &mut printer, &AtomicBool::new(false))?;
+    let preview = lungfish::preview(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;
     let split = preview.split.map_or(String::new(), |split| format!(" of the {split} split"));
     print::out(format_args!("{}{split}: {}", print::films(preview.films.len()), print::path(&preview.picture)))?;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::ValueHint::DirPath;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{Split, TestOutcome, TestRequest};
+use lungfish::{Split, TestOutcome, TestRequest, Watch};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, print};
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         pictures: !args.no_pictures,
     };
     let mut printer = Printer::scoring();
-    let outcome = lungfish::test(&request, &mut printer, &AtomicBool::new(false))?;
+    let outcome = lungfish::test(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;
     if args.json {
         print::json(&outcome)?;

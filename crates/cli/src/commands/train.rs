@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{Changes, Device, TrainOutcome, TrainRequest};
+use lungfish::{Changes, Device, TrainOutcome, TrainRequest, Watch};
 use lungfish_models::Architecture;
 
 use crate::observer::Printer;
@@ -139,7 +139,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     stop::on_signal(Arc::clone(&stop), move || {
         tell("finishing the step and saving; once more leaves at once and keeps the last checkpoint");
     })?;
-    let outcome = lungfish::train(&request, &mut printer, &stop)?;
+    let outcome = lungfish::train(&request, &mut Watch::new(&mut printer, &stop))?;
     let printed = printer.finish();
     if outcome.stopped {
         let run = print::argument(&outcome.run);

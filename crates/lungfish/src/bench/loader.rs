@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use lungfish_data::display::escape;
@@ -13,7 +13,7 @@ use super::median;
 use crate::data_set::read_all;
 use crate::features::film_key;
 use crate::film_cache::{self, MOST_BYTES};
-use crate::{Error, Event, Observer, Phase, Recipe, Task, keys};
+use crate::{Activity, Error, Event, Phase, Recipe, Watch, keys};
 
 /// Passes that are timed, each over all films: every one in an order and with alterations of its own, as epochs are.
 const FILE_PASSES: usize = 3;
@@ -66,16 +66,15 @@ pub struct LoaderMeasure {
 ///
 /// # Errors
 /// A folder without films, none that can be read, no place for the cache.
-pub fn loader(request: &LoaderRequest, observer: &mut dyn Observer) -> Result<LoaderMeasure, Error> {
-    measure(request, MOST_BYTES, observer)
+pub fn loader(request: &LoaderRequest, watch: &mut Watch<'_>) -> Result<LoaderMeasure, Error> {
+    measure(request, MOST_BYTES, watch)
 }
 
 /// With a cache of `most_bytes`.
-fn measure(request: &LoaderRequest, most_bytes: u64, observer: &mut dyn Observer) -> Result<LoaderMeasure, Error> {
+fn measure(request: &LoaderRequest, most_bytes: u64, watch: &mut Watch<'_>) -> Result<LoaderMeasure, Error> {
     let recipe = Recipe::default();
     let folder = scan(&request.data, &PatientRule::new(&recipe.patient)?)?;
-    let go = AtomicBool::new(false);
-    let read = read_all(folder.layout, recipe.channels, &|_, _, _| {}, observer, &go);
+    let read = read_all(folder.layout, recipe.channels, &|_, _, _| {}, watch);
     let (layout, _) = read.ok_or(Error::Stopped)?;
     let films: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
     if films.is_empty() {
@@ -86,7 +85,7 @@ fn measure(request: &LoaderRequest, most_bytes: u64, observer: &mut dyn Observer
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    let mut bench = Bench { films, recipe, workers, epoch: 0, observer };
+    let mut bench = Bench { films, recipe, workers, epoch: 0, watch };
     let mut paces = Vec::new();
     let mut kept = None;
     for pass in 1..=FILE_PASSES {
@@ -94,7 +93,7 @@ fn measure(request: &LoaderRequest, most_bytes: u64, observer: &mut dyn Observer
         drop(kept.take());
         let cache = TemporaryCache::new(&bench.recipe, most_bytes)?;
         if let Some(text) = film_cache::bound(&cache.films, bench.films.len()).filter(|_| pass == 1) {
-            bench.observer.event(&Event::Warning(text));
+            bench.watch.warn(text);
         }
         paces.push(bench.pass(&cache, (pass, FILE_PASSES))?);
         kept = Some(cache);
@@ -124,16 +123,16 @@ fn measure(request: &LoaderRequest, most_bytes: u64, observer: &mut dyn Observer
 }
 
 /// What all passes share.
-struct Bench<'a> {
+struct Bench<'a, 'b> {
     films: Vec<&'a CheckedFilm>,
     recipe: Recipe,
     workers: usize,
     /// The epoch that the last pass was.
     epoch: usize,
-    observer: &'a mut dyn Observer,
+    watch: &'a mut Watch<'b>,
 }
 
-impl Bench<'_> {
+impl Bench<'_, '_> {
     /// One pass, the given one of several: films a second.
     fn pass(&mut self, cache: &TemporaryCache, (pass, of): (usize, usize)) -> Result<f64, Error> {
         self.epoch += 1;
@@ -159,7 +158,7 @@ impl Bench<'_> {
                 return Err(Error::io("write", &cache.path, error));
             }
             let (done, total) = ((pass - 1) * films + done, of * films);
-            self.observer.event(&Event::Progress { task: Task::Measuring, done, total });
+            self.watch.event(&Event::Progress { task: Activity::Measuring, done, total });
         }
         Ok(films as f64 / begun.elapsed().as_secs_f64().max(1e-9))
     }
@@ -204,6 +203,8 @@ fn most(paces: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     #[test]
@@ -219,7 +220,7 @@ mod tests {
                     warnings.push(text.clone());
                 }
             };
-            measure(&request, most_bytes, &mut observer).unwrap();
+            measure(&request, most_bytes, &mut Watch::new(&mut observer, &AtomicBool::new(false))).unwrap();
             warnings
         };
         let film = Recipe::default().preprocess().film_len() as u64;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::median;
 use crate::memory::{self, Memory};
-use crate::{Error, Event, Observer, Task};
+use crate::{Activity, Error, Event, Watch};
 
 /// Side of the image, pixels: ImageNet's.
 const IMAGE_SIZE: usize = 224;
@@ -98,14 +98,14 @@ pub struct StepMeasure {
 /// use lungfish::bench::{Mode, StepRequest, step};
 /// use lungfish_models::Architecture;
 /// let request = StepRequest { architecture: Architecture::Resnet18, batch: 1, mode: Mode::Infer, runs: 2 };
-/// let measure = step(&request, &mut Silent)?;
+/// let measure = step(&request, &mut Watch::new(&mut Silent, &AtomicBool::new(false)))?;
 /// assert!(measure.films_per_s_min <= measure.films_per_s && measure.films_per_s <= measure.films_per_s_max);
 /// # Ok::<(), lungfish::Error>(())
 /// ```
 ///
 /// # Errors
 /// A batch or a number of runs out of range; a batch that this machine has no memory for.
-pub fn step(request: &StepRequest, observer: &mut dyn Observer) -> Result<StepMeasure, Error> {
+pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure, Error> {
     let StepRequest { architecture, batch, mode, runs } = *request;
     for (what, number, most) in [("batch", batch, 65_536), ("runs", runs, 10_000)] {
         if !(1..=most).contains(&number) {
@@ -155,7 +155,7 @@ pub fn step(request: &StepRequest, observer: &mut dyn Observer) -> Result<StepMe
         if run > 0 {
             seconds.push(begun.elapsed().as_secs_f64());
         }
-        observer.event(&Event::Progress { task: Task::Measuring, done: (run + 1) * batch, total: (runs + 1) * batch });
+        watch.event(&Event::Progress { task: Activity::Measuring, done: (run + 1) * batch, total: (runs + 1) * batch });
     }
     let peak_bytes = memory::peak();
 
@@ -191,6 +191,8 @@ pub fn step(request: &StepRequest, observer: &mut dyn Observer) -> Result<StepMe
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
     use crate::Silent;
 
@@ -201,13 +203,15 @@ mod tests {
     fn figures_follow_from_each_other() {
         let mut told = Vec::new();
         let mut observer = |event: &Event| {
-            if let Event::Progress { task: Task::Measuring, done, total } = event {
+            if let Event::Progress { task: Activity::Measuring, done, total } = event {
                 told.push((*done, *total));
             }
         };
-        let train = step(&REQUEST, &mut observer).unwrap();
+        let train = step(&REQUEST, &mut Watch::new(&mut observer, &AtomicBool::new(false))).unwrap();
         assert_eq!(told, [(2, 8), (4, 8), (6, 8), (8, 8)]);
-        let infer = step(&StepRequest { mode: Mode::Infer, ..REQUEST }, &mut Silent).unwrap();
+        let infer =
+            step(&StepRequest { mode: Mode::Infer, ..REQUEST }, &mut Watch::new(&mut Silent, &AtomicBool::new(false)))
+                .unwrap();
         for (measure, operations) in [(&train, 6.0), (&infer, 2.0)] {
             let gflops = operations * measure.mult_adds as f64 * measure.films_per_s / 1e9;
             assert!((measure.gflops / gflops - 1.0).abs() < 1e-12);
@@ -222,7 +226,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_measured_is_refused() {
-        let says = |request| step(&request, &mut Silent).unwrap_err().to_string();
+        let says =
+            |request| step(&request, &mut Watch::new(&mut Silent, &AtomicBool::new(false))).unwrap_err().to_string();
         assert_eq!(says(StepRequest { batch: 0, ..REQUEST }), "batch = 0: must be a number from 1 to 65536");
         assert_eq!(says(StepRequest { runs: 0, ..REQUEST }), "runs = 0: must be a number from 1 to 10000");
         #[cfg(target_os = "linux")]

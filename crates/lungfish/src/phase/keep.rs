@@ -11,7 +11,7 @@ use crate::films::Source;
 use crate::metrics::{Metrics, better};
 use crate::model::{self, ModelInfo};
 use crate::run_folder;
-use crate::{BestEpoch, EpochRecord, Error, Event, Observer, Phase, film_cache};
+use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, film_cache};
 
 impl Trainer<'_> {
     /// Writes down an epoch: the checkpoint first, which is the truth, then the model and the log that follow from it.
@@ -20,7 +20,7 @@ impl Trainer<'_> {
         tools: &mut Tools,
         metrics: Metrics,
         validation: f64,
-        observer: &mut dyn Observer,
+        watch: &mut Watch<'_>,
     ) -> Result<(), Error> {
         let (phase, epoch, of) = (tools.phase, self.state.epoch, self.epochs());
         let sums = std::mem::take(&mut self.state.sums);
@@ -68,9 +68,9 @@ impl Trainer<'_> {
         }
         self.run.append_log(&line)?;
         let seconds_left = self.seconds_left(&tools.films, record.seconds);
-        observer.event(&Event::EpochDone { record, of, seconds_left });
+        watch.event(&Event::EpochDone { record, of, seconds_left });
         if improved {
-            observer.event(&Event::Best(this));
+            watch.event(&Event::Best(this));
         }
         Ok(())
     }

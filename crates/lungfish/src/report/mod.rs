@@ -4,7 +4,6 @@ mod curves;
 mod tiles;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use lungfish_data::Split;
 use lungfish_data::synth::is_synthetic_file;
@@ -15,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::picture::write_both;
 use crate::recipe::ClassWeights;
-use crate::{Error, Event, ModelInfo, Observer, Prediction};
+use crate::{Error, ModelInfo, Prediction, Watch};
 
 /// The pictures that say their split in their names.
 const OF_SIDE: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
@@ -50,17 +49,12 @@ pub(crate) struct Tested<'a> {
 ///
 /// # Errors
 /// [`Error::Stopped`].
-pub(crate) fn draw(
-    tested: &Tested,
-    folder: &Path,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Result<Vec<PathBuf>, Error> {
     let drawn = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
     let heading = |title: &str, subtitle: String| Heading { title: title.to_owned(), subtitle: Some(subtitle), drawn };
     let [roc_curves, precision_recall_curves] = curves::of_classes(tested);
     let shown = tiles::choose(tested);
-    let [films, worst] = tiles::tiles(tested, &shown, observer, stop)?;
+    let [films, worst] = tiles::tiles(tested, &shown, watch)?;
 
     let split = tested.split;
     let [confusion_name, roc_name, precision_recall_name, films_name, worst_name] =
@@ -75,7 +69,7 @@ pub(crate) fn draw(
             Ok(path) => written.push(path),
             Err(error) => {
                 remove_both(folder, &name);
-                observer.event(&Event::Warning(format!("there is no picture {name}: {error}")));
+                watch.warn(format!("there is no picture {name}: {error}"));
             }
         }
     };

@@ -1,7 +1,6 @@
 //! The films of a test as tiles: some of each class, and those that the model has most wrong.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::decode_file;
 use lungfish_data::display::escape;
@@ -10,7 +9,7 @@ use rayon::prelude::*;
 
 use super::Tested;
 use crate::picture::film;
-use crate::{Error, Event, Observer, Task};
+use crate::{Activity, Error, Event, Watch};
 
 /// Films a picture.
 const MOST: usize = 16;
@@ -60,16 +59,11 @@ pub(super) fn choose(tested: &Tested) -> Chosen {
 }
 
 /// The tiles of both, each film decoded once more. One that cannot be read any more is left out.
-pub(super) fn tiles(
-    tested: &Tested,
-    chosen: &Chosen,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-) -> Result<[Vec<Tile>; 2], Error> {
+pub(super) fn tiles(tested: &Tested, chosen: &Chosen, watch: &mut Watch<'_>) -> Result<[Vec<Tile>; 2], Error> {
     let wanted: Vec<usize> = chosen.some.iter().chain(&chosen.worst).copied().collect();
     let mut films: Vec<Option<Film>> = Vec::with_capacity(wanted.len());
     for chunk in wanted.chunks(CHUNK) {
-        if stop.load(Ordering::Relaxed) {
+        if watch.stopped() {
             return Err(Error::Stopped);
         }
         let decode = |&i: &usize| {
@@ -77,7 +71,7 @@ pub(super) fn tiles(
             Some(film(image.ok()?, LONGEST))
         };
         films.par_extend(chunk.par_iter().with_max_len(1).map(decode));
-        observer.event(&Event::Progress { task: Task::Drawing, done: films.len(), total: wanted.len() });
+        watch.event(&Event::Progress { task: Activity::Drawing, done: films.len(), total: wanted.len() });
     }
     let mut films = films.into_iter();
     let some = chosen.some.iter().zip(films.by_ref().take(chosen.some.len()).collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Changes, Device, Error, Event, Silent, TrainOutcome, TrainRequest, train};
+use lungfish::{Changes, Device, Error, Event, Silent, TrainOutcome, TrainRequest, Watch, train};
 use lungfish_models::ModelFile;
 
 /// A flag that nobody raises.
@@ -28,7 +28,7 @@ pub fn request(data: &Path, out: &Path, settings: &[&str]) -> TrainRequest {
 
 /// Trains to the end, telling nobody.
 pub fn trained(data: &Path, out: &Path, settings: &[&str]) -> TrainOutcome {
-    train(&request(data, out, settings), &mut Silent, &GO).unwrap()
+    train(&request(data, out, settings), &mut Watch::new(&mut Silent, &GO)).unwrap()
 }
 
 /// Trains and stops at the `at`th event of those that `counts`; true if it was stopped.
@@ -41,7 +41,7 @@ pub fn stopped_at(request: &TrainRequest, at: usize, counts: fn(&Event) -> bool)
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         }
     };
-    train(request, &mut observer, &stop).map(|outcome| outcome.stopped)
+    train(request, &mut Watch::new(&mut observer, &stop)).map(|outcome| outcome.stopped)
 }
 
 /// The log without what a clock gives.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use clap::ValueHint::DirPath;
 use lungfish::bench::{LoaderMeasure, LoaderRequest};
@@ -9,6 +10,7 @@ use lungfish::bench::{LoaderMeasure, LoaderRequest};
 use super::{pace, tell, threads};
 use crate::commands::train::workers;
 use crate::{flags, print};
+use lungfish::Watch;
 
 /// Time reading films: films a second from their files, and kept decoded as in later epochs
 ///
@@ -35,7 +37,11 @@ pub struct Args {
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let request = LoaderRequest { data: args.data.clone(), workers: workers(args.workers, threads) };
-    tell(|printer| lungfish::bench::loader(&request, printer), lines, args.json)
+    tell(
+        |printer| lungfish::bench::loader(&request, &mut Watch::new(printer, &AtomicBool::new(false))),
+        lines,
+        args.json,
+    )
 }
 
 fn lines(m: &LoaderMeasure) -> Vec<String> {

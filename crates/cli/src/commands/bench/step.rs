@@ -1,6 +1,7 @@
 //! `lungfish bench step`: training and inference steps a second.
 
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
@@ -9,6 +10,7 @@ use lungfish_models::Architecture;
 
 use super::{pace, tell, threads};
 use crate::{flags, print};
+use lungfish::Watch;
 
 /// Time steps of a network: films a second, share of what the processor can do, memory
 ///
@@ -60,7 +62,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         StepMode::Infer => Mode::Infer,
     };
     let request = StepRequest { architecture: args.arch.parse()?, batch: args.batch, mode, runs: args.runs };
-    tell(|printer| lungfish::bench::step(&request, printer), lines, args.json)
+    tell(|printer| lungfish::bench::step(&request, &mut Watch::new(printer, &AtomicBool::new(false))), lines, args.json)
 }
 
 fn lines(m: &StepMeasure) -> Vec<String> {

@@ -1,0 +1,74 @@
+//! What a training writes down of an epoch: its phase, its metrics, and which epoch is kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A phase of a training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The head alone.
+    Frozen,
+    /// The head and the parts of `unfreeze`.
+    Unfrozen,
+}
+
+impl Phase {
+    /// `frozen` or `unfrozen`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Frozen => "frozen",
+            Phase::Unfrozen => "unfrozen",
+        }
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One line of `log.jsonl`. Epoch 0 of the unfrozen phase is the validation before its first step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// The phase.
+    pub phase: Phase,
+    /// The epoch within the phase, from 1; 0 is before the first step.
+    pub epoch: usize,
+    /// The loss that is optimised (class weights and label smoothing in it), mean over the epoch; none for epoch 0.
+    pub train_loss: Option<f64>,
+    /// Part of the training films that the network had right as it went along; none for epoch 0.
+    pub train_accuracy: Option<f64>,
+    /// Plain negative log-likelihood on the validation split, mean.
+    pub val_loss: f64,
+    /// Part of the validation films that the network has right.
+    pub val_accuracy: f64,
+    /// Area under the ROC curve on the validation split; none where undefined.
+    pub val_auc: Option<f64>,
+    /// Learning rate of the epoch's last step (a one-cycle moves it each step); for epoch 0 that of the first step.
+    pub lr: f64,
+    /// The same for each part that has a learning rate of its own (`lr.PART`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub part_lr: BTreeMap<String, f64>,
+    /// Wall clock, training and validation, seconds.
+    pub seconds: f64,
+    /// Training films through the network in a second; none for epoch 0.
+    pub films_per_s: Option<f64>,
+}
+
+/// The epoch whose weights a run keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestEpoch {
+    /// The phase.
+    pub phase: Phase,
+    /// The epoch within the phase.
+    pub epoch: usize,
+    /// Part of the validation films it has right.
+    pub val_accuracy: f64,
+    /// Area under the ROC curve on the validation split; none where undefined.
+    pub val_auc: Option<f64>,
+    /// Plain negative log-likelihood on the validation split.
+    pub val_loss: f64,
+}
