@@ -8,20 +8,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::decode::{Channels, DecodeError, Image, decode, read_film};
+use crate::decode::{Channels, DecodeError, Image, decode, luma, read_film};
 use crate::folder::{Film, Layout};
 
-/// The first 16 bytes of the SHA-256 of a film's file: names its content without naming the patient. Text is hex.
+/// 16 bytes that name the content of a film without naming the patient: of its file, or of its pixels. Text is hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash(pub [u8; 16]);
 
 impl ContentHash {
-    /// The hash of a file's bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        let digest: [u8; 32] = Sha256::digest(bytes).into();
+    /// The hash of a picture as it is seen: the start of the BLAKE3 of its width, height and gray pixels (Pillow's `L`).
+    /// A film that was saved anew without loss, in another container or as three equal channels, has the same one.
+    pub fn of_pixels(image: &Image) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for side in [image.width, image.height] {
+            hasher.update(&(side as u64).to_le_bytes());
+        }
+        match image.channels {
+            Channels::Gray => hasher.update(&image.pixels),
+            Channels::Rgb => {
+                let gray: Vec<u8> = image.pixels.as_chunks::<3>().0.iter().map(|&[r, g, b]| luma(r, g, b)).collect();
+                hasher.update(&gray)
+            }
+        };
+        Self::start(hasher.finalize().as_bytes())
+    }
+
+    fn start(digest: &[u8; 32]) -> Self {
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
         Self(hash)
+    }
+
+    /// The hash of a file's bytes: the start of their SHA-256.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::start(&Sha256::digest(bytes).into())
     }
 }
 
@@ -51,8 +71,10 @@ impl FromStr for ContentHash {
 pub struct CheckedFilm {
     /// The film.
     pub film: Film,
-    /// Its content.
+    /// Its file.
     pub hash: ContentHash,
+    /// What is seen of it ([`ContentHash::of_pixels`]); none in a split file of an older version.
+    pub pixels: Option<ContentHash>,
 }
 
 /// A film that does not.
@@ -123,15 +145,15 @@ fn check_each(
 ) -> Vec<Result<CheckedFilm, BadFilm>> {
     let done = AtomicUsize::new(0);
     let check_one = |film: &Film| {
-        let hash = read_film(&film.path).and_then(|bytes| {
+        let content = read_film(&film.path).and_then(|bytes| {
             let image = decode(&bytes, channels)?;
-            let hash = ContentHash::of(&bytes);
-            seen(hash, image);
-            Ok(hash)
+            let content = (ContentHash::of(&bytes), ContentHash::of_pixels(&image));
+            seen(content.0, image);
+            Ok(content)
         });
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-        match hash {
-            Ok(hash) => Ok(CheckedFilm { film: film.clone(), hash }),
+        match content {
+            Ok((hash, pixels)) => Ok(CheckedFilm { film: film.clone(), hash, pixels: Some(pixels) }),
             Err(reason) => Err(BadFilm { path: film.path.clone(), reason }),
         }
     };

@@ -136,6 +136,21 @@ pub enum DataError {
         /// Films there were to carve from.
         films: usize,
     },
+    /// No film for a split that the models which a training starts from do not know.
+    #[error(
+        "no film of {} can be on the {split} split: the weights to start from were trained or chosen on all {films} of \
+         them, or on films of the same patients; give films that are new to them, or go on with that run's own split \
+         (train --from RUN)",
+        escape(root)
+    )]
+    NothingNew {
+        /// The data set.
+        root: PathBuf,
+        /// The split.
+        split: Split,
+        /// Films there were for it.
+        films: usize,
+    },
     /// A film that does not decode.
     #[error("{}: {reason}", escape(path))]
     Film {

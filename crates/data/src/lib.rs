@@ -34,6 +34,6 @@ pub use loader::{Batch, Loader, LoaderItem, Pipeline};
 pub use names::Split;
 pub use patient::PatientRule;
 pub use preprocess::{Fit, Preprocess};
-pub use split::{SplitNotes, SplitRules, Splits, sample, split};
+pub use split::{Known, SplitNotes, SplitRules, Splits, sample, split, split_after};
 pub use survey::{Survey, survey};
 pub use synth::{SynthReport, is_synthetic, is_synthetic_file, synth};

@@ -41,6 +41,22 @@ impl PatientRule {
         self.regex.as_str()
     }
 
+    /// Whether the expression says whose film that at `path` is; where it does not, the film counts as its own patient.
+    ///
+    /// ```
+    /// use lungfish_data::PatientRule;
+    /// let rule = PatientRule::default();
+    /// assert!(rule.fits("person12_virus_34.jpeg".as_ref()) && !rule.fits("other.jpeg".as_ref()));
+    /// ```
+    pub fn fits(&self, path: &Path) -> bool {
+        self.found(&path.file_name().unwrap_or_default().to_string_lossy()).is_some()
+    }
+
+    fn found<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let found = self.regex.captures(name).and_then(|c| c.get(1).or_else(|| c.get(0)))?;
+        Some(found.as_str()).filter(|group| !group.is_empty())
+    }
+
     /// The patient of the film at `path`; only its file name counts.
     ///
     /// ```
@@ -51,11 +67,10 @@ impl PatientRule {
     /// ```
     pub fn group(&self, path: &Path) -> String {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let found = self.regex.captures(&name).and_then(|c| c.get(1).or_else(|| c.get(0)).map(|m| m.as_str()));
-        match found {
-            Some(group) if !group.is_empty() => group.to_string(),
+        match self.found(&name) {
+            Some(group) => group.to_string(),
             // A stem that is not UTF-8 must not fall together with another one, as lossy text would.
-            _ => crate::display::escape_exactly(path.file_stem().unwrap_or_default()),
+            None => crate::display::escape_exactly(path.file_stem().unwrap_or_default()),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod file;
 mod patients;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::check::CheckedFilm;
@@ -68,7 +69,12 @@ pub struct SplitNotes {
     pub val_carved: bool,
     /// Films with the very content of an earlier one; their patients count as one.
     pub same_content: usize,
+    /// Films of val and test that joined train because a model that the training starts from knows their patient.
+    pub known_joined_train: usize,
 }
+
+/// What the models that a training starts from did with a film: the split on which they had it.
+pub type Known<'a> = &'a dyn Fn(&CheckedFilm) -> Option<Split>;
 
 impl Splits {
     /// The films of one split.
@@ -120,6 +126,21 @@ pub fn split(
     layout: Layout<CheckedFilm>,
     rules: &SplitRules,
 ) -> Result<Splits, DataError> {
+    split_after(root, classes, layout, rules, &|_| None)
+}
+
+/// [`split`] for a training that starts from models which saw some of the films: patients of films that trained one of
+/// them are put on train, and those whose films chose its epoch are kept out of test.
+///
+/// # Errors
+/// As [`split`]; [`DataError::NothingNew`] where that leaves a split without a film.
+pub fn split_after(
+    root: &Path,
+    classes: &[String],
+    layout: Layout<CheckedFilm>,
+    rules: &SplitRules,
+    known: Known<'_>,
+) -> Result<Splits, DataError> {
     for (name, value) in [("val_fraction", rules.val_fraction), ("test_fraction", rules.test_fraction)] {
         if !(0.0..=0.9).contains(&value) {
             return Err(DataError::Fraction { name, value });
@@ -129,9 +150,15 @@ pub fn split(
     require_trainable(root, classes, layout.of(Split::Train), label)?;
 
     let mut notes = SplitNotes::default();
-    let names: Vec<&str> = layout.films().map(|(_, film)| film.film.group.as_str()).collect();
-    let contents: Vec<_> = layout.films().map(|(_, film)| film.hash).collect();
-    let (patients, same_content) = Patients::by_name_and_content(&names, &contents);
+    let films: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
+    let (patients, same_content) = Patients::by_name_and_content(&films);
+    let of_known = |wanted: &[Split]| -> HashSet<usize> {
+        let is = |film: &CheckedFilm| known(film).is_some_and(|split| wanted.contains(&split));
+        let numbered = films.iter().zip(&patients.of_film);
+        numbered.filter(|(film, _)| is(film)).map(|(_, patient)| *patient).collect()
+    };
+    // Who taught a model may not judge its child, and who chose its epoch may not test it.
+    let (taught, chose) = (of_known(&[Split::Train]), of_known(&[Split::Train, Split::Val]));
     notes.same_content = same_content;
     let mut patient_of = patients.of_film.into_iter();
     let layout = layout.filter_map(|film| patient_of.next().map(|patient| (patient, film)));
@@ -141,6 +168,16 @@ pub fn split(
     };
     let (mut train, mut val, mut test) = (train, val.unwrap_or_default(), test.unwrap_or_default());
 
+    for (split, films, barred) in [(Split::Test, &mut test, &chose), (Split::Val, &mut val, &taught)] {
+        let (joining, staying): (Vec<_>, Vec<_>) =
+            std::mem::take(films).into_iter().partition(|(patient, _)| barred.contains(patient));
+        if staying.is_empty() && !joining.is_empty() {
+            return Err(DataError::NothingNew { root: root.to_path_buf(), split, films: joining.len() });
+        }
+        notes.known_joined_train += joining.len();
+        train.extend(joining);
+        *films = staying;
+    }
     notes.train_left_for_test = leave(&mut train, &test);
     notes.val_left_for_test = leave(&mut val, &test);
     let tiny = val.len() < LEAST_VAL_FILMS || val.len() * LEAST_VAL_SHARE < train.len();
@@ -151,11 +188,11 @@ pub fn split(
         notes.train_left_for_val = leave(&mut train, &val);
     }
     if test.is_empty() && rules.test_fraction > 0.0 {
-        test = carve(&mut train, Split::Test, rules.test_fraction, [rules.seed, DRAW_TEST])?;
+        test = carve(&mut train, Split::Test, rules.test_fraction, [rules.seed, DRAW_TEST], (root, &chose))?;
         notes.test_carved = true;
     }
     if val.is_empty() && rules.val_fraction > 0.0 {
-        val = carve(&mut train, Split::Val, rules.val_fraction, [rules.seed, DRAW_VAL])?;
+        val = carve(&mut train, Split::Val, rules.val_fraction, [rules.seed, DRAW_VAL], (root, &taught))?;
         notes.val_carved = true;
     }
     let films = |split: Vec<(usize, CheckedFilm)>| split.into_iter().map(|(_, film)| film).collect::<Vec<_>>();
@@ -166,30 +203,40 @@ pub fn split(
 
 /// Takes the films out of `from` whose patient is in `stays`; how many they were.
 fn leave(from: &mut Vec<(usize, CheckedFilm)>, stays: &[(usize, CheckedFilm)]) -> usize {
-    let patients: std::collections::HashSet<usize> = stays.iter().map(|(patient, _)| *patient).collect();
+    let patients: HashSet<usize> = stays.iter().map(|(patient, _)| *patient).collect();
     let before = from.len();
     from.retain(|(patient, _)| !patients.contains(patient));
     before - from.len()
 }
 
-/// Takes about a `fraction` of each class out of `from`, by whole patients; each class keeps a patient, and gives one
-/// where it has two.
+/// Takes about a `fraction` of each class out of `from`, by whole patients of whom none is `barred`; each class keeps a
+/// patient, and gives one where it has two.
 fn carve(
     from: &mut Vec<(usize, CheckedFilm)>,
     split: Split,
     fraction: f64,
     [seed, purpose]: [u64; 2],
+    (root, barred): (&Path, &HashSet<usize>),
 ) -> Result<Vec<(usize, CheckedFilm)>, DataError> {
     let patients = Patients { of_film: from.iter().map(|(patient, _)| *patient).collect() };
     let mut taken = vec![false; from.len()];
-    for (label, stratum) in patients.strata(|i| from[i].1.film.label) {
-        let most = stratum.patients.len() - 1;
-        for i in draw(&stratum, fraction * stratum.films as f64, most, [seed, purpose, 0, label as u64]) {
+    for (label, mut stratum) in patients.strata(|i| from[i].1.film.label) {
+        let target = fraction * stratum.films as f64;
+        let before = stratum.patients.len();
+        stratum.patients.retain(|films| films.first().is_none_or(|&i| !barred.contains(&from[i].0)));
+        // One that is barred stays on train anyway.
+        let most = stratum.patients.len() - usize::from(stratum.patients.len() == before);
+        for i in draw(&stratum, target, most, [seed, purpose, 0, label as u64]) {
             taken[i] = true;
         }
     }
     if !taken.contains(&true) {
-        return Err(DataError::TooFewPatients { split, films: from.len() });
+        let films = from.len();
+        return Err(if from.iter().any(|(patient, _)| barred.contains(patient)) {
+            DataError::NothingNew { root: root.to_path_buf(), split, films }
+        } else {
+            DataError::TooFewPatients { split, films }
+        });
     }
     let mut taken = taken.into_iter();
     let (carved, rest) = std::mem::take(from).into_iter().partition(|_| taken.next().unwrap_or(false));

@@ -57,8 +57,17 @@ pub fn synth(out: &Path, films: usize, seed: u64) -> Result<SynthReport, DataErr
     for old in earlier_films(out)? {
         fs::remove_file(&old).map_err(|source| DataError::Write { path: old, source })?;
     }
-    let write =
-        |path: PathBuf, bytes: &[u8]| fs::write(&path, bytes).map_err(|source| DataError::Write { path, source });
+    // Beside itself first, so that a full disk or a kill leaves no half of a film under a film's name.
+    let write = |path: PathBuf, bytes: &[u8]| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let beside = path.with_file_name(format!(".{name}.tmp"));
+        let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
+        written.map_err(|source| {
+            // The error that is told is the one that matters.
+            let _ = fs::remove_file(&beside);
+            DataError::Write { path, source }
+        })
+    };
     for split in Split::ALL {
         for class in CLASSES {
             let path = out.join(split.name()).join(class);

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{
-    CheckedFilm, ContentHash, DataError, Film, Layout, Split, SplitNotes, SplitRules, Splits, sample, split,
+    CheckedFilm, ContentHash, DataError, Film, Layout, Split, SplitNotes, SplitRules, Splits, sample, split, split_after,
 };
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn classes(count: usize) -> Vec<String> {
 fn film(name: &str, label: usize, group: &str, content: usize) -> CheckedFilm {
     let path = Path::new("/data").join(name);
     let hash = ContentHash::of(&content.to_le_bytes());
-    CheckedFilm { film: Film { path, label, group: group.to_string() }, hash }
+    CheckedFilm { film: Film { path, label, group: group.to_string() }, hash, pixels: None }
 }
 
 /// `patients` patients of `each` films of a class, all contents different.
@@ -54,7 +54,7 @@ fn assert_apart(splits: &Splits) {
     let mut names: HashMap<&str, Split> = HashMap::new();
     let mut contents: HashMap<ContentHash, Split> = HashMap::new();
     for split in Split::ALL {
-        for CheckedFilm { film, hash } in splits.of(split) {
+        for CheckedFilm { film, hash, .. } in splits.of(split) {
             assert_eq!(*names.entry(&film.group).or_insert(split), split, "patient {} is on two splits", film.group);
             assert_eq!(*contents.entry(*hash).or_insert(split), split, "a film of {} is on two splits", film.group);
         }
@@ -206,10 +206,10 @@ fn split_csv_looks_as_promised() {
     let text = splits.to_csv(Path::new("/data"), &classes(2));
     let hash = |content: usize| ContentHash::of(&content.to_le_bytes()).to_string();
     let expected = format!(
-        "path,label,group,split,hash\n\
-         train/NORMAL/=cmd.png,NORMAL,'=cmd,train,{}\n\
-         \"train/NORMAL/a, \"\"b\"\".png\",NORMAL,\"a, \"\"b\"\"\",val,{}\n\
-         test/PNEUMONIA/person1_virus_2.jpeg,PNEUMONIA,person1_virus,test,{}\n",
+        "path,label,group,split,hash,pixels\n\
+         train/NORMAL/=cmd.png,NORMAL,'=cmd,train,{},\n\
+         \"train/NORMAL/a, \"\"b\"\".png\",NORMAL,\"a, \"\"b\"\"\",val,{},\n\
+         test/PNEUMONIA/person1_virus_2.jpeg,PNEUMONIA,person1_virus,test,{},\n",
         hash(1),
         hash(2),
         hash(3)
@@ -224,17 +224,17 @@ fn a_split_file_of_somebody_elses_is_refused_with_its_line() {
     let hash = "0".repeat(32);
     let cases = [
         (String::new(), "line 1: the file is empty"),
-        ("a,b\n".to_string(), "line 1: the columns are not path,label,group,split,hash"),
-        (format!("x.png,NORMAL,x,train,{hash},more\n"), "line 2: 6 cells instead of 5"),
-        (format!("../x.png,NORMAL,x,train,{hash}\n"), "line 2: ../x.png is not a path below the data set"),
-        (format!("/etc/x.png,NORMAL,x,train,{hash}\n"), "line 2: /etc/x.png is not a path below the data set"),
-        (format!("x.png,SICK,x,train,{hash}\n"), "line 2: no class SICK; there are NORMAL, PNEUMONIA"),
-        (format!("x.png,NORMAL,x,exam,{hash}\n"), "line 2: no split \"exam\": it is train, val or test"),
-        ("x.png,NORMAL,x,train,12\n".to_string(), "line 2: \"12\" is not a content hash of 32 hexadecimal digits"),
-        (format!("x\\q.png,NORMAL,x,train,{hash}\n"), "line 2: x\\q.png is no name"),
+        ("a,b\n".to_string(), "line 1: the columns are not path,label,group,split,hash,pixels"),
+        (format!("x.png,NORMAL,x,train,{hash},,more\n"), "line 2: 7 cells instead of 6"),
+        (format!("../x.png,NORMAL,x,train,{hash},\n"), "line 2: ../x.png is not a path below the data set"),
+        (format!("/etc/x.png,NORMAL,x,train,{hash},\n"), "line 2: /etc/x.png is not a path below the data set"),
+        (format!("x.png,SICK,x,train,{hash},\n"), "line 2: no class SICK; there are NORMAL, PNEUMONIA"),
+        (format!("x.png,NORMAL,x,exam,{hash},\n"), "line 2: no split \"exam\": it is train, val or test"),
+        ("x.png,NORMAL,x,train,12,\n".to_string(), "line 2: \"12\" is not a content hash of 32 hexadecimal digits"),
+        (format!("x\\q.png,NORMAL,x,train,{hash},\n"), "line 2: x\\q.png is no name"),
     ];
     for (i, (text, expected)) in cases.into_iter().enumerate() {
-        let title = if i < 2 { "" } else { "path,label,group,split,hash\n" };
+        let title = if i < 2 { "" } else { "path,label,group,split,hash,pixels\n" };
         fs::write(&path, format!("{title}{text}")).unwrap();
         let error = Splits::read_csv(&path, Path::new("/data"), &classes(2)).unwrap_err().to_string();
         assert_eq!(error, format!("{}, {expected}", path.display()));
@@ -317,7 +317,7 @@ proptest! {
         let mut splits = Splits::default();
         for (i, (name, folder, label, split, group)) in names.into_iter().enumerate() {
             let path = folder.map_or(root.to_path_buf(), |folder| root.join(folder)).join(name);
-            let film = CheckedFilm { film: Film { path, label, group }, hash: ContentHash::of(&i.to_le_bytes()) };
+            let film = CheckedFilm { film: Film { path, label, group }, hash: ContentHash::of(&i.to_le_bytes()), pixels: (i % 2 == 0).then(|| ContentHash::of(&[i as u8; 3])) };
             [&mut splits.train, &mut splits.val, &mut splits.test][split].push(film);
         }
         let names: Vec<String> = ["=NORMAL", "PNEU, \"MONIA\""].map(String::from).to_vec();
@@ -334,5 +334,77 @@ proptest! {
                 prop_assert_eq!(film.film.path.strip_prefix("/else").unwrap(), old.film.path.strip_prefix(root).unwrap());
             }
         }
+    }
+}
+
+#[test]
+fn a_split_file_of_an_older_version_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("split.csv");
+    let hash = ContentHash::of(b"a film");
+    fs::write(&path, format!("path,label,group,side,hash\ntrain/NORMAL/x.png,NORMAL,x,train,{hash}\n")).unwrap();
+    let splits = Splits::read_csv(&path, Path::new("/data"), &classes(2)).unwrap();
+    assert_eq!((splits.train[0].hash, splits.train[0].pixels, splits.val.len()), (hash, None, 0));
+}
+
+#[test]
+fn films_of_equal_pixels_are_of_one_patient() {
+    let mut films = [many("flat", 0, 200, 1), many("flat", 1, 200, 1)].concat();
+    // The same picture under two names, in two files, a hundred times over.
+    for i in 0..100 {
+        let pixels = Some(ContentHash::of(&[i as u8, 7]));
+        (films[2 * i].pixels, films[2 * i + 1].pixels) = (pixels, pixels);
+    }
+    let splits = run(Layout::Flat(films)).unwrap();
+    assert_eq!(splits.notes.same_content, 100);
+    let mut of: HashMap<ContentHash, Split> = HashMap::new();
+    for split in Split::ALL {
+        for pixels in splits.of(split).iter().filter_map(|film| film.pixels) {
+            assert_eq!(*of.entry(pixels).or_insert(split), split, "one picture on two splits");
+        }
+    }
+    assert_eq!(of.len(), 100);
+}
+
+#[test]
+fn who_taught_a_model_does_not_judge_its_child() {
+    let given = || {
+        let split = |name: &str, n| Some([many(name, 0, n, 2), many(name, 1, n, 2)].concat());
+        Layout::Splits { train: split("train", 300), val: split("val", 60), test: split("test", 60) }
+    };
+    let after = |layout, known: &dyn Fn(&CheckedFilm) -> Option<Split>| {
+        split_after(Path::new("/data"), &classes(2), layout, &RULES, known)
+    };
+    // One film of each tenth patient of val and test had trained a model, one of each other tenth had chosen its epoch.
+    let known = |film: &CheckedFilm| {
+        let number: usize = film.film.group.rsplit('-').next()?.parse().ok()?;
+        let first = film.film.path.to_string_lossy().ends_with("/0.png") || film.hash.0[0].is_multiple_of(2);
+        match number % 10 {
+            0 if first => Some(Split::Train),
+            1 if first => Some(Split::Val),
+            _ => None,
+        }
+    };
+    let splits = after(given(), &known).unwrap();
+    assert_apart(&splits);
+    let groups = |films: &[CheckedFilm], wanted: &[Split]| -> HashSet<String> {
+        let is = |film: &&CheckedFilm| known(film).is_some_and(|split| wanted.contains(&split));
+        films.iter().filter(is).map(|film| film.film.group.clone()).collect()
+    };
+    assert!(groups(&splits.test, &Split::ALL).is_empty());
+    assert!(groups(&splits.val, &[Split::Train]).is_empty());
+    let all = |films: &[CheckedFilm]| films.len();
+    assert_eq!(all(&splits.train) + all(&splits.val) + all(&splits.test), 2 * 2 * (300 + 60 + 60), "no film is lost");
+    assert!(splits.notes.known_joined_train > 0);
+    // Without splits given, the same holds for those that are carved.
+    let flat = Layout::Flat([many("flat", 0, 300, 2), many("flat", 1, 300, 2)].concat());
+    let splits = after(flat, &known).unwrap();
+    assert!(groups(&splits.test, &Split::ALL).is_empty() && groups(&splits.val, &[Split::Train]).is_empty());
+    assert!(splits.test.len() > 100 && splits.val.len() > 60);
+    // Where a model knows every film there is nothing to test its child with.
+    for layout in [given(), Layout::Flat(many("flat", 0, 90, 1).into_iter().chain(many("flat", 1, 90, 1)).collect())] {
+        let error = after(layout, &|_| Some(Split::Train)).unwrap_err();
+        assert!(matches!(error, DataError::NothingNew { split: Split::Test, .. }), "{error}");
+        assert!(error.to_string().contains("give films that are new to them"), "{error}");
     }
 }

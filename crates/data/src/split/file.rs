@@ -1,4 +1,4 @@
-//! `split.csv`: path, label, group, split, hash; a line a film.
+//! `split.csv`: path, label, group, split, hash of the file, hash of the pixels; a line a film.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,8 +11,8 @@ use crate::error::DataError;
 use crate::folder::Film;
 use crate::names::Split;
 
-const COLUMNS: [&str; 5] = ["path", "label", "group", "split", "hash"];
-/// What the fourth column was called before.
+const COLUMNS: [&str; 6] = ["path", "label", "group", "split", "hash", "pixels"];
+/// What an older version wrote.
 const OLD_COLUMNS: [&str; 5] = ["path", "label", "group", "side", "hash"];
 
 impl Splits {
@@ -22,12 +22,13 @@ impl Splits {
     pub fn to_csv(&self, root: &Path, classes: &[String]) -> String {
         let mut text = COLUMNS.join(",") + "\n";
         for split in Split::ALL {
-            for CheckedFilm { film, hash } in self.of(split) {
+            for CheckedFilm { film, hash, pixels } in self.of(split) {
                 let names = film.path.strip_prefix(root).unwrap_or(&film.path).components();
                 let path: Vec<String> = names.map(|name| escape_exactly(name.as_os_str())).collect();
                 let label = classes.get(film.label).map_or("", String::as_str);
                 let group = escape_exactly(film.group.as_ref());
-                let cells = [&path.join("/"), label, &group, split.name(), &hash.to_string()].map(cell);
+                let pixels = pixels.map_or_else(String::new, |pixels| pixels.to_string());
+                let cells = [&path.join("/"), label, &group, split.name(), &hash.to_string(), &pixels].map(cell);
                 text += &(cells.join(",") + "\n");
             }
         }
@@ -43,30 +44,36 @@ impl Splits {
         let wrong = |line: u64, reason: String| DataError::SplitFile { path: path.to_path_buf(), line, reason };
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice());
         let mut splits = Self::default();
-        let mut titled = false;
+        let mut columns = 0;
         for record in reader.records() {
             let record =
                 record.map_err(|error| wrong(error.position().map_or(0, csv::Position::line), error.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
-            if !titled {
+            if columns == 0 {
                 if record != COLUMNS[..] && record != OLD_COLUMNS[..] {
                     return Err(wrong(line, format!("the columns are not {}", COLUMNS.join(","))));
                 }
-                titled = true;
+                columns = record.len();
                 continue;
             }
             let cells: Vec<&str> = record.iter().map(uncell).collect();
-            let [path, label, group, split, hash] = cells[..] else {
-                return Err(wrong(line, format!("{} cells instead of {}", cells.len(), COLUMNS.len())));
+            let cells = match cells[..] {
+                [path, label, group, split, hash] if columns == OLD_COLUMNS.len() => {
+                    [path, label, group, split, hash, ""]
+                }
+                [path, label, group, split, hash, pixels] if columns == COLUMNS.len() => {
+                    [path, label, group, split, hash, pixels]
+                }
+                _ => return Err(wrong(line, format!("{} cells instead of {columns}", cells.len()))),
             };
-            let (split, film) = parse(root, classes, [path, label, group, split, hash]).map_err(|r| wrong(line, r))?;
+            let (split, film) = parse(root, classes, cells).map_err(|r| wrong(line, r))?;
             match split {
                 Split::Train => splits.train.push(film),
                 Split::Val => splits.val.push(film),
                 Split::Test => splits.test.push(film),
             }
         }
-        if !titled {
+        if columns == 0 {
             return Err(wrong(1, "the file is empty".to_string()));
         }
         Ok(splits)
@@ -76,7 +83,7 @@ impl Splits {
 fn parse(
     root: &Path,
     classes: &[String],
-    [path, label, group, split, hash]: [&str; 5],
+    [path, label, group, split, hash, pixels]: [&str; 6],
 ) -> Result<(Split, CheckedFilm), String> {
     let name = |text: &str| unescape(text).and_then(os_string).ok_or_else(|| format!("{} is no name", escape(text)));
     let relative: PathBuf = path.split('/').map(name).collect::<Result<_, _>>()?;
@@ -91,8 +98,10 @@ fn parse(
         .ok_or_else(|| format!("no class {}; there are {}", escape(label), escape(classes.join(", "))))?;
     let group = name(group)?.to_string_lossy().into_owned();
     let split: Split = split.parse().map_err(|error| format!("{error}"))?;
-    let hash = hash.parse().map_err(|error| format!("{error}"))?;
-    Ok((split, CheckedFilm { film: Film { path: root.join(relative), label, group }, hash }))
+    let content = |text: &str| text.parse().map_err(|error| format!("{error}"));
+    let hash = content(hash)?;
+    let pixels = if pixels.is_empty() { None } else { Some(content(pixels)?) };
+    Ok((split, CheckedFilm { film: Film { path: root.join(relative), label, group }, hash, pixels }))
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::check::ContentHash;
+use crate::check::{CheckedFilm, ContentHash};
 use crate::random::{keyed, shuffle};
 
 /// The patient of each film, as a number that follows the order of the patients' names.
@@ -29,21 +29,23 @@ impl Patients {
         Self { of_film: names.iter().map(|name| numbers[name]).collect() }
     }
 
-    /// Films with the same name or the same content belong to the same patient. Comes with the number of films whose
-    /// content an earlier film has.
-    pub(super) fn by_name_and_content(names: &[&str], contents: &[ContentHash]) -> (Self, usize) {
-        let mut patients = Self::by_name(names);
+    /// Films with the same name, the same file or the same pixels belong to the same patient. Comes with the number of
+    /// films whose content an earlier film has.
+    pub(super) fn by_name_and_content(films: &[&CheckedFilm]) -> (Self, usize) {
+        let names: Vec<&str> = films.iter().map(|film| film.film.group.as_str()).collect();
+        let mut patients = Self::by_name(&names);
         let mut parent: Vec<usize> = (0..patients.of_film.iter().max().map_or(0, |last| last + 1)).collect();
         let mut first_with: HashMap<ContentHash, usize> = HashMap::new();
         let mut same_content = 0;
-        for (&patient, &hash) in patients.of_film.iter().zip(contents) {
-            let Some(&other) = first_with.get(&hash) else {
-                first_with.insert(hash, patient);
-                continue;
-            };
-            same_content += 1;
-            let (a, b) = (find(&mut parent, patient), find(&mut parent, other));
-            parent[a.max(b)] = a.min(b);
+        for (&patient, film) in patients.of_film.iter().zip(films) {
+            let mut copy = false;
+            for content in [Some(film.hash), film.pixels].into_iter().flatten() {
+                copy |= first_with.contains_key(&content);
+                let other = *first_with.entry(content).or_insert(patient);
+                let (a, b) = (find(&mut parent, patient), find(&mut parent, other));
+                parent[a.max(b)] = a.min(b);
+            }
+            same_content += usize::from(copy);
         }
         for patient in &mut patients.of_film {
             *patient = find(&mut parent, *patient);
