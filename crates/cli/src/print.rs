@@ -114,6 +114,9 @@ pub fn size(bytes: u64) -> String {
     if unit == "bytes" || value >= 99.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
 }
 
+/// Exit status of what was stopped on request and kept what it had: that of a program that Ctrl-C ended.
+pub const STOPPED: u8 = 130;
+
 /// A metric with four digits, or a dash where it is undefined.
 pub fn metric(metric: Option<f64>) -> String {
     metric.map_or_else(|| "-".to_owned(), |metric| format!("{metric:.4}"))

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{
-    CheckedFilm, ContentHash, DataError, Film, Layout, Split, SplitNotes, SplitRules, Splits, sample, split, split_after,
+    CheckedFilm, ContentHash, DataError, Film, Layout, Split, SplitNotes, SplitRules, Splits, sample, split,
+    split_after,
 };
 use proptest::prelude::*;
 

@@ -9,11 +9,14 @@
 
 use std::path::Path;
 
+use lungfish_data::display::escape;
 use lungfish_engine::AdamState;
 use lungfish_models::{ModelFile, Tensor, Tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::{BestEpoch, Error, Phase};
+use crate::lineage::Lineage;
+use crate::run_folder;
+use crate::{BestEpoch, Caveat, EpochRecord, Error, Phase, Recipe};
 
 const FORMAT: &str = "lungfish.training.1";
 /// Before the names of the best epoch's tensors; those that are as in the current weights are left out.
@@ -46,6 +49,24 @@ pub(crate) struct State {
     pub log: Vec<String>,
     /// Steps of the optimiser in this phase.
     pub optimizer_step: u64,
+    /// The run's recipe as it was when it began; none in checkpoints of older versions, like all below.
+    #[serde(default)]
+    pub recipe: Option<String>,
+    /// The content hash of the run's `split.csv`, hex.
+    #[serde(default)]
+    pub split_file: Option<String>,
+    /// What must be known beside the run's numbers.
+    #[serde(default)]
+    pub caveats: Vec<Caveat>,
+    /// The epoch of the run that this one goes on from.
+    #[serde(default)]
+    pub parent: Option<BestEpoch>,
+    /// The best value so far of the metric that chooses between epochs.
+    #[serde(default)]
+    pub top: Option<f64>,
+    /// The vector instructions that computed it: other ones round otherwise.
+    #[serde(default)]
+    pub instructions: Option<String>,
 }
 
 /// Sums over the steps of an epoch.
@@ -76,7 +97,63 @@ impl State {
             best: None,
             log: Vec::new(),
             optimizer_step: 0,
+            recipe: None,
+            split_file: None,
+            caveats: Vec::new(),
+            parent: None,
+            top: None,
+            instructions: None,
         }
+    }
+
+    /// Whether a run of this recipe can be where the state says, and began as this recipe.
+    pub(crate) fn check(&self, recipe: &Recipe, file: &Path) -> Result<(), Error> {
+        let bad = |what: String| Err(Error::refused(format!("{} is damaged: {what}", escape(file))));
+        let epochs = match self.phase {
+            Phase::Frozen => recipe.frozen_epochs,
+            Phase::Unfrozen => recipe.epochs,
+        };
+        if self.epoch > epochs + 1 || (self.phase == Phase::Frozen && self.epoch == 0) {
+            return bad(format!("it stands at epoch {} of the {} phase, which has {epochs}", self.epoch, self.phase));
+        }
+        if self.sums.films > usize::MAX / 2 || !self.sums.loss.is_finite() || !self.seconds.is_finite() {
+            return bad("its sums are beyond all reason".to_owned());
+        }
+        if let Some(begun) = &self.recipe {
+            let differences = Recipe::from_toml(begun)?.differences(recipe);
+            if let Some(first) = differences.first() {
+                return Err(Error::refused(format!(
+                    "{} is not the recipe that {} began with ({} is {} there and was {}): put it back as it was, or start \
+                     another run",
+                    run_folder::RECIPE,
+                    escape(file.parent().unwrap_or(Path::new(""))),
+                    first.key,
+                    first.theirs,
+                    first.ours
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The epoch that was finished last, where its weights are those of the checkpoint.
+    pub(crate) fn last_epoch(&self, file: &Path) -> Result<BestEpoch, Error> {
+        let run = file.parent().unwrap_or(Path::new(""));
+        if self.step > 0 {
+            return Err(Error::refused(format!(
+                "{} was stopped within epoch {} of the {} phase: go on with it (train --resume) before its last epoch is \
+                 looked at",
+                escape(run),
+                self.epoch,
+                self.phase
+            )));
+        }
+        let Some(line) = self.log.last() else {
+            return Err(Error::refused(format!("{} has not finished an epoch", escape(run))));
+        };
+        let record: EpochRecord = serde_json::from_str(line)
+            .map_err(|e| Error::refused(format!("{} is damaged: its log says {line}: {e}", escape(file))))?;
+        Ok(BestEpoch::from(&record))
     }
 }
 
@@ -89,14 +166,23 @@ pub(crate) struct Checkpoint {
     pub best: Option<Tensors>,
     /// The optimiser's moments; none before the first step of a phase.
     pub moments: Option<AdamState>,
+    /// The films that had a part in it.
+    pub lineage: Lineage,
 }
 
 impl Checkpoint {
-    pub(crate) fn to_bytes(
+    /// The bytes of one that a run begins with.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        Self::bytes_of(&self.state, self.tensors.clone(), self.best.as_ref(), self.moments.clone(), &self.lineage)
+    }
+
+    /// The bytes of a checkpoint, from what it is made of.
+    pub(crate) fn bytes_of(
         state: &State,
         tensors: Tensors,
         best: Option<&Tensors>,
         moments: Option<AdamState>,
+        lineage: &Lineage,
     ) -> Result<Vec<u8>, Error> {
         let mut state = state.clone();
         let mut file = ModelFile::default();
@@ -115,6 +201,7 @@ impl Checkpoint {
         file.metadata.insert("format".to_owned(), FORMAT.to_owned());
         let json = serde_json::to_string(&state).map_err(|e| Error::refused(format!("cannot save the state: {e}")))?;
         file.metadata.insert("state".to_owned(), json);
+        lineage.write(&mut file)?;
         Ok(file.to_bytes()?)
     }
 
@@ -128,17 +215,22 @@ impl Checkpoint {
         }
         let json = file.metadata.get("state").map(String::as_str).unwrap_or_default();
         let state: State = serde_json::from_str(json).map_err(|e| bad(e.to_string()))?;
+        let lineage = Lineage::read(path, &file)?;
         let moments = match MOMENTS.map(|name| file.tensors.remove(name)) {
             [Some(m), Some(v)] => Some(AdamState { step: state.optimizer_step, m: m.data, v: v.data }),
-            _ => None,
+            [None, None] if state.optimizer_step == 0 => None,
+            _ => return Err(bad(format!("it lacks {} or {}", MOMENTS[0], MOMENTS[1]))),
         };
+        if let Some((name, _)) = file.tensors.iter().find(|(_, t)| t.data.iter().any(|x| !x.is_finite())) {
+            return Err(bad(format!("tensor {name} has values that are not finite")));
+        }
         let (changed, tensors): (Tensors, Tensors) = file.tensors.into_iter().partition(|(n, _)| n.starts_with(BEST));
         let best = state.best.is_some().then(|| {
             let mut best = tensors.clone();
             best.extend(changed.into_iter().filter_map(|(n, t)| Some((n.strip_prefix(BEST)?.to_owned(), t))));
             best
         });
-        Ok(Checkpoint { state, tensors, best, moments })
+        Ok(Checkpoint { state, tensors, best, moments, lineage })
     }
 }
 
@@ -160,12 +252,20 @@ mod tests {
         state.sums = Sums { loss: 0.1 + 0.2, right: 3, films: 4, seconds: 1.0 / 3.0 };
         state.seconds = f64::from_bits(0x3ff7_1234_5678_9abd);
         state.log = vec!["{\"epoch\":1}".to_owned()];
-        state.best =
-            Some(BestEpoch { phase: Phase::Frozen, epoch: 2, val_accuracy: 2.0 / 3.0, val_auc: None, val_loss: 1e-17 });
+        state.best = Some(BestEpoch {
+            phase: Phase::Frozen,
+            epoch: 2,
+            val_accuracy: 2.0 / 3.0,
+            val_auc: None,
+            val_loss: 1e-17,
+            why: None,
+        });
         let current = Tensors::from([("a".into(), tensor(&[1.0, -0.0])), ("b".into(), tensor(&[0.25]))]);
         let best = Tensors::from([("a".into(), tensor(&[1.0, 0.0])), ("b".into(), tensor(&[0.25]))]);
         let moments = AdamState { step: 17, m: vec![0.5, 1e-30], v: vec![3.0, 4.0] };
-        let bytes = Checkpoint::to_bytes(&state, current.clone(), Some(&best), Some(moments.clone())).unwrap();
+        let lineage = Lineage::default();
+        let bytes =
+            Checkpoint::bytes_of(&state, current.clone(), Some(&best), Some(moments.clone()), &lineage).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("last.safetensors");
         std::fs::write(&path, bytes).unwrap();

@@ -7,11 +7,12 @@ use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
     Augment, Channels, CheckedFilm, ContentHash, Film, FilmCache, Fit, Folder, Image, Layout, PatientRule, Preprocess,
-    Split, SplitNotes, SplitRules, Splits, check_with, sample, scan, split,
+    Split, SplitNotes, SplitRules, Splits, check_with, sample, scan, split_after,
 };
 use rayon::prelude::*;
 
-use crate::{Activity, BadFilm, Error, Event, Recipe, Watch};
+use crate::lineage::Lineage;
+use crate::{Activity, BadFilm, Caveat, Error, Event, Recipe, Watch};
 
 /// Films read between two looks at the stop flag.
 const CHUNK: usize = 256;
@@ -27,6 +28,8 @@ pub(crate) struct DataSet {
     pub splits: Splits,
     /// Whether any film that is trained on is synthetic, made by lungfish.
     pub synthetic: bool,
+    /// What must be known beside every number that comes of these films.
+    pub caveats: Vec<Caveat>,
 }
 
 impl DataSet {
@@ -37,11 +40,12 @@ impl DataSet {
         Ok(folder)
     }
 
-    /// Samples, reads every film once and puts the patients on splits. What it decodes goes into the cache, so that no
-    /// film that is trained on has to be decoded again. `None` where it was stopped.
+    /// Samples, reads every film once and puts the patients on splits, those that an ancestor knows apart. What it
+    /// decodes goes into the cache, so that no film that is trained on has to be decoded again. `None` where it was
+    /// stopped.
     pub(crate) fn prepare(
         folder: Folder,
-        recipe: &Recipe,
+        (recipe, lineage): (&Recipe, &Lineage),
         cache: Option<&FilmCache>,
         watch: &mut Watch<'_>,
     ) -> Result<Option<Self>, Error> {
@@ -66,16 +70,27 @@ impl DataSet {
         }
         let rules =
             SplitRules { val_fraction: recipe.val_fraction, test_fraction: recipe.test_fraction, seed: recipe.seed };
-        let splits = split(&root, &classes, layout, &rules)?;
-        for note in notes(&splits) {
+        let rule = PatientRule::new(&recipe.patient)?;
+        let films = layout.films().count();
+        let fits = layout.films().filter(|(_, film)| rule.fits(&film.film.path)).count();
+        let splits = split_after(&root, &classes, layout, &rules, &|film| lineage.split_of(film))?;
+        watch.note(format!("the patient rule fits {fits} of {films} file names"));
+        for note in notes(&splits, fits == films) {
             watch.note(note);
         }
         let synthetic = any_synthetic(&splits);
-        Ok(Some(DataSet { root, classes, splits, synthetic }))
+        let caveats: Vec<Caveat> = Caveat::patients(fits, films).into_iter().collect();
+        caveats.iter().for_each(|caveat| watch.warn(caveat.to_string()));
+        Ok(Some(DataSet { root, classes, splits, synthetic, caveats }))
     }
 
     /// The films of a run that goes on: those of its `split.csv`, known by their content, below `root`.
-    pub(crate) fn find_again(split_file: &Path, root: &Path, classes: Vec<String>) -> Result<Self, Error> {
+    pub(crate) fn find_again(
+        split_file: &Path,
+        root: &Path,
+        classes: Vec<String>,
+        caveats: Vec<Caveat>,
+    ) -> Result<Self, Error> {
         let mut splits = Splits::read_csv(split_file, root, &classes)?;
         let wanted: Vec<&CheckedFilm> = splits.train.iter().chain(&splits.val).collect();
         let stays = |film: &&CheckedFilm| content(&film.film.path) == Some(film.hash);
@@ -101,7 +116,7 @@ impl DataSet {
             }
         }
         let synthetic = any_synthetic(&splits);
-        Ok(DataSet { root: root.to_owned(), classes, splits, synthetic })
+        Ok(DataSet { root: root.to_owned(), classes, splits, synthetic, caveats })
     }
 
     /// Tells of the splits, as the notebook prints its data set.
@@ -146,7 +161,7 @@ pub(crate) fn read_all(
             let split = chunk.first().and_then(|(split, _)| *split);
             let batch: Vec<Film> = chunk.iter().map(|(_, film)| Film::clone(film)).collect();
             let (readable, damaged) = check_with(&batch, channels, &|hash, image| seen(split, hash, image), &|_| {});
-            good.extend(readable.into_iter().map(|film| (film.film.path, film.hash)));
+            good.extend(readable.into_iter().map(|film| (film.film.path, (film.hash, film.pixels))));
             bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
             done += chunk.len();
             watch.event(&Event::Progress { task: Activity::Checking, done, total: films.len() });
@@ -160,8 +175,8 @@ pub(crate) fn read_all(
         watch.warn(text);
     }
     let layout = layout.filter_map(|film| {
-        let hash = *good.get(&film.path)?;
-        Some(CheckedFilm { film, hash })
+        let (hash, pixels) = *good.get(&film.path)?;
+        Some(CheckedFilm { film, hash, pixels })
     });
     Some((layout, bad))
 }
@@ -188,7 +203,7 @@ pub(crate) fn some_of<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
 const FEW: usize = 20;
 
 /// What was done to make the splits, a sentence each.
-fn notes(splits: &Splits) -> Vec<String> {
+fn notes(splits: &Splits, patients_known: bool) -> Vec<String> {
     let SplitNotes {
         train_left_for_test,
         val_left_for_test,
@@ -197,22 +212,28 @@ fn notes(splits: &Splits) -> Vec<String> {
         test_carved,
         val_carved,
         same_content,
+        known_joined_train,
     } = splits.notes;
+    let whole = if patients_known { ", whole patients," } else { "" };
     let mut notes = Vec::new();
     let mut note = |n: usize, text: &str| {
         if n > 0 {
             notes.push(format!("{n} {} {text}", if n == 1 { "film" } else { "films" }));
         }
     };
+    note(
+        known_joined_train,
+        "of the given validation and test splits joined train: the weights to start from know them, or their patients",
+    );
     note(train_left_for_test, "left train because their patient is on the test split");
     note(val_left_for_test, "left val because their patient is on the test split");
     note(val_joined_train, "of the given validation split, too few to judge by, joined train");
     note(train_left_for_val, "left train because their patient is on the validation split");
     if test_carved {
-        note(splits.test.len(), "of train, whole patients, became the test split (there was none)");
+        note(splits.test.len(), &format!("of train{whole} became the test split (there was none)"));
     }
     if val_carved {
-        note(splits.val.len(), "of train, whole patients, became the validation split");
+        note(splits.val.len(), &format!("of train{whole} became the validation split"));
         if splits.val.len() < FEW {
             let share = 100.0 / splits.val.len() as f64;
             note(splits.val.len(), &format!("to validate with: each is {share:.0} % of the accuracy"));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Why;
+
 /// A phase of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +29,28 @@ impl Phase {
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Which epoch's weights of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EpochChoice {
+    /// The one that validation chose.
+    #[default]
+    Best,
+    /// The last one, whatever validation said of it.
+    Last,
+}
+
+impl std::str::FromStr for EpochChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "best" => Ok(EpochChoice::Best),
+            "last" => Ok(EpochChoice::Last),
+            _ => Err(format!("\"{name}\" is no epoch to choose: it is best or last")),
+        }
     }
 }
 
@@ -58,7 +82,7 @@ pub struct EpochRecord {
     pub films_per_s: Option<f64>,
 }
 
-/// The epoch whose weights a run keeps.
+/// An epoch with its metrics on the validation split: the one whose weights a run keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestEpoch {
     /// The phase.
@@ -71,4 +95,14 @@ pub struct BestEpoch {
     pub val_auc: Option<f64>,
     /// Plain negative log-likelihood on the validation split.
     pub val_loss: f64,
+    /// What it was kept for; none for an epoch that was only looked at, and in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
+}
+
+impl From<&EpochRecord> for BestEpoch {
+    fn from(record: &EpochRecord) -> Self {
+        let &EpochRecord { phase, epoch, val_accuracy, val_auc, val_loss, .. } = record;
+        BestEpoch { phase, epoch, val_accuracy, val_auc, val_loss, why: None }
+    }
 }

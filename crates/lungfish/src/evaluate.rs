@@ -8,10 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lungfish_data::display::escape;
+use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Split, Splits, scan};
 use lungfish_engine::Cpu;
 use lungfish_metrics::Confusion;
 use lungfish_models::names::did_you_mean;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::data_set::{read_all, some_of, transforms};
@@ -21,7 +23,8 @@ use crate::picture::name_of;
 use crate::predictions_file;
 use crate::report::{self, Tested};
 use crate::run_folder::SPLIT;
-use crate::{BadFilm, Error, Event, Predictor, Watch};
+use crate::run_folder::write_atomically;
+use crate::{BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, Predictor, Watch};
 
 /// What to test on what.
 #[derive(Clone, Debug)]
@@ -32,7 +35,9 @@ pub struct TestRequest {
     pub data: PathBuf,
     /// The split; none is the test split. Training and validation films are scored only if asked for here.
     pub split: Option<Split>,
-    /// Folder for `predictions-{split}.csv` and the pictures; none is the run folder, and is refused for any other films than the run's
+    /// Which epoch of a run; a model file holds its best.
+    pub epoch: EpochChoice,
+    /// Folder for `predictions-{split}.csv`, `metrics-{split}.json` and the pictures; none is the run folder, and is refused for any other films than the run's
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
     /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films and worst
@@ -73,9 +78,18 @@ pub struct TestOutcome {
     pub confusion: Vec<Vec<u64>>,
     /// With two classes the probability of class 1 above which a film is called class 1; none beyond.
     pub threshold: Option<f64>,
+    /// What must be known beside these numbers.
+    pub caveats: Vec<Caveat>,
     /// The split that was scored.
-    #[serde(skip)]
     pub split: Split,
+    /// The epoch whose weights were scored.
+    pub epoch: BestEpoch,
+    /// The file that holds all this as JSON.
+    #[serde(skip)]
+    pub metrics: PathBuf,
+    /// Whether a picture that was asked for could not be made; a warning told which, and why.
+    #[serde(skip)]
+    pub pictures_failed: bool,
     /// The file with one line a film.
     #[serde(skip)]
     pub predictions: PathBuf,
@@ -87,15 +101,16 @@ pub struct TestOutcome {
     pub bad: Vec<BadFilm>,
 }
 
-/// Scores a model on one split of a data set, writes `predictions-{split}.csv` and draws pictures where asked. A picture that
-/// cannot be made is told as a warning: the metrics stand without it.
+/// Scores a model on one split of a data set, writes `predictions-{split}.csv` and `metrics-{split}.json` (for the last
+/// epoch `-{split}-last`) and draws pictures where asked. A picture that cannot be made is told as a warning: the
+/// metrics stand without it.
 ///
 /// # Errors
 /// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film
 /// left, no folder to write to; [`Error::Stopped`].
 pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome, Error> {
     let backend = Cpu::new();
-    let model = Model::open(&request.model, &backend)?;
+    let model = Model::open_epoch(&request.model, request.epoch, &backend)?;
     if request.out.is_none() && model.run.is_none() {
         return Err(Error::refused(format!(
             "{} lies in no run folder: name with --out a folder for what the test writes",
@@ -114,7 +129,8 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         Some(film)
     });
     let split = request.split.unwrap_or(Split::Test);
-    let Chosen { films, own } = choose(&layout, split, &model, &folder.root, watch)?;
+    let Chosen { films, own, caveats } = choose(&layout, split, &model, &folder.root)?;
+    let mut caveats = [model.info.caveats.clone(), caveats].concat();
     let out = match (&request.out, &model.run) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) if own => run.clone(),
@@ -161,32 +177,29 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let Some(metrics) = Metrics::new(classes, &labels, &rows) else {
         return Err(Error::refused(format!("no film of {} could be read", escape(&folder.root))));
     };
+    if !bad.is_empty() {
+        let text = format!("{} films could not be read and are not in the numbers", bad.len());
+        caveats.push(Caveat::new(CaveatKind::UnreadableFilms, text));
+    }
+    if paths.par_iter().any(|path| is_synthetic_file(path)) {
+        let text = "the films are synthetic, made by lungfish: the numbers say nothing about lungs";
+        caveats.push(Caveat::new(CaveatKind::Synthetic, text));
+    } else if info.synthetic {
+        let text = "the model was trained on synthetic films, made by lungfish: it knows nothing about lungs";
+        caveats.push(Caveat::new(CaveatKind::Synthetic, text));
+    }
     let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
     let confusion = Confusion::new(classes, &labels, &predicted);
-    let file = predictions_file::write(&out, split, &info.classes, &labels, &predictions)?;
-    let tested = Tested {
-        model: info,
-        model_name: name_of(&request.model),
-        run: predictor.run(),
-        data_name: name_of(&folder.root),
-        split,
-        labels: &labels,
-        predictions: &predictions,
-        confusion: &confusion.rows(),
-        accuracy: metrics.accuracy,
-        auc: metrics.auc,
+    let name = match request.epoch {
+        EpochChoice::Best => split.to_string(),
+        EpochChoice::Last => format!("{split}-last"),
     };
-    let pictures = if request.pictures {
-        report::draw(&tested, &out, watch)?
-    } else {
-        report::remove(split, &out);
-        Vec::new()
-    };
+    let file = predictions_file::write(&out, &name, &info.classes, &labels, &predictions)?;
     let class_metrics = |(i, name): (usize, &String)| {
         let lungfish_metrics::ClassMetrics { precision, recall, f1, support } = confusion.class(i);
         ClassMetrics { name: name.clone(), precision, recall, f1, support }
     };
-    Ok(TestOutcome {
+    let mut outcome = TestOutcome {
         films: labels.len(),
         accuracy: metrics.accuracy,
         loss: metrics.loss,
@@ -194,11 +207,39 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         classes: info.classes.iter().enumerate().map(class_metrics).collect(),
         confusion: confusion.rows(),
         threshold: (classes == 2).then_some(0.5),
+        caveats,
         split,
+        epoch: info.epoch.clone(),
         predictions: file,
-        pictures,
+        metrics: out.join(format!("metrics-{name}.json")),
+        pictures: Vec::new(),
+        pictures_failed: false,
         bad,
-    })
+    };
+    let json = serde_json::to_vec_pretty(&outcome)
+        .map_err(|e| Error::refused(format!("cannot write {}: {e}", escape(&outcome.metrics))))?;
+    write_atomically(&outcome.metrics, &json)?;
+    if request.pictures {
+        let tested = Tested {
+            model: info,
+            model_name: name_of(&request.model),
+            run: predictor.run(),
+            data_name: name_of(&folder.root),
+            split,
+            name: &name,
+            labels: &labels,
+            predictions: &predictions,
+            confusion: &outcome.confusion,
+            accuracy: outcome.accuracy,
+            auc: outcome.auc,
+            caveats: &outcome.caveats,
+        };
+        let drawn = report::draw(&tested, &out, watch)?;
+        (outcome.pictures, outcome.pictures_failed) = (drawn.written, drawn.failed);
+    } else {
+        report::remove(&name, &out);
+    }
+    Ok(outcome)
 }
 
 /// The model's index of each class of the folder, by name.
@@ -222,52 +263,60 @@ struct Chosen {
     films: Vec<CheckedFilm>,
     /// Whether the run's split chose them.
     own: bool,
+    /// What must be known of the choice.
+    caveats: Vec<Caveat>,
 }
 
 /// The films to score, by the run's split where it is the run's data.
-fn choose(
-    layout: &Layout<CheckedFilm>,
-    split: Split,
-    model: &Model,
-    root: &Path,
-    watch: &mut Watch<'_>,
-) -> Result<Chosen, Error> {
+fn choose(layout: &Layout<CheckedFilm>, split: Split, model: &Model, root: &Path) -> Result<Chosen, Error> {
     let classes = &model.info.classes;
     let splits = match &model.run {
-        Some(run) => Some(Splits::read_csv(&run.join(SPLIT), root, classes)?),
+        Some(run) => {
+            model.check_split_file(run)?;
+            Some(Splits::read_csv(&run.join(SPLIT), root, classes)?)
+        }
         None => None,
     };
     let all: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
     let here: HashSet<ContentHash> = all.iter().map(|film| film.hash).collect();
+    let mut caveats = Vec::new();
+    if split != Split::Test {
+        let what = if split == Split::Train { "trained the model" } else { "chose the model's epoch" };
+        let text = format!("films of the {split} split {what}: the numbers say nothing about other films");
+        caveats.push(Caveat::new(CaveatKind::SeenFilms, text));
+    }
     if let Some(splits) = &splits {
-        let splits: HashMap<ContentHash, Split> =
+        let of: HashMap<ContentHash, Split> =
             Split::ALL.into_iter().flat_map(|s| splits.of(s).iter().map(move |film| (film.hash, s))).collect();
-        if most(splits.keys().filter(|hash| here.contains(*hash)).count(), splits.len()) {
-            let absent = splits.iter().filter(|(hash, s)| **s == split && !here.contains(*hash)).count();
+        if most(of.keys().filter(|hash| here.contains(*hash)).count(), of.len()) {
+            let absent = of.iter().filter(|(hash, s)| **s == split && !here.contains(*hash)).count();
             if absent > 0 {
                 let films = if absent == 1 { "1 film" } else { &format!("{absent} films") };
                 let text = format!("{films} of the run's {split} split not found in {}, and not scored", escape(root));
-                watch.warn(text);
+                caveats.push(Caveat::new(CaveatKind::MissingFilms, text));
             }
             let films: Vec<CheckedFilm> =
-                all.iter().filter(|f| splits.get(&f.hash) == Some(&split)).copied().cloned().collect();
-            if films.is_empty() && split == Split::Test {
-                refuse_seen(model, &all, root)?;
+                all.iter().filter(|f| of.get(&f.hash) == Some(&split)).copied().cloned().collect();
+            if split == Split::Test {
+                // Where the run's own split leaves nothing, all that is there was seen.
+                let scored: Vec<&CheckedFilm> = if films.is_empty() { all } else { films.iter().collect() };
+                refuse_seen(model, &scored, root)?;
             }
-            return Ok(Chosen { films, own: true });
+            return Ok(Chosen { films, own: true, caveats });
         }
     }
     if split != Split::Test {
         // Known by the model file alone: the split it remembers. Unknown: the folder's own.
-        let seen = here.iter().filter(|hash| model.seen.split_of(hash).is_some()).count();
-        if most(seen, model.seen.len()) {
-            let films = all.into_iter().filter(|f| model.seen.split_of(&f.hash) == Some(split)).cloned().collect();
-            return Ok(Chosen { films, own: false });
+        let of = |film: &CheckedFilm| model.lineage.own_split_of(film);
+        let seen: HashSet<ContentHash> = all.iter().filter(|f| of(f).is_some()).map(|f| f.hash).collect();
+        if most(seen.len(), model.lineage.own_len()) {
+            let films = all.into_iter().filter(|f| of(f) == Some(split)).cloned().collect();
+            return Ok(Chosen { films, own: false, caveats });
         }
     }
-    let films: Vec<CheckedFilm> = match (layout, layout.of(split)) {
-        (_, Some(films)) => films.to_vec(),
-        (_, None) => {
+    let films: Vec<CheckedFilm> = match layout.of(split) {
+        Some(films) => films.to_vec(),
+        None => {
             return Err(Error::refused(format!(
                 "{} has no {split} folder: name one that it has with --split train, val or test",
                 escape(root)
@@ -281,25 +330,27 @@ fn choose(
         let trained: HashSet<&str> = splits.train.iter().chain(&splits.val).map(|f| f.film.group.as_str()).collect();
         let again = films.iter().filter(|f| trained.contains(f.film.group.as_str())).count();
         if again > 0 && split == Split::Test {
-            watch.warn(format!(
+            let text = format!(
                 "{again} of the {} films bear the name of a patient the model was trained on: if it is the same patient, \
-                 the metrics are too good",
+                 the numbers are too good",
                 films.len()
-            ));
+            );
+            caveats.push(Caveat::new(CaveatKind::SamePatients, text));
         }
     }
-    Ok(Chosen { films, own: false })
+    Ok(Chosen { films, own: false, caveats })
 }
 
-/// Refuses films that the model has seen.
+/// Refuses films that the model, or one that it came from, has seen.
 fn refuse_seen(model: &Model, films: &[&CheckedFilm], root: &Path) -> Result<(), Error> {
-    let seen: Vec<&&CheckedFilm> = films.iter().filter(|f| model.seen.split_of(&f.hash).is_some()).collect();
-    if seen.is_empty() {
-        return Ok(());
-    }
+    let seen: Vec<&&CheckedFilm> = films.iter().filter(|f| model.lineage.split_of(f).is_some()).collect();
+    let Some(first) = seen.first() else { return Ok(()) };
+    let (who, advice) = match model.lineage.own_split_of(first) {
+        Some(_) => ("the model was", "score them as what they are with --split train or --split val, or give"),
+        None => ("a model that this one came from was", "give"),
+    };
     Err(Error::refused(format!(
-        "the model was trained on {} of the {} films in {} ({}): score them as what they are with --split train or \
-         --split val, or give films that are new to it",
+        "{who} trained on {} of the {} films in {} ({}): {advice} films that are new to it",
         seen.len(),
         films.len(),
         escape(root),
@@ -336,9 +387,20 @@ mod tests {
             classes: vec![class],
             confusion: vec![vec![1, 1]],
             threshold: Some(0.5),
+            caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
             split: Split::Test,
+            epoch: BestEpoch {
+                phase: crate::Phase::Frozen,
+                epoch: 3,
+                val_accuracy: 0.5,
+                val_auc: None,
+                val_loss: 0.75,
+                why: None,
+            },
             predictions: PathBuf::new(),
+            metrics: PathBuf::new(),
             pictures: Vec::new(),
+            pictures_failed: false,
             bad: Vec::new(),
         };
         assert_eq!(
@@ -346,7 +408,9 @@ mod tests {
             concat!(
                 r#"{"films":2,"accuracy":0.5,"loss":0.25,"auc":null,"#,
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
-                r#""confusion":[[1,1]],"threshold":0.5}"#
+                r#""confusion":[[1,1]],"threshold":0.5,"#,
+                r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,
+                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75}}"#
             )
         );
     }

@@ -164,6 +164,7 @@ mod tests {
         let film = CheckedFilm {
             film: lungfish_data::Film { path: "a".into(), label: 0, group: "a".to_owned() },
             hash: lungfish_data::ContentHash([1; 16]),
+            pixels: None,
         };
         let recipe = Recipe { frozen_views: 3, ..Recipe::default() };
         let views: Vec<usize> = (1..=7).map(|e| view_of_epoch(&recipe, e)).collect();

@@ -6,6 +6,7 @@
 //! library knows no flags and no terminal; what happens it tells to an [`Watch`].
 
 pub mod bench;
+mod caveat;
 mod checkpoint;
 mod data_set;
 mod device;
@@ -18,7 +19,9 @@ mod features;
 pub mod fetch;
 mod film_cache;
 mod films;
+mod judge;
 mod keys;
+mod lineage;
 mod memory;
 mod metrics;
 mod model;
@@ -30,6 +33,7 @@ mod predictions_file;
 mod preview;
 pub mod recipe;
 mod report;
+mod room;
 mod run_folder;
 mod schedule;
 mod summary;
@@ -38,12 +42,15 @@ mod train;
 mod watch;
 mod weights;
 
+pub use caveat::{Caveat, CaveatKind};
 pub use device::{Device, Gpus};
-pub use epoch::{BestEpoch, EpochRecord, Phase};
+pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase};
 pub use error::Error;
 pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
 pub use events::{Activity, Event, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
+pub use judge::Why;
+pub use lineage::{Ancestor, Descent};
 pub use lungfish_data::Split;
 pub use lungfish_pictures::percent;
 pub use memory::Memory;

@@ -1,8 +1,6 @@
-//! The metrics of one split, and which of two epochs is better.
+//! The metrics of one split.
 
-use crate::BestEpoch;
 use crate::predict::probabilities;
-use crate::recipe::Best;
 
 /// Loss, accuracy and AUC of one split.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,37 +26,9 @@ impl Metrics {
     }
 }
 
-/// Whether an epoch is better than the best so far: by the metric that the recipe names, of equal ones by loss.
-pub(crate) fn better(by: Best, this: &BestEpoch, best: &BestEpoch) -> bool {
-    let metric = |epoch: &BestEpoch| match by {
-        Best::Accuracy => epoch.val_accuracy,
-        Best::Auc => epoch.val_auc.unwrap_or(-1.0),
-    };
-    let (ours, theirs) = (metric(this), metric(best));
-    ours > theirs || (ours == theirs && this.val_loss < best.val_loss)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Phase;
-
-    #[test]
-    fn of_equal_metrics_the_lower_loss_wins_and_the_first_stays() {
-        let epoch = |val_accuracy, val_auc, val_loss| BestEpoch {
-            phase: Phase::Frozen,
-            epoch: 1,
-            val_accuracy,
-            val_auc,
-            val_loss,
-        };
-        let best = epoch(0.9, Some(0.95), 0.3);
-        assert!(better(Best::Accuracy, &epoch(0.91, None, 9.0), &best));
-        assert!(better(Best::Accuracy, &epoch(0.9, None, 0.2), &best));
-        assert!(!better(Best::Accuracy, &best, &best));
-        assert!(better(Best::Auc, &epoch(0.1, Some(0.96), 9.0), &best));
-        assert!(!better(Best::Auc, &epoch(1.0, None, 0.1), &best));
-    }
 
     #[test]
     fn metrics_of_four_films() {

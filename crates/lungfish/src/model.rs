@@ -1,21 +1,20 @@
 //! The model file: one safetensors file with the weights under torchvision's names and, as metadata, all that
 //! predicting needs.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use lungfish_data::{CheckedFilm, ContentHash, Preprocess, Split};
+use lungfish_data::{ContentHash, Preprocess};
 use lungfish_engine::{Cpu, Normalization, Store};
 use lungfish_models::{Architecture, HeadConfig, ModelFile, Network, Tensor, Tensors};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::{BestEpoch, Error, Recipe, run_folder};
+use crate::checkpoint::Checkpoint;
+use crate::lineage::Lineage;
+use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, Recipe, run_folder};
 
 /// What stands in every model file.
 const NOTICE: &str = "A research tool, not a medical device: it must not be used to diagnose or treat anybody.";
-/// Name of the U8 tensor with a split's content hashes, end to end.
-const FILMS: [(Split, &str); 2] = [(Split::Train, "films.train"), (Split::Val, "films.val")];
 
 /// What a model file says about itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +33,12 @@ pub struct ModelInfo {
     pub recipe: Recipe,
     /// Whether films that trained it were synthetic, made by lungfish: what it has learnt then says nothing of real ones.
     pub synthetic: bool,
+    /// What must be known beside whatever is said of it.
+    pub caveats: Vec<Caveat>,
+    /// The models that it came from, the first one first.
+    pub ancestors: Vec<Ancestor>,
+    /// The content hash of the `split.csv` of its run; none in files of older versions.
+    pub split_file: Option<ContentHash>,
     /// The version of lungfish that wrote it.
     pub version: String,
 }
@@ -63,6 +68,8 @@ impl ModelInfo {
             ("versions", json!({ "lungfish": self.version }).to_string()),
             ("recipe", self.recipe.to_toml()),
             ("synthetic", self.synthetic.to_string()),
+            ("caveats", json!(self.caveats).to_string()),
+            ("split_file", self.split_file.map_or_else(String::new, |hash| hash.to_string())),
             ("notice", NOTICE.to_owned()),
         ]
     }
@@ -104,41 +111,35 @@ impl ModelInfo {
             return Err(bad(format!("its image side is {}", preprocess.size)));
         }
         let versions: Value = parse("versions", text("versions")?).map_err(bad)?;
+        let mut caveats: Vec<Caveat> = match file.metadata.get("caveats") {
+            Some(text) => parse("caveats", text).map_err(bad)?,
+            None => Vec::new(),
+        };
+        let recipe = Recipe::from_toml(text("recipe")?)?;
+        let split_file = match file.metadata.get("split_file").filter(|text| !text.is_empty()) {
+            Some(text) => Some(text.parse().map_err(|e| bad(format!("\"split_file\": {e}")))?),
+            None => None,
+        };
+        let lineage = Lineage::read(path, file)?;
+        if lineage.has_unknown_ancestor() && !file.metadata.contains_key("caveats") {
+            caveats.push(Caveat::unknown_ancestor(&recipe.weights));
+        }
+        let ancestors = lineage.ancestors;
         Ok(ModelInfo {
             architecture: text("architecture")?.parse()?,
             head: HeadConfig { hidden: hidden as usize, dropout: dropout as f32 },
             classes,
             preprocess,
             epoch: parse("metrics", text("metrics").or_else(|_| text("figures"))?).map_err(bad)?,
-            recipe: Recipe::from_toml(text("recipe")?)?,
+            recipe,
             synthetic: ["synthetic", "drawn"]
                 .iter()
                 .any(|key| file.metadata.get(*key).is_some_and(|text| text == "true")),
+            caveats,
+            ancestors,
+            split_file,
             version: versions["lungfish"].as_str().unwrap_or("unknown").to_owned(),
         })
-    }
-}
-
-/// The content of the films that a model has seen: hashes, and no name, since names can identify patients.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SeenFilms {
-    train: HashSet<ContentHash>,
-    val: HashSet<ContentHash>,
-}
-
-impl SeenFilms {
-    /// The split on which the model saw a film.
-    pub(crate) fn split_of(&self, hash: &ContentHash) -> Option<Split> {
-        match hash {
-            h if self.train.contains(h) => Some(Split::Train),
-            h if self.val.contains(h) => Some(Split::Val),
-            _ => None,
-        }
-    }
-
-    /// Films in all, of different content.
-    pub(crate) fn len(&self) -> usize {
-        self.train.len() + self.val.len()
     }
 }
 
@@ -147,7 +148,7 @@ pub(crate) struct Model {
     pub info: ModelInfo,
     pub network: Network,
     pub store: Store<Cpu>,
-    pub seen: SeenFilms,
+    pub lineage: Lineage,
     /// The file it came from.
     file: PathBuf,
     /// The run folder it belongs to, if it lies in one.
@@ -163,6 +164,29 @@ impl Model {
     /// The folder in which its file lies.
     pub(crate) fn folder(&self) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// Refuses the split file of a run folder that is not the one the model was trained with.
+    pub(crate) fn check_split_file(&self, run: &Path) -> Result<(), Error> {
+        let hash = self.info.split_file.map(|hash| hash.to_string());
+        run_folder::check_split_file(&run.join(run_folder::SPLIT), hash.as_deref())
+    }
+
+    /// Opens a run folder or a model file, with the weights of its best epoch or of its last.
+    pub(crate) fn open_epoch(path: &Path, epoch: EpochChoice, backend: &Cpu) -> Result<Self, Error> {
+        let mut model = Self::open(path, backend)?;
+        if epoch == EpochChoice::Last {
+            let Some(run) = model.run.clone().filter(|_| path.is_dir()) else {
+                let text = format!("{} is no run folder: the last epoch's weights are in its run folder", shown(path));
+                return Err(Error::refused(text));
+            };
+            let file = run.join(run_folder::LAST);
+            let Checkpoint { state, tensors, .. } = Checkpoint::read(&file)?;
+            model.info.epoch = state.last_epoch(&file)?;
+            restore(&mut model.store, &tensors)?;
+            model.file = file;
+        }
+        Ok(model)
     }
 
     /// Opens a run folder (its best epoch) or a model file.
@@ -185,31 +209,18 @@ impl Model {
         let mut store = Store::new(backend, &network.graph)?;
         restore(&mut store, &content.tensors)
             .map_err(|e| Error::refused(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
-        let mut seen = SeenFilms::default();
-        for (split, name) in FILMS {
-            let hashes = content.bytes.get(name).map(Vec::as_slice).unwrap_or_default();
-            let set = if split == Split::Train { &mut seen.train } else { &mut seen.val };
-            set.extend(hashes.as_chunks().0.iter().map(|hash| ContentHash(*hash)));
-        }
-        let mut model = Model { info, network, store, seen, file, run: None };
+        let lineage = Lineage::read(&file, &content)?;
+        let mut model = Model { info, network, store, lineage, file, run: None };
         model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());
         Ok(model)
     }
 }
 
 /// The bytes of a model file.
-pub(crate) fn to_bytes(
-    info: &ModelInfo,
-    tensors: &Tensors,
-    train: &[CheckedFilm],
-    val: &[CheckedFilm],
-) -> Result<Vec<u8>, Error> {
+pub(crate) fn to_bytes(info: &ModelInfo, tensors: &Tensors, lineage: &Lineage) -> Result<Vec<u8>, Error> {
     let mut file = ModelFile { tensors: tensors.clone(), ..ModelFile::default() };
     file.metadata.extend(info.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)));
-    for (split, name) in FILMS {
-        let films = if split == Split::Train { train } else { val };
-        file.bytes.insert(name.to_owned(), films.iter().flat_map(|film| film.hash.0).collect());
-    }
+    lineage.write(&mut file)?;
     Ok(file.to_bytes()?)
 }
 

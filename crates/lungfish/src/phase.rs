@@ -16,6 +16,8 @@ use crate::checkpoint::{Checkpoint, State};
 use crate::data_set::DataSet;
 use crate::features::{Features, Pass, film_key, view_key, view_of_epoch};
 use crate::films::{Batches, Source};
+use crate::judge::Judge;
+use crate::lineage::Lineage;
 use crate::metrics::Metrics;
 use crate::model::{self, normalization};
 use crate::predict::Scorer;
@@ -36,8 +38,10 @@ pub(crate) struct Trainer<'a> {
     network: Network,
     store: Store<Cpu>,
     targets: Targets,
+    judge: Judge,
     state: State,
     best: Option<Tensors>,
+    lineage: Lineage,
     /// Moments to begin the next phase with.
     moments: Option<lungfish_engine::AdamState>,
     saved: Instant,
@@ -76,6 +80,8 @@ impl<'a> Trainer<'a> {
         model::restore(&mut store, &from.tensors)?;
         let labels: Vec<usize> = data.splits.train.iter().map(|f| f.film.label).collect();
         let targets = Targets::new(recipe.class_weights, recipe.label_smoothing, data.classes.len(), &labels);
+        let judged: Vec<usize> = data.splits.val.iter().map(|f| f.film.label).collect();
+        let judge = Judge::new(recipe.best, data.classes.len(), &judged);
         let trainer = Trainer {
             recipe,
             run,
@@ -86,9 +92,11 @@ impl<'a> Trainer<'a> {
             network,
             store,
             targets,
+            judge,
             state: from.state,
             best: from.best,
             moments: from.moments,
+            lineage: from.lineage,
             saved: Instant::now(),
         };
         // A kill may have come between the checkpoint and the model of its best epoch.

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use lungfish_data::Split;
 use lungfish_data::display::{cell, escape};
 
 use crate::run_folder::write_atomically;
 use crate::{Error, Prediction};
 
-/// `predictions-{split}.csv`: path, label, predicted, one probability a class.
+/// `predictions-{name}.csv`: path, label, predicted, one probability a class.
 pub(crate) fn write(
     out: &Path,
-    split: Split,
+    name: &str,
     classes: &[String],
     labels: &[usize],
     predictions: &[Prediction],
@@ -31,7 +30,7 @@ pub(crate) fn write(
         text.push('\n');
     }
     std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, e))?;
-    let file = out.join(format!("predictions-{split}.csv"));
+    let file = out.join(format!("predictions-{name}.csv"));
     write_atomically(&file, text.as_bytes())?;
     Ok(file)
 }
@@ -49,7 +48,7 @@ mod tests {
             class: "=B".to_owned(),
             probabilities: vec![("A".to_owned(), 0.25), ("=B".to_owned(), 0.75)],
         };
-        let file = write(dir.path(), Split::Val, &classes, &[0], &[prediction]).unwrap();
+        let file = write(dir.path(), "val", &classes, &[0], &[prediction]).unwrap();
         assert_eq!(file, dir.path().join("predictions-val.csv"));
         let text = std::fs::read_to_string(file).unwrap();
         assert_eq!(text, "path,label,predicted,A,'=B\n\"'=cmd,x.png\",A,'=B,0.25,0.75\n");

@@ -116,7 +116,7 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
     let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], tone: Tone::Plain };
     let key = request.augmented.then(|| {
         let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
-        keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash }))
+        keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash, pixels: None }))
     });
     let item = LoaderItem { path: of.path.clone(), label: of.label, index: 0, key, hash: None };
     let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: Some(recipe.augment()), cache: None };

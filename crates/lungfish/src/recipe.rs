@@ -167,7 +167,7 @@ recipe! {
     clip_norm: f64 = 0.0, "0 or a number above 0";
     /// Stop a phase after so many epochs without a better validation metric; 0 is never.
     early_stopping: usize = 0, "a number of epochs";
-    /// The validation metric that decides which epoch is kept.
+    /// The validation metric that decides which epoch is kept; among epochs alike in it within a standard error the AUC decides, then the loss.
     best: Best = Best::Accuracy, "accuracy or auc";
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
     checkpoint_seconds: u64 = 300, "a number of seconds";

@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lungfish_data::ContentHash;
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Recipe};
 
 /// The run's recipe, every default written out.
@@ -19,6 +22,8 @@ pub(crate) const BEST: &str = "best.safetensors";
 pub(crate) const LAST: &str = "last.safetensors";
 /// Decoded films, while the run trains.
 pub(crate) const CACHE: &str = "films.cache";
+/// Where the films are and what was asked for, until there is a checkpoint that knows.
+pub(crate) const START: &str = "start.json";
 /// Held by the process that trains.
 const LOCK: &str = ".lock";
 
@@ -120,6 +125,15 @@ impl RunFolder {
         if path.exists() { Ok(Some(Recipe::read(&path)?)) } else { Ok(None) }
     }
 
+    /// Removes a file in it; one that is not there is removed already.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.file(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &path, e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Adds lines to the log.
     pub(crate) fn append_log(&self, line: &str) -> Result<(), Error> {
         let path = self.file(LOG);
@@ -142,9 +156,64 @@ impl RunFolder {
     }
 }
 
+/// What a run was asked for, written before anything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// The folder of the films.
+    pub data: PathBuf,
+    /// The recipe, every default written out.
+    pub recipe: String,
+}
+
+impl Start {
+    pub(crate) fn write(&self, run: &RunFolder) -> Result<(), Error> {
+        let json = serde_json::to_vec(self).map_err(|e| Error::refused(format!("cannot write {START}: {e}")))?;
+        run.write(START, &json)
+    }
+
+    /// Reads it; none in the folder of an older version. A recipe that is another one since is refused.
+    pub(crate) fn read(run: &RunFolder, recipe: &Recipe) -> Result<Option<Self>, Error> {
+        let path = run.file(START);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("read", &path, e)),
+        };
+        let start: Start =
+            serde_json::from_slice(&bytes).map_err(|e| Error::refused(format!("{} is damaged: {e}", shown(&path))))?;
+        let recipe_there = run.file(RECIPE).exists();
+        match Recipe::from_toml(&start.recipe)?.differences(recipe).first() {
+            Some(first) if recipe_there => Err(Error::refused(format!(
+                "{} is not what the run was started with ({} is {} there and was {}): put it back, or start another run",
+                shown(&run.file(RECIPE)),
+                first.key,
+                first.theirs,
+                first.ours
+            ))),
+            _ => Ok(Some(start)),
+        }
+    }
+}
+
+/// Refuses a split file whose content is another than it was; `None` is of an older version, which did not keep it.
+pub(crate) fn check_split_file(path: &Path, hash: Option<&str>) -> Result<(), Error> {
+    let Some(hash) = hash else { return Ok(()) };
+    let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    if ContentHash::of(&bytes).to_string() == hash {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "{} is not as the run wrote it (cut, or changed): which film is on which split is no longer known",
+        shown(path)
+    )))
+}
+
 /// Something in a folder that no run leaves before its recipe: beyond the lock and the beginning of that recipe.
 fn foreign(entries: &mut fs::ReadDir) -> Option<std::ffi::OsString> {
-    entries.flatten().map(|e| e.file_name()).find(|name| name != LOCK && *name != *temporary(RECIPE))
+    entries
+        .flatten()
+        .map(|e| e.file_name())
+        .find(|name| name != LOCK && name != START && *name != *temporary(RECIPE) && *name != *temporary(START))
 }
 
 fn shown(path: &Path) -> String {

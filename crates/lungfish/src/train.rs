@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lungfish_data::display::escape;
-use lungfish_data::{FilmCache, Pipeline};
+use lungfish_data::{ContentHash, FilmCache, Pipeline};
 use lungfish_engine::Cpu;
+use lungfish_models::Tensors;
 
 use crate::checkpoint::{Checkpoint, State};
 use crate::data_set::DataSet;
 use crate::device::{Device, Gpus, settle};
 use crate::features::augments;
+use crate::lineage::Lineage;
+use crate::model::Model;
 use crate::phase::Trainer;
-use crate::run_folder::{self, RunFolder};
-use crate::{BestEpoch, Changes, Error, Phase, Recipe, Watch, film_cache, model, schedule, weights};
+use crate::recipe::Best;
+use crate::run_folder::{self, RunFolder, Start};
+use crate::{BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, room, schedule, weights};
 
 /// What to train.
 #[derive(Clone, Debug)]
@@ -27,6 +31,9 @@ pub struct TrainRequest {
     pub changes: Changes,
     /// Go on with a run instead of starting one.
     pub resume: bool,
+    /// Start a run that goes on from this one, a finished run folder: with its best weights, its split, classes,
+    /// preprocessing and recipe, but for what `changes` asks for, which must say for how many epochs.
+    pub from: Option<PathBuf>,
     /// Threads that decode films ahead of the step; 0 is as many as there are cores.
     pub workers: usize,
     /// Keep decoded films in the run folder while it trains, so that later epochs need not decode them. The result is
@@ -47,11 +54,13 @@ pub struct TrainOutcome {
     pub stopped: bool,
     /// The epoch kept.
     pub best: Option<BestEpoch>,
+    /// The metric that chose it.
+    pub by: Best,
     /// Seconds of training in all, those before a resume included.
     pub seconds: f64,
 }
 
-/// Trains, or goes on training. `stop` set to true finishes the step, saves, and returns with `stopped`.
+/// Trains, or goes on training. The watch's flag set to true finishes the step, saves, and returns with `stopped`.
 ///
 /// # Errors
 /// The first thing that makes it impossible, one sentence. What was saved before stays.
@@ -60,8 +69,13 @@ pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutco
     watch.note(device);
     let mut job = Job { request, watch };
     if !request.resume {
-        let recipe = request.changes.apply(Recipe::default())?;
-        return job.begin(&recipe, None);
+        return match &request.from {
+            Some(parent) => job.begin_from(parent),
+            None => job.begin(&request.changes.apply(Recipe::default())?, None),
+        };
+    }
+    if request.from.is_some() {
+        return Err(Error::refused("a run is resumed, or goes on from another run, not both at once"));
     }
     let run = RunFolder::open(&request.out)?;
     match run.recipe()? {
@@ -87,48 +101,155 @@ impl Job<'_, '_> {
     /// Starts a run, in a new folder or in one whose run never came to its first checkpoint. What can be refused is
     /// refused before the folder is made.
     fn begin(&mut self, recipe: &Recipe, run: Option<RunFolder>) -> Result<TrainOutcome, Error> {
-        let given = self.request.data.as_ref().ok_or_else(|| {
-            Error::refused(format!(
-                "{} has no checkpoint that knows where the films are: name their folder with --data",
-                escape(&self.request.out)
-            ))
-        })?;
-        let folder = DataSet::list(given, recipe)?;
+        let begun = match &run {
+            Some(run) => Start::read(run, recipe)?,
+            None => None,
+        };
+        let given = match (&self.request.data, begun) {
+            (Some(given), _) => given.clone(),
+            (None, Some(start)) => start.data,
+            (None, None) => {
+                return Err(Error::refused(format!(
+                    "{} has no checkpoint that knows where the films are: name their folder with --data",
+                    escape(&self.request.out)
+                )));
+            }
+        };
+        let folder = DataSet::list(&given, recipe)?;
         folder.refuse_among_classes(&self.request.out)?;
         let network = weights::network(recipe, folder.classes.len());
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
+        room::check(recipe, &network)?;
         let backend = Cpu::new();
         let store = weights::start(recipe, &network, &backend, self.watch)?;
+        let lineage = Lineage::of_weights(&recipe.weights)?;
+        let mut caveats = Vec::new();
+        if lineage.has_unknown_ancestor() {
+            let caveat = Caveat::unknown_ancestor(&recipe.weights);
+            self.watch.warn(caveat.to_string());
+            caveats.push(caveat);
+        }
         let (run, new) = match run {
             Some(run) => (run, false),
             None => (RunFolder::create(&self.request.out)?, true),
         };
         // Before the films are read, which can take minutes: who kills the run then goes on with what it was asked for.
+        Start { data: absolute(&given), recipe: recipe.to_toml() }.write(&run)?;
         run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
         let cache = self.cache(recipe, &run);
-        let prepared = DataSet::prepare(folder, recipe, cache.as_deref(), self.watch);
+        let prepared = DataSet::prepare(folder, (recipe, &lineage), cache.as_deref(), self.watch);
         film_cache::tell_of_trouble(cache.as_deref(), &run, self.watch);
         if new && prepared.is_err() {
             // Films that are refused leave the folder free for another try.
             film_cache::remove(&run, self.watch);
-            let path = run.file(run_folder::RECIPE);
-            std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+            run.remove(run_folder::RECIPE)?;
+            run.remove(run_folder::START)?;
         }
-        let Some(data) = prepared? else {
+        let Some(mut data) = prepared? else {
             return Ok(TrainOutcome {
                 run: run.path().to_owned(),
                 model: None,
                 stopped: true,
                 best: None,
+                by: recipe.best,
                 seconds: 0.0,
             });
         };
-        let write = |name: &str, bytes: &[u8]| film_cache::write(cache.as_deref(), &run, name, bytes);
-        write(run_folder::SPLIT, data.splits.to_csv(&data.root, &data.classes).as_bytes())?;
+        data.caveats.splice(..0, caveats);
+        self.set_out(recipe, run, data, cache, model::capture(&store)?, (lineage, None))
+    }
+
+    /// Starts a run that goes on from another: its split, classes, preprocessing and recipe, but for what is asked for.
+    fn begin_from(&mut self, parent: &Path) -> Result<TrainOutcome, Error> {
+        if !parent.join(run_folder::SPLIT).exists() {
+            return Err(Error::refused(format!(
+                "{} is no run folder to go on from: {} is not in it (a model file is started from with --weights)",
+                escape(parent),
+                run_folder::SPLIT
+            )));
+        }
+        let model = Model::open(parent, &Cpu::new())?;
+        model.check_split_file(parent)?;
+        let recipe = self.recipe_after(&model)?;
+        let root = match &self.request.data {
+            Some(data) => data.clone(),
+            None => {
+                let last = parent.join(run_folder::LAST);
+                let there = if last.exists() { Some(PathBuf::from(Checkpoint::read(&last)?.state.data)) } else { None };
+                there.filter(|root| root.is_dir()).ok_or_else(|| {
+                    Error::refused(format!(
+                        "the films of {} are not where they were: name the folder where they are with --data",
+                        escape(parent)
+                    ))
+                })?
+            }
+        };
+        let (classes, caveats) = (model.info.classes.clone(), model.info.caveats.clone());
+        let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, classes, caveats)?;
+        let network = weights::network(&recipe, data.classes.len());
+        schedule::rates(&recipe, Phase::Unfrozen, &network)?;
+        room::check(&recipe, &network)?;
+        let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
+        let lineage = model.lineage.of_run(&bytes);
+        let BestEpoch { phase, epoch, val_loss, val_accuracy, .. } = &model.info.epoch;
+        self.watch.note(format!(
+            "going on from {}, {phase} epoch {epoch}: validation loss {val_loss:.4}, accuracy {val_accuracy:.4}; its \
+             split, classes and recipe are taken over",
+            escape(parent)
+        ));
+        let run = RunFolder::create(&self.request.out)?;
+        run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
+        let cache = self.cache(&recipe, &run);
+        let tensors = model::capture(&model.store)?;
+        self.set_out(&recipe, run, data, cache, tensors, (lineage, Some(model.info.epoch)))
+    }
+
+    /// The recipe of a run that goes on from a model: the model's own with what is asked for, and only the epochs that
+    /// are asked for.
+    fn recipe_after(&self, model: &Model) -> Result<Recipe, Error> {
+        let before = &model.info.recipe;
+        let changes = &self.request.changes;
+        if changes.keys().any(|key| key == "weights") {
+            return Err(Error::refused("a run that goes on from another starts from its weights: leave out weights"));
+        }
+        // What the network is, and which film is on which split, was decided when the parent began.
+        changes.only(&SETTLED).agree_with(before)?;
+        let weights = model.file().to_string_lossy().into_owned();
+        let base = Recipe { weights, frozen_epochs: 0, epochs: 0, ..before.clone() };
+        if !changes.keys().any(|key| key == "epochs" || key == "frozen_epochs") {
+            return Err(Error::refused(format!(
+                "say how long to go on from {}: --epochs N, --frozen-epochs N or both",
+                escape(model.folder())
+            )));
+        }
+        Ok(changes.apply(base)?)
+    }
+
+    /// Writes the files that a run begins with, and runs it.
+    fn set_out(
+        &mut self,
+        recipe: &Recipe,
+        run: RunFolder,
+        data: DataSet,
+        cache: Option<Arc<FilmCache>>,
+        tensors: Tensors,
+        (lineage, parent): (Lineage, Option<BestEpoch>),
+    ) -> Result<TrainOutcome, Error> {
+        let split_file = data.splits.to_csv(&data.root, &data.classes);
+        film_cache::write(cache.as_deref(), &run, run_folder::SPLIT, split_file.as_bytes())?;
         let phase = if recipe.frozen_epochs > 0 { Phase::Frozen } else { Phase::Unfrozen };
-        let state = State::new(&absolute(&data.root), &data.classes, phase);
-        let start = Checkpoint { state, tensors: model::capture(&store)?, best: None, moments: None };
-        write(run_folder::LAST, &Checkpoint::to_bytes(&start.state, start.tensors.clone(), None, None)?)?;
+        let state = State {
+            recipe: Some(recipe.to_toml()),
+            split_file: Some(ContentHash::of(split_file.as_bytes()).to_string()),
+            caveats: data.caveats.clone(),
+            parent,
+            instructions: Some(instructions()),
+            ..State::new(&absolute(&data.root), &data.classes, phase)
+        };
+        let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
+        let start = Checkpoint { state, tensors, best: None, moments: None, lineage };
+        film_cache::write(cache.as_deref(), &run, run_folder::LAST, &start.to_bytes()?)?;
+        run.remove(run_folder::START)?;
         self.run(recipe, &run, &data, cache, start)
     }
 
@@ -138,7 +259,9 @@ impl Job<'_, '_> {
 
     /// Goes on from the last checkpoint.
     fn go_on(&mut self, recipe: &Recipe, run: &RunFolder) -> Result<TrainOutcome, Error> {
-        let mut checkpoint = Checkpoint::read(&run.file(run_folder::LAST))?;
+        let last = run.file(run_folder::LAST);
+        let mut checkpoint = Checkpoint::read(&last)?;
+        checkpoint.state.check(recipe, &last)?;
         let State { phase, epoch, step, log, .. } = &checkpoint.state;
         run.set_log(log)?;
         let over = match phase {
@@ -151,6 +274,13 @@ impl Job<'_, '_> {
             format!("going on from the {phase} phase, epoch {epoch}, after step {step}")
         };
         self.watch.note(text);
+        if let Some(before) = checkpoint.state.instructions.as_ref().filter(|before| **before != instructions()) {
+            self.watch.warn(format!(
+                "the run was computed with {before} so far and goes on with {}, which rounds otherwise: what it ends in is \
+                 as good, but not the same to the last bit",
+                instructions()
+            ));
+        }
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
         if self.request.data.is_none() && !root.is_dir() {
             return Err(Error::refused(format!(
@@ -159,7 +289,14 @@ impl Job<'_, '_> {
                 escape(&root)
             )));
         }
-        let data = DataSet::find_again(&run.file(run_folder::SPLIT), &root, checkpoint.state.classes.clone())?;
+        let split_file = run.file(run_folder::SPLIT);
+        run_folder::check_split_file(&split_file, checkpoint.state.split_file.as_deref())?;
+        let State { classes, caveats, .. } = &checkpoint.state;
+        let data = DataSet::find_again(&split_file, &root, classes.clone(), caveats.clone())?;
+        if checkpoint.state.recipe.is_none() {
+            // Of an older version, which wrote no lineage down.
+            checkpoint.lineage = Lineage::of_weights(&recipe.weights)?.with_own(&data.splits.train, &data.splits.val);
+        }
         checkpoint.state.data = absolute(&root).to_string_lossy().into_owned();
         let cache = self.cache(recipe, run);
         self.run(recipe, run, &data, cache, checkpoint)
@@ -184,6 +321,7 @@ impl Job<'_, '_> {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
+        let parent = from.state.parent.clone();
         let mut trainer = Trainer::new(recipe, run, data, pipeline, workers, from)?;
         let ended = trainer.run(self.watch);
         let (best, seconds) = trainer.result();
@@ -193,14 +331,33 @@ impl Job<'_, '_> {
             film_cache::remove(run, self.watch);
         }
         let stopped = !ended?;
+        if let (false, Some(best), Some(parent)) = (stopped, &best, parent)
+            && parent.val_loss < best.val_loss
+        {
+            self.watch.warn(format!(
+                "the run that this one went on from has the lower validation loss, {:.4} against {:.4}: it may be the \
+                 better one to use",
+                parent.val_loss, best.val_loss
+            ));
+        }
         Ok(TrainOutcome {
             run: run.path().to_owned(),
             model: best.is_some().then(|| run.file(run_folder::BEST)),
             stopped,
             best,
+            by: recipe.best,
             seconds,
         })
     }
+}
+
+/// Keys that a run takes over from the one that it goes on from, and that cannot be asked for otherwise.
+const SETTLED: [&str; 6] = ["architecture", "hidden", "patient", "val_fraction", "test_fraction", "limit"];
+
+/// What computes, as far as it decides how results are rounded.
+fn instructions() -> String {
+    let simd = lungfish_kernels::machine::simd();
+    if lungfish_kernels::machine::plain() { format!("{simd}, plain") } else { simd.to_owned() }
 }
 
 /// The same folder from wherever a resume is asked for.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use common::*;
 use lungfish::{
-    Activity, Event, PlotTarget, Predictor, Silent, TestOutcome, TestRequest, Watch, plot_prediction, test,
+    Activity, EpochChoice, Event, PlotTarget, Predictor, Silent, TestOutcome, TestRequest, Watch, plot_prediction, test,
 };
 
 /// What a picture says to who cannot see it; asserts that both files are there and of their kind.
@@ -45,6 +45,7 @@ fn a_test_is_synthetic_beside_its_predictions() {
     let tested = |model: &Path, data: &Path, out: Option<&Path>, warnings: &mut Vec<String>| -> TestOutcome {
         let request = TestRequest {
             model: model.to_owned(),
+            epoch: EpochChoice::Best,
             data: data.to_owned(),
             split: None,
             out: out.map(Path::to_owned),

@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
+use lungfish::{EpochChoice, Event, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
 
 fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
     let request = TestRequest {
         model: model.to_owned(),
+        epoch: EpochChoice::Best,
         data: data.to_owned(),
         split,
         out: Some(out.to_owned()),
@@ -61,6 +62,7 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     let mut warned = String::new();
     let request = TestRequest {
         model: run.clone(),
+        epoch: EpochChoice::Best,
         data: new.join("test"),
         split: None,
         out: Some(out.clone()),
@@ -96,8 +98,14 @@ fn a_run_folder_keeps_what_is_written_of_its_own_films() {
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
     let tested = |model: &Path, data: &Path| {
-        let request =
-            TestRequest { model: model.to_owned(), data: data.to_owned(), split: None, out: None, pictures: false };
+        let request = TestRequest {
+            model: model.to_owned(),
+            epoch: EpochChoice::Best,
+            data: data.to_owned(),
+            split: None,
+            out: None,
+            pictures: false,
+        };
         test(&request, &mut Watch::new(&mut Silent, &GO))
     };
     let outcome = tested(&run, &data).unwrap();

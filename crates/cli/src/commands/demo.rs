@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use lungfish::{Changes, Device, Predictor, TestRequest, TrainRequest, Watch};
+use lungfish::{Changes, Device, EpochChoice, Predictor, TestRequest, TrainRequest, Watch};
 
 use super::{predict, test, train};
 use crate::observer::Printer;
@@ -65,6 +65,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         out: run.clone(),
         changes,
         resume: false,
+        from: None,
         workers,
         film_cache: true,
         device: Device::Auto,
@@ -77,7 +78,14 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
 
     print::out("\n3. Testing on patients that it has not seen")?;
     print::out(format_args!("   lungfish test --model {model} --data {folder}\n"))?;
-    let request = TestRequest { model: run.clone(), data: films.clone(), split: None, out: None, pictures: true };
+    let request = TestRequest {
+        model: run.clone(),
+        epoch: EpochChoice::Best,
+        data: films.clone(),
+        split: None,
+        out: None,
+        pictures: true,
+    };
     let mut printer = Printer::scoring();
     let tested = lungfish::test(&request, &mut Watch::new(&mut printer, &stop))?;
     test::report(&tested)?;

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
+use anyhow::bail;
 use clap::ValueHint::DirPath;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{Split, TestOutcome, TestRequest, Watch};
+use lungfish::{EpochChoice, Split, TestOutcome, TestRequest, Watch};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, print};
 
 /// Score a model on films that it was not trained on
 ///
-/// Writes predictions-{split}.csv: path, label, predicted, one probability a class; and pictures, each as PNG and SVG:
+/// Writes predictions-{split}.csv: path, label, predicted, one probability a class; metrics-{split}.json, what --json prints;
+/// and pictures, each as PNG and SVG:
 /// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, films-{split} and
 /// worst-errors-{split}. On the data that the run was trained on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
 #[derive(clap::Args)]
@@ -32,6 +34,10 @@ pub struct Args {
     #[arg(long, alias = "side")]
     #[arg(value_parser = PossibleValuesParser::new(Split::ALL.map(Split::name)).try_map(|name| name.parse::<Split>()))]
     split: Option<Split>,
+    /// Epoch of the run to score: the one that validation chose, or the last
+    #[arg(long, default_value = "best")]
+    #[arg(value_parser = PossibleValuesParser::new(["best", "last"]).try_map(|name| name.parse::<EpochChoice>()))]
+    epoch: EpochChoice,
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
@@ -48,6 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         model: args.model.clone(),
         data: args.data.clone(),
         split: args.split,
+        epoch: args.epoch,
         out: args.out.clone(),
         pictures: !args.no_pictures,
     };
@@ -59,6 +66,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         report(&outcome)?;
         print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
+    }
+    if outcome.pictures_failed {
+        bail!("the metrics stand, but not every picture could be made (see above)");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -108,11 +118,9 @@ fn lines(outcome: &TestOutcome) -> Vec<String> {
         lines.push(String::new());
         lines.push(format!("A film is called {positive} from a probability of {threshold} on."));
     }
+    lines.extend(outcome.caveats.iter().map(|caveat| format!("Caution: {}.", print::one_line(&caveat.text))));
     lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
     lines.extend(pictures(&outcome.pictures));
-    if !outcome.bad.is_empty() {
-        lines.push(format!("Not in these metrics: {} that could not be read.", print::films(outcome.bad.len())));
-    }
     lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
@@ -146,6 +154,17 @@ mod tests {
             confusion: vec![vec![0, 1], vec![0, 2]],
             threshold: Some(0.5),
             split: Split::Test,
+            caveats: vec![],
+            epoch: lungfish::BestEpoch {
+                phase: lungfish::Phase::Frozen,
+                epoch: 1,
+                val_accuracy: 0.5,
+                val_auc: None,
+                val_loss: 0.5,
+                why: None,
+            },
+            metrics: PathBuf::from("run/metrics-test.json"),
+            pictures_failed: false,
             predictions: PathBuf::from("run/predictions-test.csv"),
             pictures: vec![PathBuf::from("run/learning-curves.png"), PathBuf::from("run/roc-test.png")],
             bad: Vec::new(),

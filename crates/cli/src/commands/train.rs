@@ -27,12 +27,15 @@ Example, the head alone, then the last stages with it:
 Example, the same with a one-cycle schedule and a learning rate of its own for a part (`lungfish summary` names them):
   lungfish train --data chest_xray --out run --frozen-epochs 10 --epochs 4 --set schedule=one-cycle --set lr.head=0.001
 
+Example, all parts unfrozen, from what a run has learnt with most of them frozen:
+  lungfish train --from run --out run2 --epochs 4
+
 Example, going on after Ctrl-C, a crash or a power cut, to the very same weights:
   lungfish train --out run --resume"
 )]
 pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
-    #[arg(long, value_name = "DIR", required_unless_present = "resume", value_hint = DirPath)]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["resume", "from"], value_hint = DirPath)]
     data: Option<PathBuf>,
     /// Run folder to write
     #[arg(long, value_name = "RUN", value_hint = DirPath)]
@@ -82,8 +85,12 @@ pub struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Go on with the run in --out
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     resume: bool,
+    /// Start a new run from a finished one: its best weights, its split, classes, preprocessing and recipe, but for what
+    /// is asked for here; say for how long with --epochs, --frozen-epochs or both
+    #[arg(long, value_name = "RUN", value_hint = DirPath, conflicts_with = "weights")]
+    from: Option<PathBuf>,
     /// Stop at a bad film instead of leaving it out
     #[arg(long)]
     strict: bool,
@@ -129,6 +136,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         out: args.out.clone(),
         changes: args.changes()?,
         resume: args.resume,
+        from: args.from.clone(),
         workers: workers(args.workers, threads),
         film_cache: !args.no_film_cache,
         device: args.device,
@@ -149,7 +157,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         // A reader that went away stopped the training too, and half a training is not done.
         return match printed {
             Err(error) if !error.is_closed() => Err(error.into()),
-            _ => Ok(ExitCode::FAILURE),
+            _ => Ok(ExitCode::from(print::STOPPED)),
         };
     }
     printed?;
@@ -163,7 +171,8 @@ pub fn report(outcome: &TrainOutcome) -> anyhow::Result<()> {
     if let Some(best) = &outcome.best {
         let auc = print::metric(best.val_auc);
         let (accuracy, phase, epoch) = (best.val_accuracy, best.phase, best.epoch);
-        print::out(format_args!("Best val Acc: {accuracy:.4} AUC: {auc} ({phase} phase, epoch {epoch})"))?;
+        let why = best.why.map_or(String::new(), |why| format!("; kept {}", why.words(outcome.by)));
+        print::out(format_args!("Best val Acc: {accuracy:.4} AUC: {auc} ({phase} phase, epoch {epoch}{why})"))?;
     }
     if let Some(model) = &outcome.model {
         print::out(format_args!("Model: {}", print::path(model)))?;

@@ -8,7 +8,7 @@ use lungfish_engine::{Adam, Cpu};
 use super::{Tools, Trainer};
 use crate::checkpoint::Checkpoint;
 use crate::films::Source;
-use crate::metrics::{Metrics, better};
+use crate::metrics::Metrics;
 use crate::model::{self, ModelInfo};
 use crate::run_folder;
 use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, film_cache};
@@ -46,10 +46,14 @@ impl Trainer<'_> {
             seconds: sums.seconds + validation,
             films_per_s: (sums.films > 0).then(|| sums.films as f64 / sums.seconds.max(1e-9)),
         };
-        let this =
-            BestEpoch { phase, epoch, val_accuracy: metrics.accuracy, val_auc: metrics.auc, val_loss: metrics.loss };
+        let mut this = BestEpoch::from(&record);
         // Epoch 0 is no result of training: it is the first phase's best again, or a head that has learnt nothing.
-        let improved = epoch > 0 && self.state.best.as_ref().is_none_or(|best| better(self.recipe.best, &this, best));
+        if epoch > 0 {
+            this.why = self.judge.better(&this, self.state.best.as_ref(), self.state.top);
+            let value = self.judge.value(&this);
+            self.state.top = Some(self.state.top.map_or(value, |top| top.max(value)));
+        }
+        let improved = this.why.is_some();
         if improved {
             self.best = Some(model::capture(&self.store)?);
             self.state.best = Some(this.clone());
@@ -99,7 +103,7 @@ impl Trainer<'_> {
             return Err(self.diverged(f64::NAN, self.state.step));
         }
         let moments = adam.state()?;
-        let bytes = Checkpoint::to_bytes(&self.state, tensors, self.best.as_ref(), Some(moments))?;
+        let bytes = Checkpoint::bytes_of(&self.state, tensors, self.best.as_ref(), Some(moments), &self.lineage)?;
         self.write(run_folder::LAST, &bytes)?;
         self.saved = Instant::now();
         Ok(())
@@ -116,9 +120,12 @@ impl Trainer<'_> {
             epoch: epoch.clone(),
             recipe: self.recipe.clone(),
             synthetic: self.data.synthetic,
+            caveats: self.data.caveats.clone(),
+            ancestors: self.lineage.ancestors.clone(),
+            split_file: self.state.split_file.as_ref().and_then(|hash| hash.parse().ok()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let bytes = model::to_bytes(&info, tensors, &self.data.splits.train, &self.data.splits.val)?;
+        let bytes = model::to_bytes(&info, tensors, &self.lineage)?;
         if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
             return Ok(());
         }

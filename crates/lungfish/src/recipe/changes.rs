@@ -67,6 +67,12 @@ impl Changes {
         self.values.keys().map(String::as_str)
     }
 
+    /// Of the keys asked for, those of a list.
+    pub(crate) fn only(&self, keys: &[&str]) -> Changes {
+        let values = self.values.iter().filter(|(key, _)| keys.contains(&key.as_str()));
+        Changes { values: values.map(|(key, value)| (key.clone(), value.clone())).collect() }
+    }
+
     fn insert(&mut self, key: &str, value: toml::Value) -> Result<(), RecipeError> {
         let (key, value) = match (key, value) {
             // `lr.default` and `lr.PART`, or `lr = { default = ..., PART = ... }`: TOML has them as one table.

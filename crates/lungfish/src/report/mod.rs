@@ -14,10 +14,10 @@ use rayon::prelude::*;
 
 use crate::picture::write_both;
 use crate::recipe::ClassWeights;
-use crate::{Error, ModelInfo, Prediction, Watch};
+use crate::{Caveat, Error, ModelInfo, Prediction, Watch};
 
 /// The pictures that say their split in their names.
-const OF_SIDE: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
+const OF_SPLIT: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
 
 /// What was tested, and what came of it.
 pub(crate) struct Tested<'a> {
@@ -30,6 +30,8 @@ pub(crate) struct Tested<'a> {
     /// What a person calls the films.
     pub data_name: String,
     pub split: Split,
+    /// What stands in the names of files: the split, and the epoch where it is not the best.
+    pub name: &'a str,
     /// The class of each film.
     pub labels: &'a [usize],
     /// One a film.
@@ -38,6 +40,16 @@ pub(crate) struct Tested<'a> {
     pub confusion: &'a [Vec<u64>],
     pub accuracy: f64,
     pub auc: Option<f64>,
+    /// What must be known beside every picture.
+    pub caveats: &'a [Caveat],
+}
+
+/// What became of the pictures.
+pub(crate) struct Drawn {
+    /// Those that were made.
+    pub written: Vec<PathBuf>,
+    /// Whether one could not be made.
+    pub failed: bool,
 }
 
 /// Draws a test into a folder: `learning-curves`, and with the split in their names `confusion-matrix`, `roc`,
@@ -49,17 +61,20 @@ pub(crate) struct Tested<'a> {
 ///
 /// # Errors
 /// [`Error::Stopped`].
-pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Result<Drawn, Error> {
     let drawn = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
-    let heading = |title: &str, subtitle: String| Heading { title: title.to_owned(), subtitle: Some(subtitle), drawn };
+    let caution: String = tested.caveats.iter().map(|caveat| format!(". Caution: {}", caveat.text)).collect();
+    let heading = |title: &str, subtitle: String| {
+        let subtitle = Some(format!("{subtitle}{caution}"));
+        Heading { title: title.to_owned(), subtitle, drawn }
+    };
     let [roc_curves, precision_recall_curves] = curves::of_classes(tested);
     let shown = tiles::choose(tested);
     let [films, worst] = tiles::tiles(tested, &shown, watch)?;
 
-    let split = tested.split;
     let [confusion_name, roc_name, precision_recall_name, films_name, worst_name] =
-        OF_SIDE.map(|what| format!("{what}-{split}"));
-    let mut written = Vec::new();
+        OF_SPLIT.map(|what| format!("{what}-{}", tested.name));
+    let (mut written, mut failed) = (Vec::new(), false);
     let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
         let result = match picture {
             Some(picture) => picture.map_err(Error::from).and_then(|picture| write_both(folder, &name, &picture)),
@@ -69,6 +84,7 @@ pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Res
             Ok(path) => written.push(path),
             Err(error) => {
                 remove_both(folder, &name);
+                failed = true;
                 watch.warn(format!("there is no picture {name}: {error}"));
             }
         }
@@ -93,13 +109,13 @@ pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Res
     add(films_name, some(films).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
     let (title, subtitle) = tiles::words_of_worst(tested, worst.len());
     add(worst_name, some(worst).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
-    Ok(written)
+    Ok(Drawn { written, failed })
 }
 
 /// Removes what an earlier test of a split drew into a folder. Learning curves stay: they are of the training.
-pub(crate) fn remove(split: Split, folder: &Path) {
-    for what in OF_SIDE {
-        remove_both(folder, &format!("{what}-{split}"));
+pub(crate) fn remove(name: &str, folder: &Path) {
+    for what in OF_SPLIT {
+        remove_both(folder, &format!("{what}-{name}"));
     }
 }
 
@@ -196,9 +212,19 @@ mod tests {
                 mean: [0.5; 3],
                 std: [0.5; 3],
             },
-            epoch: BestEpoch { phase: Phase::Frozen, epoch: 2, val_accuracy: 0.9, val_auc: None, val_loss: 0.3 },
+            epoch: BestEpoch {
+                phase: Phase::Frozen,
+                epoch: 2,
+                val_accuracy: 0.9,
+                val_auc: None,
+                val_loss: 0.3,
+                why: None,
+            },
             recipe: Recipe::default(),
             synthetic: false,
+            caveats: Vec::new(),
+            ancestors: Vec::new(),
+            split_file: None,
             version: "0".to_owned(),
         }
     }
@@ -222,6 +248,8 @@ mod tests {
             run: None,
             data_name: "films".to_owned(),
             split: Split::Test,
+            name: "test",
+            caveats: &[],
             labels: &[0],
             predictions: &predictions,
             confusion: &[vec![1, 0], vec![0, 0]],
@@ -259,6 +287,8 @@ mod tests {
             run: None,
             data_name: String::new(),
             split: Split::Test,
+            name: "test",
+            caveats: &[],
             labels: &[1, 0, 1, 0],
             predictions: &predictions,
             confusion: &[vec![1, 1], vec![1, 1]],

@@ -167,6 +167,8 @@ mod tests {
             run: None,
             data_name: "films".to_owned(),
             split: Split::Test,
+            name: "test",
+            caveats: &[],
             labels: &labels,
             predictions: &predictions,
             confusion: &[],

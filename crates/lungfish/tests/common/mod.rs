@@ -20,6 +20,7 @@ pub fn request(data: &Path, out: &Path, settings: &[&str]) -> TrainRequest {
         out: out.to_owned(),
         changes,
         resume: false,
+        from: None,
         workers: 2,
         film_cache: true,
         device: Device::Cpu,

@@ -1,0 +1,88 @@
+//! Whether a training fits into memory, asked before it begins and not when it is too late.
+
+use lungfish_engine::{Cpu, Plan, PlanSpec};
+use lungfish_models::Network;
+
+use crate::memory::Memory;
+use crate::model::normalization;
+use crate::{Error, Phase, Recipe, schedule};
+
+/// Copies of the weights that a training has at hand beside its plan: the store, its gradients, two of the optimiser,
+/// two packed for the kernels, the best epoch's and the checkpoint's.
+const COPIES: usize = 8;
+
+/// Refuses a recipe whose steps take more memory than the machine can give.
+pub(crate) fn check(recipe: &Recipe, network: &Network) -> Result<(), Error> {
+    match Memory::look().most() {
+        Some(most) => check_within(recipe, network, most),
+        // A system that does not tell: the allocation itself will.
+        None => Ok(()),
+    }
+}
+
+fn check_within(recipe: &Recipe, network: &Network, most: u64) -> Result<(), Error> {
+    let phases = [(Phase::Frozen, recipe.frozen_epochs), (Phase::Unfrozen, recipe.epochs)];
+    for (phase, _) in phases.into_iter().filter(|(_, epochs)| *epochs > 0) {
+        let needed = bytes(recipe, network, phase, recipe.batch_size)?;
+        if needed <= most {
+            continue;
+        }
+        let mut fits = recipe.batch_size / 2;
+        while fits > 1 && bytes(recipe, network, phase, fits)? > most {
+            fits /= 2;
+        }
+        let advice = if fits > 1 {
+            format!("batch_size = {fits} takes {}", gibibytes(bytes(recipe, network, phase, fits)?))
+        } else {
+            "a smaller image_size or network takes less".to_owned()
+        };
+        return Err(Error::refused(format!(
+            "a step of the {phase} phase with batch_size = {} takes {} of memory and {} can be had: {advice}",
+            recipe.batch_size,
+            gibibytes(needed),
+            gibibytes(most)
+        )));
+    }
+    Ok(())
+}
+
+/// Bytes that a phase takes with steps of `batch` films.
+fn bytes(recipe: &Recipe, network: &Network, phase: Phase, batch: usize) -> Result<u64, Error> {
+    let parts: Vec<_> = schedule::rates(recipe, phase, network)?.into_iter().map(|(part, _)| part).collect();
+    let preprocess = recipe.preprocess();
+    let mut spec = PlanSpec::training(&network.graph, batch, preprocess.size, normalization(&preprocess), &parts);
+    if phase == Phase::Frozen && recipe.cache_features && recipe.frozen_views > 0 {
+        // Only the head goes by steps; what is before it gives its features a few films at a time.
+        spec.from = network.graph.frontier(&parts).unwrap_or(spec.from);
+    }
+    let weights = 4 * network.graph.param_count(&network.parts());
+    Ok((Plan::<Cpu>::bytes(&network.graph, &spec)? + COPIES * weights) as u64)
+}
+
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights;
+
+    #[test]
+    fn a_step_beyond_all_memory_is_refused_with_what_would_fit() {
+        let recipe = Recipe { batch_size: 65_536, epochs: 1, ..Recipe::default() };
+        let network = weights::network(&recipe, 2);
+        let error = check_within(&recipe, &network, 20 << 30).unwrap_err().to_string();
+        assert!(error.starts_with("a step of the"), "{error}");
+        assert!(
+            error.contains("with batch_size = 65536 takes") && error.contains("and 20.0 GiB can be had"),
+            "{error}"
+        );
+        let fits: usize = error.split("batch_size = ").nth(2).unwrap().split(' ').next().unwrap().parse().unwrap();
+        check_within(&Recipe { batch_size: fits, ..recipe.clone() }, &network, 20 << 30).unwrap();
+        assert!(check_within(&Recipe { batch_size: 2 * fits, ..recipe }, &network, 20 << 30).is_err());
+        let tiny = check_within(&Recipe::default(), &network, 1 << 20).unwrap_err().to_string();
+        assert!(tiny.ends_with("a smaller image_size or network takes less"), "{tiny}");
+        check_within(&Recipe::default(), &network, 4 << 30).unwrap();
+    }
+}
