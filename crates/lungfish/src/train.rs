@@ -100,7 +100,7 @@ impl Job<'_> {
         let network = weights::network(recipe, folder.classes.len());
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         let backend = Cpu::new();
-        let store = weights::start(recipe, &network, &backend, self.observer)?;
+        let store = weights::start(recipe, &network, &folder.classes, &backend, self.observer, self.stop)?;
         let (run, new) = match run {
             Some(run) => (run, false),
             None => (RunFolder::create(&self.request.out)?, true),
