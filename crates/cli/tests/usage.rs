@@ -9,6 +9,7 @@ use std::process::Stdio;
 use common::{
     FILMS, RUN, arg, commands, copy, done, help, lungfish, refused, run, said, split, temporary, text, train,
 };
+use lungfish_models::ModelFile;
 use serde_json::Value;
 
 #[test]
@@ -414,11 +415,16 @@ fn models_that_are_none_are_refused() {
     lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     fs::write(&broken, &lying).unwrap();
     refused(&predict(&broken), &[arg(&broken)]);
+    // A bit of a weight that flipped on the disk.
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    fs::write(&broken, &flipped).unwrap();
+    refused(&predict(&broken), &[arg(&broken), "it is damaged"]);
     // Weights that are no numbers: not a class, but a sentence.
-    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    let mut undefined = whole.clone();
-    undefined[header..].as_chunks_mut::<4>().0.iter_mut().for_each(|v| *v = f32::NAN.to_le_bytes());
-    fs::write(&broken, &undefined).unwrap();
+    let file = ModelFile::from_bytes(&whole).unwrap();
+    let mut undefined = file.clone();
+    undefined.tensors.values_mut().for_each(|tensor| tensor.data.fill(f32::NAN));
+    fs::write(&broken, undefined.to_bytes().unwrap()).unwrap();
     refused(&predict(&broken), &[arg(&broken), "damaged"]);
     let out = arg(folder.path());
     let output = run(&["test", "--model", arg(&broken), "--data", arg(&FILMS), "--out", out, "--json"]);
@@ -426,10 +432,9 @@ fn models_that_are_none_are_refused() {
     let output = train(&FILMS, &absent, &["--weights", arg(&broken)]).output().unwrap();
     refused(&output, &[arg(&broken), "not finite"]);
     // The name of another network in the metadata.
-    let at = whole.windows(18).position(|window| window == b"efficientnet-lite0").unwrap();
-    let mut other = whole;
-    other[at..at + 18].copy_from_slice(b"efficientnet-lite7");
-    fs::write(&broken, &other).unwrap();
+    let mut other = file;
+    other.metadata.insert("architecture".to_owned(), "efficientnet-lite7".to_owned());
+    fs::write(&broken, other.to_bytes().unwrap()).unwrap();
     refused(&predict(&broken), &["efficientnet-lite7"]);
 
     let output = train(&FILMS, &absent, &["--weights", arg(&film)]).output().unwrap();
@@ -440,7 +445,7 @@ fn models_that_are_none_are_refused() {
     refused(&output, &[arg(&RUN), "it is a folder"]);
     let lite = RUN.join("best.safetensors");
     let output = train(&FILMS, &absent, &["--arch", "resnet18", "--weights", arg(&lite)]).output().unwrap();
-    refused(&output, &[arg(&lite)]);
+    refused(&output, &[arg(&lite), "look like efficientnet-lite0"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The model file: one safetensors file with the weights under torchvision's names and, as metadata, all that
-//! predicting needs.
+//! The model file: one safetensors file with the weights under torchvision's names (Lite0: those of
+//! `efficientnet_lite_pytorch`) and, as metadata, all that predicting needs.
 
 use std::path::{Path, PathBuf};
 

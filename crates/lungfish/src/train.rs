@@ -121,7 +121,7 @@ impl Job<'_, '_> {
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         room::check(recipe, &network)?;
         let backend = Cpu::new();
-        let store = weights::start(recipe, &network, &backend, self.watch)?;
+        let store = weights::start(recipe, &network, &folder.classes, &backend, self.watch)?;
         let lineage = Lineage::of_weights(&recipe.weights)?;
         let mut caveats = Vec::new();
         if lineage.has_unknown_ancestor() {

@@ -1,10 +1,12 @@
-//! The weights that a training starts from.
+//! The weights that a training starts from: ImageNet's, somebody's file, or chance.
 
 use std::path::Path;
 
 use lungfish_data::display::escape;
 use lungfish_engine::{Cpu, Store};
-use lungfish_models::{HeadConfig, Network, imagenet, initialise, load_backbone, read_weights};
+use lungfish_models::{
+    FreshHead, HeadConfig, HeadLoad, Network, WeightsError, imagenet, initialise, load_backbone, read_weights,
+};
 
 use crate::{Error, Event, Recipe, Watch};
 
@@ -18,10 +20,15 @@ pub(crate) fn network(recipe: &Recipe, classes: usize) -> Network {
     network
 }
 
-/// Its tensors before the first step: by chance from the seed, then those of `recipe.weights` over them.
+/// Its tensors before the first step: by chance from the seed, then those of `recipe.weights` over them. `classes` are
+/// the class names in index order.
+///
+/// # Errors
+/// Weights that cannot be read or are not this network's; [`Error::Stopped`].
 pub(crate) fn start(
     recipe: &Recipe,
     network: &Network,
+    classes: &[String],
     backend: &Cpu,
     watch: &mut Watch<'_>,
 ) -> Result<Store<Cpu>, Error> {
@@ -29,30 +36,40 @@ pub(crate) fn start(
     initialise(&mut store, network, recipe.seed)?;
     let report = match recipe.weights.as_str() {
         "none" => {
-            watch.note("starting from random weights".to_owned());
+            watch.event(&Event::Note("starting from random weights".to_owned()));
+            if recipe.frozen_epochs > 0 {
+                watch.event(&Event::Warning(format!(
+                    "the backbone's weights are random and stay so for the {} epochs that train the head alone: features \
+                     of random weights say next to nothing about a film; take weights=imagenet, or frozen_epochs=0 to \
+                     train all of it from the start",
+                    recipe.frozen_epochs
+                )));
+            }
             return Ok(store);
         }
-        "imagenet" => load_backbone(&mut store, network, &imagenet(recipe.architecture)?)?,
+        "imagenet" => load_backbone(&mut store, network, &imagenet(recipe.architecture)?.into(), classes)?,
         file => {
             if !Path::new(file).exists() {
                 let what =
                     format!("there is no weights file {}; other weights are \"imagenet\" and \"none\"", escape(file));
                 return Err(Error::refused(what));
             }
-            let tensors = read_weights(Path::new(file))?;
-            if let Some((name, _)) = tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
+            let weights = read_weights(Path::new(file), watch.flag()).map_err(|e| match e {
+                WeightsError::Stopped => Error::Stopped,
+                e => e.into(),
+            })?;
+            if let Some((name, _)) = weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
                 let what = format!("the weights in {}: tensor {name} has values that are not finite", escape(file));
                 return Err(Error::refused(what));
             }
-            load_backbone(&mut store, network, &tensors)
-                .map_err(|e| Error::refused(format!("the weights in {}: {e}", escape(file))))?
+            let report = load_backbone(&mut store, network, &weights, classes)
+                .map_err(|e| Error::refused(format!("the weights in {}: {e}", escape(file))))?;
+            if let Some(event) = head_sentence(&escape(file), &report.head, weights.classes.as_deref(), classes) {
+                watch.event(&event);
+            }
+            report
         }
     };
-    let absent = report.missing_in_backbone(network).count();
-    if absent > 0 {
-        let text = format!("{absent} tensors of the network are not in the weights and start at random");
-        watch.warn(text);
-    }
     watch.event(&Event::Weights {
         source: recipe.weights.clone(),
         loaded: report.loaded,
@@ -60,4 +77,121 @@ pub(crate) fn start(
         unexpected: report.unexpected,
     });
     Ok(store)
+}
+
+/// What there is to say about the head of a file's weights.
+fn head_sentence(file: &str, head: &HeadLoad, theirs: Option<&[String]>, classes: &[String]) -> Option<Event> {
+    let list = |names: &[String]| names.iter().map(escape).collect::<Vec<_>>().join(", ");
+    let new = list(classes);
+    let reason = match head {
+        HeadLoad::Fresh { reason } => reason,
+        HeadLoad::Reordered => {
+            return Some(Event::Note(format!(
+                "the head of {file} tells {} apart: its outputs were put in this training's order, {new}, by name",
+                list(theirs.unwrap_or_default())
+            )));
+        }
+        _ => return None,
+    };
+    let what = match reason {
+        FreshHead::Unnamed => format!(
+            "{file} does not say which classes its head tells apart; this training's are {new}, and the head starts at \
+             random"
+        ),
+        FreshHead::OtherClasses { weights, .. } => format!(
+            "the head of {file} tells {} apart and this training's classes are {new}: the head starts at random",
+            list(weights)
+        ),
+        FreshHead::Shape { name, found, needed } => format!(
+            "the head of {file} tells this training's classes ({new}) apart, but its {} has shape {found:?} where the \
+             recipe asks for {needed:?}: the head starts at random",
+            escape(name)
+        ),
+        FreshHead::Incomplete { name } => {
+            format!("the head of {file} has no {}: the head, for the classes {new}, starts at random", escape(name))
+        }
+        // As every ImageNet backbone: what is new is listed with the weights.
+        _ => return None,
+    };
+    Some(Event::Warning(what))
+}
+
+#[cfg(test)]
+mod tests {
+    
+    use lungfish_models::ModelFile;
+
+    use super::*;
+    use crate::{Changes, model};
+
+    /// What a start from `weights` says, notes and warnings alone, and the store.
+    fn begin(settings: &[&str], classes: &[&str], stop: bool) -> (Result<Store<Cpu>, Error>, Vec<String>) {
+        let mut changes = Changes::default();
+        for setting in settings.iter().chain(&["architecture=efficientnet-lite0", "hidden=8"]) {
+            changes.set(setting).unwrap();
+        }
+        let recipe = changes.apply(Recipe::default()).unwrap();
+        let classes: Vec<String> = classes.iter().map(|&class| class.to_owned()).collect();
+        let network = network(&recipe, classes.len());
+        let mut said = Vec::new();
+        let mut observer = |event: &Event| match event {
+            Event::Note(text) => said.push(format!("note: {text}")),
+            Event::Warning(text) => said.push(format!("warning: {text}")),
+            _ => {}
+        };
+        let store = start(&recipe, &network, &classes, &Cpu::new(), &mut Watch::new(&mut observer, &AtomicBool::new(stop)));
+        (store, said)
+    }
+
+    #[test]
+    fn a_frozen_backbone_of_random_weights_warns() {
+        let (_, said) = begin(&["weights=none", "frozen_epochs=2"], &["A", "B"], false);
+        assert!(
+            said[1].starts_with("warning: the backbone's weights are random and stay so for the 2 epochs"),
+            "{said:?}"
+        );
+        let (_, said) = begin(&["weights=none", "frozen_epochs=0", "epochs=1"], &["A", "B"], false);
+        assert_eq!(said, ["note: starting from random weights"]);
+        let (_, said) = begin(&["frozen_epochs=2"], &["A", "B"], false);
+        assert!(said.is_empty(), "{said:?}");
+    }
+
+    #[test]
+    fn a_head_comes_with_its_classes_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("parent.safetensors");
+        let setting = format!("weights={}", path.display());
+        let (store, _) = begin(&["seed=7"], &["NORMAL", "PNEUMONIA"], false);
+        let store = store.unwrap();
+        let mut file = ModelFile { tensors: model::capture(&store).unwrap(), ..ModelFile::default() };
+        let mut write = |classes: Option<&str>| {
+            file.metadata.clear();
+            file.metadata.extend(classes.map(|json| ("class_to_idx".to_owned(), json.to_owned())));
+            std::fs::write(&path, file.to_bytes().unwrap()).unwrap();
+        };
+        let bias = |store: &Store<Cpu>| store.get("_fc.fc2.bias").unwrap();
+        let parent = bias(&store);
+
+        write(Some(r#"{"NORMAL":0,"PNEUMONIA":1}"#));
+        let (same, said) = begin(&[&setting], &["NORMAL", "PNEUMONIA"], false);
+        assert_eq!((bias(&same.unwrap()), said.len()), (parent.clone(), 0), "{said:?}");
+        let (turned, said) = begin(&[&setting], &["PNEUMONIA", "NORMAL"], false);
+        assert_eq!(bias(&turned.unwrap()), [parent[1], parent[0]]);
+        assert!(said[0].starts_with("note: ") && said[0].contains("order, PNEUMONIA, NORMAL, by name"), "{said:?}");
+        let (other, said) = begin(&[&setting], &["COVID", "Normal"], false);
+        assert!(bias(&other.unwrap()).iter().all(|b| !parent.contains(b)));
+        assert_eq!(
+            said,
+            [format!(
+                "warning: the head of {} tells NORMAL, PNEUMONIA apart and this training's classes are COVID, Normal:                  the head starts at random",
+                path.display()
+            )]
+        );
+        write(None);
+        let (unnamed, said) = begin(&[&setting], &["NORMAL", "PNEUMONIA"], false);
+        assert!(bias(&unnamed.unwrap()).iter().all(|b| !parent.contains(b)));
+        assert!(said[0].contains("does not say which classes") && said[0].contains("NORMAL, PNEUMONIA"), "{said:?}");
+        let (stopped, _) = begin(&[&setting], &["NORMAL", "PNEUMONIA"], true);
+        assert!(matches!(stopped, Err(Error::Stopped)));
+    }
 }

@@ -1,12 +1,14 @@
-//! The networks there are, by name.
+//! The networks there are, by name, and the one table of what is known about each.
 
 use std::fmt;
 use std::str::FromStr;
 
-use lungfish_engine::Normalization;
+use lungfish_engine::{GraphBuilder, Normalization, ValueId};
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::imagenet::{HubFile, LITE0};
+use crate::resnet::{self, Block};
+use crate::{ModelError, efficientnet_lite};
 
 /// A backbone pretrained on ImageNet.
 ///
@@ -36,28 +38,100 @@ pub enum Architecture {
     EfficientnetLite0,
 }
 
+/// Where an architecture's ImageNet weights come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Pretrained {
+    /// A safetensors file inside the program.
+    Shipped(&'static [u8]),
+    /// Files of torchvision's hub, best first.
+    Hub(&'static [HubFile]),
+}
+
+/// All that is known about an architecture; what a further one needs is an entry here.
+pub(crate) struct Facts {
+    /// The name by which recipes and files know it.
+    pub name: &'static str,
+    /// Length of the pooled feature vector.
+    pub features: usize,
+    /// What the pretrained weights expect their pixels to be.
+    pub normalization: Normalization,
+    /// torch's name of the blocks that the backbone is made of.
+    pub block: &'static str,
+    /// Module name under which the original classifier lies in published weights.
+    pub classifier: &'static str,
+    /// Builds everything up to the pooled features; the taps receive the output of each part.
+    pub backbone: fn(&mut GraphBuilder, &mut Vec<(String, ValueId)>) -> ValueId,
+    /// Where its ImageNet weights come from.
+    pub pretrained: Pretrained,
+}
+
+/// torchvision's figures of ImageNet.
+const IMAGENET: Normalization = Normalization { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+/// Those of the TensorFlow code that the Lite networks were trained with.
+const TENSORFLOW: Normalization = Normalization { mean: [127.0 / 255.0; 3], std: [128.0 / 255.0; 3] };
+
+/// In the enum's order, which a test holds it to.
+static FACTS: [Facts; 4] = [
+    Facts {
+        name: "resnet18",
+        features: 512,
+        normalization: IMAGENET,
+        block: "BasicBlock",
+        classifier: "fc",
+        backbone: |g, taps| resnet::backbone(g, Block::Basic, [2, 2, 2, 2], taps),
+        pretrained: Pretrained::Hub(&[HubFile { name: "resnet18-f37072fd.pth" }]),
+    },
+    Facts {
+        name: "resnet34",
+        features: 512,
+        normalization: IMAGENET,
+        block: "BasicBlock",
+        classifier: "fc",
+        backbone: |g, taps| resnet::backbone(g, Block::Basic, [3, 4, 6, 3], taps),
+        pretrained: Pretrained::Hub(&[HubFile { name: "resnet34-b627a593.pth" }]),
+    },
+    Facts {
+        name: "resnet50",
+        features: 2048,
+        normalization: IMAGENET,
+        block: "Bottleneck",
+        classifier: "fc",
+        backbone: |g, taps| resnet::backbone(g, Block::Bottleneck, [3, 4, 6, 3], taps),
+        // IMAGENET1K_V2, then V1.
+        pretrained: Pretrained::Hub(&[
+            HubFile { name: "resnet50-11ad3fa6.pth" },
+            HubFile { name: "resnet50-0676ba61.pth" },
+        ]),
+    },
+    Facts {
+        name: "efficientnet-lite0",
+        features: 1280,
+        normalization: TENSORFLOW,
+        block: "MBConvBlock",
+        classifier: "_fc",
+        backbone: efficientnet_lite::backbone,
+        pretrained: Pretrained::Shipped(LITE0),
+    },
+];
+
 impl Architecture {
     /// Every architecture.
     pub const ALL: [Architecture; 4] =
         [Architecture::Resnet18, Architecture::Resnet34, Architecture::Resnet50, Architecture::EfficientnetLite0];
 
+    /// Its entry in the table.
+    pub(crate) fn facts(self) -> &'static Facts {
+        &FACTS[self as usize]
+    }
+
     /// The name by which recipes and files know it.
     pub fn name(self) -> &'static str {
-        match self {
-            Architecture::Resnet18 => "resnet18",
-            Architecture::Resnet34 => "resnet34",
-            Architecture::Resnet50 => "resnet50",
-            Architecture::EfficientnetLite0 => "efficientnet-lite0",
-        }
+        self.facts().name
     }
 
     /// Length of the pooled feature vector that the head reads.
     pub fn features(self) -> usize {
-        match self {
-            Architecture::Resnet18 | Architecture::Resnet34 => 512,
-            Architecture::Resnet50 => 2048,
-            Architecture::EfficientnetLite0 => 1280,
-        }
+        self.facts().features
     }
 
     /// What the pretrained weights expect their pixels to be: `(x / 255 - mean) / std`, a channel
@@ -66,29 +140,7 @@ impl Architecture {
     /// The ResNets have torchvision's ImageNet figures. Lite0 has those of the TensorFlow code it
     /// was trained with (mean 127, std 128 of 255).
     pub fn normalization(self) -> Normalization {
-        match self {
-            Architecture::Resnet18 | Architecture::Resnet34 | Architecture::Resnet50 => {
-                Normalization { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
-            }
-            Architecture::EfficientnetLite0 => Normalization { mean: [127.0 / 255.0; 3], std: [128.0 / 255.0; 3] },
-        }
-    }
-
-    /// torch's name of the blocks that the backbone is made of.
-    pub(crate) fn block(self) -> &'static str {
-        match self {
-            Architecture::Resnet18 | Architecture::Resnet34 => "BasicBlock",
-            Architecture::Resnet50 => "Bottleneck",
-            Architecture::EfficientnetLite0 => "MBConvBlock",
-        }
-    }
-
-    /// Module name under which the original classifier lies in published weights.
-    pub(crate) fn classifier(self) -> &'static str {
-        match self {
-            Architecture::Resnet18 | Architecture::Resnet34 | Architecture::Resnet50 => "fc",
-            Architecture::EfficientnetLite0 => "_fc",
-        }
+        self.facts().normalization
     }
 }
 
@@ -106,5 +158,19 @@ impl FromStr for Architecture {
             name: name.to_owned(),
             known: Architecture::ALL.map(Architecture::name).to_vec(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_names() {
+        assert_eq!(FACTS.len(), Architecture::ALL.len());
+        for (place, architecture) in Architecture::ALL.into_iter().enumerate() {
+            assert_eq!(architecture as usize, place, "{architecture}");
+            assert_eq!(serde_json::to_value(architecture).unwrap(), FACTS[place].name);
+        }
     }
 }

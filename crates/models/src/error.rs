@@ -1,6 +1,7 @@
-//! What can go wrong with networks and their weights.
+//! What can go wrong with networks and their weights. Every message is one sentence.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_engine::EngineError;
 
@@ -48,20 +49,27 @@ pub enum WeightsError {
     },
     /// Not a file of weights, or a broken one.
     #[error("cannot read weights from {}: {reason}", path.display())]
+    #[non_exhaustive]
     Unreadable {
         /// The file.
         path: PathBuf,
+        /// What kind of trouble it is.
+        kind: UnreadableKind,
         /// What is wrong with it.
         reason: String,
     },
     /// Bytes that are no model file.
     #[error("not a usable model file: {reason}")]
+    #[non_exhaustive]
     Malformed {
+        /// What kind of trouble it is.
+        kind: UnreadableKind,
         /// What is wrong with them.
         reason: String,
     },
     /// A tensor of the right name and the wrong shape.
-    #[error("tensor {name} has shape {found:?} where {architecture} needs {needed:?}")]
+    #[error("tensor {name} has shape {found:?} where {architecture} needs {needed:?}{}", looks(looks_like))]
+    #[non_exhaustive]
     Shape {
         /// The tensor.
         name: String,
@@ -71,9 +79,40 @@ pub enum WeightsError {
         found: Vec<usize>,
         /// The network's.
         needed: Vec<usize>,
+        /// What network the tensors look like, where names and shapes tell.
+        looks_like: Option<String>,
     },
-    /// No tensor of the network among those given.
-    #[error("none of the {count} tensors belongs to {architecture}'s backbone (the first is named {first})")]
+    /// A backbone of which a part is missing.
+    #[error("only {} of the {needed} tensors of {architecture}'s backbone are there; {} missing{}", needed - missing.len(), some(missing), looks(looks_like))]
+    #[non_exhaustive]
+    Incomplete {
+        /// The network.
+        architecture: Architecture,
+        /// Tensors that its backbone has.
+        needed: usize,
+        /// Those that are not among the tensors given, in the network's order.
+        missing: Vec<String>,
+        /// What network the tensors look like, where names and shapes tell.
+        looks_like: Option<String>,
+    },
+    /// A backbone with tensors that this one has no place for: a larger network, or one with other blocks.
+    #[error("the weights' backbone has {} tensors that {architecture}'s has no place for; {} among them{}", surplus.len(), some(surplus), looks(looks_like))]
+    #[non_exhaustive]
+    Surplus {
+        /// The network.
+        architecture: Architecture,
+        /// The tensors, sorted.
+        surplus: Vec<String>,
+        /// What network the tensors look like, where names and shapes tell.
+        looks_like: Option<String>,
+    },
+    /// No tensor of the network's backbone among those given.
+    #[error(
+        "none of the {count} tensors belongs to {architecture}'s backbone (the first is named {}){}",
+        shown(first),
+        looks(looks_like)
+    )]
+    #[non_exhaustive]
     WrongNetwork {
         /// The network.
         architecture: Architecture,
@@ -81,6 +120,17 @@ pub enum WeightsError {
         count: usize,
         /// One of their names.
         first: String,
+        /// What network the tensors look like, where names and shapes tell.
+        looks_like: Option<String>,
+    },
+    /// As many class names as the network has classes are needed.
+    #[error("the network has {classes} classes and {names} class names were given")]
+    #[non_exhaustive]
+    ClassNames {
+        /// Classes of the network.
+        classes: usize,
+        /// Names given.
+        names: usize,
     },
     /// Pretrained weights that are not on this machine.
     #[error(
@@ -95,9 +145,104 @@ pub enum WeightsError {
         /// Where they are looked for.
         path: PathBuf,
     },
+    /// Stopped on request.
+    #[error("stopped")]
+    Stopped,
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+/// Why a file of weights cannot be read, to match on; the sentence beside it has the details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnreadableKind {
+    /// No format that is known here.
+    Foreign,
+    /// Cut off, or at odds with itself.
+    Broken,
+    /// It asks for more memory or work than a file of its size can need.
+    Excessive,
+    /// Its content is not what its digest or checksum says.
+    Damaged,
+}
+
+/// What the parsers of foreign bytes say: a sentence without the file's path, or that they were stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fault {
+    Unreadable(UnreadableKind, String),
+    Stopped,
+}
+
+impl Fault {
+    pub(crate) fn foreign(reason: impl Into<String>) -> Fault {
+        Fault::Unreadable(UnreadableKind::Foreign, reason.into())
+    }
+
+    pub(crate) fn excessive(reason: impl Into<String>) -> Fault {
+        Fault::Unreadable(UnreadableKind::Excessive, reason.into())
+    }
+
+    pub(crate) fn damaged(reason: impl Into<String>) -> Fault {
+        Fault::Unreadable(UnreadableKind::Damaged, reason.into())
+    }
+
+    /// The error about the file at `path`.
+    pub(crate) fn at(self, path: &Path) -> WeightsError {
+        match self {
+            Fault::Unreadable(kind, reason) => WeightsError::Unreadable { path: path.to_owned(), kind, reason },
+            Fault::Stopped => WeightsError::Stopped,
+        }
+    }
+
+    /// The error about bytes that came from no file.
+    pub(crate) fn of_bytes(self) -> WeightsError {
+        match self {
+            Fault::Unreadable(kind, reason) => WeightsError::Malformed { kind, reason },
+            Fault::Stopped => WeightsError::Stopped,
+        }
+    }
+}
+
+/// Most of what parsers find wrong is a file that is broken.
+impl From<String> for Fault {
+    fn from(reason: String) -> Fault {
+        Fault::Unreadable(UnreadableKind::Broken, reason)
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(reason: &str) -> Fault {
+        reason.to_owned().into()
+    }
+}
+
+/// Every loop whose length a file decides looks at the flag now and then.
+pub(crate) fn unless_stopped(stop: &AtomicBool) -> Result<(), Fault> {
+    if stop.load(Ordering::Relaxed) { Err(Fault::Stopped) } else { Ok(()) }
+}
+
+/// A name out of a foreign file for a sentence: in one line, and no longer than one.
+pub(crate) fn shown(name: &str) -> String {
+    const LONGEST: usize = 100;
+    let mut letters = name.chars();
+    let text: String = letters.by_ref().take(LONGEST).flat_map(char::escape_debug).collect();
+    if letters.next().is_some() { text + "..." } else { text }
+}
+
+/// `; they look like resnet34`.
+fn looks(like: &Option<String>) -> String {
+    like.as_ref().map(|like| format!("; the weights look like {like}")).unwrap_or_default()
+}
+
+/// `a, b and c are`, `a, b, c and 7 more are`.
+fn some(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(3).map(|name| shown(name)).collect();
+    match (shown.as_slice(), names.len()) {
+        ([one], _) => format!("{one} is"),
+        ([first @ .., last], 0..=3) => format!("{} and {last} are", first.join(", ")),
+        (three, all) => format!("{} and {} more are", three.join(", "), all - three.len()),
+    }
 }
 
 impl WeightsError {
@@ -107,7 +252,8 @@ impl WeightsError {
         move |source| WeightsError::Io { path, source }
     }
 
-    pub(crate) fn unreadable(path: &Path, reason: impl ToString) -> WeightsError {
-        WeightsError::Unreadable { path: path.to_owned(), reason: reason.to_string() }
+    /// For a reason that has nothing to do with a format.
+    pub(crate) fn unreadable(path: &Path, kind: UnreadableKind, reason: impl Into<String>) -> WeightsError {
+        WeightsError::Unreadable { path: path.to_owned(), kind, reason: reason.into() }
     }
 }

@@ -4,17 +4,21 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
 
+use crate::architecture::Pretrained;
+use crate::error::Fault;
 use crate::tensors::{floats, parse_safetensors};
-use crate::{Architecture, Tensors, WeightsError, read_weights};
+use crate::{Architecture, Tensors, UnreadableKind, WeightsError, read_weights};
 
 /// EfficientNet-Lite0's backbone; weights/README.md says where it is from.
-const LITE0: &[u8] = include_bytes!("../../../weights/efficientnet-lite0.safetensors");
+pub(crate) const LITE0: &[u8] = include_bytes!("../../../weights/efficientnet-lite0.safetensors");
 
 /// A file of weights that torchvision's hub publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HubFile {
     /// Its name, also in torch hub's cache; what stands between the last dash and the extension is
     /// the beginning of its SHA-256.
@@ -35,14 +39,9 @@ impl HubFile {
 
 /// The files with an architecture's ImageNet weights, best first; none where they are shipped.
 pub fn hub_files(architecture: Architecture) -> &'static [HubFile] {
-    match architecture {
-        Architecture::Resnet18 => &[HubFile { name: "resnet18-f37072fd.pth" }],
-        Architecture::Resnet34 => &[HubFile { name: "resnet34-b627a593.pth" }],
-        // IMAGENET1K_V2, then V1.
-        Architecture::Resnet50 => {
-            &[HubFile { name: "resnet50-11ad3fa6.pth" }, HubFile { name: "resnet50-0676ba61.pth" }]
-        }
-        Architecture::EfficientnetLite0 => &[],
+    match architecture.facts().pretrained {
+        Pretrained::Hub(files) => files,
+        Pretrained::Shipped(_) => &[],
     }
 }
 
@@ -73,19 +72,14 @@ fn hub_folder_from(variable: impl Fn(&str) -> Option<OsString>, home: Option<Pat
 /// [`WeightsError::Absent`] with the address and the path to put it at;
 /// [`WeightsError::Unreadable`] for a file that is not what its name says.
 pub fn imagenet(architecture: Architecture) -> Result<Tensors, WeightsError> {
-    match hub_files(architecture) {
-        [] => parse_safetensors(LITE0).map(|file| floats(&file)).map_err(|reason| WeightsError::Malformed { reason }),
-        [best, older @ ..] => from_hub(architecture, best, older, &hub_folder()),
+    match architecture.facts().pretrained {
+        Pretrained::Shipped(bytes) => parse_safetensors(bytes).map(|file| floats(&file)).map_err(Fault::of_bytes),
+        Pretrained::Hub(files) => from_hub(architecture, files, &hub_folder()),
     }
 }
 
-fn from_hub(
-    architecture: Architecture,
-    best: &HubFile,
-    older: &[HubFile],
-    folder: &Path,
-) -> Result<Tensors, WeightsError> {
-    for file in std::iter::once(best).chain(older) {
+fn from_hub(architecture: Architecture, files: &[HubFile], folder: &Path) -> Result<Tensors, WeightsError> {
+    for file in files {
         let path = folder.join(file.name);
         if path.is_file() {
             let found = sha256(&path)?;
@@ -96,11 +90,12 @@ fn from_hub(
                     file.sha256_prefix(),
                     file.url()
                 );
-                return Err(WeightsError::unreadable(&path, reason));
+                return Err(WeightsError::unreadable(&path, UnreadableKind::Damaged, reason));
             }
-            return read_weights(&path);
+            return Ok(read_weights(&path, &AtomicBool::new(false))?.tensors);
         }
     }
+    let best = files.first().copied().unwrap_or(HubFile { name: "" });
     Err(WeightsError::Absent { architecture, url: best.url(), path: folder.join(best.name) })
 }
 
@@ -122,8 +117,9 @@ mod tests {
     use super::*;
 
     fn look(architecture: Architecture, folder: &Path) -> Result<Tensors, WeightsError> {
-        let [best, older @ ..] = hub_files(architecture) else { panic!("{architecture} is shipped") };
-        from_hub(architecture, best, older, folder)
+        let files = hub_files(architecture);
+        assert!(!files.is_empty(), "{architecture} is shipped");
+        from_hub(architecture, files, folder)
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Weights from chance.
+//! Weights from chance: what a network starts from where nothing trained it before.
 
-use lungfish_engine::{Backend, Op, Store, TensorSpec};
+use lungfish_engine::{Backend, Graph, Op, Store, TensorSpec};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -17,7 +17,28 @@ use crate::{Network, WeightsError};
 /// # Errors
 /// [`WeightsError::Engine`] where the store is not this network's.
 pub fn initialise<B: Backend>(store: &mut Store<B>, network: &Network, seed: u64) -> Result<(), WeightsError> {
-    let graph = &network.graph;
+    initialise_graph(store, &network.graph, seed)
+}
+
+/// [`initialise`] for any graph, of whatever networks it is made.
+///
+/// ```
+/// use lungfish_engine::{Cpu, GraphBuilder, Store};
+/// use lungfish_models::initialise_graph;
+/// let mut g = GraphBuilder::new(3);
+/// let x = g.input();
+/// let x = g.global_average_pool("pool", x);
+/// let x = g.gemm("fc", x, 2);
+/// let graph = g.finish(x);
+/// let mut store = Store::new(&Cpu::new(), &graph)?;
+/// initialise_graph(&mut store, &graph, 1)?;
+/// assert!(store.get("fc.weight")?.iter().all(|w| w.abs() <= 1.0 / 3.0_f32.sqrt()));
+/// # Ok::<(), lungfish_models::WeightsError>(())
+/// ```
+///
+/// # Errors
+/// [`WeightsError::Engine`] where the store is not this graph's.
+pub fn initialise_graph<B: Backend>(store: &mut Store<B>, graph: &Graph, seed: u64) -> Result<(), WeightsError> {
     for node in graph.nodes() {
         let specs: Vec<&TensorSpec> = node.op.params().iter().map(|p| &graph.params()[p.index()]).collect();
         match (&node.op, specs.as_slice()) {

@@ -4,9 +4,13 @@
 //! [`imagenet`] (what ships with the program, or torch hub's cache), from a file
 //! ([`read_weights`]) or from chance ([`initialise`]); [`load_backbone`] puts them into a store by
 //! name. A [`ModelFile`] is what a training leaves.
+//!
+//! Tensors bear torchvision's names (Lite0: those of `efficientnet_lite_pytorch`, since torchvision has no such network).
 
 mod architecture;
 mod checkpoint;
+mod classes;
+mod digest;
 mod efficientnet_lite;
 mod error;
 mod file;
@@ -16,18 +20,19 @@ mod load;
 pub mod names;
 mod network;
 mod pickle;
+mod recognise;
 mod resnet;
 mod summary;
 mod tensors;
 mod torch_file;
 
 pub use architecture::Architecture;
-pub use checkpoint::read_weights;
-pub use error::{ModelError, WeightsError};
+pub use checkpoint::{Weights, read_weights};
+pub use error::{ModelError, UnreadableKind, WeightsError};
 pub use file::ModelFile;
 pub use imagenet::{HubFile, hub_files, hub_folder, imagenet};
-pub use init::initialise;
-pub use load::{LoadReport, load_backbone};
+pub use init::{initialise, initialise_graph};
+pub use load::{FreshHead, HeadLoad, LoadReport, load_backbone};
 pub use network::{HeadConfig, Network};
 pub use summary::{Layer, Summary};
 pub use tensors::{Tensor, Tensors};

@@ -1,8 +1,8 @@
-//! A backbone with a new head on it.
+//! A network: a pretrained backbone with a new head on it, as a graph that the engine compiles.
 
 use lungfish_engine::{Graph, GraphBuilder, PartId, ValueId};
 
-use crate::{Architecture, ModelError, efficientnet_lite, resnet};
+use crate::{Architecture, ModelError};
 
 /// The head that replaces ImageNet's classifier: `Linear(features, hidden)`, ReLU,
 /// `Linear(hidden, classes)`, LogSoftmax.
@@ -31,6 +31,7 @@ impl Default for HeadConfig {
 /// assert_eq!(network.graph.param_count(&[network.head]), 131_842);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Network {
     /// The backbone.
     pub architecture: Architecture,
@@ -52,16 +53,12 @@ impl Network {
     pub fn new(architecture: Architecture, classes: usize, head: &HeadConfig) -> Network {
         let mut g = GraphBuilder::new(3);
         let mut taps = Vec::new();
-        let pool = match architecture {
-            Architecture::Resnet18 => resnet::backbone(&mut g, resnet::Block::Basic, [2, 2, 2, 2], &mut taps),
-            Architecture::Resnet34 => resnet::backbone(&mut g, resnet::Block::Basic, [3, 4, 6, 3], &mut taps),
-            Architecture::Resnet50 => resnet::backbone(&mut g, resnet::Block::Bottleneck, [3, 4, 6, 3], &mut taps),
-            Architecture::EfficientnetLite0 => efficientnet_lite::backbone(&mut g, &mut taps),
-        };
+        let facts = architecture.facts();
+        let pool = (facts.backbone)(&mut g, &mut taps);
         taps.push(("pool".to_owned(), pool));
 
         g.part("head");
-        let fc = architecture.classifier();
+        let fc = facts.classifier;
         let mut x = pool;
         if head.dropout > 0.0 {
             x = g.dropout(&format!("{fc}.dropout"), x, head.dropout);

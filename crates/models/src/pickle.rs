@@ -2,10 +2,18 @@
 //! called or imported. Objects of classes that are not known here are kept by their class and
 //! fields, so whatever lies beside the weights (an optimiser, transforms) does not matter.
 
+//!
+//! What a pickle costs is bounded before it is spent: how many objects there are, how many entries they have, how many
+//! tensors. A short pickle can recall the same large object again and again.
+
 mod machine;
 
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 
+use crate::checkpoint::WRAPPERS;
+use crate::classes;
+use crate::error::{Fault, unless_stopped};
 use crate::tensors::Float;
 
 /// Index of a node in [`Pickle::nodes`].
@@ -13,9 +21,16 @@ type Id = usize;
 
 /// Most nodes, stack entries and memo entries; a checkpoint has some dozens a tensor.
 const MOST: usize = 1 << 20;
-/// Most characters of all paths together, and most entries copied from one node to another: a
-/// crafted pickle recalls the same large object again and again.
+/// Most entries of all tuples, lists, dictionaries and objects together.
+const MOST_ENTRIES: usize = 1 << 22;
+/// Most bytes of classes' names that are put together from texts.
+const MOST_NAMES: usize = 1 << 24;
+/// Most descriptions of tensors in a pickle, and most tensors below its root; a large network and its
+/// optimiser have some thousands.
+const MOST_TENSORS: usize = 1 << 16;
+/// Most work on the way to the tensors: characters of all paths together, and entries looked at.
 const MOST_WORK: usize = 1 << 26;
+
 /// A value of the pickle.
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
@@ -31,8 +46,8 @@ pub(crate) enum Node {
     Dict(Vec<(Rc<str>, Id)>),
     /// An object with the dictionaries of fields it was given.
     Object(Vec<Id>),
-    Storage(Storage),
-    Tensor(View),
+    Storage(Rc<Storage>),
+    Tensor(Box<View>),
 }
 
 /// A run of numbers that the file keeps outside the pickle.
@@ -83,7 +98,7 @@ impl Element {
 /// A tensor: a strided view of a storage, all in elements.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
-    pub storage: Storage,
+    pub storage: Rc<Storage>,
     pub offset: usize,
     pub shape: Vec<usize>,
     pub stride: Vec<usize>,
@@ -100,39 +115,73 @@ pub(crate) struct Pickle {
 
 impl Pickle {
     /// Reads the pickle at the beginning of `bytes`.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Pickle, String> {
-        machine::run(bytes)
+    pub(crate) fn read(bytes: &[u8], stop: &AtomicBool) -> Result<Pickle, Fault> {
+        machine::run(bytes, stop)
     }
 
     /// Every tensor below the root with its dotted path through dictionaries and modules.
-    pub(crate) fn tensors(&self) -> Result<Vec<(String, &View)>, String> {
+    pub(crate) fn tensors(&self, stop: &AtomicBool) -> Result<Vec<(String, &View)>, Fault> {
+        let mut walk = Walk { pickle: self, open: vec![(String::new(), self.root)], work: 0, turns: 0, stop };
         let mut found = Vec::new();
-        let mut work = 0_usize;
-        let mut open = vec![(String::new(), self.root)];
-        while let Some((path, id)) = open.pop() {
-            let dictionaries: Vec<Id> = match &self.nodes[id] {
+        while let Some((path, id)) = walk.open.pop() {
+            match &self.nodes[id] {
                 Node::Tensor(view) => {
-                    found.push((path, view));
-                    continue;
+                    if found.len() == MOST_TENSORS {
+                        return Err(Fault::excessive(format!("it has more than {MOST_TENSORS} tensors")));
+                    }
+                    found.push((path, &**view));
                 }
-                Node::Dict(_) => vec![id],
+                Node::Dict(_) => walk.enter(&path, id)?,
                 // A pickled torch.nn.Module, whose state dict has none of these three names.
                 Node::Object(states) => {
-                    let fields = states.iter().flat_map(|&state| self.entries(state));
-                    let of_module = |name: &str| matches!(name, "_parameters" | "_buffers" | "_modules");
-                    fields.filter(|(name, _)| of_module(name)).map(|&(_, id)| id).collect()
+                    for &state in states.iter().rev() {
+                        walk.spend(1)?;
+                        for (name, field) in self.entries(state).iter().rev() {
+                            walk.spend(1)?;
+                            if matches!(&**name, "_parameters" | "_buffers" | "_modules") {
+                                walk.enter(&path, *field)?;
+                            }
+                        }
+                    }
                 }
-                _ => continue,
-            };
-            for (key, id) in dictionaries.iter().rev().flat_map(|&d| self.entries(d).iter().rev()) {
-                work += path.len() + key.len() + 64;
-                if work > MOST_WORK {
-                    return Err("its dictionaries are nested beyond reason".to_owned());
-                }
-                open.push((if path.is_empty() { key.to_string() } else { format!("{path}.{key}") }, *id));
+                _ => {}
             }
         }
         Ok(found)
+    }
+
+    /// The class names at the root, or in what a state dict is nested under: `class_to_idx` or `classes`.
+    pub(crate) fn classes(&self) -> Option<Vec<String>> {
+        let nested = WRAPPERS.iter().filter_map(|wrapper| self.field(self.root, wrapper));
+        std::iter::once(self.root).chain(nested).find_map(|at| self.classes_at(at))
+    }
+
+    fn classes_at(&self, at: Id) -> Option<Vec<String>> {
+        let indices = self.field(at, classes::INDICES).map(|id| self.entries(id)).filter(|e| !e.is_empty());
+        if let Some(indices) = indices {
+            return classes::in_order(indices.iter().map(|(name, id)| match self.nodes[*id] {
+                Node::Int(index) => (&**name, Some(index)),
+                _ => (&**name, None),
+            }));
+        }
+        let (Node::List(names) | Node::Tuple(names)) = &self.nodes[self.field(at, classes::LIST)?] else {
+            return None;
+        };
+        classes::listed(names.iter().map(|&id| match &self.nodes[id] {
+            Node::Text(name) => Some(&**name),
+            _ => None,
+        }))
+    }
+
+    /// An entry of a dictionary, or a field of an object.
+    fn field(&self, of: Id, name: &str) -> Option<Id> {
+        /// States of an object that are looked into; objects have one.
+        const STATES: usize = 4;
+        let of_dictionary = |id: Id| self.entries(id).iter().rev().find(|(key, _)| &**key == name).map(|(_, id)| *id);
+        match &self.nodes[of] {
+            Node::Object(states) => states.iter().rev().take(STATES).find_map(|&state| of_dictionary(state)),
+            _ => of_dictionary(of),
+        }
     }
 
     fn entries(&self, id: Id) -> &[(Rc<str>, Id)] {
@@ -140,5 +189,36 @@ impl Pickle {
             Node::Dict(entries) => entries,
             _ => &[],
         }
+    }
+}
+
+/// On the way from the root to the tensors.
+struct Walk<'a> {
+    pickle: &'a Pickle,
+    /// Paths and nodes yet to be looked at, the next one last.
+    open: Vec<(String, Id)>,
+    work: usize,
+    turns: usize,
+    stop: &'a AtomicBool,
+}
+
+impl Walk<'_> {
+    /// Puts a dictionary's entries before all that is open.
+    fn enter(&mut self, path: &str, dictionary: Id) -> Result<(), Fault> {
+        for (key, id) in self.pickle.entries(dictionary).iter().rev() {
+            self.spend(path.len() + key.len() + 64)?;
+            let path = if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
+            self.open.push((path, *id));
+        }
+        Ok(())
+    }
+
+    fn spend(&mut self, work: usize) -> Result<(), Fault> {
+        self.work += work;
+        self.turns += 1;
+        if self.work > MOST_WORK {
+            return Err(Fault::excessive("its dictionaries are nested beyond reason"));
+        }
+        if self.turns % 4096 == 0 { unless_stopped(self.stop) } else { Ok(()) }
     }
 }

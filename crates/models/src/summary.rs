@@ -8,6 +8,7 @@ use crate::{Architecture, ModelError, Network};
 
 /// A row: the network, a part, a block, or a layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Layer {
     /// Its name: the architecture, a part (`layer1`), or as torchvision has it (`layer1.0`, `layer1.0.conv1`).
     pub name: String,
@@ -39,6 +40,7 @@ pub struct Layer {
 /// # Ok::<(), lungfish_models::ModelError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// The network.
     pub architecture: Architecture,
@@ -90,7 +92,8 @@ impl Summary {
             let part = (graph.part_name(node.part).to_owned(), "part".to_owned());
             // The pooling between backbone and head learns nothing and stands between the parts, as it does in torch.
             let mut holders = if node.op == Op::GlobalAveragePool { Vec::new() } else { vec![part] };
-            holders.extend(block(&node.name).map(|name| (name.to_owned(), network.architecture.block().to_owned())));
+            holders
+                .extend(block(&node.name).map(|name| (name.to_owned(), network.architecture.facts().block.to_owned())));
             let shared =
                 holders.iter().zip(&open[1..]).take_while(|((name, _), row)| layers[**row].name == *name).count();
             open.truncate(1 + shared);

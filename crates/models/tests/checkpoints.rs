@@ -3,9 +3,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use lungfish_models::{Tensor, Tensors, read_weights};
+use lungfish_models::{Tensor, Tensors, UnreadableKind, Weights, WeightsError};
 use proptest::prelude::*;
+
+fn read(path: &Path) -> Result<Weights, WeightsError> {
+    lungfish_models::read_weights(path, &AtomicBool::new(false))
+}
+
+fn read_weights(path: &Path) -> Result<Tensors, WeightsError> {
+    read(path).map(|weights| weights.tensors)
+}
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/models/checkpoints").join(name)
@@ -53,6 +62,40 @@ fn the_state_dict_inside_a_notebooks_checkpoint() {
     for name in ["notebook-zip.pth", "notebook-legacy.pth"] {
         assert_eq!(read_weights(&golden(name)).unwrap(), expected(), "{name}");
     }
+}
+
+#[test]
+fn class_names_beside_a_state_dict_are_found() {
+    let classes = |name: &str| read(&golden(name)).unwrap().classes;
+    for name in ["notebook-zip.pth", "notebook-legacy.pth"] {
+        assert_eq!(classes(name).unwrap(), ["NORMAL", "PNEUMONIA"], "{name}");
+    }
+    for name in ["plain-zip.pth", "plain-legacy.pth", "module.pth", "mixed.safetensors"] {
+        assert_eq!(classes(name), None, "{name}");
+    }
+    // {"w": a tensor, "class_to_idx": {"B": 0, "A": 1}}, and the same with a place that is taken twice.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.pth");
+    let with = |beside: &[u8]| {
+        let mut pickle = one_tensor(b"K\x02\x85K\x01\x85");
+        pickle.pop();
+        pickle.extend_from_slice(beside);
+        pickle.extend_from_slice(b"s.");
+        fs::write(&path, legacy(&pickle, &[1.0, 2.0, 3.0, 4.0])).unwrap();
+        read(&path).unwrap().classes
+    };
+    let indices = b"X\x0c\x00\x00\x00class_to_idx}(X\x01\x00\x00\x00BK\x00X\x01\x00\x00\x00AK\x01u";
+    assert_eq!(with(indices).unwrap(), ["B", "A"]);
+    let twice = b"X\x0c\x00\x00\x00class_to_idx}(X\x01\x00\x00\x00BK\x00X\x01\x00\x00\x00AK\x00u";
+    assert_eq!(with(twice), None);
+    let list = b"X\x07\x00\x00\x00classes](X\x01\x00\x00\x00BX\x01\x00\x00\x00Ae";
+    assert_eq!(with(list).unwrap(), ["B", "A"]);
+
+    let header =
+        r#"{"__metadata__":{"class_to_idx":"{\"B\":0,\"A\":1}"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let path = folder.path().join("w.safetensors");
+    fs::write(&path, safetensors(header, &[0; 4])).unwrap();
+    assert_eq!(read(&path).unwrap().classes.unwrap(), ["B", "A"]);
 }
 
 #[test]
@@ -229,6 +272,18 @@ fn bad_safetensors_are_refused_in_one_sentence() {
 #[test]
 fn other_files_are_refused_in_one_sentence() {
     assert!(refusal("weights.pth", b"").contains("not a PyTorch checkpoint"));
+    let kind = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.pth");
+        fs::write(&path, bytes).unwrap();
+        match read_weights(&path).unwrap_err() {
+            WeightsError::Unreadable { kind, .. } => kind,
+            e => panic!("{e}"),
+        }
+    };
+    assert_eq!(kind(b"a film"), UnreadableKind::Foreign);
+    assert_eq!(kind(&fs::read(golden("plain-zip.pth")).unwrap()[..2000]), UnreadableKind::Broken);
+    assert_eq!(kind(&legacy(&[b'N'; 2_000_000], &[1.0])), UnreadableKind::Excessive);
     assert!(refusal("weights.pth", b"<html>404 Not Found</html>").contains("not a PyTorch checkpoint"));
     let zip = fs::read(golden("plain-zip.pth")).unwrap();
     refusal("weights.pth", &zip[..zip.len() / 2]);
@@ -242,7 +297,7 @@ fn other_files_are_refused_in_one_sentence() {
 proptest! {
     // LUNGFISH_FUZZ_CASES asks for more.
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("LUNGFISH_FUZZ_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(400),
+        cases: std::env::var("LUNGFISH_FUZZ_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(300),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

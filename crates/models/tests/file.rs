@@ -1,6 +1,9 @@
-//! The model file: bytes, strictness, and the format's own reader as judge.
+//! The model file: bytes, strictness, its digest, and the format's own reader as judge.
 
-use lungfish_models::{ModelFile, Tensor, WeightsError};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use lungfish_models::{ModelFile, Tensor, UnreadableKind, WeightsError, read_weights};
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
@@ -27,6 +30,7 @@ fn what_is_written_is_read() {
     let path = folder.path().join("best.safetensors");
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(ModelFile::read(&path).unwrap(), file);
+    assert_eq!(ModelFile::read_sealed(&path).unwrap(), file);
     let nothing = ModelFile::default();
     assert_eq!(ModelFile::from_bytes(&nothing.to_bytes().unwrap()).unwrap(), nothing);
 }
@@ -41,6 +45,70 @@ fn the_formats_own_reader_agrees() {
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let view = file.tensor("films.train").unwrap();
     assert_eq!((view.dtype(), view.shape(), view.data()), (Dtype::U8, [3].as_slice(), [1, 2, 255].as_slice()));
+}
+
+/// The file as versions before the digest wrote it, with `digest` as an entry of somebody else's where there is one.
+fn older(file: &ModelFile, digest: Option<&str>) -> Vec<u8> {
+    let bytes = file.to_bytes().unwrap();
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..end]).unwrap();
+    let metadata = header["__metadata__"].as_object_mut().unwrap();
+    assert!(metadata.remove("digest").is_some());
+    metadata.extend(digest.map(|text| ("digest".to_owned(), text.into())));
+    let text = header.to_string();
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &bytes[end..]].concat()
+}
+
+#[test]
+fn older_files_are_read_as_ever() {
+    let mut file = sample();
+    assert_eq!(ModelFile::from_bytes(&older(&file, None)).unwrap(), file);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.safetensors");
+    std::fs::write(&path, older(&file, None)).unwrap();
+    assert_eq!(ModelFile::read(&path).unwrap(), file);
+    let unsealed = ModelFile::read_sealed(&path).unwrap_err().to_string();
+    assert!(unsealed.ends_with("old.safetensors: it has lost its digest: it was changed or is damaged"), "{unsealed}");
+    let foreign = older(&file, Some("sixteen pages"));
+    file.metadata.insert("digest".into(), "sixteen pages".into());
+    assert_eq!(ModelFile::from_bytes(&foreign).unwrap(), file);
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let bytes = sample().to_bytes().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("best.safetensors");
+    let damaged = |error: WeightsError, path: &Path| {
+        assert!(matches!(error, WeightsError::Unreadable { kind: UnreadableKind::Damaged, .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(&path.display().to_string()) && said.contains("it is damaged"), "{said}");
+    };
+    let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for at in data..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &flipped).unwrap();
+        damaged(ModelFile::read(&path).unwrap_err(), &path);
+        damaged(read_weights(&path, &AtomicBool::new(false)).unwrap_err(), &path);
+    }
+    // In the header a bit may make it another thing altogether, but never the same file with other content.
+    for at in 0..data {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &flipped).unwrap();
+        if let Ok(file) = ModelFile::read_sealed(&path) {
+            assert_eq!(file, sample(), "byte {at}");
+        }
+    }
+    // Nor are two weights exchanged, or a weight moved to a tensor of another name.
+    let mut swapped = bytes.clone();
+    swapped.swap(data, data + 4);
+    swapped.swap(data + 1, data + 5);
+    swapped.swap(data + 2, data + 6);
+    swapped.swap(data + 3, data + 7);
+    assert_ne!(swapped, bytes);
+    assert!(ModelFile::from_bytes(&swapped).unwrap_err().to_string().contains("it is damaged"));
 }
 
 #[test]
@@ -63,7 +131,7 @@ fn other_files_are_refused() {
     let refuse = |header: &str, data: &[u8]| {
         let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
         match ModelFile::from_bytes(&bytes).unwrap_err() {
-            WeightsError::Malformed { reason } => reason,
+            WeightsError::Malformed { reason, .. } => reason,
             e => panic!("{e}"),
         }
     };
@@ -90,14 +158,21 @@ fn other_files_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    // LUNGFISH_FUZZ_CASES asks for more.
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("LUNGFISH_FUZZ_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(256),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn mutated_model_files_never_panic(
+        sealed in any::<bool>(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
     ) {
-        let mut bytes = sample().to_bytes().unwrap();
+        // The digest refuses all that the header does not, so files without one are the harder half.
+        let mut bytes = if sealed { sample().to_bytes().unwrap() } else { older(&sample(), None) };
         for (at, value) in edits {
             let at = at.index(bytes.len());
             bytes[at] = value;

@@ -1,17 +1,29 @@
-//! The opcodes of a pickle.
+//! A machine that runs a pickle's opcodes over plain nodes, as CPython's unpickler does over objects.
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 
-use super::{Element, Id, MOST, MOST_WORK, Node, Pickle, Storage, View};
+use super::{Element, Id, MOST, MOST_ENTRIES, MOST_NAMES, MOST_TENSORS, Node, Pickle, Storage, View};
+use crate::error::{Fault, shown, unless_stopped};
 
 /// Longest name of Python's.
 const LONGEST_NAME: usize = 1 << 12;
 
 /// Reads the pickle at the beginning of `bytes`.
-pub(super) fn run(bytes: &[u8]) -> Result<Pickle, String> {
-    let mut machine =
-        Machine { bytes, at: 0, nodes: vec![], stack: vec![], marks: vec![], memo: HashMap::new(), work: 0 };
+pub(super) fn run(bytes: &[u8], stop: &AtomicBool) -> Result<Pickle, Fault> {
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        nodes: vec![],
+        stack: vec![],
+        marks: vec![],
+        memo: HashMap::new(),
+        entries: 0,
+        names: 0,
+        tensors: 0,
+        stop,
+    };
     let root = machine.run()?;
     Ok(Pickle { nodes: machine.nodes, root, length: machine.at })
 }
@@ -25,15 +37,23 @@ struct Machine<'a> {
     /// Heights of the stack.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
-    /// Entries copied so far.
-    work: usize,
+    /// Entries of all containers so far.
+    entries: usize,
+    /// Bytes of classes' names so far.
+    names: usize,
+    /// Descriptions of tensors so far.
+    tensors: usize,
+    stop: &'a AtomicBool,
 }
 
 impl<'a> Machine<'a> {
-    fn run(&mut self) -> Result<Id, String> {
-        loop {
+    fn run(&mut self) -> Result<Id, Fault> {
+        for turn in 0_usize.. {
+            if turn % 4096 == 0 {
+                unless_stopped(self.stop)?;
+            }
             if [self.nodes.len(), self.stack.len(), self.memo.len(), self.marks.len()].into_iter().any(|n| n > MOST) {
-                return Err("its pickle has too many objects".to_owned());
+                return Err(Fault::excessive("its pickle has too many objects"));
             }
             let op = self.take(1)?[0];
             match op {
@@ -110,14 +130,17 @@ impl<'a> Machine<'a> {
                 b')' => self.push(Node::Tuple(vec![])),
                 b'l' | 0x91 => {
                     let items = self.pop_to_mark()?;
+                    self.hold(items.len())?;
                     self.push(Node::List(items));
                 }
                 b't' => {
                     let items = self.pop_to_mark()?;
+                    self.hold(items.len())?;
                     self.push(Node::Tuple(items));
                 }
                 0x85..=0x87 => {
                     let items = self.pop_many(usize::from(op - 0x84))?;
+                    self.hold(items.len())?;
                     self.push(Node::Tuple(items));
                 }
                 b'd' => {
@@ -200,30 +223,31 @@ impl<'a> Machine<'a> {
                 }
                 b'Q' => {
                     let id = self.pop()?;
-                    let node = self.persistent(id)?;
-                    self.push(node);
+                    let found = self.persistent(id)?;
+                    self.stack.push(found);
                 }
-                _ => return Err(format!("its pickle has an opcode that is not known, 0x{op:02x}")),
+                _ => return Err(format!("its pickle has an opcode that is not known, 0x{op:02x}").into()),
             }
         }
+        Err("its pickle is cut off".into())
     }
 
-    fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], Fault> {
         let taken = self.bytes.get(self.at..).and_then(|rest| rest.get(..n)).ok_or("its pickle is cut off")?;
         self.at += n;
         Ok(taken)
     }
 
-    fn counted(&mut self, n: u64) -> Result<&'a [u8], String> {
+    fn counted(&mut self, n: u64) -> Result<&'a [u8], Fault> {
         self.take(usize::try_from(n).map_err(|_| "its pickle is cut off")?)
     }
 
     /// Little-endian.
-    fn unsigned(&mut self, width: usize) -> Result<u64, String> {
+    fn unsigned(&mut self, width: usize) -> Result<u64, Fault> {
         Ok(self.take(width)?.iter().rev().fold(0, |v, &b| v << 8 | u64::from(b)))
     }
 
-    fn line(&mut self) -> Result<String, String> {
+    fn line(&mut self) -> Result<String, Fault> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().position(|&b| b == b'\n').ok_or("its pickle is cut off")?;
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
@@ -231,8 +255,17 @@ impl<'a> Machine<'a> {
         Ok(line)
     }
 
-    fn index_line(&mut self) -> Result<u64, String> {
-        self.line()?.trim().parse().map_err(|_| "its pickle has a broken memo index".to_owned())
+    fn index_line(&mut self) -> Result<u64, Fault> {
+        self.line()?.trim().parse().map_err(|_| "its pickle has a broken memo index".into())
+    }
+
+    /// Counts entries that a container is about to get.
+    fn hold(&mut self, entries: usize) -> Result<(), Fault> {
+        self.entries += entries;
+        if self.entries > MOST_ENTRIES {
+            return Err(Fault::excessive("its pickle has too many entries in its lists and dictionaries"));
+        }
+        Ok(())
     }
 
     fn push(&mut self, node: Node) {
@@ -245,38 +278,39 @@ impl<'a> Machine<'a> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    fn top(&self) -> Result<Id, String> {
-        self.stack.get(self.floor()..).and_then(<[Id]>::last).copied().ok_or_else(|| "its pickle is broken".to_owned())
+    fn top(&self) -> Result<Id, Fault> {
+        self.stack.get(self.floor()..).and_then(<[Id]>::last).copied().ok_or_else(|| "its pickle is broken".into())
     }
 
-    fn pop(&mut self) -> Result<Id, String> {
+    fn pop(&mut self) -> Result<Id, Fault> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
-    fn pop_many(&mut self, n: usize) -> Result<Vec<Id>, String> {
+    fn pop_many(&mut self, n: usize) -> Result<Vec<Id>, Fault> {
         let start = self.stack.len().checked_sub(n).filter(|&s| s >= self.floor()).ok_or("its pickle is broken")?;
         Ok(self.stack.split_off(start))
     }
 
-    fn pop_to_mark(&mut self) -> Result<Vec<Id>, String> {
+    fn pop_to_mark(&mut self) -> Result<Vec<Id>, Fault> {
         let mark = self.marks.pop().filter(|&m| m <= self.stack.len()).ok_or("its pickle is broken")?;
         Ok(self.stack.split_off(mark))
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<(), String> {
-        if module.len() + name.len() > LONGEST_NAME {
-            return Err("its pickle has a class with an endless name".to_owned());
+    fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
+        self.names += module.len() + name.len();
+        if module.len() + name.len() > LONGEST_NAME || self.names > MOST_NAMES {
+            return Err(Fault::excessive("its pickle has classes with endless names"));
         }
         self.push(Node::Global(format!("{module}.{name}").into()));
         Ok(())
     }
 
-    fn text(&self, id: Id) -> Result<Rc<str>, String> {
+    fn text(&self, id: Id) -> Result<Rc<str>, Fault> {
         match &self.nodes[id] {
             Node::Text(text) => Ok(text.clone()),
-            _ => Err("its pickle is broken".to_owned()),
+            _ => Err("its pickle is broken".into()),
         }
     }
 
@@ -288,13 +322,14 @@ impl<'a> Machine<'a> {
     }
 
     /// Text-keyed pairs into the dictionary or object on top; other keys are dropped.
-    fn set_items(&mut self, items: &[Id]) -> Result<(), String> {
+    fn set_items(&mut self, items: &[Id]) -> Result<(), Fault> {
+        self.hold(items.len() / 2)?;
         let pairs = self.pairs(items.chunks_exact(2));
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::Dict(entries) => entries.extend(pairs),
             Node::Object(_) => {}
-            _ => return Err("its pickle sets items of what is no dictionary".to_owned()),
+            _ => return Err("its pickle sets items of what is no dictionary".into()),
         }
         Ok(())
     }
@@ -308,18 +343,20 @@ impl<'a> Machine<'a> {
             .collect()
     }
 
-    fn append(&mut self, items: Vec<Id>) -> Result<(), String> {
+    fn append(&mut self, items: Vec<Id>) -> Result<(), Fault> {
+        self.hold(items.len())?;
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::List(list) => list.extend(items),
             Node::Object(_) => {}
-            _ => return Err("its pickle appends to what is no list".to_owned()),
+            _ => return Err("its pickle appends to what is no list".into()),
         }
         Ok(())
     }
 
     /// State for the object on top: its `__dict__`, alone or first of a pair with its slots.
-    fn build(&mut self, state: Id) -> Result<(), String> {
+    fn build(&mut self, state: Id) -> Result<(), Fault> {
+        self.hold(1)?;
         let state = self.items(state).first().copied().unwrap_or(state);
         let top = self.top()?;
         if let Node::Object(states) = &mut self.nodes[top] {
@@ -330,7 +367,7 @@ impl<'a> Machine<'a> {
 
     /// What Python would get by calling a global: a tensor or dictionary where it is one of the
     /// few that make them, else an object without fields.
-    fn call(&mut self, callable: Id, arguments: Id) -> Result<Id, String> {
+    fn call(&mut self, callable: Id, arguments: Id) -> Result<Id, Fault> {
         const FROM_TYPE: &str = "torch._tensor._rebuild_from_type_v2";
         let name_of = |id: Id| match &self.nodes[id] {
             Node::Global(name) => name.clone(),
@@ -343,18 +380,22 @@ impl<'a> Machine<'a> {
         }
         let arguments = self.items(arguments);
         let node = match (&*name, arguments) {
-            ("torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2", _) => self.view(arguments)?,
+            ("torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2", _) => {
+                let view = self.view(arguments)?;
+                self.tensors += 1;
+                if self.tensors > MOST_TENSORS {
+                    return Err(Fault::excessive(format!("it has more than {MOST_TENSORS} tensors")));
+                }
+                view
+            }
             ("torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state", [data, ..]) => {
                 return Ok(*data);
             }
             ("collections.OrderedDict", []) => Node::Dict(vec![]),
-            ("collections.OrderedDict", [pairs, ..]) => {
-                let pairs = self.pairs(self.items(*pairs).iter().map(|&pair| self.items(pair)));
-                self.work += pairs.len();
-                if self.work > MOST_WORK {
-                    return Err("its pickle copies the same dictionary beyond reason".to_owned());
-                }
-                Node::Dict(pairs)
+            ("collections.OrderedDict", &[pairs, ..]) => {
+                // The pairs may be recalled, and with them those that went into another dictionary before.
+                self.hold(self.items(pairs).len())?;
+                Node::Dict(self.pairs(self.items(pairs).iter().map(|&pair| self.items(pair))))
             }
             _ => Node::Object(vec![]),
         };
@@ -363,9 +404,12 @@ impl<'a> Machine<'a> {
     }
 
     /// `_rebuild_tensor_v2(storage, offset, size, stride, ...)`.
-    fn view(&self, arguments: &[Id]) -> Result<Node, String> {
+    fn view(&self, arguments: &[Id]) -> Result<Node, Fault> {
+        /// More than torch has in earnest.
+        const MOST_DIMENSIONS: usize = 32;
         let sizes = |id: Id| -> Option<Vec<usize>> {
-            self.items(id).iter().map(|&i| self.size(i)).collect::<Option<Vec<usize>>>().filter(|v| v.len() <= 32)
+            let items = Some(self.items(id)).filter(|items| items.len() <= MOST_DIMENSIONS)?;
+            items.iter().map(|&i| self.size(i)).collect()
         };
         let view =
             match arguments {
@@ -378,8 +422,8 @@ impl<'a> Machine<'a> {
                 _ => None,
             };
         view.filter(|v| v.shape.len() == v.stride.len())
-            .map(Node::Tensor)
-            .ok_or_else(|| "one of its tensors has a broken description".to_owned())
+            .map(|view| Node::Tensor(Box::new(view)))
+            .ok_or_else(|| "one of its tensors has a broken description".into())
     }
 
     fn size(&self, id: Id) -> Option<usize> {
@@ -390,15 +434,16 @@ impl<'a> Machine<'a> {
     }
 
     /// `("storage", class, key, device, elements[, (view key, offset, elements)])`, or
-    /// `("module", class, ...)` in legacy files.
-    fn persistent(&self, id: Id) -> Result<Node, String> {
-        let broken = || "one of its storages has a broken description".to_owned();
+    /// `("module", class, ...)` in legacy files, which is the class and no copy of it.
+    fn persistent(&mut self, id: Id) -> Result<Id, Fault> {
+        let broken = || Fault::from("one of its storages has a broken description");
         let items = self.items(id);
-        match (items.first().map(|&i| &self.nodes[i]), items) {
-            (Some(Node::Text(tag)), &[_, class, ..]) if &**tag == "module" => Ok(self.nodes[class].clone()),
+        let node = match (items.first().map(|&i| &self.nodes[i]), items) {
+            (Some(Node::Text(tag)), &[_, class, ..]) if &**tag == "module" => return Ok(class),
             (Some(Node::Text(tag)), &[_, class, key, _, _, ref view @ ..]) if &**tag == "storage" => {
                 let Node::Global(class) = &self.nodes[class] else { return Err(broken()) };
-                let kind = Element::of(class).ok_or_else(|| format!("it has a storage of an unknown kind, {class}"))?;
+                let kind = Element::of(class)
+                    .ok_or_else(|| format!("it has a storage of an unknown kind, {}", shown(class)))?;
                 let key = match &self.nodes[key] {
                     Node::Text(key) => key.clone(),
                     Node::Int(key) => key.to_string().into(),
@@ -408,10 +453,12 @@ impl<'a> Machine<'a> {
                     Some(&[_, offset, _]) => self.size(offset).ok_or_else(broken)?,
                     _ => 0,
                 };
-                Ok(Node::Storage(Storage { key, kind, offset }))
+                Node::Storage(Rc::new(Storage { key, kind, offset }))
             }
-            _ => Ok(Node::Other),
-        }
+            _ => Node::Other,
+        };
+        self.nodes.push(node);
+        Ok(self.nodes.len() - 1)
     }
 }
 
@@ -424,4 +471,85 @@ fn long(digits: &[u8]) -> Node {
     let mut bytes = [filler; 8];
     bytes[..digits.len()].copy_from_slice(digits);
     Node::Int(i64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    static GO: AtomicBool = AtomicBool::new(false);
+
+    /// Opcodes with a good argument each: what pickles of weights are made of, with few texts and memo places so that
+    /// they meet.
+    fn opcode() -> impl Strategy<Value = Vec<u8>> {
+        let plain = b"(012NIl]})t\x85\x86\x87dsuaebRQo\x81\x8f\x90\x91\x92\x93\x94";
+        let globals = prop::sample::select(vec![
+            &b"ctorch._utils\n_rebuild_tensor_v2\n"[..],
+            b"ctorch._utils\n_rebuild_parameter\n",
+            b"ctorch._tensor\n_rebuild_from_type_v2\n",
+            b"ccollections\nOrderedDict\n",
+            b"ctorch\nFloatStorage\n",
+            b"cos\nsystem\n",
+        ]);
+        let texts =
+            prop::sample::select(vec!["storage", "module", "0", "w", "_modules", "_parameters", "class_to_idx"]);
+        prop_oneof![
+            6 => prop::sample::select(plain.to_vec()).prop_map(|op| if op == b'I' { b"I7\n".to_vec() } else { vec![op] }),
+            3 => (prop::sample::select(b"qh".to_vec()), 0..6_u8).prop_map(|(op, at)| vec![op, at]),
+            2 => texts.prop_map(|text| [&[b'U', text.len() as u8], text.as_bytes()].concat()),
+            2 => globals.prop_map(<[u8]>::to_vec),
+            2 => (0..4_u8).prop_map(|n| vec![b'K', n]),
+            1 => any::<[u8; 5]>().prop_map(|[a, b, c, d, e]| vec![a, b, c, d, e]),
+            // A storage, and a tensor of it, whole.
+            1 => Just(b"(U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQ".to_vec()),
+            1 => Just(b"ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpuK\x04tQ\
+                        K\x00K\x02K\x02\x86K\x02K\x01\x86tR".to_vec()),
+        ]
+    }
+
+    proptest! {
+        // LUNGFISH_FUZZ_CASES asks for more.
+        #![proptest_config(ProptestConfig {
+            cases: std::env::var("LUNGFISH_FUZZ_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(2000),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Whatever opcodes come, in whatever order: a tree whose nodes are all there, or a sentence.
+        #[test]
+        fn any_program_ends(opcodes in prop::collection::vec(opcode(), 0..120), stop in prop::bool::weighted(0.9)) {
+            let mut bytes = b"\x80\x02}".to_vec();
+            bytes.extend(opcodes.concat());
+            if stop {
+                bytes.push(b'.');
+            }
+            let Ok(pickle) = run(&bytes, &GO) else { return Ok(()) };
+            prop_assert!(pickle.length <= bytes.len() && pickle.root < pickle.nodes.len());
+            for node in &pickle.nodes {
+                let ids: Vec<Id> = match node {
+                    Node::Tuple(ids) | Node::List(ids) | Node::Object(ids) => ids.clone(),
+                    Node::Dict(entries) => entries.iter().map(|(_, id)| *id).collect(),
+                    Node::Tensor(view) => {
+                        prop_assert_eq!(view.shape.len(), view.stride.len());
+                        vec![]
+                    }
+                    _ => vec![],
+                };
+                prop_assert!(ids.into_iter().all(|id| id < pickle.nodes.len()));
+            }
+            if let Ok(found) = pickle.tensors(&GO) {
+                prop_assert!(found.len() <= MOST_TENSORS);
+            }
+            pickle.classes();
+        }
+    }
+
+    #[test]
+    fn a_stop_is_honoured() {
+        assert_eq!(run(b"\x80\x02}.", &AtomicBool::new(true)).unwrap_err(), Fault::Stopped);
+        let pickle = run(b"\x80\x02}.", &GO).unwrap();
+        assert!(pickle.tensors(&GO).unwrap().is_empty());
+    }
 }
