@@ -165,15 +165,8 @@ fn elementwise_passes(outcomes: &mut Vec<Outcome>) {
     let mut y = vec![0.0; len];
     elementwise::multiply(&values(1, len), &values(2, len), &mut y);
     exact("multiplication", y);
-    let step = AdamStep {
-        lr: 1e-3,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weight_decay: 0.01,
-        decoupled: true,
-        step: 3,
-    };
+    let step =
+        AdamStep { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: true, step: 3 };
     let squares = values(4, len).iter().map(|v| v * v).collect::<Vec<_>>();
     let (mut params, mut m, mut v) = (values(1, len), values(2, len), squares);
     optim::adam(&step, &mut params, &values(3, len), &mut m, &mut v);
@@ -192,7 +185,7 @@ fn elementwise_passes(outcomes: &mut Vec<Outcome>) {
 #[test]
 fn results_of_the_path_that_runs() {
     let outcomes = outcomes();
-    let mut text = format!("{}\n", machine::simd());
+    let mut text = format!("{}\n", machine::path());
     for outcome in &outcomes {
         assert!(outcome.values.iter().all(|v| v.is_finite()), "{}: not finite", outcome.name);
         assert!(outcome.values.iter().any(|v| *v != outcome.values[0]), "{}: nothing happened", outcome.name);
