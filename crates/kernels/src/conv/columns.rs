@@ -22,7 +22,7 @@ const DEPTH: usize = 512;
 /// Rows of a panel that are asked for beforehand.
 const AHEAD: usize = 64;
 
-/// Whether this way is the one for a convolution of `n` films that is gathered: so few pixels, enough channels to share out.
+/// Whether a convolution of `n` films that is gathered has so few pixels, and enough channels to share out.
 pub(super) fn fits(shape: &ConvShape, n: usize) -> bool {
     let [oh, ow] = shape.out();
     shape.groups == 1 && n * oh * ow <= PIXELS && shape.c_out >= 2 * CHANNELS

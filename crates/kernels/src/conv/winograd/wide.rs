@@ -1,5 +1,6 @@
-//! Winograd's algorithm for wide layers, whose transformed filter would be larger than everything else: it is never stored whole. Each
-//! task makes a panel of it from the taps, some elements of the Winograd domain at a time, and takes it to all tiles.
+//! Winograd's algorithm for wide layers, whose transformed filter would be larger than everything else: it is never stored
+//! whole. Each task makes a panel of it from the taps, some elements of the Winograd domain at a time, and takes it to all
+//! tiles.
 //!
 //! Three stages: tiles to `v`; panels of output channels to pixels, each panel in memory of its own; and from there to `y`, a
 //! pixel's channels side by side. Where there are many tiles, these are passes over some of them, as a rule each on one
