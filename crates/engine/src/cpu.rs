@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{Act, ConvShape, Filter};
-use lungfish_kernels::norm::{BatchNorm, Moments};
+use lungfish_kernels::norm::{BatchNorm, BatchStatistics};
 use lungfish_kernels::optim::{self, AdamStep};
 use lungfish_kernels::pixels;
 use lungfish_kernels::pool::PoolShape;
@@ -49,7 +49,7 @@ pub struct CpuProgram {
     /// What the channels are of that plane; `None` where the films fed last were not gray.
     gray: Option<Gray>,
     /// Sums for the statistics of batch-norms.
-    moments: Moments,
+    moments: BatchStatistics,
 }
 
 impl CpuProgram {
@@ -202,7 +202,7 @@ impl Backend for Cpu {
             input: schedule.input.0,
             gray_reader,
             gray: None,
-            moments: Moments::default(),
+            moments: BatchStatistics::default(),
         })
     }
 

@@ -49,7 +49,7 @@ const LITE0: [Layer; 35] = [
     (1, 7, 1152, 1152, 3, 1, true),
     (1, 7, 1152, 320, 1, 1, false),
     (1, 7, 320, 1280, 1, 1, false),
-    // The same products without neighbours, as yardsticks.
+    // The same GEMMs without neighbours, as yardsticks.
     (0, 14, 512, 512, 1, 1, false),
     (0, 28, 256, 256, 1, 1, false),
     (0, 56, 64, 64, 1, 1, false),
@@ -77,7 +77,7 @@ fn main() {
     if let Err(error) = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
         println!("{error}");
     }
-    println!("{}, {} threads, {films} films", machine::simd(), rayon::current_num_threads());
+    println!("{}, {} threads, {films} films", machine::path(), rayon::current_num_threads());
     for (name, layers) in [("efficientnet-lite0", &LITE0[..]), ("resnet34", &RESNET34[..])] {
         let mut total = [0.0; 2];
         for &layer in layers {

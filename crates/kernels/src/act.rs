@@ -1,4 +1,4 @@
-//! What follows a convolution or a batch normalisation elementwise.
+//! Activations: the functions that follow a convolution or a batch normalisation element by element.
 
 /// An activation.
 #[derive(Clone, Copy, Debug, PartialEq)]

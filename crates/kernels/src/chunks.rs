@@ -1,4 +1,5 @@
-//! How work is cut: by shape, never by the number of threads.
+//! How kernels share their work out to threads: it is cut by shape, never by their number, so that results never depend on
+//! them.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Passes over whole values, element by element. All slices of one call have the same length.
+//! Additions, multiplications, ReLU and clipping of whole tensors, element by element. All slices of one call have the same length.
 
 use crate::chunks::{ELEMENTS, for_chunks, map1, map2, vectorised};
 

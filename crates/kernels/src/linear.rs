@@ -1,12 +1,12 @@
 //! Fully connected layers: `y = x * weight^T + bias`, weight `[outputs, inputs]` (torch.nn.Linear).
 
 use crate::chunks::{for_chunks, store, sum_rows, vectorised, with_scratch};
-use crate::product::{Outer, Rows, outer, pack, packed_len, rows};
+use crate::gemm::{Gemm, GemmTransposed, gemm, gemm_transposed, pack, packed_len};
 
 /// Rows of the result in one task.
 const ROWS: usize = 64;
 
-/// Rows up to which reordering the weights would take longer than the product itself.
+/// Rows up to which reordering the weights would take longer than the GEMM itself.
 const FEW: usize = 4;
 
 /// Outputs of few rows in one task.
@@ -33,7 +33,7 @@ pub fn forward(n: usize, inputs: usize, outputs: usize, x: &[f32], weight: &[f32
         let panels = &*panels;
         for_chunks(y, ROWS * outputs, |index, y| {
             y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-            rows(Rows {
+            gemm(Gemm {
                 size: [y.len() / outputs, outputs, inputs],
                 a: &x[index * ROWS * inputs..],
                 a_stride: inputs,
@@ -79,7 +79,7 @@ pub fn backward_data(
         pack([outputs, inputs], panels, weight, |output| output * inputs, 1);
         let panels = &*panels;
         for_chunks(dx, ROWS * inputs, |index, dx| {
-            rows(Rows {
+            gemm(Gemm {
                 size: [dx.len() / inputs, inputs, outputs],
                 a: &dy[index * ROWS * outputs..],
                 a_stride: outputs,
@@ -110,7 +110,7 @@ pub fn backward_weight(
     assert_eq!((x.len(), dy.len()), (n * inputs, n * outputs));
     assert_eq!((dw.len(), db.len()), (outputs * inputs, outputs));
     for_chunks(dw, ROWS * inputs, |index, dw| {
-        outer(Outer {
+        gemm_transposed(GemmTransposed {
             size: [dw.len() / inputs, inputs, n],
             pieces: [n.max(1), 0],
             a: dy.get(index * ROWS..).unwrap_or_default(),

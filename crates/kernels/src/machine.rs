@@ -1,5 +1,8 @@
 //! What the processor offers, and what of it the kernels use.
 //!
+//! [`path`] names what is in use. Results are the same bits for any number of threads, on one path; how paths relate is
+//! written at the head of this crate.
+//!
 //! Two environment variables make the kernels do less than they could, so that both can be measured and compared:
 //! `LUNGFISH_SIMD` names an instruction set, `LUNGFISH_KERNELS=plain` leaves the fast algorithms out. They are read once.
 
@@ -93,7 +96,40 @@ pub fn plain() -> bool {
 /// The instruction set that the kernels run on this machine: `"avx512"`, `"avx2+fma"`, `"neon"`
 /// or `"scalar"`.
 pub fn simd() -> &'static str {
-    match arch() {
+    name(arch())
+}
+
+/// The path that the kernels take on this machine, all that their bits depend on besides their operands: the instruction set
+/// as [`simd`] names it, with `"/plain"` after it where the fast algorithms are left out. `"avx512"`, `"avx2+fma"`,
+/// `"neon"`, `"scalar"`, `"avx512/plain"`, and so on: the strings never change, so that a checkpoint can keep the one of
+/// the process that wrote it. What names they may be on this machine says [`paths`].
+///
+/// ```
+/// use lungfish_kernels::machine;
+/// assert!(machine::paths().contains(&machine::path()));
+/// ```
+pub fn path() -> &'static str {
+    path_of(simd(), plain())
+}
+
+/// Every path of this machine, the one that is taken where nothing else is asked for first.
+pub fn paths() -> Vec<&'static str> {
+    let names = || offered().into_iter().map(|(name, _)| name);
+    names().map(|name| path_of(name, false)).chain(names().map(|name| path_of(name, true))).collect()
+}
+
+fn path_of(simd: &'static str, plain: bool) -> &'static str {
+    match (simd, plain) {
+        (simd, false) => simd,
+        ("avx512", true) => "avx512/plain",
+        ("avx2+fma", true) => "avx2+fma/plain",
+        ("neon", true) => "neon/plain",
+        (_, true) => "scalar/plain",
+    }
+}
+
+fn name(arch: pulp::Arch) -> &'static str {
+    match arch {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         pulp::Arch::V4(_) => "avx512",
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -121,8 +157,26 @@ mod tests {
         assert_eq!(choose(None, Some("slow")).unwrap_err().to_string(), "LUNGFISH_KERNELS=slow: must be fast or plain");
     }
 
+    /// Checkpoints keep these strings.
     #[test]
-    fn names_a_known_instruction_set() {
-        assert!(["avx512", "avx2+fma", "neon", "scalar"].contains(&simd()));
+    fn paths_have_the_names_that_they_always_had() {
+        let simd = ["avx512", "avx2+fma", "neon", "scalar"];
+        let plain = ["avx512/plain", "avx2+fma/plain", "neon/plain", "scalar/plain"];
+        for (simd, plain) in simd.into_iter().zip(plain) {
+            assert_eq!((path_of(simd, false), path_of(simd, true)), (simd, plain));
+        }
+        let here = paths();
+        assert!(here.iter().all(|path| simd.contains(path) || plain.contains(path)), "{here:?}");
+        assert!(here.contains(&"scalar") && here.contains(&"scalar/plain"), "{here:?}");
+        assert_eq!(here[0], offered()[0].0, "the best comes first");
+    }
+
+    #[test]
+    fn what_is_offered_bears_the_name_of_what_it_is() {
+        for (offered, arch) in offered() {
+            assert_eq!(name(arch), offered);
+            assert_eq!(name(choose(Some(offered), None).unwrap().arch), offered);
+        }
+        assert!(path().starts_with(simd()) && path().ends_with("/plain") == plain(), "{}", path());
     }
 }

@@ -1,4 +1,4 @@
-//! The optimiser's arithmetic over one flat buffer of parameters.
+//! Adam, and the size of a gradient: the optimiser's arithmetic over one flat buffer of parameters.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Pixels in, and layouts across.
+//! Bytes of films to normalised floats, and tensors from channels first to channels last and back.
 
 use crate::chunks::{for_chunks, vectorised};
 use crate::conv::gray::Gray;

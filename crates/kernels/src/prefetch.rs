@@ -1,4 +1,4 @@
-//! Memory asked for before it is read: a hint, which changes no result. The one room with `unsafe` code.
+//! Prefetching: memory is asked for before it is read, a hint that changes no result. The one room with `unsafe` code.
 //!
 //! Processors foresee reading in order, but not beyond a page. Weights that come from memory are so many pages that a film by
 //! itself waits for each.

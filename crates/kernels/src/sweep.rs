@@ -1,5 +1,5 @@
-//! Passes over rows of channels, a vector at a time whatever the number of channels: what a pass knows of the channels
-//! is repeated until it fills whole vectors ([`period`]), so that only the end of the rows is less than a vector.
+//! Passes over rows of channels, as batch normalisation makes them, a vector at a time whatever the number of channels: what
+//! a pass knows of the channels is repeated until it fills whole vectors ([`period`]), so that only the end of the rows is less than a vector.
 
 use pulp::{Scalar, Simd, WithSimd};
 

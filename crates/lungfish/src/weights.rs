@@ -118,7 +118,8 @@ fn head_sentence(file: &str, head: &HeadLoad, theirs: Option<&[String]>, classes
 
 #[cfg(test)]
 mod tests {
-    
+    use std::sync::atomic::AtomicBool;
+
     use lungfish_models::ModelFile;
 
     use super::*;

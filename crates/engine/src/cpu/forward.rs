@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{self, Act, Epilogue, Filter};
-use lungfish_kernels::norm::Moments;
+use lungfish_kernels::norm::BatchStatistics;
 use lungfish_kernels::{elementwise, linear, norm, pool, softmax};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -88,14 +88,14 @@ fn batch_norm_train(
     (residual, act): (Option<&[f32]>, Act),
     y: &mut [f32],
     saved: &mut [f32],
-    moments: Option<&mut Moments>,
+    moments: Option<&mut BatchStatistics>,
     state: &mut State<'_, Vec<f32>>,
 ) {
     let rows = n * shape.pixels();
     let (mean, var) = saved.split_at_mut(shape.c);
     if let Some(moments) = moments {
         moments.read(rows, shape.c, x);
-        moments.statistics(mean, var);
+        moments.mean_and_variance(mean, var);
     }
     // PyTorch keeps the unbiased variance and normalises with the biased one.
     let unbiased = rows as f32 / (rows.max(2) - 1) as f32;
@@ -143,11 +143,11 @@ impl CpuProgram {
                     let (moments, epilogue) = (&mut self.moments, Epilogue { bias, residual: None, act });
                     let [x, y, statistics] = cut(arena, [x, y, place.films(films)])?;
                     match of_gray {
-                        Some(filter) => gray::forward_with_moments(n, x, filter, &epilogue, y, moments),
-                        None => conv::forward_with_moments(&shape, n, x, &packed.filter, &epilogue, y, moments),
+                        Some(filter) => gray::forward_with_statistics(n, x, filter, &epilogue, y, moments),
+                        None => conv::forward_with_statistics(&shape, n, x, &packed.filter, &epilogue, y, moments),
                     }
                     let (mean, var) = statistics.split_at_mut(step.shape.c);
-                    moments.statistics(mean, var);
+                    moments.mean_and_variance(mean, var);
                     return Ok(());
                 }
                 let run = |x: &[f32], residual: Option<&[f32]>, y: &mut [f32]| {

@@ -1,13 +1,13 @@
-//! Convolutions of so few pixels that there is nothing to share out but the weights: each task takes some output channels
+//! The convolution of so few pixels that there is nothing to share out but the weights: each task takes some output channels
 //! of all pixels. One film's last layers are such, and reading their weights is most of the work.
 
 use rayon::prelude::*;
 
+use super::filter::Direction;
 use super::gather::forward_taps;
-use super::winograd::Direction;
 use super::{Call, ConvShape, dense};
 use crate::chunks::with_scratch;
-use crate::product::{Rows, panel, rows};
+use crate::gemm::{Gemm, gemm, panel};
 
 /// Output pixels of all films, at most.
 const PIXELS: usize = 112;
@@ -22,8 +22,8 @@ const DEPTH: usize = 512;
 /// Rows of a panel that are asked for beforehand.
 const AHEAD: usize = 64;
 
-/// Whether this way serves a convolution of `n` films.
-pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
+/// Whether a convolution of `n` films that is gathered has so few pixels, and enough channels to share out.
+pub(super) fn fits(shape: &ConvShape, n: usize) -> bool {
     let [oh, ow] = shape.out();
     shape.groups == 1 && n * oh * ow <= PIXELS && shape.c_out >= 2 * CHANNELS
 }
@@ -47,7 +47,7 @@ pub(super) fn forward(call: Call, y: &mut [f32]) {
             let width = channels.min(c_out - i * channels);
             for first in (0..depth).step_by(DEPTH) {
                 let some = (depth - first).min(DEPTH);
-                rows(Rows {
+                gemm(Gemm {
                     size: [pixels, width, some],
                     a: &a[first..],
                     a_stride: depth,

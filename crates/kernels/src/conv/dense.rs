@@ -1,16 +1,16 @@
-//! Convolutions that mix channels, as products of matrices: the windows of a few hundred pixels are copied into a
-//! matrix ([`gather`](super::gather)) that stays in the cache, and multiplied by the packed weights.
+//! Convolutions that mix channels, by GEMM: the windows of a few hundred pixels are copied into a matrix
+//! ([`gather`](super::gather)) that stays in the cache, and multiplied by the packed weights.
 
 use rayon::prelude::*;
 
+use super::filter::Direction;
 use super::gather::{Source, Tap, backward_taps, forward_taps};
-use super::winograd::Direction;
 use super::{Call, ConvShape, Filter};
 use crate::chunks::{ELEMENTS, for_chunks, rows_per_task, vectorised, with_scratch};
-use crate::norm::{Moments, for_chunks_of};
-use crate::product::{Outer, Rows, outer, packed_len, panel, rows};
+use crate::gemm::{Gemm, GemmTransposed, gemm, gemm_transposed, packed_len, panel};
+use crate::norm::{BatchStatistics, for_chunks_of};
 
-/// Depth of one product: deep enough to be fast, small enough for the gathered matrix to stay in L2.
+/// Depth of one GEMM: deep enough to be fast, small enough for the gathered matrix to stay in L2.
 const DEPTH: usize = 768;
 
 /// Floats of partial sums that a gradient to weights may take.
@@ -19,7 +19,7 @@ const PARTIAL_SUMS: usize = 8 << 20;
 /// Tasks that a gradient to weights is cut into.
 const TASKS: usize = 24;
 
-/// Pixels of one product in a gradient to weights, where they are the depth.
+/// Pixels of one GEMM in a gradient to weights, where they are the depth.
 const PIXELS: usize = 512;
 
 /// The same without neighbours, where operands are read where they lie: few enough for a panel to stay in L1.
@@ -35,19 +35,19 @@ fn pixels_per_chunk(width: usize, pixels: usize) -> usize {
     cached.min(pixels.div_ceil(8).max(24)).next_multiple_of(2)
 }
 
-/// Taps cut into products of about `DEPTH`, as even as can be.
-fn taps_per_product(taps: usize, channels: usize) -> usize {
-    let products = (taps * channels).div_ceil(DEPTH).clamp(1, taps.max(1));
-    taps.div_ceil(products).max(1)
+/// Taps of one GEMM: cut into GEMMs of about `DEPTH`, as even as can be.
+fn taps_per_gemm(taps: usize, channels: usize) -> usize {
+    let gemms = (taps * channels).div_ceil(DEPTH).clamp(1, taps.max(1));
+    taps.div_ceil(gemms).max(1)
 }
 
-pub(super) fn forward(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
+pub(super) fn forward(call: Call, y: &mut [f32], statistics: Option<&mut BatchStatistics>) {
     let Call { shape, n, x, filter, epilogue } = call;
     let ([oh, ow], [ci, co], c_out) = (shape.out(), shape.group(), shape.c_out);
     let weights = filter.packed(Direction::Forward);
     if shape.is_pointwise() {
         let pixels = pixels_per_chunk(shape.c_in + c_out, n * oh * ow);
-        for_chunks_of(y, pixels * c_out, c_out, moments, |index, y| {
+        for_chunks_of(y, pixels * c_out, c_out, statistics, |index, y| {
             let x = &x[index * pixels * shape.c_in..];
             pointwise(shape.groups, x, weights, y, [shape.c_in, c_out], false);
             epilogue.apply(index * pixels * c_out, c_out, y);
@@ -55,18 +55,18 @@ pub(super) fn forward(call: Call, y: &mut [f32], moments: Option<&mut Moments>) 
         return;
     }
     let taps = forward_taps(shape);
-    let a_product = taps_per_product(taps.len(), ci);
-    let lines = rows_per_task(n * oh, pixels_per_chunk(a_product * ci + c_out, n * oh * ow).div_ceil(ow));
+    let a_gemm = taps_per_gemm(taps.len(), ci);
+    let lines = rows_per_task(n * oh, pixels_per_chunk(a_gemm * ci + c_out, n * oh * ow).div_ceil(ow));
     let (panel, panel_rows) = (panel(), taps.len() * ci);
-    for_chunks_of(y, lines * ow * c_out, c_out, moments, |index, y| {
+    for_chunks_of(y, lines * ow * c_out, c_out, statistics, |index, y| {
         let pixels = y.len() / c_out;
-        with_scratch(pixels * a_product * ci, |scratch| {
+        with_scratch(pixels * a_gemm * ci, |scratch| {
             for group in 0..shape.groups {
                 let mut panels = &weights[group * packed_len(panel_rows, co)..];
-                for (product, taps) in taps.chunks(a_product).enumerate() {
+                for (part, taps) in taps.chunks(a_gemm).enumerate() {
                     let depth = taps.len() * ci;
                     gather_input(shape, x, index * lines, pixels / ow, group, taps, scratch);
-                    rows(Rows {
+                    gemm(Gemm {
                         size: [pixels, co, depth],
                         a: scratch,
                         a_stride: depth,
@@ -76,7 +76,7 @@ pub(super) fn forward(call: Call, y: &mut [f32], moments: Option<&mut Moments>) 
                         ahead: 0,
                         y: &mut y[group * co..],
                         y_stride: c_out,
-                        accumulate: product > 0,
+                        accumulate: part > 0,
                     });
                     panels = &panels[depth * panel..];
                 }
@@ -107,9 +107,9 @@ pub(super) fn backward_data(
     let ([sh, sw], top, w) = (shape.stride, shape.pads[0], shape.w);
     let phases = backward_taps(shape);
     let most = phases.iter().map(|phase| phase.taps.len()).max().unwrap_or(0);
-    let a_product = taps_per_product(most, co);
-    let step = pixels_per_chunk(a_product * co + c_in, n * shape.h * w / (sh * sw)).div_ceil(w.div_ceil(sw)) * sh;
-    // With stride 1 the one phase is the whole of dx: the products go straight there.
+    let a_gemm = taps_per_gemm(most, co);
+    let step = pixels_per_chunk(a_gemm * co + c_in, n * shape.h * w / (sh * sw)).div_ceil(w.div_ceil(sw)) * sh;
+    // With stride 1 the one phase is the whole of dx: the GEMMs write straight there.
     let direct = [sh, sw] == [1, 1];
     let (panel, panel_rows) = (panel(), shape.taps() * co);
     for_chunks(dx, step * w * c_in, |index, dx| {
@@ -117,8 +117,8 @@ pub(super) fn backward_data(
         let room = range.len().div_ceil(sh) * w.div_ceil(sw);
         // One film's share of rows may begin anywhere, so a phase may have one row more than its even share.
         let room = room + w.div_ceil(sw) * (range.len() / shape.h + 2);
-        with_scratch(room * (a_product * co + ci), |scratch| {
-            let (gathered, result) = scratch.split_at_mut(room * a_product * co);
+        with_scratch(room * (a_gemm * co + ci), |scratch| {
+            let (gathered, result) = scratch.split_at_mut(room * a_gemm * co);
             let mut before = 0;
             for phase in &phases {
                 let lines: Vec<usize> =
@@ -126,7 +126,7 @@ pub(super) fn backward_data(
                 let pixels = lines.len() * phase.columns;
                 for group in 0..shape.groups {
                     let mut panels = &weights[group * packed_len(panel_rows, ci) + before * co * panel..];
-                    for (product, taps) in phase.taps.chunks(a_product).enumerate() {
+                    for (part, taps) in phase.taps.chunks(a_gemm).enumerate() {
                         let depth = taps.len() * co;
                         if depth > 0 && phase.columns > 0 {
                             for (row, out) in lines.iter().zip(gathered.chunks_mut(phase.columns * depth)) {
@@ -143,7 +143,7 @@ pub(super) fn backward_data(
                             }
                         }
                         let (y, y_stride) = if direct { (&mut dx[group * ci..], c_in) } else { (&mut result[..], ci) };
-                        rows(Rows {
+                        gemm(Gemm {
                             size: [pixels, ci, depth],
                             a: gathered,
                             a_stride: depth,
@@ -153,7 +153,7 @@ pub(super) fn backward_data(
                             ahead: 0,
                             y,
                             y_stride,
-                            accumulate: direct && accumulate || product > 0,
+                            accumulate: direct && accumulate || part > 0,
                         });
                         panels = &panels[depth * panel..];
                     }
@@ -211,7 +211,7 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
                 let rows = chunk.min(end - first);
                 let pixels = rows * unit;
                 let mut sum = |(a, a_stride): (&[f32], usize), (b, b_stride): (&[f32], usize)| {
-                    outer(Outer {
+                    gemm_transposed(GemmTransposed {
                         size: [depth, width, pixels],
                         pieces: [pixels.max(1), 0],
                         a,
@@ -303,7 +303,7 @@ fn pointwise(groups: usize, x: &[f32], weights: &[f32], y: &mut [f32], [c_in, c_
     for group in 0..groups {
         let (a, panels) = (&x[group * ci..], &weights[group * packed_len(ci, co)..]);
         let y = &mut y[group * co..];
-        rows(Rows {
+        gemm(Gemm {
             size: [pixels, co, ci],
             a,
             a_stride: c_in,

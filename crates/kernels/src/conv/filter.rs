@@ -1,12 +1,31 @@
-//! Weights as the kernels like to read them.
+//! The weights of a convolution, and the layouts that its kernels read them in.
 
 use std::sync::OnceLock;
 
 use super::ConvShape;
 use super::gather::{Tap, backward_taps};
-use super::winograd::{Direction, Taps, Transformed};
+use super::winograd::{Taps, Transformed};
 use crate::chunks::{ELEMENTS, for_chunks};
-use crate::product::{pack, packed_len};
+use crate::gemm::{pack, packed_len};
+
+/// Which of the two convolutions that read a filter: the one forward, or the gradient to the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From `c_in` to `c_out` channels.
+    Forward,
+    /// The gradient to the input: from `c_out` to `c_in` channels, the window turned by half a circle.
+    Backward,
+}
+
+impl Direction {
+    /// Channels in and out, of a convolution of `c` to `k` channels.
+    pub(super) fn channels(self, [c, k]: [usize; 2]) -> [usize; 2] {
+        match self {
+            Direction::Forward => [c, k],
+            Direction::Backward => [k, c],
+        }
+    }
+}
 
 /// A convolution's weights, and what the kernels have made of them. Made from OIHW once, refilled without allocation after
 /// each step of an optimiser.

@@ -1,9 +1,12 @@
-//! im2col, for both directions: the pixels that a row of results needs, copied side by side.
+//! The pixels that a convolution's results see (taps), and im2col, which copies those of a row of results side by side.
+//!
+//! Taps of the forward direction serve the convolution and the gradient to the weights, those of the backward direction the
+//! gradient to the input. Depthwise convolutions use the taps alone and copy no windows.
 
 use super::ConvShape;
 
-/// A pixel of the window: where it lies in the source, against the base row and the first column of the result, and
-/// which of the kernel's pixels (`kh * width + kw`) weighs it.
+/// A pixel of the window: where it lies in the source (its row against the base row of the result's, its column against the
+/// result's number in the row times the step), and which of the kernel's pixels (`kh * width + kw`) weighs it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
     pub(super) row: isize,
@@ -21,11 +24,13 @@ pub(super) struct Phase {
     pub(super) first_column: usize,
     /// Input columns of the phase in a row.
     pub(super) columns: usize,
-    /// In the order of `Filter::backward`; the column only rises along a row, so that copies can be long.
+    /// In the order of the packed weights of `Direction::Backward`; along a row of the kernel the column rises, so that
+    /// neighbouring taps are copied together.
     pub(super) taps: Vec<Tap>,
 }
 
-/// Taps of the forward direction, in the order of `Filter::forward`; output row `o` has base row `o * stride`.
+/// Taps of the forward direction, in the order of the packed weights of `Direction::Forward`; output row `o` has base row
+/// `o * stride`.
 pub(super) fn forward_taps(shape: &ConvShape) -> Vec<Tap> {
     let [kernel_h, kernel_w] = shape.kernel;
     let tap = |kh: usize, kw: usize| Tap {
@@ -36,7 +41,8 @@ pub(super) fn forward_taps(shape: &ConvShape) -> Vec<Tap> {
     (0..kernel_h).flat_map(|kh| (0..kernel_w).map(move |kw| tap(kh, kw))).collect()
 }
 
-/// Taps of the gradient to the input; input row `i` has base row `(i + top - residue) / stride` of `dy`.
+/// Taps of the gradient to the input, a phase for each pair of residues; input row `i` has base row
+/// `(i + top - residue) / stride` of `dy`.
 pub(super) fn backward_taps(shape: &ConvShape) -> Vec<Phase> {
     let ([kernel_h, kernel_w], [sh, sw], left) = (shape.kernel, shape.stride, shape.pads[1]);
     let mut phases = Vec::new();

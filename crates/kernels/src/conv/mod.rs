@@ -1,23 +1,26 @@
 //! Two-dimensional convolution over channels-last films, forward and backward.
 //!
-//! [`Filter`] is the seam: how weights are packed, and which algorithm serves a shape, is known in
-//! this folder only.
+//! [`Filter`] and [`Algorithm`] are the seam: how weights are packed, and which algorithm computes a shape, is known in this
+//! folder only.
 
+mod algorithm;
 mod columns;
 mod dense;
 mod depthwise;
+mod epilogue;
 mod filter;
 mod gather;
 pub mod gray;
 mod winograd;
 
 pub use crate::act::Act;
+pub use algorithm::{Algorithm, Input, algorithm};
+pub use epilogue::Epilogue;
 pub use filter::Filter;
 
-use crate::chunks::vectorised;
-use crate::norm::Moments;
-use pulp::Simd;
-use winograd::{Direction, Finish};
+use crate::norm::BatchStatistics;
+use epilogue::Finish;
+use filter::Direction;
 
 /// One convolution's geometry, padding resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +84,7 @@ impl ConvShape {
         [self.c_in / self.groups, self.c_out / self.groups]
     }
 
-    /// Each channel by itself: direct loops, no products of matrices.
+    /// Each channel by itself: direct loops, no GEMM.
     fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.c_in && self.groups == self.c_out
     }
@@ -92,113 +95,24 @@ impl ConvShape {
     }
 }
 
-/// How a convolution is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Each channel by itself, loops over the window.
-    Depthwise,
-    /// Windows copied side by side, then a product of matrices.
-    Gathered,
-    /// Winograd's F(4x4, 3x3).
-    Winograd,
-    /// The same for many channels: the filter is transformed as it is used, and not kept so.
-    WinogradWide,
-}
-
-/// How all three directions of a convolution of `n` films are computed on this machine.
-pub fn algorithm(shape: &ConvShape, n: usize) -> Algorithm {
-    if shape.is_depthwise() {
-        Algorithm::Depthwise
-    } else if winograd::serves(shape, n) && !crate::machine::plain() {
-        if winograd::wide(shape) { Algorithm::WinogradWide } else { Algorithm::Winograd }
-    } else {
-        Algorithm::Gathered
-    }
-}
-
-/// What is done to the result while it is in the cache: `y = act(conv + bias + residual)`.
-#[derive(Clone, Copy, Debug)]
-pub struct Epilogue<'a> {
-    /// A term an output channel.
-    pub bias: Option<&'a [f32]>,
-    /// A value of the output's own shape.
-    pub residual: Option<&'a [f32]>,
-    /// Applied last.
-    pub act: Act,
-}
-
-impl Epilogue<'_> {
-    /// The convolution alone.
-    pub const NONE: Epilogue<'static> = Epilogue { bias: None, residual: None, act: Act::None };
-
-    /// One vector: channels from `channel` on, element `at` of the whole output.
-    #[inline(always)]
-    fn finish<S: Simd>(&self, simd: S, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
-        let load = |values: &[f32], at: usize| S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0];
-        if let Some(bias) = self.bias {
-            value = simd.add_f32s(value, load(bias, channel));
-        }
-        if let Some(residual) = self.residual {
-            value = simd.add_f32s(value, load(residual, at));
-        }
-        // By comparison and not by a minimum: NaN stays NaN.
-        let at_least = |bound: f32, v: S::f32s| {
-            let bound = simd.splat_f32s(bound);
-            simd.select_f32s(simd.less_than_f32s(v, bound), bound, v)
-        };
-        let at_most = |bound: f32, v: S::f32s| {
-            let bound = simd.splat_f32s(bound);
-            simd.select_f32s(simd.less_than_f32s(bound, v), bound, v)
-        };
-        match self.act {
-            Act::None => value,
-            Act::Relu => at_least(0.0, value),
-            Act::Clip { min, max } => at_most(max, at_least(min, value)),
-        }
-    }
-
-    /// Finishes the elements of `y` that start at element `at` of the whole output, a whole number of pixels.
-    fn apply(&self, at: usize, c: usize, y: &mut [f32]) {
-        let act = self.act;
-        match (self.bias, self.residual) {
-            (None, None) if act == Act::None => {}
-            (None, None) => vectorised(|| y.iter_mut().for_each(|y| *y = act.apply(*y))),
-            (None, Some(residual)) => {
-                let residual = &residual[at..][..y.len()];
-                vectorised(|| y.iter_mut().zip(residual).for_each(|(y, &r)| *y = act.apply(*y + r)));
-            }
-            (Some(bias), None) => vectorised(|| {
-                for y in y.chunks_exact_mut(c) {
-                    y.iter_mut().zip(bias).for_each(|(y, &b)| *y = act.apply(*y + b));
-                }
-            }),
-            (Some(bias), Some(residual)) => vectorised(|| {
-                for (y, r) in y.chunks_exact_mut(c).zip(residual[at..].chunks_exact(c)) {
-                    y.iter_mut().zip(bias).zip(r).for_each(|((y, &b), &r)| *y = act.apply(*y + b + r));
-                }
-            }),
-        }
-    }
-}
-
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`: convolution, then the epilogue.
 pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
     convolve(Call { shape, n, x, filter, epilogue }, y, None);
 }
 
-/// As [`forward`], and takes the moments of `y` for the batch normalisation after it: each task sums what it has
-/// written while that is in the cache. (Convolutions of very few pixels, whose tasks are channels and not pixels, have small
-/// results; these are read once more.)
-pub fn forward_with_moments(
+/// As [`forward`], and takes the statistics of `y` for the batch normalisation after it: each task sums what it has
+/// written while that is in the cache. (The results of [`Algorithm::Columns`], whose tasks are channels and not pixels, are
+/// small; these are read once more.)
+pub fn forward_with_statistics(
     shape: &ConvShape,
     n: usize,
     x: &[f32],
     filter: &Filter,
     epilogue: &Epilogue,
     y: &mut [f32],
-    moments: &mut Moments,
+    statistics: &mut BatchStatistics,
 ) {
-    convolve(Call { shape, n, x, filter, epilogue }, y, Some(moments));
+    convolve(Call { shape, n, x, filter, epilogue }, y, Some(statistics));
 }
 
 /// All that a convolution of `n` films reads.
@@ -211,7 +125,7 @@ struct Call<'a> {
     epilogue: &'a Epilogue<'a>,
 }
 
-fn convolve(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
+fn convolve(call: Call, y: &mut [f32], statistics: Option<&mut BatchStatistics>) {
     let Call { shape, n, x, filter, epilogue } = call;
     check(shape, n, x.len(), y.len());
     check_filter(shape, filter);
@@ -219,19 +133,20 @@ fn convolve(call: Call, y: &mut [f32], moments: Option<&mut Moments>) {
     assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
     let finish = Finish::Epilogue(epilogue);
     match algorithm(shape, n) {
-        Algorithm::Depthwise => depthwise::forward(call, y, moments),
-        Algorithm::Gathered if columns::serves(shape, n) => {
+        Algorithm::Depthwise => depthwise::forward(call, y, statistics),
+        Algorithm::Columns => {
             columns::forward(call, y);
-            if let Some(moments) = moments {
-                moments.read(y.len() / shape.c_out, shape.c_out, y);
+            if let Some(statistics) = statistics {
+                statistics.read(y.len() / shape.c_out, shape.c_out, y);
             }
         }
-        Algorithm::Gathered => dense::forward(call, y, moments),
+        // Gray films that were spread to channels are channels like others.
+        Algorithm::Gathered | Algorithm::Gray => dense::forward(call, y, statistics),
         Algorithm::Winograd => {
-            winograd::convolve(shape, n, x, filter.transformed(Direction::Forward), finish, y, moments);
+            winograd::convolve(shape, n, x, filter.transformed(Direction::Forward), finish, y, statistics);
         }
         Algorithm::WinogradWide => {
-            winograd::convolve_wide(shape, n, x, filter.in_order(Direction::Forward), finish, y, moments);
+            winograd::convolve_wide(shape, n, x, filter.in_order(Direction::Forward), finish, y, statistics);
         }
     }
 }
@@ -243,7 +158,9 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
     check_filter(shape, filter);
     match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::backward_data(shape, n, dy, filter, dx, accumulate),
-        Algorithm::Gathered => dense::backward_data(shape, n, dy, filter, dx, accumulate),
+        Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => {
+            dense::backward_data(shape, n, dy, filter, dx, accumulate)
+        }
         algorithm @ (Algorithm::Winograd | Algorithm::WinogradWide) => {
             // The convolution of `dy` with the filter turned round.
             let [h, w] = shape.out();
@@ -265,7 +182,9 @@ pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oi
     assert_eq!(dw_oihw.len(), shape.weight_len());
     match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
-        Algorithm::Gathered => dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
+        Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => {
+            dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate)
+        }
         Algorithm::Winograd | Algorithm::WinogradWide => {
             winograd::backward_weight(shape, n, x, dy, dw_oihw, accumulate)
         }

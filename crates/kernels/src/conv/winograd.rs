@@ -1,16 +1,16 @@
 //! 3x3 convolutions of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin & Gray, arXiv 1509.09308): a tile of
-//! 6x6 input pixels and the filter are taken to 36 frequencies, where the convolution is one product of matrices each,
-//! over channels; a quarter of the multiplications gives 4x4 output pixels.
+//! 6x6 input pixels and the filter are transformed to 36 elements each, the *Winograd domain*, where the convolution is one
+//! GEMM an element, over channels; a quarter of the multiplications gives 4x4 output pixels.
 //!
 //! A task is a few rows of tiles, cut by shape, or some output channels of [wide layers](mod@wide). Everything between input and
 //! output stays in its scratch memory:
 //!
 //! - `v` `[36, tiles, c]`, the transformed input (`B^T d B`);
 //! - `u` `[k / panel, 36, c, panel]`, the transformed filter (`G g G^T`), see [`Transformed`];
-//! - `m` `[36, tiles, k]`, their products over `c`, and the output is `A^T m A`.
+//! - `m` `[36, tiles, k]`, the GEMMs' results, sums over `c`, and the output is `A^T m A`.
 //!
 //! Where a film is no whole number of tiles high or wide, the last ones are *short*: 3 or 2 output pixels, which need 5 or 4
-//! of the 6 frequencies of that direction and no more. Their transforms are those of F(3, 3) and F(2, 3), scaled to meet
+//! of the 6 elements of that direction and no more. Their transforms are those of F(3, 3) and F(2, 3), scaled to meet
 //! the same `u`.
 //!
 //! The 36 planes of `v` and of `m` lie [`plane`] floats apart.
@@ -25,36 +25,35 @@ mod wide;
 
 use super::ConvShape;
 
-pub(super) use filter::{Direction, Transformed};
+pub(super) use filter::Transformed;
 pub(super) use image::convolve;
-pub(super) use output::Finish;
 pub(super) use weights::backward_weight;
 pub(super) use wide::{Taps, convolve as convolve_wide};
 
 /// Channels come in multiples of this: whole vectors, whatever the machine.
 const CHANNELS: usize = 32;
 
-/// Frequencies: pixels of a transformed tile.
-const FREQUENCIES: usize = 36;
+/// Elements of a transformed tile: those of the Winograd domain.
+const ELEMENTS: usize = 36;
 
 /// Pixels of the window.
 const TAPS: usize = 9;
 
-/// Channels of depth whose weights go to the frequencies, or come back, together: they stay in the inner cache until whole
+/// Channels of depth whose weights go to the Winograd domain, or come back, together: they stay in the inner cache until whole
 /// stretches of the far apart planes, and of OIHW, can be read and written.
 const DEPTH: usize = 8;
 
 /// Output pixels below which the four times larger filters cost more to read than their multiplications spare.
 const PIXELS: usize = 112;
 
-/// Floats from one frequency of `tiles` tiles of `c` channels to the next: a cache line more than they take, because a
+/// Floats from one element of `tiles` tiles of `c` channels to the next: a cache line more than they take, because a
 /// tile's 36 values would else fall into the same few sets of the caches.
 fn plane(tiles: usize, c: usize) -> usize {
     tiles * c + 16
 }
 
-/// Whether this algorithm serves a convolution of `n` films.
-pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
+/// Whether this algorithm computes a convolution of `n` films.
+pub(super) fn fits(shape: &ConvShape, n: usize) -> bool {
     shape.kernel == [3; 2]
         && shape.stride == [1; 2]
         && shape.groups == 1
@@ -68,7 +67,7 @@ pub(super) fn serves(shape: &ConvShape, n: usize) -> bool {
 /// 1 to 32 films of 28x28x128, 14x14x256 and 7x7x512.
 const WIDE: usize = 1 << 14;
 
-/// Whether that is so for a convolution that this algorithm serves.
+/// Whether that is so for a convolution that this algorithm computes.
 pub(super) fn wide(shape: &ConvShape) -> bool {
     shape.c_in * shape.c_out >= WIDE
 }
@@ -76,7 +75,7 @@ pub(super) fn wide(shape: &ConvShape) -> bool {
 /// Tiles of a film up to which the last of a row or column may be short: of more they are a small part.
 const SMALL: usize = 28;
 
-/// Whether a tile of so many output pixels in a direction has frequency `i` of that direction: the points are 0, 1, -1, 2,
+/// Whether a tile of so many output pixels in a direction has element `i` of that direction: the points are 0, 1, -1, 2,
 /// -2 and infinity.
 #[inline(always)]
 fn has(extent: usize, i: usize) -> bool {

@@ -1,8 +1,8 @@
 //! Batch normalisation (Ioffe & Szegedy, arXiv 1502.03167) over `rows` = films x height x width
 //! rows of `c` channels. Sums are taken in `f64`.
 
-mod moments;
 mod passes;
+mod statistics;
 
 use rayon::prelude::*;
 
@@ -10,14 +10,14 @@ use crate::act::Act;
 use crate::chunks::{for_chunks, rows_per_chunk, sum_rows, vectorised};
 use passes::{Affine, Back, GradientRows, Line};
 
-pub use moments::Moments;
-pub(crate) use moments::{Slots, for_chunks_of};
+pub use statistics::BatchStatistics;
+pub(crate) use statistics::{Slots, for_chunks_of};
 
 /// Mean and biased variance of each channel of `x` `[rows, c]`.
 pub fn batch_stats(rows: usize, c: usize, x: &[f32], mean: &mut [f32], var: &mut [f32]) {
-    let mut moments = Moments::default();
-    moments.read(rows, c, x);
-    moments.statistics(mean, var);
+    let mut statistics = BatchStatistics::default();
+    statistics.read(rows, c, x);
+    statistics.mean_and_variance(mean, var);
 }
 
 /// `y = act(x * scale + shift + residual)`, a factor and a term a channel; the residual has the shape of `x`.

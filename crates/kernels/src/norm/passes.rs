@@ -1,4 +1,4 @@
-//! What batch normalisation does to rows of channels.
+//! The loops of batch normalisation over rows of channels: scale and shift, the gradients' sums, the gradient itself.
 
 use pulp::Simd;
 

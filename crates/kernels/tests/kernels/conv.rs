@@ -1,13 +1,13 @@
 //! Convolution against loops in `f64`, its gradients also by differences and by the adjoint identity.
 
 use crate::common::{assert_close, assert_same_bits, dot, values};
-use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter};
+use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter, Input};
 
 /// Of the largest magnitude. Winograd's sums cancel: its transforms multiply by up to 25 what they then subtract.
 fn tolerance(n: usize, shape: &ConvShape) -> f64 {
     match conv::algorithm(shape, n) {
         Algorithm::Winograd | Algorithm::WinogradWide => 2e-5,
-        Algorithm::Depthwise | Algorithm::Gathered => 1e-5,
+        Algorithm::Depthwise | Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => 1e-5,
     }
 }
 
@@ -35,7 +35,7 @@ pub fn table() -> Vec<(usize, ConvShape)> {
         (1, shape([5, 5], [2, 3], 1, 1, [1, 0, 0, 2], 1)),
         (2, shape([9, 8], [17, 33], 1, 2, [0; 4], 1)),
         (2, shape([14, 14], [64, 128], 1, 2, [0; 4], 1)),
-        // 3x3: odd sizes, one product and several, several chunks.
+        // 3x3: odd sizes, one GEMM and several, several chunks.
         (1, shape([3, 3], [1, 1], 3, 1, [1; 4], 1)),
         (2, shape([7, 9], [3, 5], 3, 1, [1; 4], 1)),
         (3, shape([13, 11], [17, 33], 3, 1, [1; 4], 1)),
@@ -375,7 +375,11 @@ fn each_shape_has_its_algorithm() {
         (Algorithm::WinogradWide, 3, shape([7, 7], [512, 512], 3, 1, same, 1)),
         (Algorithm::WinogradWide, 2, shape([9, 9], [64, 1024], 3, 1, same, 1)),
         (Algorithm::Winograd, 3, shape([9, 5], [32, 96], 3, 1, [0, 2, 1, 0], 1)),
-        (Algorithm::Gathered, 2, shape([7, 7], [512, 512], 3, 1, same, 1)),
+        (Algorithm::Columns, 2, shape([7, 7], [512, 512], 3, 1, same, 1)),
+        (Algorithm::Columns, 1, shape([7, 7], [192, 1152], 1, 1, [0; 4], 1)),
+        (Algorithm::Gathered, 1, shape([7, 7], [192, 127], 1, 1, [0; 4], 1)),
+        (Algorithm::Gathered, 3, shape([7, 7], [192, 1152], 1, 1, [0; 4], 1)),
+        (Algorithm::Gathered, 1, shape([7, 7], [256, 256], 3, 1, same, 2)),
         (Algorithm::Gathered, 3, shape([9, 9], [32, 32], 3, 1, [3; 4], 1)),
         (Algorithm::Gathered, 3, shape([56, 56], [64, 128], 3, 2, same, 1)),
         (Algorithm::Gathered, 3, shape([56, 56], [48, 64], 3, 1, same, 1)),
@@ -385,4 +389,20 @@ fn each_shape_has_its_algorithm() {
     ] {
         assert_eq!(conv::algorithm(&s, n), expected, "{s:?}");
     }
+}
+
+/// Gray films have a way of their own through a first convolution, whatever its window and their number, and no other.
+#[test]
+fn gray_films_have_their_algorithm() {
+    let stem = shape([224, 224], [3, 64], 7, 2, [3; 4], 1);
+    let of = |s: &ConvShape, n: usize| Algorithm::of(s, n, Input::GrayFilms);
+    let gray = if lungfish_kernels::machine::plain() { Algorithm::Gathered } else { Algorithm::Gray };
+    for n in [1, 32] {
+        assert_eq!(of(&stem, n), gray);
+        assert_eq!(conv::algorithm(&stem, n), Algorithm::Gathered);
+        assert_eq!(of(&ConvShape { c_in: 4, ..stem }, n), Algorithm::Gathered);
+        assert_eq!(of(&ConvShape { c_in: 3, c_out: 3, groups: 3, ..stem }, n), Algorithm::Depthwise);
+    }
+    assert_eq!(conv::gray::serves(&stem), gray == Algorithm::Gray);
+    assert!(!conv::gray::serves(&ConvShape { c_in: 1, ..stem }));
 }

@@ -7,15 +7,6 @@ use std::process::Command;
 
 use lungfish_kernels::machine;
 
-/// The instruction sets that a machine with this one has besides, worse ones only.
-fn worse(than: &str) -> &'static [&'static str] {
-    match than {
-        "avx512" => &["avx2+fma", "scalar"],
-        "avx2+fma" | "neon" => &["scalar"],
-        _ => &[],
-    }
-}
-
 /// What was asked for is what runs: without it, the tests of a path could pass on another.
 #[test]
 fn what_is_asked_for_runs() {
@@ -23,6 +14,7 @@ fn what_is_asked_for_runs() {
     if let Some(asked) = std::env::var("LUNGFISH_SIMD").ok().filter(|asked| !asked.is_empty()) {
         assert_eq!(machine::simd(), asked);
     }
+    assert!(machine::paths().contains(&machine::path()));
     assert_eq!(machine::plain(), std::env::var("LUNGFISH_KERNELS").is_ok_and(|asked| asked == "plain"));
 }
 
@@ -33,8 +25,9 @@ fn every_path_passes_the_same_tests() {
         println!("skipped: one path is asked for");
         return;
     }
-    let paths = worse(machine::simd()).iter().map(|simd| ("LUNGFISH_SIMD", *simd));
-    for (variable, value) in paths.chain([("LUNGFISH_KERNELS", "plain")]) {
+    let paths = machine::paths();
+    let worse = paths.iter().skip(1).filter(|path| !path.ends_with("/plain")).map(|simd| ("LUNGFISH_SIMD", *simd));
+    for (variable, value) in worse.chain([("LUNGFISH_KERNELS", "plain")]) {
         let tests = std::env::current_exe().unwrap();
         let output = Command::new(tests).env(variable, value).args(["--quiet"]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();

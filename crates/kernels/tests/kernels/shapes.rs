@@ -8,13 +8,12 @@
 
 use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter};
 use lungfish_kernels::machine;
-use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Moments, Place};
+use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, BatchStatistics, Place};
 use lungfish_kernels::pool::{self, PoolShape};
 use proptest::prelude::*;
 
 use crate::common::values;
 use crate::conv::products;
-use crate::moments::by_channels;
 use crate::norm::stats;
 use crate::pool::winners;
 
@@ -48,7 +47,7 @@ impl Sums {
         for (at, &got) in got.iter().enumerate() {
             let bound = match algorithm {
                 Algorithm::Winograd | Algorithm::WinogradWide => 32.0 * largest,
-                Algorithm::Depthwise | Algorithm::Gathered => {
+                Algorithm::Depthwise | Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => {
                     (4.0 + f64::from(self.terms[at]).sqrt()) * self.magnitude[at]
                 }
             };
@@ -89,13 +88,13 @@ fn check(n: usize, s: &ConvShape, expected: Algorithm) -> Result<(), TestCaseErr
     conv::forward(s, n, &x, &filter, &Epilogue::NONE, &mut got_y);
     y.check(&got_y, algorithm, "y")?;
 
-    // Their moments, gathered while they were written, within the rounding of a single float.
-    let (mut moments, bits) = (Moments::default(), got_y.clone());
-    conv::forward_with_moments(s, n, &x, &filter, &Epilogue::NONE, &mut got_y, &mut moments);
-    prop_assert_eq!(moments.gathered(), !by_channels(n, s));
+    // Their statistics, gathered while they were written, within the rounding of a single float.
+    let (mut statistics, bits) = (BatchStatistics::default(), got_y.clone());
+    conv::forward_with_statistics(s, n, &x, &filter, &Epilogue::NONE, &mut got_y, &mut statistics);
+    prop_assert_eq!(statistics.gathered(), algorithm != Algorithm::Columns);
     prop_assert_eq!(&got_y, &bits);
     let (mut mean, mut var) = (vec![f32::NAN; s.c_out], vec![f32::NAN; s.c_out]);
-    moments.statistics(&mut mean, &mut var);
+    statistics.mean_and_variance(&mut mean, &mut var);
     let expected = stats(s.c_out, &got_y);
     let largest = got_y.iter().fold(0.0f64, |max, &v| max.max(f64::from(v).abs()));
     for (got, expected, unit) in [(&mean, &expected.0, largest), (&var, &expected.1, largest * largest)] {
@@ -215,8 +214,10 @@ proptest! {
         let [h, w] = [h.max(3 - (pads[0] + pads[2]).min(2)), w.max(3 - (pads[1] + pads[3]).min(2))];
         let c_out = ((1 << 14) / c_in).next_multiple_of(32) + 32 * more;
         let s = ConvShape { h, w, c_in, c_out, kernel: [3; 2], stride: [1; 2], pads, groups: 1 };
-        let n = 112_usize.div_ceil(s.out().iter().product());
-        check(n, &s, if machine::plain() { Algorithm::Gathered } else { Algorithm::WinogradWide })?;
+        let pixels: usize = s.out().iter().product();
+        let n = 112_usize.div_ceil(pixels);
+        let gathered = if n * pixels == 112 && c_out >= 128 { Algorithm::Columns } else { Algorithm::Gathered };
+        check(n, &s, if machine::plain() { gathered } else { Algorithm::WinogradWide })?;
     }
 }
 

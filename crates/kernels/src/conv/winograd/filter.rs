@@ -1,33 +1,15 @@
-//! The transformed filter.
+//! The transformed filter: weights in the Winograd domain, packed for the GEMMs there.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::transforms::{g, load, nth};
-use super::{DEPTH, FREQUENCIES, TAPS};
+use super::{DEPTH, ELEMENTS, TAPS};
 use crate::chunks::with_scratch;
-use crate::product::{WIDTH, panel};
+use crate::conv::filter::Direction;
+use crate::gemm::{WIDTH, panel};
 
-/// Which convolution a filter is transformed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::conv) enum Direction {
-    /// From `c_in` to `c_out` channels.
-    Forward,
-    /// The gradient to the input: from `c_out` to `c_in` channels, the window turned by half a circle.
-    Backward,
-}
-
-impl Direction {
-    /// Channels in and out, of a convolution of `c` to `k` channels.
-    pub(super) fn channels(self, [c, k]: [usize; 2]) -> [usize; 2] {
-        match self {
-            Direction::Forward => [c, k],
-            Direction::Backward => [k, c],
-        }
-    }
-}
-
-/// A filter at the 36 frequencies, `[c_out / panel, 36, c_in, panel]`; `c_in` and `c_out` are those of its direction.
+/// A filter in the Winograd domain, `[c_out / panel, 36, c_in, panel]`; `c_in` and `c_out` are those of its direction.
 #[derive(Clone, Debug)]
 pub(in crate::conv) struct Transformed {
     pub(super) c_in: usize,
@@ -40,7 +22,7 @@ impl Transformed {
     /// From weights `[k, c, 9]` of a convolution of `channels`, `c` to `k`.
     pub(in crate::conv) fn new(oihw: &[f32], direction: Direction, channels: [usize; 2]) -> Self {
         let [c_in, c_out] = direction.channels(channels);
-        let mut transformed = Transformed { c_in, c_out, direction, u: vec![0.0; FREQUENCIES * c_in * c_out] };
+        let mut transformed = Transformed { c_in, c_out, direction, u: vec![0.0; ELEMENTS * c_in * c_out] };
         transformed.refill(oihw);
         transformed
     }
@@ -50,8 +32,8 @@ impl Transformed {
         let Transformed { c_in, c_out, direction, .. } = *self;
         assert_eq!(oihw.len(), TAPS * c_in * c_out);
         let panel = panel();
-        self.u.par_chunks_mut(FREQUENCIES * c_in * panel).enumerate().for_each(|(i, u)| {
-            with_scratch((TAPS + FREQUENCIES) * DEPTH * panel, |scratch| {
+        self.u.par_chunks_mut(ELEMENTS * c_in * panel).enumerate().for_each(|(i, u)| {
+            with_scratch((TAPS + ELEMENTS) * DEPTH * panel, |scratch| {
                 let (taps, block) = scratch.split_at_mut(TAPS * DEPTH * panel);
                 for first in (0..c_in).step_by(DEPTH) {
                     match direction {
@@ -95,19 +77,19 @@ impl WithSimd for FilterTransform<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // A plane of a pixel, or of a frequency: vectors lie in it as they are worked on.
+        // A plane of a pixel, or of an element: vectors lie in it as they are worked on.
         let plane = DEPTH * WIDTH * S::F32_LANES;
         for at in (0..plane).step_by(S::F32_LANES) {
-            frequencies::<S, 0, 6>(simd, self.taps, at, plane, |f, value| {
-                S::as_mut_simd_f32s(&mut self.u[f * plane + at..][..S::F32_LANES]).0[0] = value;
+            filter_to_domain::<S, 0, 6>(simd, self.taps, at, plane, |e, value| {
+                S::as_mut_simd_f32s(&mut self.u[e * plane + at..][..S::F32_LANES]).0[0] = value;
             });
         }
     }
 }
 
-/// A vector of windows to some of the six lines of frequencies: its taps are `stride` apart from `taps[at]` on.
+/// A vector of windows to some of the six lines of elements of the Winograd domain: its taps are `stride` apart from `taps[at]` on.
 #[inline(always)]
-pub(super) fn frequencies<S: Simd, const FIRST: usize, const LINES: usize>(
+pub(super) fn filter_to_domain<S: Simd, const FIRST: usize, const LINES: usize>(
     simd: S,
     taps: &[f32],
     at: usize,

@@ -1,16 +1,17 @@
-//! The convolution itself, and with the filter turned round the gradient to its input.
+//! The convolution by Winograd's algorithm, and with the filter turned round the gradient to its input.
 
 use pulp::{Simd, WithSimd};
 
 use super::filter::Transformed;
-use super::output::{Finish, Output};
+use super::output::Output;
 use super::places::Places;
 use super::transforms::{Input, for_tiles};
-use super::{FREQUENCIES, Tiles, plane};
+use super::{ELEMENTS, Tiles, plane};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
-use crate::norm::{Moments, Slots};
-use crate::product::{Rows, WIDTH};
+use crate::conv::epilogue::Finish;
+use crate::gemm::{Gemm, WIDTH};
+use crate::norm::{BatchStatistics, Slots};
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`.
 pub(in crate::conv) fn convolve(
@@ -20,13 +21,13 @@ pub(in crate::conv) fn convolve(
     filter: &Transformed,
     finish: Finish,
     y: &mut [f32],
-    moments: Option<&mut Moments>,
+    statistics: Option<&mut BatchStatistics>,
 ) {
     assert_eq!((filter.c_in, filter.c_out), (shape.c_in, shape.c_out));
     let tiles = Tiles::new(shape);
     let rows = n * tiles.tiles[0];
     let task = Task { tiles, step: tiles.task_rows(rows), x, u: &filter.u, finish };
-    let slots = Slots::new(moments, y.len() / tiles.k, tiles.k, rows.div_ceil(task.step));
+    let slots = Slots::new(statistics, y.len() / tiles.k, tiles.k, rows.div_ceil(task.step));
     task.halve(0, rows, y, slots);
 }
 
@@ -60,8 +61,8 @@ impl Task<'_> {
         let Tiles { c, k, .. } = self.tiles;
         let places = Places::new(&self.tiles, first..end);
         let planes = [c, k].map(|channels| plane(places.count(), channels));
-        with_scratch(FREQUENCIES * (planes[0] + planes[1]), |scratch| {
-            let (v, m) = scratch.split_at_mut(FREQUENCIES * planes[0]);
+        with_scratch(ELEMENTS * (planes[0] + planes[1]), |scratch| {
+            let (v, m) = scratch.split_at_mut(ELEMENTS * planes[0]);
             crate::machine::arch().dispatch(Run { task: self, places, planes, v, m, y });
         });
     }
@@ -87,7 +88,7 @@ impl WithSimd for Run<'_> {
         let rows = places.rows.clone();
         let slot = |place: usize, channel: usize| place * c + channel;
         for_tiles(simd, &task.tiles, rows.clone(), Input { tiles: &task.tiles, places, x: task.x, slot, v });
-        self.products(simd);
+        self.gemms(simd);
         let Run { places, m, y, .. } = self;
         let output = Output { tiles: &task.tiles, places: &places, m, channels: task.tiles.k, finish: task.finish, y };
         for_tiles(simd, &task.tiles, rows, output);
@@ -96,19 +97,19 @@ impl WithSimd for Run<'_> {
 
 impl Run<'_> {
     #[inline(always)]
-    fn products<S: Simd>(&mut self, simd: S) {
+    fn gemms<S: Simd>(&mut self, simd: S) {
         let Tiles { c, k, .. } = self.task.tiles;
-        for f in 0..FREQUENCIES {
-            let tiles = self.places.range(f);
-            simd.vectorize(Rows {
+        for e in 0..ELEMENTS {
+            let tiles = self.places.range(e);
+            simd.vectorize(Gemm {
                 size: [tiles.len(), k, c],
-                a: &self.v[f * self.planes[0] + tiles.start * c..],
+                a: &self.v[e * self.planes[0] + tiles.start * c..],
                 a_stride: c,
                 pieces: [c, 0],
-                panels: &self.task.u[f * c * WIDTH * S::F32_LANES..],
-                panel_rows: FREQUENCIES * c,
+                panels: &self.task.u[e * c * WIDTH * S::F32_LANES..],
+                panel_rows: ELEMENTS * c,
                 ahead: 0,
-                y: &mut self.m[f * self.planes[1] + tiles.start * k..],
+                y: &mut self.m[e * self.planes[1] + tiles.start * k..],
                 y_stride: k,
                 accumulate: false,
             });

@@ -1,31 +1,11 @@
-//! From the frequencies to output pixels.
+//! The transform of the output: from the Winograd domain to pixels.
 
 use pulp::Simd;
 
 use super::places::Places;
 use super::transforms::{TileWork, at, load, nth};
-use super::{FREQUENCIES, Tiles, has};
-use crate::conv::Epilogue;
-
-/// What is done to a result on its way to memory.
-#[derive(Clone, Copy)]
-pub(in crate::conv) enum Finish<'a> {
-    /// The epilogue of a forward convolution.
-    Epilogue(&'a Epilogue<'a>),
-    /// Added to what is there.
-    Accumulate,
-}
-
-impl Finish<'_> {
-    /// One vector of results over what is there: channels from `channel` on, element `at` of the whole output.
-    #[inline(always)]
-    pub(super) fn finish<S: Simd>(&self, simd: S, old: S::f32s, value: S::f32s, channel: usize, at: usize) -> S::f32s {
-        match self {
-            Finish::Accumulate => simd.add_f32s(old, value),
-            Finish::Epilogue(epilogue) => epilogue.finish(simd, value, channel, at),
-        }
-    }
-}
+use super::{ELEMENTS, Tiles, has};
+use crate::conv::epilogue::Finish;
 
 /// Tiles of the output from `m`.
 pub(super) struct Output<'a> {
@@ -44,7 +24,7 @@ impl<S: Simd> TileWork<S> for Output<'_> {
     fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
         let Tiles { out, tiles, .. } = *self.tiles;
         let channels = self.channels;
-        let (lanes, plane, zero) = (S::F32_LANES, self.m.len() / FREQUENCIES, simd.splat_f32s(0.0));
+        let (lanes, plane, zero) = (S::F32_LANES, self.m.len() / ELEMENTS, simd.splat_f32s(0.0));
         let start = self.tiles.row(self.places.rows.start);
         let y0 = self.tiles.row(row) - start;
         let (high, wide) = ((out[0] - row % tiles[0] * 4).min(H), (out[1] - column * 4).min(W));

@@ -1,4 +1,4 @@
-//! The order of some rows of tiles in the planes of `v` and `m`: such that the tiles that have a frequency are neighbours.
+//! The order in which Winograd's tiles lie in the planes of `v` and `m`: such that the tiles that have an element are neighbours.
 //!
 //! First come the tiles that are short in height alone, then the whole ones, then those that are short in width alone, and
 //! the corners last.
@@ -57,12 +57,12 @@ impl Places {
         }
     }
 
-    /// The tiles that have frequency `f` of the 36.
+    /// The tiles that have element `e` of the 36.
     #[inline(always)]
-    pub(super) fn range(&self, f: usize) -> Range<usize> {
+    pub(super) fn range(&self, e: usize) -> Range<usize> {
         let [width, short_column] = self.columns;
-        let start = if has(self.last[0], f / 6) { 0 } else { self.short * width };
-        let end = match (has(self.last[0], f / 6), has(self.last[1], f % 6)) {
+        let start = if has(self.last[0], e / 6) { 0 } else { self.short * width };
+        let end = match (has(self.last[0], e / 6), has(self.last[1], e % 6)) {
             (true, true) => self.count(),
             (false, true) => self.rows.len() * width + self.whole * short_column,
             (_, false) => self.rows.len() * width,
@@ -77,7 +77,7 @@ mod tests {
     use crate::conv::ConvShape;
 
     #[test]
-    fn every_tile_has_a_place_and_every_frequency_its_tiles() {
+    fn every_tile_has_a_place_and_every_element_its_tiles() {
         for ([h, w], rows) in [([14, 14], 0..8), ([14, 14], 3..10), ([7, 7], 2..16), ([8, 6], 1..5), ([5, 12], 0..6)] {
             let shape =
                 ConvShape { h, w, c_in: 32, c_out: 32, kernel: [3; 2], stride: [1; 2], pads: [1; 4], groups: 1 };
@@ -88,13 +88,9 @@ mod tests {
                 let place = places.of(row, column);
                 assert!(!std::mem::replace(&mut seen[place], true), "{h}x{w}: two tiles at {place}");
                 let [high, wide] = tiles.extent(row, column);
-                for f in 0..36 {
-                    let wanted = has(high, f / 6) && has(wide, f % 6);
-                    assert_eq!(
-                        places.range(f).contains(&place),
-                        wanted,
-                        "{h}x{w}: tile {row}, {column}, frequency {f}"
-                    );
+                for e in 0..36 {
+                    let wanted = has(high, e / 6) && has(wide, e % 6);
+                    assert_eq!(places.range(e).contains(&place), wanted, "{h}x{w}: tile {row}, {column}, element {e}");
                 }
             }
             assert!(seen.into_iter().all(|seen| seen));

@@ -1,11 +1,11 @@
-//! The algorithm's small matrices, the transform of the input, and how tiles are gone through.
+//! The small matrices of Winograd's algorithm, the transform of the input, and how tiles are gone through.
 
 use std::ops::Range;
 
 use pulp::Simd;
 
 use super::places::Places;
-use super::{FREQUENCIES, Tiles, has};
+use super::{ELEMENTS, Tiles, has};
 
 // Loops and not closures over arrays: those are not always compiled into their caller, and with it for its vectors.
 
@@ -36,7 +36,7 @@ pub(super) fn g<S: Simd>(s: S, g: [S::f32s; 3]) -> [S::f32s; 6] {
     [times(0.25, g[0]), s.add_f32s(even, b), s.sub_f32s(even, b), s.add_f32s(far, e), s.sub_f32s(far, e), g[2]]
 }
 
-/// `B^T` for `E` output pixels: from `E + 2` pixels to the frequencies that [`has`] names. For fewer than four it is
+/// `B^T` for `E` output pixels: from `E + 2` pixels to the elements that [`has`] names. For fewer than four it is
 /// scaled by the ratio of the two filter transforms, so that `G` is the same.
 #[inline(always)]
 pub(super) fn bt<S: Simd, const E: usize>(s: S, d: [S::f32s; 6]) -> [S::f32s; 6] {
@@ -78,7 +78,7 @@ pub(super) fn bt<S: Simd, const E: usize>(s: S, d: [S::f32s; 6]) -> [S::f32s; 6]
     }
 }
 
-/// `A^T` for `E` output pixels, from the frequencies that [`has`] names.
+/// `A^T` for `E` output pixels, from the elements that [`has`] names.
 #[inline(always)]
 pub(super) fn at<S: Simd, const E: usize>(s: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
     let fma = |x: f32, a: S::f32s, b: S::f32s| s.mul_add_e_f32s(s.splat_f32s(x), a, b);
@@ -145,7 +145,7 @@ impl<S: Simd, F: Fn(usize, usize) -> usize> TileWork<S> for Input<'_, F> {
         let Tiles { h, w, c, top, left, tiles, .. } = *self.tiles;
         let film = &self.x[row / tiles[0] * h * w * c..][..h * w * c];
         let place = self.places.of(row, column);
-        let (zero, lanes, plane) = (simd.splat_f32s(0.0), S::F32_LANES, self.v.len() / FREQUENCIES);
+        let (zero, lanes, plane) = (simd.splat_f32s(0.0), S::F32_LANES, self.v.len() / ELEMENTS);
         let y0 = (row % tiles[0] * 4) as isize - top as isize;
         let x0 = (column * 4) as isize - left as isize;
         let inside = y0 >= 0 && x0 >= 0 && y0 as usize + H + 2 <= h && x0 as usize + W + 2 <= w;
@@ -188,7 +188,7 @@ impl<S: Simd, F: Fn(usize, usize) -> usize> TileWork<S> for Input<'_, F> {
     }
 }
 
-/// `A` for `E` output pixels: to the frequencies that [`has`] names.
+/// `A` for `E` output pixels: to the elements that [`has`] names.
 #[inline(always)]
 pub(super) fn a<S: Simd, const E: usize>(s: S, y: [S::f32s; 4]) -> [S::f32s; 6] {
     let fma = |x: f32, a: S::f32s, b: S::f32s| s.mul_add_e_f32s(s.splat_f32s(x), a, b);

@@ -1,6 +1,6 @@
-//! The gradient to the weights: `G^T (sum over tiles of v^T w) G`, with `v` the transformed input and `w = A dy A^T`.
+//! The gradient to the weights by Winograd's algorithm: `G^T (sum over tiles of v^T w) G`, with `v` the transformed input and `w = A dy A^T`.
 //!
-//! Tiles are transformed some megabytes at a time, by all threads; then each frequency's sum over them is one task, or, for
+//! Tiles are transformed some megabytes at a time, by all threads; then each element's sum over them is one task, or, for
 //! many channels, a panel of output channels is one and goes straight back to the window. The order of the
 //! sums depends on the shape only.
 //!
@@ -14,10 +14,10 @@ use rayon::prelude::*;
 
 use super::places::Places;
 use super::transforms::{Input, TileWork, a, for_tiles, gt, load, nth};
-use super::{DEPTH, FREQUENCIES, TAPS, Tiles, has, plane};
+use super::{DEPTH, ELEMENTS, TAPS, Tiles, has, plane};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
-use crate::product::{Outer, WIDTH, outer, panel};
+use crate::gemm::{GemmTransposed, WIDTH, gemm_transposed, panel};
 
 /// Floats of transformed tiles that lie in memory at a time, at least: they should stay in the outer cache.
 const FLOATS: usize = 2 << 20;
@@ -28,14 +28,14 @@ const TILES: usize = 32;
 /// Groups whose part of a sum is taken at once: what a block of the result needs of them should stay in the inner cache.
 const GROUPS: usize = 6;
 
-/// Input channels that lie together: a cache line, and two blocks of rows of [`Outer`].
+/// Input channels that lie together: a cache line, and two blocks of rows of [`GemmTransposed`].
 const BLOCK: usize = 16;
 
-/// Weights a pixel of the window from which their gradient is never held at the frequencies: it would not fit the outer
+/// Weights a pixel of the window from which their gradient is never held in the Winograd domain: it would not fit the outer
 /// cache. Measured for 14x14x256, where it makes no difference, and 7x7x512.
 const LARGE: usize = 1 << 17;
 
-/// Input channels of a task that takes a panel of output channels from the frequencies back to the window: the panel's part
+/// Input channels of a task that takes a panel of output channels from the Winograd domain back to the window: the panel's part
 /// of `du` should stay in the inner cache.
 const ROWS: usize = 128;
 
@@ -58,12 +58,12 @@ pub(in crate::conv) fn backward_weight(
     }
     let room = a_group * tiles.tiles[1];
     let planes = [plane(room, c), plane(room, k)];
-    let group_len = FREQUENCIES * (planes[0] + planes[1]);
+    let group_len = ELEMENTS * (planes[0] + planes[1]);
     let groups = rows.div_ceil(a_group);
     // Every pass adds to all of the result: where that is large, there should be few.
-    let at_a_time = (FLOATS.max(FREQUENCIES * c * k) / group_len).clamp(1, groups.max(1));
-    // Where the result is large it is never held at the frequencies: a pass adds to `dw`.
-    let kept = if c * k >= LARGE { 0 } else { FREQUENCIES * plane(c, k) };
+    let at_a_time = (FLOATS.max(ELEMENTS * c * k) / group_len).clamp(1, groups.max(1));
+    // Where the result is large it is never held in the Winograd domain: a pass adds to `dw`.
+    let kept = if c * k >= LARGE { 0 } else { ELEMENTS * plane(c, k) };
     with_scratch(kept + at_a_time * group_len, |scratch| {
         let (du, transformed) = scratch.split_at_mut(kept);
         for first in (0..groups).step_by(at_a_time) {
@@ -75,7 +75,7 @@ pub(in crate::conv) fn backward_weight(
             };
             transformed.par_chunks_mut(group_len).enumerate().for_each(|(group, out)| {
                 let places = Places::new(&tiles, rows_of(group));
-                let (v, w) = out.split_at_mut(FREQUENCIES * planes[0]);
+                let (v, w) = out.split_at_mut(ELEMENTS * planes[0]);
                 crate::machine::arch().dispatch(Transform { tiles: &tiles, x, dy, places, room, v, w });
             });
             // The last group may have fewer tiles than the others.
@@ -85,20 +85,20 @@ pub(in crate::conv) fn backward_weight(
             if kept == 0 {
                 by_panels(&pass, c, dw, accumulate || first > 0);
             } else {
-                du.par_chunks_mut(plane(c, k)).enumerate().for_each(|(f, du)| {
+                du.par_chunks_mut(plane(c, k)).enumerate().for_each(|(e, du)| {
                     for column in (0..k).step_by(panel()) {
-                        pass.sum(f, 0..c, column, (&mut du[column..], k), first > 0);
+                        pass.sum(e, 0..c, column, (&mut du[column..], k), first > 0);
                     }
                 });
             }
         }
         if kept > 0 {
-            from_frequencies(du, [c, k], dw, accumulate);
+            from_domain(du, [c, k], dw, accumulate);
         }
     });
 }
 
-/// Some groups of tiles at the frequencies.
+/// Some groups of tiles in the Winograd domain.
 struct Pass<'a> {
     /// By group, `v` and then `w`.
     transformed: &'a [f32],
@@ -114,18 +114,18 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The sum over all tiles at one frequency: some input channels, and the panel of output channels that begins at
+    /// The sum over all tiles of one element: some input channels, and the panel of output channels that begins at
     /// `column`. The first of them goes to the beginning of `du`, whose rows lie `stride` apart.
-    fn sum(&self, f: usize, rows: Range<usize>, column: usize, (du, stride): (&mut [f32], usize), accumulate: bool) {
-        let (panel, group_len) = (panel(), FREQUENCIES * (self.planes[0] + self.planes[1]));
+    fn sum(&self, e: usize, rows: Range<usize>, column: usize, (du, stride): (&mut [f32], usize), accumulate: bool) {
+        let (panel, group_len) = (panel(), ELEMENTS * (self.planes[0] + self.planes[1]));
         let mut accumulate = accumulate;
         let mut sum = |groups: Range<usize>| {
-            let tiles = (self.places)(groups.start).range(f);
+            let tiles = (self.places)(groups.start).range(e);
             let at = groups.start * group_len;
-            let v = &self.transformed[at + f * self.planes[0] + tiles.start * BLOCK..];
-            let w = &self.transformed[at + FREQUENCIES * self.planes[0] + f * self.planes[1] + tiles.start * panel..];
+            let v = &self.transformed[at + e * self.planes[0] + tiles.start * BLOCK..];
+            let w = &self.transformed[at + ELEMENTS * self.planes[0] + e * self.planes[1] + tiles.start * panel..];
             for row in rows.clone().step_by(BLOCK) {
-                outer(Outer {
+                gemm_transposed(GemmTransposed {
                     size: [BLOCK, panel, groups.len() * tiles.len()],
                     pieces: [tiles.len(), group_len],
                     a: &v[self.room * row..],
@@ -150,12 +150,12 @@ impl Pass<'_> {
 fn by_panels(pass: &Pass, c: usize, dw: &mut [f32], accumulate: bool) {
     let (panel, du_plane) = (panel(), plane(ROWS, panel()));
     dw.par_chunks_mut(panel * c * TAPS).enumerate().for_each(|(i, dw)| {
-        with_scratch(FREQUENCIES * du_plane + TAPS * DEPTH * panel, |scratch| {
-            let (du, taps) = scratch.split_at_mut(FREQUENCIES * du_plane);
+        with_scratch(ELEMENTS * du_plane + TAPS * DEPTH * panel, |scratch| {
+            let (du, taps) = scratch.split_at_mut(ELEMENTS * du_plane);
             for first in (0..c).step_by(ROWS) {
                 let rows = first..(first + ROWS).min(c);
-                for (f, du) in du.chunks_exact_mut(du_plane).enumerate() {
-                    pass.sum(f, rows.clone(), i * panel, (du, panel), false);
+                for (e, du) in du.chunks_exact_mut(du_plane).enumerate() {
+                    pass.sum(e, rows.clone(), i * panel, (du, panel), false);
                 }
                 for row in rows.clone().step_by(DEPTH) {
                     let at = (row - first) * panel;
@@ -168,7 +168,7 @@ fn by_panels(pass: &Pass, c: usize, dw: &mut [f32], accumulate: bool) {
 }
 
 /// From all of `du`, 36 planes `[c, k]`, to `dw`.
-fn from_frequencies(du: &[f32], [c, k]: [usize; 2], dw: &mut [f32], accumulate: bool) {
+fn from_domain(du: &[f32], [c, k]: [usize; 2], dw: &mut [f32], accumulate: bool) {
     let panel = panel();
     dw.par_chunks_mut(panel * c * TAPS).enumerate().for_each(|(i, dw)| {
         with_scratch(TAPS * DEPTH * panel, |taps| {
@@ -180,7 +180,7 @@ fn from_frequencies(du: &[f32], [c, k]: [usize; 2], dw: &mut [f32], accumulate: 
     });
 }
 
-/// One group of tiles to its frequencies.
+/// One group of tiles to the Winograd domain.
 struct Transform<'a> {
     tiles: &'a Tiles,
     x: &'a [f32],
@@ -205,7 +205,7 @@ impl WithSimd for Transform<'_> {
     }
 }
 
-/// The gradient to the output's tiles to their frequencies.
+/// The gradient to the output's tiles to the Winograd domain.
 struct Gradient<'a> {
     tiles: &'a Tiles,
     dy: &'a [f32],
@@ -219,7 +219,7 @@ impl<S: Simd> TileWork<S> for Gradient<'_> {
     fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
         let Tiles { k, out, tiles: in_film, .. } = *self.tiles;
         let (lanes, zero) = (S::F32_LANES, simd.splat_f32s(0.0));
-        let (plane, panel) = (self.w.len() / FREQUENCIES, WIDTH * lanes);
+        let (plane, panel) = (self.w.len() / ELEMENTS, WIDTH * lanes);
         let (high, wide) = ((out[0] - row % in_film[0] * 4).min(H), (out[1] - column * 4).min(W));
         let corner = (self.tiles.row(row) * out[1] + column * 4) * k;
         let place = self.places.of(row, column);
@@ -244,7 +244,7 @@ impl<S: Simd> TileWork<S> for Gradient<'_> {
     }
 }
 
-/// From the frequencies back to the window: `DEPTH` input channels of a panel of output channels.
+/// From the Winograd domain back to the window: `DEPTH` input channels of a panel of output channels.
 struct Back<'a> {
     /// 36 planes `[c, k]`.
     du: &'a [f32],
@@ -261,7 +261,7 @@ impl WithSimd for Back<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Back { du, at, k, taps } = self;
-        let (lanes, plane) = (S::F32_LANES, du.len() / FREQUENCIES);
+        let (lanes, plane) = (S::F32_LANES, du.len() / ELEMENTS);
         let panel = WIDTH * lanes;
         let zero = simd.splat_f32s(0.0);
         for to in (0..DEPTH * panel).step_by(lanes) {

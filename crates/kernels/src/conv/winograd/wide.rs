@@ -1,5 +1,6 @@
-//! The same for wide layers, whose transformed filter would be larger than everything else: it is never stored whole. Each
-//! task makes a panel of it from the taps, some frequencies at a time, and takes it to all tiles.
+//! Winograd's algorithm for wide layers, whose transformed filter would be larger than everything else: it is never stored
+//! whole. Each task makes a panel of it from the taps, some elements of the Winograd domain at a time, and takes it to all
+//! tiles.
 //!
 //! Three stages: tiles to `v`; panels of output channels to pixels, each panel in memory of its own; and from there to `y`, a
 //! pixel's channels side by side. Where there are many tiles, these are passes over some of them, as a rule each on one
@@ -12,18 +13,20 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::filter::{Direction, frequencies};
-use super::output::{Finish, Output};
+use super::filter::filter_to_domain;
+use super::output::Output;
 use super::places::Places;
 use super::transforms::{Input, for_tiles, load};
-use super::{DEPTH, FREQUENCIES, TAPS, Tiles, plane};
+use super::{DEPTH, ELEMENTS, TAPS, Tiles, plane};
 use crate::chunks::{rows_per_chunk, with_scratch};
-use crate::conv::{ConvShape, Epilogue};
-use crate::norm::{Moments, Slots};
+use crate::conv::ConvShape;
+use crate::conv::epilogue::{Epilogue, Finish};
+use crate::conv::filter::Direction;
+use crate::gemm::{Gemm, WIDTH, panel};
+use crate::norm::{BatchStatistics, Slots};
 use crate::prefetch::prefetch;
-use crate::product::{Rows, WIDTH, panel};
 
-/// Lines of frequencies, of six, whose part of a panel of the filter is made together: it should stay in the inner cache.
+/// Lines of elements, of six, whose part of a panel of the filter is made together: it should stay in the inner cache.
 const LINES: usize = 2;
 
 /// Rows of a panel whose taps are asked for beforehand.
@@ -38,7 +41,7 @@ const PASS: usize = 128;
 /// Tiles of a pass times their channels, at most: `v` should stay in the outer cache, beside what others keep there.
 const TRANSFORMED: usize = 1 << 15;
 
-/// Channels of a tile that lie together, then those of the next: what a product reads is nearly one stretch of memory.
+/// Channels of a tile that lie together, then those of the next: what a GEMM reads is nearly one stretch of memory.
 const PIECE: usize = 32;
 
 /// A filter in the order in which it is transformed, `[c_out / panel, c_in, 9, panel]`; `c_in` and `c_out` are those of
@@ -93,7 +96,7 @@ pub(in crate::conv) fn convolve(
     taps: &Taps,
     finish: Finish,
     y: &mut [f32],
-    moments: Option<&mut Moments>,
+    statistics: Option<&mut BatchStatistics>,
 ) {
     assert_eq!((taps.c_in, taps.c_out), (shape.c_in, shape.c_out));
     let tiles = Tiles::new(shape);
@@ -104,7 +107,7 @@ pub(in crate::conv) fn convolve(
     let groups = rows.div_ceil(a_group);
     let passes = groups.div_ceil((PASS.min(TRANSFORMED / c) / room).max(1)).max(1);
     let a_pass = groups.div_ceil(passes).max(1) * a_group;
-    let [v_len, m_len] = [c, panel].map(|channels| FREQUENCIES * plane(room, channels));
+    let [v_len, m_len] = [c, panel].map(|channels| ELEMENTS * plane(room, channels));
     let u_len = LINES * 6 * plane(c, panel);
     // A single pass is shared out by panels. Each half of them has a `v` of its own, half of which would else come from the
     // caches of another core: that takes longer than to make it twice, where two cores share no cache much longer.
@@ -143,7 +146,7 @@ pub(in crate::conv) fn convolve(
         });
     };
     let cut = Cut { a_pass, a_chunk, element: &|row| tiles.row(row) * row_len };
-    let slots = Slots::new(moments, y.len() / k, k, cut.chunks(0..rows));
+    let slots = Slots::new(statistics, y.len() / k, k, cut.chunks(0..rows));
     cut.halve(0..rows, &pass, y, slots);
 }
 
@@ -190,7 +193,7 @@ impl<E: Fn(usize) -> usize + Sync> Cut<'_, E> {
     }
 }
 
-/// A group of tiles to its frequencies.
+/// A group of tiles to the Winograd domain.
 struct Transform<'a> {
     tiles: &'a Tiles,
     places: Places,
@@ -235,12 +238,12 @@ impl<P: Fn(usize) -> Places> WithSimd for Panel<'_, P> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        self.products::<S, 0>(simd);
-        self.products::<S, 2>(simd);
-        self.products::<S, 4>(simd);
+        self.gemms::<S, 0>(simd);
+        self.gemms::<S, 2>(simd);
+        self.gemms::<S, 4>(simd);
         let Panel { tiles, places, room, m, mut y, .. } = self;
         let channels = WIDTH * S::F32_LANES;
-        for (group, m) in m.chunks_exact(FREQUENCIES * plane(room, channels)).enumerate() {
+        for (group, m) in m.chunks_exact(ELEMENTS * plane(room, channels)).enumerate() {
             let places = places(group);
             let rows = places.rows.clone();
             let pixels = (tiles.row(rows.end) - tiles.row(rows.start)) * tiles.out[1];
@@ -254,25 +257,25 @@ impl<P: Fn(usize) -> Places> WithSimd for Panel<'_, P> {
 }
 
 impl<P: Fn(usize) -> Places> Panel<'_, P> {
-    /// `m` at the frequencies of `LINES` lines.
+    /// `m` of the elements of `LINES` lines.
     #[inline(always)]
-    fn products<S: Simd, const FIRST: usize>(&mut self, simd: S) {
+    fn gemms<S: Simd, const FIRST: usize>(&mut self, simd: S) {
         let (c, room, panel) = (self.tiles.c, self.room, WIDTH * S::F32_LANES);
         let [v_plane, m_plane] = [plane(room, c), plane(room, panel)];
         simd.vectorize(FilterTransform::<FIRST> { taps: self.taps, u: self.u });
         for (i, u) in self.u.chunks_exact(plane(c, panel)).enumerate() {
-            let f = FIRST * 6 + i;
-            for (group, m) in self.m.chunks_exact_mut(FREQUENCIES * m_plane).enumerate() {
-                let tiles = (self.places)(group).range(f);
-                simd.vectorize(Rows {
+            let e = FIRST * 6 + i;
+            for (group, m) in self.m.chunks_exact_mut(ELEMENTS * m_plane).enumerate() {
+                let tiles = (self.places)(group).range(e);
+                simd.vectorize(Gemm {
                     size: [tiles.len(), panel, c],
-                    a: &self.v[(group * FREQUENCIES + f) * v_plane + tiles.start * PIECE..],
+                    a: &self.v[(group * ELEMENTS + e) * v_plane + tiles.start * PIECE..],
                     a_stride: PIECE,
                     pieces: [PIECE, room * PIECE],
                     panels: u,
                     panel_rows: c,
                     ahead: 0,
-                    y: &mut m[f * m_plane + tiles.start * panel..],
+                    y: &mut m[e * m_plane + tiles.start * panel..],
                     y_stride: panel,
                     accumulate: false,
                 });
@@ -281,7 +284,7 @@ impl<P: Fn(usize) -> Places> Panel<'_, P> {
     }
 }
 
-/// A panel of the filter to the frequencies of `LINES` lines from `FIRST` on.
+/// A panel of the filter to the elements of `LINES` lines from `FIRST` on.
 struct FilterTransform<'a, const FIRST: usize> {
     taps: &'a [f32],
     u: &'a mut [f32],
@@ -301,8 +304,8 @@ impl<const FIRST: usize> WithSimd for FilterTransform<'_, FIRST> {
                 prefetch(self.taps.get(later..later + taps.len()).unwrap_or_default());
             }
             for lane in (0..panel).step_by(lanes) {
-                frequencies::<S, FIRST, LINES>(simd, taps, lane, panel, |f, value| {
-                    let to = (f - FIRST * 6) * plane + row * panel + lane;
+                filter_to_domain::<S, FIRST, LINES>(simd, taps, lane, panel, |e, value| {
+                    let to = (e - FIRST * 6) * plane + row * panel + lane;
                     S::as_mut_simd_f32s(&mut self.u[to..][..lanes]).0[0] = value;
                 });
             }

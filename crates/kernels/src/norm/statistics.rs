@@ -1,5 +1,5 @@
-//! Mean and variance of channels, from sums over pieces of a value: one that is there, or one while it is being written
-//! and its pieces are in the cache.
+//! The statistics of a batch, mean and variance of each channel, from sums over pieces of a value: one that is there, or one
+//! while it is being written and its pieces are in the cache.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -8,17 +8,17 @@ use crate::chunks::{add_slots, for_chunks, slot_rows, vectorised, with_scratch};
 use crate::sweep::{BLOCK, period, vectors, vectors_mut};
 
 /// Sums and sums of squares of the channels of a value `[rows, c]`, taken by
-/// [`conv::forward_with_moments`](crate::conv::forward_with_moments) or from the value itself. The memory serves one value
+/// [`conv::forward_with_statistics`](crate::conv::forward_with_statistics) or from the value itself. The memory serves one value
 /// after another.
 #[derive(Debug, Default)]
-pub struct Moments {
+pub struct BatchStatistics {
     /// `[slots, 2, c]`; the slots are added in order, so that no result depends on who filled them when.
     sums: Vec<f64>,
     rows: usize,
     gathered: bool,
 }
 
-impl Moments {
+impl BatchStatistics {
     /// Takes those of `x` `[rows, c]`.
     pub fn read(&mut self, rows: usize, c: usize, x: &[f32]) {
         assert_eq!(x.len(), rows * c);
@@ -38,11 +38,14 @@ impl Moments {
     /// Mean and biased variance of each channel.
     ///
     /// # Panics
-    /// Unless there is room for as many channels as the moments were taken of.
-    pub fn statistics(&mut self, mean: &mut [f32], var: &mut [f32]) {
+    /// Unless there is room for as many channels as the sums were taken of.
+    pub fn mean_and_variance(&mut self, mean: &mut [f32], var: &mut [f32]) {
         let c = mean.len();
         assert_eq!(var.len(), c);
-        assert!(self.sums.len() >= 2 * c && self.sums.len().is_multiple_of(2 * c.max(1)), "moments of other channels");
+        assert!(
+            self.sums.len() >= 2 * c && self.sums.len().is_multiple_of(2 * c.max(1)),
+            "statistics of other channels"
+        );
         vectorised(|| add_slots(&mut self.sums, 2 * c));
         let (sums, squares) = self.sums.split_at(c);
         for ((mean, var), (sum, square)) in mean.iter_mut().zip(var).zip(sums.iter().zip(squares)) {
@@ -67,10 +70,10 @@ pub(crate) struct Slots<'a> {
 
 impl<'a> Slots<'a> {
     /// For `tasks` tasks that write `rows` rows in all; each must [`take`](Slots::take) what it wrote.
-    pub(crate) fn new(moments: Option<&'a mut Moments>, rows: usize, c: usize, tasks: usize) -> Self {
-        let sums = moments.map(|moments| {
-            moments.begin(rows, c, tasks);
-            &mut moments.sums[..]
+    pub(crate) fn new(statistics: Option<&'a mut BatchStatistics>, rows: usize, c: usize, tasks: usize) -> Self {
+        let sums = statistics.map(|statistics| {
+            statistics.begin(rows, c, tasks);
+            &mut statistics.sums[..]
         });
         Slots { c, sums }
     }
@@ -111,15 +114,15 @@ impl<'a> Slots<'a> {
     }
 }
 
-/// As [`for_chunks`], of rows of `c` channels; the moments of what is written are taken where they are wanted.
+/// As [`for_chunks`], of rows of `c` channels; the statistics of what is written are taken where they are wanted.
 pub(crate) fn for_chunks_of(
     y: &mut [f32],
     len: usize,
     c: usize,
-    moments: Option<&mut Moments>,
+    statistics: Option<&mut BatchStatistics>,
     f: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    Slots::new(moments, y.len() / c.max(1), c, y.len().div_ceil(len)).for_chunks(y, len, f);
+    Slots::new(statistics, y.len() / c.max(1), c, y.len().div_ceil(len)).for_chunks(y, len, f);
 }
 
 /// Writes the sums and the sums of squares of the channels of `x` to `sums` `[2, c]`.
@@ -134,7 +137,7 @@ fn sum(c: usize, x: &[f32], sums: &mut [f64]) {
 /// Rows whose mean is near enough to that of all.
 const NEAR: usize = 8;
 
-/// Vectors of sums in registers.
+/// Vectors of accumulators.
 const VECTORS: usize = 4;
 
 struct Sum<'a> {
@@ -205,18 +208,18 @@ impl Sum<'_> {
     #[inline(always)]
     fn columns<S: Simd, const V: usize>(&mut self, simd: S, block: &[f32], at: usize) {
         let (period, len) = (self.pivot.len(), V * S::F32_LANES);
-        let mut sums = [[simd.splat_f32s(0.0); V]; 2];
+        let mut accumulators = [[simd.splat_f32s(0.0); V]; 2];
         let pivot = vectors::<S>(self.pivot, at, len);
         for x in block.chunks_exact(period) {
             let x = vectors::<S>(x, at, len);
             for v in 0..V {
                 let x = simd.sub_f32s(x[v], pivot[v]);
-                sums[0][v] = simd.add_f32s(sums[0][v], x);
-                sums[1][v] = simd.mul_add_e_f32s(x, x, sums[1][v]);
+                accumulators[0][v] = simd.add_f32s(accumulators[0][v], x);
+                accumulators[1][v] = simd.mul_add_e_f32s(x, x, accumulators[1][v]);
             }
         }
-        for (few, sums) in self.few.chunks_exact_mut(period).zip(sums) {
-            vectors_mut::<S>(few, at, len).copy_from_slice(&sums);
+        for (few, accumulators) in self.few.chunks_exact_mut(period).zip(accumulators) {
+            vectors_mut::<S>(few, at, len).copy_from_slice(&accumulators);
         }
     }
 }

@@ -1,0 +1,134 @@
+//! Damaged files for every parser of foreign bytes of this package: decoders, the split file, the film cache.
+
+mod common;
+#[path = "common/damage.rs"]
+mod damage;
+
+use std::fs;
+use std::path::Path;
+
+use common::golden_bytes;
+use damage::try_with;
+use lungfish_data::{Channels, ContentHash, FilmCache, Fit, Preprocess, Split, decode};
+
+/// Decodes damaged copies of films, gray and in colour in turn.
+fn films(what: &str, names: &[&str]) {
+    let files: Vec<Vec<u8>> = names.iter().map(|name| golden_bytes(name)).collect();
+    let mut turn = 0;
+    let (_, refused) = try_with(what, 400, &files, |bytes| {
+        turn += 1;
+        let channels = if turn % 2 == 0 { Channels::Gray } else { Channels::Rgb };
+        let image = decode(bytes, channels).map_err(|error| error.to_string())?;
+        assert_eq!(image.pixels.len(), image.width * image.height * image.channels.count());
+        assert_eq!(image.channels, channels);
+        Ok(image)
+    });
+    assert!(refused > 0 || damage::cases(400) < 50, "{what}: nothing was damaged");
+}
+
+#[test]
+fn gray_baseline_jpegs() {
+    films("baseline JPEG", &["gray_baseline.jpg", "gray_restarts.jpg"]);
+}
+
+#[test]
+fn jpegs_of_the_general_decoder() {
+    films(
+        "JPEG",
+        &[
+            "gray_progressive.jpg",
+            "colour_420.jpg",
+            "colour_422_progressive.jpg",
+            "colour_cmyk_420.jpg",
+            "colour_ycck_progressive.jpg",
+        ],
+    );
+}
+
+#[test]
+fn pngs() {
+    films("PNG", &["gray_8.png", "gray_8_interlaced.png", "palette_4.png", "rgba_16_interlaced.png"]);
+}
+
+#[test]
+fn tiffs() {
+    films(
+        "TIFF",
+        &[
+            "gray_8_lzw.tif",
+            "gray_8_jpeg.tif",
+            "gray_1_fax4.tif",
+            "rgb_8_deflate.tif",
+            "colour_jpeg.tif",
+            "palette_4_big_endian.tif",
+            "palette_8_packbits.tif",
+            "rgb_8_planar.tif",
+            "rgb_16_tiled.tif",
+        ],
+    );
+}
+
+#[test]
+fn bmps() {
+    films("BMP", &["palette_4.bmp", "rgb_24.bmp", "rgb_565.bmp", "rgb_32_top_down.bmp", "bits_1.bmp"]);
+}
+
+/// What is read of a damaged split file is written as a file that reads the same.
+#[test]
+fn split_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, root) = (dir.path().join("split.csv"), Path::new("/films"));
+    let classes = ["NORMAL", "PNEUMONIA"].map(str::to_owned);
+    let mut text = Split::default().to_csv(root, &classes);
+    for (i, name) in ["train", "val", "test", "train"].into_iter().enumerate() {
+        let (class, hash) = (&classes[i % 2], ContentHash::of(&[i as u8]));
+        text += &format!("{class}/film\\x1b{i}.png,{class},\"person, {i}\",{name},{hash}\n");
+    }
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        Split::read_csv(&path, root, &classes).map_err(|error| error.to_string())
+    };
+    assert!(read(text.as_bytes()).is_ok(), "{:?}", read(text.as_bytes()));
+    let (kept, refused) = try_with("split.csv", 1000, &[text.into_bytes()], |bytes| {
+        let split = read(bytes)?;
+        let written = split.to_csv(root, &classes);
+        let again = read(written.as_bytes()).expect("what was written is read");
+        assert_eq!(again.to_csv(root, &classes), written);
+        Ok(())
+    });
+    assert!(damage::cases(1000) < 50 || kept > 0 && refused > 0, "{kept} read, {refused} refused");
+}
+
+/// A damaged film cache gives a film's own pixels or none.
+#[test]
+fn film_caches() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("films.cache");
+    let preprocess = Preprocess { channels: Channels::Gray, fit: Fit::Crop, size: 16, mean: [0.5; 3], std: [0.25; 3] };
+    let films: Vec<(ContentHash, Vec<u8>)> =
+        (0..5u8).map(|i| (ContentHash::of(&[i]), (0..=255).map(|v: u8| v.wrapping_mul(i)).collect())).collect();
+    let open = || FilmCache::open(&path, &preprocess, 1 << 20);
+    let cache = open().unwrap();
+    films.iter().for_each(|(hash, pixels)| cache.put(*hash, pixels));
+    drop(cache);
+    let whole = fs::read(&path).unwrap();
+    let (mut kept, mut lost) = (0, 0);
+    try_with("film cache", 1000, &[whole], |bytes| {
+        fs::write(&path, bytes).unwrap();
+        let cache = open().map_err(|error| error.to_string())?;
+        for (hash, pixels) in &films {
+            match cache.get(*hash) {
+                Some(found) => {
+                    assert_eq!(found, *pixels);
+                    kept += 1;
+                }
+                None => lost += 1,
+            }
+        }
+        // A film that was lost can be kept again.
+        cache.put(films[0].0, &films[0].1);
+        assert_eq!(cache.get(films[0].0).as_ref(), Some(&films[0].1));
+        Ok(())
+    });
+    assert!(damage::cases(1000) < 50 || kept > 0 && lost > 0, "{kept} kept, {lost} lost");
+}

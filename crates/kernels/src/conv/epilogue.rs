@@ -1,0 +1,91 @@
+//! What is done to a convolution's result on its way to memory.
+
+use pulp::Simd;
+
+pub use crate::act::Act;
+use crate::chunks::vectorised;
+
+/// What is done to the result while it is in the cache: `y = act(conv + bias + residual)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Epilogue<'a> {
+    /// A term an output channel.
+    pub bias: Option<&'a [f32]>,
+    /// A value of the output's own shape.
+    pub residual: Option<&'a [f32]>,
+    /// Applied last.
+    pub act: Act,
+}
+
+impl Epilogue<'_> {
+    /// The convolution alone.
+    pub const NONE: Epilogue<'static> = Epilogue { bias: None, residual: None, act: Act::None };
+
+    /// One vector: channels from `channel` on, element `at` of the whole output.
+    #[inline(always)]
+    pub(super) fn finish<S: Simd>(&self, simd: S, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
+        let load = |values: &[f32], at: usize| S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0];
+        if let Some(bias) = self.bias {
+            value = simd.add_f32s(value, load(bias, channel));
+        }
+        if let Some(residual) = self.residual {
+            value = simd.add_f32s(value, load(residual, at));
+        }
+        // By comparison and not by a minimum: NaN stays NaN.
+        let at_least = |bound: f32, v: S::f32s| {
+            let bound = simd.splat_f32s(bound);
+            simd.select_f32s(simd.less_than_f32s(v, bound), bound, v)
+        };
+        let at_most = |bound: f32, v: S::f32s| {
+            let bound = simd.splat_f32s(bound);
+            simd.select_f32s(simd.less_than_f32s(bound, v), bound, v)
+        };
+        match self.act {
+            Act::None => value,
+            Act::Relu => at_least(0.0, value),
+            Act::Clip { min, max } => at_most(max, at_least(min, value)),
+        }
+    }
+
+    /// Finishes the elements of `y` that start at element `at` of the whole output, a whole number of pixels.
+    pub(super) fn apply(&self, at: usize, c: usize, y: &mut [f32]) {
+        let act = self.act;
+        match (self.bias, self.residual) {
+            (None, None) if act == Act::None => {}
+            (None, None) => vectorised(|| y.iter_mut().for_each(|y| *y = act.apply(*y))),
+            (None, Some(residual)) => {
+                let residual = &residual[at..][..y.len()];
+                vectorised(|| y.iter_mut().zip(residual).for_each(|(y, &r)| *y = act.apply(*y + r)));
+            }
+            (Some(bias), None) => vectorised(|| {
+                for y in y.chunks_exact_mut(c) {
+                    y.iter_mut().zip(bias).for_each(|(y, &b)| *y = act.apply(*y + b));
+                }
+            }),
+            (Some(bias), Some(residual)) => vectorised(|| {
+                for (y, r) in y.chunks_exact_mut(c).zip(residual[at..].chunks_exact(c)) {
+                    y.iter_mut().zip(bias).zip(r).for_each(|((y, &b), &r)| *y = act.apply(*y + b + r));
+                }
+            }),
+        }
+    }
+}
+
+/// What is done to a result on its way to memory.
+#[derive(Clone, Copy)]
+pub(super) enum Finish<'a> {
+    /// The epilogue of a forward convolution.
+    Epilogue(&'a Epilogue<'a>),
+    /// Added to what is there.
+    Accumulate,
+}
+
+impl Finish<'_> {
+    /// One vector of results over what is there: channels from `channel` on, element `at` of the whole output.
+    #[inline(always)]
+    pub(super) fn finish<S: Simd>(&self, simd: S, old: S::f32s, value: S::f32s, channel: usize, at: usize) -> S::f32s {
+        match self {
+            Finish::Accumulate => simd.add_f32s(old, value),
+            Finish::Epilogue(epilogue) => epilogue.finish(simd, value, channel, at),
+        }
+    }
+}

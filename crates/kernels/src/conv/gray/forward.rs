@@ -1,0 +1,157 @@
+//! The convolution of the one plane of gray films, a row at a time, and the constant that the channels' terms add to it.
+
+use pulp::{Simd, WithSimd};
+
+use super::{Filter, copy_rows, padded};
+use crate::chunks::{vectorised, with_scratch};
+use crate::conv::{ConvShape, Epilogue};
+use crate::gemm::{WIDTH, heights};
+use crate::norm::{BatchStatistics, for_chunks_of};
+
+/// Output rows of a task.
+const LINES: usize = 4;
+
+/// `y` `[n, out, c_out]` from `z` `[n, h, w]`, as [`conv::forward`](super::super::forward) from the three channels.
+pub fn forward(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+    convolve(n, z, filter, epilogue, y, None);
+}
+
+/// As [`forward`], and takes the statistics of `y` as [`conv::forward_with_statistics`](super::super::forward_with_statistics)
+/// does.
+pub fn forward_with_statistics(
+    n: usize,
+    z: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue,
+    y: &mut [f32],
+    statistics: &mut BatchStatistics,
+) {
+    convolve(n, z, filter, epilogue, y, Some(statistics));
+}
+
+fn convolve(
+    n: usize,
+    z: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue,
+    y: &mut [f32],
+    statistics: Option<&mut BatchStatistics>,
+) {
+    let shape = &filter.shape;
+    assert_eq!((z.len(), y.len()), (n * shape.h * shape.w, n * shape.y_len()), "{shape:?} for {n} gray films");
+    let ([oh, ow], c) = (shape.out(), shape.c_out);
+    let classes = filter.border.columns.classes.len();
+    for_chunks_of(y, LINES * ow * c, c, statistics, |index, y| {
+        with_scratch(shape.kernel[0] * padded(shape), |lines| {
+            for (i, y) in y.chunks_exact_mut(ow * c).enumerate() {
+                let row = index * LINES + i;
+                copy_rows(shape, z, row, lines);
+                let constant = &filter.constant[filter.border.rows.class[row % oh] * classes * c..][..classes * c];
+                let after = After { constant, class: &filter.border.columns.class, epilogue, at: row * ow * c };
+                crate::machine::arch().dispatch(Windows { shape, lines, panels: &filter.plane, after, y });
+            }
+        });
+    });
+}
+
+/// What follows the convolution of the one plane, for one row.
+#[derive(Clone, Copy)]
+struct After<'a> {
+    /// `[column classes, c_out]`.
+    constant: &'a [f32],
+    /// By column.
+    class: &'a [usize],
+    epilogue: &'a Epilogue<'a>,
+    /// Where the row begins in the whole output.
+    at: usize,
+}
+
+impl After<'_> {
+    /// For a row as it lies in memory.
+    fn apply(&self, c: usize, y: &mut [f32]) {
+        vectorised(|| {
+            for (y, class) in y.chunks_exact_mut(c).zip(self.class) {
+                y.iter_mut().zip(&self.constant[class * c..]).for_each(|(y, constant)| *y += constant);
+            }
+        });
+        self.epilogue.apply(self.at, c, y);
+    }
+}
+
+/// One row of a convolution of one plane.
+struct Windows<'a> {
+    shape: &'a ConvShape,
+    /// `[kernel rows, padded]`.
+    lines: &'a [f32],
+    panels: &'a [f32],
+    after: After<'a>,
+    /// `[columns, c_out]`.
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Windows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let panel = WIDTH * S::F32_LANES;
+        for first in (0..self.shape.c_out).step_by(panel) {
+            let mut column = 0;
+            for height in heights::<S>(self.shape.out()[1]) {
+                match height {
+                    14 => self.block::<S, 14>(simd, column, first),
+                    12 => self.block::<S, 12>(simd, column, first),
+                    10 => self.block::<S, 10>(simd, column, first),
+                    8 => self.block::<S, 8>(simd, column, first),
+                    6 => self.block::<S, 6>(simd, column, first),
+                    4 => self.block::<S, 4>(simd, column, first),
+                    2 => self.block::<S, 2>(simd, column, first),
+                    _ => self.block::<S, 1>(simd, column, first),
+                }
+                column += height;
+            }
+        }
+        if !self.shape.c_out.is_multiple_of(S::F32_LANES) {
+            self.after.apply(self.shape.c_out, self.y);
+        }
+    }
+}
+
+impl Windows<'_> {
+    /// `R` windows, a panel of output channels.
+    #[inline(always)]
+    fn block<S: Simd, const R: usize>(&mut self, simd: S, column: usize, first: usize) {
+        let ConvShape { kernel: [_, width], stride: [_, stride], c_out, .. } = *self.shape;
+        let panel = WIDTH * S::F32_LANES;
+        let mut panels = self.panels[first * self.shape.taps()..].chunks_exact(panel);
+        let mut accumulators = [[simd.splat_f32s(0.0); WIDTH]; R];
+        for line in self.lines.chunks_exact(padded(self.shape)) {
+            let line = &line[column * stride..][..(R - 1) * stride + width];
+            for tap in 0..width {
+                let Some(weights) = panels.next() else { return };
+                let (weights, _) = S::as_simd_f32s(weights);
+                for (r, accumulators) in accumulators.iter_mut().enumerate() {
+                    let z = simd.splat_f32s(line[r * stride + tap]);
+                    for v in 0..WIDTH {
+                        accumulators[v] = simd.mul_add_e_f32s(z, weights[v], accumulators[v]);
+                    }
+                }
+            }
+        }
+        let (columns, lanes, after) = ((c_out - first).min(panel), S::F32_LANES, self.after);
+        for (r, accumulators) in accumulators.into_iter().enumerate() {
+            let place = (column + r) * c_out + first;
+            let constant = &after.constant[after.class[column + r] * c_out + first..][..columns];
+            let y = self.y[place..][..columns].chunks_mut(lanes).zip(constant.chunks(lanes));
+            for (i, (sum, (y, constant))) in accumulators.into_iter().zip(y).enumerate() {
+                if c_out.is_multiple_of(lanes) {
+                    let (sum, channel) = (simd.add_f32s(sum, S::as_simd_f32s(constant).0[0]), i * lanes);
+                    let value = after.epilogue.finish(simd, sum, first + channel, after.at + place + channel);
+                    S::as_mut_simd_f32s(y).0[0] = value;
+                } else {
+                    simd.partial_store_f32s(y, sum);
+                }
+            }
+        }
+    }
+}
