@@ -97,7 +97,7 @@ impl Job<'_> {
         })?;
         let folder = DataSet::list(given, recipe)?;
         folder.refuse_among_classes(&self.request.out)?;
-        let network = weights::network(recipe, folder.classes.len());
+        let network = weights::network(recipe, folder.classes.len())?;
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         let backend = Cpu::new();
         let store = weights::start(recipe, &network, &backend, self.observer)?;

@@ -9,13 +9,13 @@ use lungfish_models::{HeadConfig, Network, imagenet, initialise, load_backbone, 
 use crate::{Error, Event, Observer, Recipe};
 
 /// The network that a recipe asks for.
-pub(crate) fn network(recipe: &Recipe, classes: usize) -> Network {
-    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout as f32 };
-    let mut network = Network::new(recipe.architecture, classes, &head);
+pub(crate) fn network(recipe: &Recipe, classes: usize) -> Result<Network, Error> {
+    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout as f32, ..HeadConfig::default() };
+    let mut network = Network::new(recipe.architecture, classes, &head)?;
     if recipe.batch_norm_momentum > 0.0 {
         network.graph = network.graph.with_batch_norm_momentum(recipe.batch_norm_momentum as f32);
     }
-    network
+    Ok(network)
 }
 
 /// Its tensors before the first step: by chance from the seed, then those of `recipe.weights` over them.

@@ -27,8 +27,9 @@ impl Default for HeadConfig {
 ///
 /// ```
 /// use lungfish_models::{Architecture, HeadConfig, Network};
-/// let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default());
+/// let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default())?;
 /// assert_eq!(network.graph.param_count(&[network.head]), 131_842);
+/// # Ok::<(), lungfish_models::ModelError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -49,7 +50,11 @@ pub struct Network {
 
 impl Network {
     /// The network with a new head for `classes` classes.
-    pub fn new(architecture: Architecture, classes: usize, head: &HeadConfig) -> Network {
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for a head that cannot be: no classes, no hidden features or too many, a dropout that is no
+    /// probability.
+    pub fn new(architecture: Architecture, classes: usize, head: &HeadConfig) -> Result<Network, ModelError> {
         let mut g = GraphBuilder::new(3);
         let mut taps = Vec::new();
         let pool = match architecture {
@@ -63,7 +68,7 @@ impl Network {
         g.part("head");
         let fc = architecture.classifier();
         let mut x = pool;
-        if head.dropout > 0.0 {
+        if head.dropout != 0.0 {
             x = g.dropout(&format!("{fc}.dropout"), x, head.dropout);
         }
         let x = g.gemm(&format!("{fc}.fc1"), x, head.hidden);
@@ -71,9 +76,9 @@ impl Network {
         let logits = g.gemm(&format!("{fc}.fc2"), x, classes);
         taps.push(("logits".to_owned(), logits));
         let output = g.log_softmax(&format!("{fc}.output"), logits);
-        let graph = g.finish(output);
-        let head = graph.nodes()[graph.nodes().len() - 1].part;
-        Network { architecture, classes, graph, taps, head }
+        let graph = g.finish(output)?;
+        let head = graph.part("head")?;
+        Ok(Network { architecture, classes, graph, taps, head })
     }
 
     /// A value of [`taps`](Self::taps) by name.
@@ -86,7 +91,7 @@ impl Network {
     ///
     /// ```
     /// # use lungfish_models::{Architecture, HeadConfig, Network};
-    /// let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default());
+    /// let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default())?;
     /// let parts = network.parts_by_names("layer4, layer3")?;
     /// let names: Vec<&str> = parts.iter().map(|&p| network.graph.part_name(p)).collect();
     /// assert_eq!(names, ["layer3", "layer4", "head"]);

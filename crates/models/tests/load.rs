@@ -4,7 +4,8 @@ use lungfish_engine::{Cpu, Store, TensorSpec};
 use lungfish_models::{Architecture, HeadConfig, Network, Tensor, Tensors, imagenet, initialise, load_backbone};
 
 fn network(architecture: Architecture, classes: usize) -> (Network, Store<Cpu>) {
-    let network = Network::new(architecture, classes, &HeadConfig { hidden: 16, dropout: 0.0 });
+    let network =
+        Network::new(architecture, classes, &HeadConfig { hidden: 16, dropout: 0.0, ..HeadConfig::default() }).unwrap();
     let store = Store::new(&Cpu::new(), &network.graph).unwrap();
     (network, store)
 }

@@ -20,7 +20,7 @@ fn golden(name: &str) -> Vec<f32> {
 /// Pooled features `[2, 1280]` of the formula's input.
 fn features(weights: &Tensors) -> Vec<f32> {
     let architecture = Architecture::EfficientnetLite0;
-    let network = Network::new(architecture, 2, &HeadConfig::default());
+    let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
     let mut store = Store::new(&Cpu::new(), &network.graph).unwrap();
     let report = load_backbone(&mut store, &network, weights).unwrap();
     assert_eq!(report.missing_in_backbone(&network).count(), 0);
