@@ -1,4 +1,6 @@
-//! What holds of the engine on any device: one suite, generic over the backend.
+//! What holds of the engine on any device: one suite, run on the CPU and on a naive backend that is the specification.
+//!
+//! Bits are compared within one backend only; across the two, and against PyTorch, with the tolerance that stands there.
 
 /// Makes tests of functions of a backend, for each backend there is.
 macro_rules! on_every_backend {
@@ -6,11 +8,18 @@ macro_rules! on_every_backend {
         mod cpu {
             $(#[test] fn $name() { super::$name(&lungfish_engine::Cpu::new()); })*
         }
+
+        mod naive {
+            $(#[test] fn $name() { super::$name(&crate::naive::Naive); })*
+        }
     };
 }
 
+mod across;
+mod any;
 mod gray;
 mod misuse;
+mod naive;
 mod operators;
 mod optimizer;
 mod plans;
