@@ -28,6 +28,6 @@ pub use file::ModelFile;
 pub use imagenet::{HubFile, hub_files, hub_folder, imagenet};
 pub use init::initialise;
 pub use load::{LoadReport, load_backbone};
-pub use network::{HeadConfig, Network};
+pub use network::{HeadConfig, Network, Output};
 pub use summary::{Layer, Summary};
 pub use tensors::{Tensor, Tensors};

@@ -4,8 +4,19 @@ use lungfish_engine::{Graph, GraphBuilder, PartId, ValueId};
 
 use crate::{Architecture, ModelError, efficientnet_lite, resnet};
 
+/// What a network gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// Log-probabilities of classes of which one is right; trained with [`lungfish_engine::Seed::Targets`].
+    #[default]
+    LogSoftmax,
+    /// Logits of labels of which any may hold; trained with [`lungfish_engine::Seed::BinaryTargets`], and
+    /// [`lungfish_engine::sigmoid`] makes probabilities of them.
+    Logits,
+}
+
 /// The head that replaces ImageNet's classifier: `Linear(features, hidden)`, ReLU,
-/// `Linear(hidden, classes)`, LogSoftmax.
+/// `Linear(hidden, classes)`, and LogSoftmax where the output asks for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeadConfig {
     /// Width of the hidden layer.
@@ -13,16 +24,18 @@ pub struct HeadConfig {
     /// Probability with which a pooled feature is dropped while training, before the first linear
     /// layer; at 0 the graph has no dropout node.
     pub dropout: f32,
+    /// What it gives.
+    pub output: Output,
 }
 
 impl Default for HeadConfig {
-    /// 256 hidden features, no dropout.
+    /// 256 hidden features, no dropout, log-probabilities.
     fn default() -> Self {
-        HeadConfig { hidden: 256, dropout: 0.0 }
+        HeadConfig { hidden: 256, dropout: 0.0, output: Output::LogSoftmax }
     }
 }
 
-/// A network ready to be compiled: normalised pixels `[N, 3, H, W]` in, log-probabilities
+/// A network ready to be compiled: normalised pixels `[N, 3, H, W]` in, log-probabilities or logits
 /// `[N, classes]` out.
 ///
 /// ```
@@ -38,7 +51,7 @@ pub struct Network {
     /// Number of classes.
     pub classes: usize,
     /// The whole network; its parameters and buffers bear torchvision's names (Lite0:
-    /// `efficientnet_lite_pytorch`'s), its last value is the log-probabilities.
+    /// `efficientnet_lite_pytorch`'s), its last value is the output.
     pub graph: Graph,
     /// Named values worth looking at, in running order: the output of `stem` and of each layer or
     /// stage (`top` for Lite0, before pooling), `pool` (`[N, features]`), `logits` (`[N, classes]`,
@@ -75,7 +88,10 @@ impl Network {
         let x = g.relu(&format!("{fc}.relu"), x);
         let logits = g.gemm(&format!("{fc}.fc2"), x, classes);
         taps.push(("logits".to_owned(), logits));
-        let output = g.log_softmax(&format!("{fc}.output"), logits);
+        let output = match head.output {
+            Output::LogSoftmax => g.log_softmax(&format!("{fc}.output"), logits),
+            Output::Logits => logits,
+        };
         let graph = g.finish(output)?;
         let head = graph.part("head")?;
         Ok(Network { architecture, classes, graph, taps, head })

@@ -2,7 +2,7 @@
 //! efficientnet_lite_pytorch's own state dicts (golden/models/shapes.py).
 
 use lungfish_engine::{PartId, TensorSpec};
-use lungfish_models::{Architecture, HeadConfig, Network};
+use lungfish_models::{Architecture, HeadConfig, Network, Output};
 use serde_json::Value;
 
 fn listing() -> Value {
@@ -84,6 +84,19 @@ fn head_of_the_notebook() {
     let names: Vec<&str> = lite.graph.nodes().iter().filter(|n| n.part == lite.head).map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["_fc.dropout", "_fc.fc1", "_fc.relu", "_fc.fc2", "_fc.output"]);
     assert_eq!(lite.graph.params().last().unwrap().shape, [3]);
+}
+
+#[test]
+fn a_head_gives_logits_where_it_is_asked_to() {
+    let head = HeadConfig { output: Output::Logits, ..HeadConfig::default() };
+    let network = Network::new(Architecture::Resnet18, 14, &head).unwrap();
+    assert_eq!(Some(network.graph.output()), network.tap("logits"));
+    assert_eq!(network.graph.writer(network.graph.output()).unwrap().name, "fc.fc2");
+    assert_eq!(network.graph.channels(network.graph.output()), 14);
+    let usual = Network::new(Architecture::Resnet18, 14, &HeadConfig::default()).unwrap();
+    assert_eq!(usual.graph.writer(usual.graph.output()).unwrap().name, "fc.output");
+    // The same tensors: one's weights are the other's.
+    assert_eq!(network.graph.params(), usual.graph.params());
 }
 
 #[test]
