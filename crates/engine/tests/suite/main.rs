@@ -18,6 +18,7 @@ macro_rules! on_every_backend {
 mod across;
 mod any;
 mod gray;
+mod initialise;
 mod losses;
 mod misuse;
 mod naive;
