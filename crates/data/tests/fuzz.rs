@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::golden_bytes;
 use damage::try_with;
-use lungfish_data::{Channels, ContentHash, FilmCache, Fit, Preprocess, Split, decode};
+use lungfish_data::{Channels, ContentHash, FilmCache, Fit, Preprocess, Splits, decode};
 
 /// Decodes damaged copies of films, gray and in colour in turn.
 fn films(what: &str, names: &[&str]) {
@@ -79,14 +79,14 @@ fn split_files() {
     let dir = tempfile::tempdir().unwrap();
     let (path, root) = (dir.path().join("split.csv"), Path::new("/films"));
     let classes = ["NORMAL", "PNEUMONIA"].map(str::to_owned);
-    let mut text = Split::default().to_csv(root, &classes);
+    let mut text = Splits::default().to_csv(root, &classes);
     for (i, name) in ["train", "val", "test", "train"].into_iter().enumerate() {
         let (class, hash) = (&classes[i % 2], ContentHash::of(&[i as u8]));
         text += &format!("{class}/film\\x1b{i}.png,{class},\"person, {i}\",{name},{hash}\n");
     }
     let read = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        Split::read_csv(&path, root, &classes).map_err(|error| error.to_string())
+        Splits::read_csv(&path, root, &classes).map_err(|error| error.to_string())
     };
     assert!(read(text.as_bytes()).is_ok(), "{:?}", read(text.as_bytes()));
     let (kept, refused) = try_with("split.csv", 1000, &[text.into_bytes()], |bytes| {

@@ -1,10 +1,11 @@
 //! Adam and AdamW over the trained parts, and clipping by the global norm.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::backend::AdamUpdate;
 use crate::layout::Layout;
-use crate::{Backend, EngineError, Graph, PartId, Store};
+use crate::{Backend, Element, EngineError, Graph, PartId, Store};
 
 /// Constants of Adam (Kingma & Ba, arXiv 1412.6980) and AdamW (Loshchilov & Hutter, arXiv
 /// 1711.05101). The defaults are `torch.optim.Adam`'s.
@@ -43,6 +44,7 @@ pub struct AdamState {
 pub struct Adam<B: Backend> {
     backend: B,
     config: AdamConfig,
+    layout: Arc<Layout>,
     parts: Vec<PartId>,
     /// Where each part's parameters lie; a part's lie together, the parts in the order of the graph.
     ranges: Vec<(PartId, Range<usize>)>,
@@ -52,14 +54,15 @@ pub struct Adam<B: Backend> {
 }
 
 impl<B: Backend> Adam<B> {
-    /// Moments 0.
+    /// BatchStatistics 0.
     ///
     /// # Errors
-    /// Where the device has no room.
+    /// [`EngineError::AnotherGraph`] for a part that is not there; [`EngineError::OutOfMemory`].
     pub fn new(backend: &B, graph: &Graph, train: &[PartId], config: AdamConfig) -> Result<Self, EngineError> {
-        let layout = Layout::new(graph);
+        let layout = Arc::clone(&graph.layout);
+        layout.expect_parts(train)?;
         let mut ranges: Vec<(PartId, Range<usize>)> =
-            train.iter().flat_map(|&part| layout.parts(graph, &[part]).into_iter().map(move |r| (part, r))).collect();
+            train.iter().flat_map(|&part| layout.parts(&[part]).into_iter().map(move |r| (part, r))).collect();
         ranges.sort_by_key(|(_, range)| range.start);
         ranges.dedup();
         let len = ranges.iter().map(|(_, range)| range.len()).sum();
@@ -67,8 +70,9 @@ impl<B: Backend> Adam<B> {
             backend: backend.clone(),
             config,
             parts: train.to_vec(),
-            m: backend.allocate(len)?,
-            v: backend.allocate(len)?,
+            m: backend.allocate(Element::F32, len)?,
+            v: backend.allocate(Element::F32, len)?,
+            layout,
             ranges,
             step: 0,
         })
@@ -81,7 +85,7 @@ impl<B: Backend> Adam<B> {
     /// One step along the gradients in `store`, every part with the same learning rate.
     ///
     /// # Errors
-    /// [`EngineError::NotKept`] before the first backward pass.
+    /// [`EngineError::NotKept`] before the first backward pass; [`EngineError::AnotherGraph`] for the store of another.
     pub fn step(&mut self, store: &mut Store<B>, lr: f64) -> Result<(), EngineError> {
         self.step_with(store, |_| lr, self.config.beta1)
     }
@@ -90,13 +94,14 @@ impl<B: Backend> Adam<B> {
     /// with a decay of the first moment for this step (schedules that cycle it, as torch's `OneCycleLR`).
     ///
     /// # Errors
-    /// [`EngineError::NotKept`] before the first backward pass.
+    /// [`EngineError::NotKept`] before the first backward pass; [`EngineError::AnotherGraph`] for the store of another.
     pub fn step_with(
         &mut self,
         store: &mut Store<B>,
         lr: impl Fn(PartId) -> f64,
         beta1: f64,
     ) -> Result<(), EngineError> {
+        self.layout.expect(&store.layout, "the store")?;
         let Some(grads) = &store.grads else {
             return Err(EngineError::NotKept { what: "a gradient".to_owned() });
         };
@@ -112,7 +117,7 @@ impl<B: Backend> Adam<B> {
     /// A copy of the moments.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Device`].
     pub fn state(&self) -> Result<AdamState, EngineError> {
         let mut state = AdamState { step: self.step, m: vec![0.0; self.len()], v: vec![0.0; self.len()] };
         self.backend.download(&self.m, 0, &mut state.m)?;
@@ -141,14 +146,16 @@ impl<B: Backend> Adam<B> {
 /// `torch.nn.utils.clip_grad_norm_`. Gives the norm before.
 ///
 /// # Errors
-/// [`EngineError::NotKept`] before the first backward pass.
+/// [`EngineError::NotKept`] before the first backward pass; [`EngineError::AnotherGraph`] for a store or a part of another.
 pub fn clip_gradients<B: Backend>(
     store: &mut Store<B>,
     graph: &Graph,
     train: &[PartId],
     max_norm: f64,
 ) -> Result<f64, EngineError> {
-    let ranges = store.layout.parts(graph, train);
+    graph.layout.expect(&store.layout, "the store")?;
+    graph.layout.expect_parts(train)?;
+    let ranges = store.layout.parts(train);
     let Some(grads) = &mut store.grads else {
         return Err(EngineError::NotKept { what: "a gradient".to_owned() });
     };

@@ -1,10 +1,10 @@
-//! What a device must do for the engine. Everything is opaque buffers and steps, so that a GPU
-//! library fits behind it as well as our own kernels.
+//! What a device must do for the engine: hold buffers that nobody else looks into, and run steps, so that a GPU library
+//! fits behind it as well as our own kernels.
 
 use std::ops::Range;
 
 use crate::schedule::{BackwardStep, Schedule};
-use crate::{EngineError, Region, Shape};
+use crate::{Element, EngineError, Region, Shape};
 
 /// Pixels or values for one forward pass.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,24 @@ pub struct State<'a, Buffer> {
     pub versions: &'a [u64],
 }
 
+impl<Buffer> State<'_, Buffer> {
+    /// The same buffers as another type, for a backend that hands its work on to one of several.
+    ///
+    /// # Errors
+    /// What `buffer` gives for a buffer that is none of the other's.
+    pub fn map<Other>(
+        &mut self,
+        buffer: impl Fn(&mut Buffer) -> Result<&mut Other, EngineError>,
+    ) -> Result<State<'_, Other>, EngineError> {
+        Ok(State {
+            params: buffer(self.params)?,
+            grads: self.grads.as_deref_mut().map(&buffer).transpose()?,
+            buffers: buffer(self.buffers)?,
+            versions: self.versions,
+        })
+    }
+}
+
 /// Adam's arithmetic for one step, as `torch.optim.Adam` and `AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamUpdate {
@@ -57,45 +75,51 @@ pub struct AdamUpdate {
     pub step: u64,
 }
 
-/// A device that runs plans.
+/// A device that runs plans. A device is a value: an enum over several is a backend too, which hands each call on.
+///
+/// The same calls with the same numbers give the same bits, for any number of threads. That holds within one backend, one
+/// instruction set and one precision; between two of them results agree within rounding and no further.
+///
+/// What a device reports is an [`EngineError::Device`]; what it has no room for an [`EngineError::OutOfMemory`].
 pub trait Backend: Clone + Send + Sync + 'static {
-    /// f32 elements on the device.
+    /// Elements on the device.
     type Buffer: Send;
-    /// A schedule made ready: workspaces, packed weights, chosen algorithms.
+    /// A schedule made ready: its arena, workspaces, packed weights, chosen algorithms.
     type Program: Send;
 
     /// Bytes of values that the device has at hand from one step to the next, where that is worth running what is not
     /// trained a few films at a time; see [`Stretch`](crate::schedule::Stretch).
-    const CACHE: Option<usize>;
+    fn cache(&self) -> Option<usize>;
 
     /// `len` zeros.
     ///
     /// # Errors
-    /// Where the device has no room.
-    fn allocate(&self, len: usize) -> Result<Self::Buffer, EngineError>;
+    /// [`EngineError::OutOfMemory`].
+    fn allocate(&self, element: Element, len: usize) -> Result<Self::Buffer, EngineError>;
 
     /// Copies from the host to `offset`.
     ///
     /// # Errors
-    /// Where it does not fit.
+    /// [`EngineError::Length`] where it does not fit; [`EngineError::Device`].
     fn upload(&self, buffer: &mut Self::Buffer, offset: usize, host: &[f32]) -> Result<(), EngineError>;
 
     /// Copies to the host from `offset`.
     ///
     /// # Errors
-    /// Where it does not fit.
+    /// [`EngineError::Length`] where it does not fit; [`EngineError::Device`].
     fn download(&self, buffer: &Self::Buffer, offset: usize, host: &mut [f32]) -> Result<(), EngineError>;
 
     /// Makes a schedule ready to run, and takes its arena.
     ///
     /// # Errors
-    /// Where the device has no room or cannot do a step.
+    /// [`EngineError::OutOfMemory`]; [`EngineError::Device`] where the device cannot do a step.
     fn compile(&self, schedule: &Schedule) -> Result<Self::Program, EngineError>;
 
     /// Puts pixels or values of `n` films in place.
     ///
     /// # Errors
-    /// Where their length is not that of `n` films.
+    /// [`EngineError::Length`] where their length is not that of `n` films; [`EngineError::Shape`] for pixels where there are
+    /// no three channels; [`EngineError::Device`].
     fn feed(
         &self,
         program: &mut Self::Program,
@@ -109,7 +133,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// make its random numbers.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Device`].
     fn forward(
         &self,
         program: &mut Self::Program,
@@ -122,7 +146,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Runs the given steps backward; parameter gradients overwrite, or add where `accumulate`.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Device`].
     fn backward(
         &self,
         program: &mut Self::Program,
@@ -136,13 +160,13 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// A value or gradient of `n` films, NCHW.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Device`].
     fn read(&self, program: &Self::Program, place: (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError>;
 
     /// One Adam step on `ranges` of the parameters, each with its learning rate; `m` and `v` hold the ranges end to end.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Device`].
     fn adam(
         &self,
         update: &AdamUpdate,
@@ -156,12 +180,12 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Sum of the squares in `ranges`, added in a fixed order.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Device`].
     fn sum_of_squares(&self, buffer: &Self::Buffer, ranges: &[Range<usize>]) -> Result<f64, EngineError>;
 
     /// Multiplies `ranges` by `factor`.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Device`].
     fn scale(&self, buffer: &mut Self::Buffer, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError>;
 }

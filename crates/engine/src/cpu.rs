@@ -1,20 +1,22 @@
 //! The CPU backend: channels-last activations in one arena, and kernels called step by step.
 
-mod backward;
-mod forward;
+mod arena;
+mod run;
 
 use std::ops::Range;
 
-use lungfish_kernels::conv::gray::{self, Gray};
-use lungfish_kernels::conv::{Act, ConvShape, Filter};
-use lungfish_kernels::norm::{BatchNorm, BatchStatistics};
+use lungfish_kernels::conv::gray::Gray;
+use lungfish_kernels::norm::BatchStatistics;
 use lungfish_kernels::optim::{self, AdamStep};
 use lungfish_kernels::pixels;
-use lungfish_kernels::pool::PoolShape;
 
 use crate::backend::{AdamUpdate, Backend, Input, Normalization, State};
-use crate::schedule::{Activation, BackwardStep, Kind, Norm, Schedule, Sliding, Step};
-use crate::{EngineError, Region, Shape};
+use crate::ops::{Kind, Packed};
+use crate::schedule::{BackwardStep, Schedule, Step};
+use crate::{Element, EngineError, Region, Shape};
+
+use arena::{Arena, zeros};
+pub(crate) use run::{BackwardRun, ForwardRun, OnCpu, act, cut, missing, no_gradients};
 
 /// Runs plans on the processor, on the threads of the current rayon pool. The result does not
 /// depend on how many there are.
@@ -26,16 +28,6 @@ impl Cpu {
     pub fn new() -> Self {
         Cpu
     }
-}
-
-/// A convolution's packed weights, and the bias that goes with them.
-struct Packed {
-    /// Of its own part, and of the part of the batch-norm folded in.
-    version: (u64, Option<u64>),
-    filter: Filter,
-    /// The same for gray films, where they are kept as one plane.
-    gray: Option<gray::Filter>,
-    bias: Option<Vec<f32>>,
 }
 
 /// A schedule with its arena and packed weights.
@@ -57,103 +49,48 @@ impl CpuProgram {
     fn gray(&self, index: usize) -> Option<Gray> {
         self.gray.filter(|_| self.gray_reader == Some(index))
     }
-}
 
-/// Memory that begins at a cache line, so that no vector of a kernel straddles two.
-struct Arena {
-    floats: Vec<f32>,
-    start: usize,
-}
-
-impl Arena {
-    const LINE: usize = 64;
-
-    fn new(len: usize) -> Self {
-        let floats = vec![0.0; len + Self::LINE / size_of::<f32>()];
-        // Where it cannot be known the start is as good as any: alignment is speed and nothing else.
-        let start = floats.as_ptr().align_offset(Self::LINE).min(floats.len() - len);
-        Arena { floats, start }
+    fn forward_step(
+        &mut self,
+        index: usize,
+        step: &Step,
+        state: &mut State<'_, Vec<f32>>,
+        films: &Range<usize>,
+        key: [u64; 4],
+    ) -> Result<(), EngineError> {
+        let gray = self.gray(index);
+        let (arena, packed, moments) = (self.arena.floats_mut(), &mut self.packed[index], &mut self.moments);
+        step.kind.on_cpu().forward(ForwardRun { step, state, films, key, arena, packed, moments, gray })
     }
 
-    fn slice(&self) -> &[f32] {
-        &self.floats[self.start..]
+    fn backward_step(
+        &mut self,
+        back: &BackwardStep,
+        step: &Step,
+        state: &mut State<'_, Vec<f32>>,
+        n: usize,
+        accumulate: bool,
+    ) -> Result<(), EngineError> {
+        let gray = self.gray(back.step);
+        step.kind.on_cpu().backward(BackwardRun {
+            step,
+            back,
+            state,
+            n,
+            packed: &self.packed[back.step],
+            arena: self.arena.floats_mut(),
+            gray,
+            x: step.x[0].range(n),
+            dy: step.dy.ok_or_else(|| missing(step, "gradient"))?.range(n),
+            dx: step.dx[0].map(|r| r.range(n)),
+            add: back.accumulate[0],
+            accumulate,
+        })
     }
-
-    fn slice_mut(&mut self) -> &mut [f32] {
-        &mut self.floats[self.start..]
-    }
-}
-
-/// Disjoint pieces of the arena. They are disjoint by the memory plan; were they not, this is an
-/// error and never a wrong result.
-fn cut<const N: usize>(arena: &mut [f32], ranges: [Range<usize>; N]) -> Result<[&mut [f32]; N], EngineError> {
-    arena
-        .get_disjoint_mut(ranges)
-        .map_err(|e| EngineError::Shape { what: format!("the memory plan is not sound: {e}") })
 }
 
 fn fits(what: &str, got: usize, want: usize) -> Result<(), EngineError> {
     if got == want { Ok(()) } else { Err(EngineError::Length { what: what.to_owned(), got, want }) }
-}
-
-fn conv_shape(window: &Sliding, groups: usize) -> ConvShape {
-    ConvShape {
-        h: window.x.h,
-        w: window.x.w,
-        c_in: window.x.c,
-        c_out: window.y.c,
-        kernel: window.kernel,
-        stride: window.stride,
-        pads: window.pads,
-        groups,
-    }
-}
-
-fn pool_shape(window: &Sliding) -> PoolShape {
-    PoolShape {
-        h: window.x.h,
-        w: window.x.w,
-        c: window.x.c,
-        kernel: window.kernel,
-        stride: window.stride,
-        pads: window.pads,
-    }
-}
-
-/// `scale` and `shift` of a batch normalisation that uses running statistics.
-fn affine(norm: &Norm, params: &[f32], buffers: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let inverse = |var: f32| 1.0 / (var + norm.epsilon).sqrt();
-    let scale: Vec<f32> = params[norm.scale.clone()]
-        .iter()
-        .zip(&buffers[norm.var.clone()])
-        .map(|(scale, var)| scale * inverse(*var))
-        .collect();
-    let shift = params[norm.bias.clone()]
-        .iter()
-        .zip(&buffers[norm.mean.clone()])
-        .zip(&scale)
-        .map(|((bias, mean), scale)| bias - mean * scale)
-        .collect();
-    (scale, shift)
-}
-
-/// A batch normalisation with the statistics of a batch.
-fn batch_norm<'a>(norm: &Norm, mean: &'a [f32], inv_std: &'a [f32], params: &'a [f32], act: Act) -> BatchNorm<'a> {
-    let (scale, bias) = (&params[norm.scale.clone()], &params[norm.bias.clone()]);
-    BatchNorm { mean, inv_std, scale, bias, act }
-}
-
-/// As the kernels call it.
-fn act(activation: Activation) -> Act {
-    match activation {
-        Activation::Identity => Act::None,
-        Activation::Relu => Act::Relu,
-        Activation::Clip { min, max } => Act::Clip { min, max },
-    }
-}
-
-fn missing(step: &Step, what: &str) -> EngineError {
-    EngineError::Shape { what: format!("{} has no {what}", step.name) }
 }
 
 impl Backend for Cpu {
@@ -162,17 +99,21 @@ impl Backend for Cpu {
 
     /// Small against the outer cache of most processors, which has to hold weights too. On one of 32 MiB, 6 and 12 MiB were
     /// alike.
-    const CACHE: Option<usize> = Some(6 << 20);
+    fn cache(&self) -> Option<usize> {
+        Some(6 << 20)
+    }
 
-    fn allocate(&self, len: usize) -> Result<Vec<f32>, EngineError> {
-        Ok(vec![0.0; len])
+    fn allocate(&self, element: Element, len: usize) -> Result<Vec<f32>, EngineError> {
+        match element {
+            Element::F32 => zeros(len),
+        }
     }
 
     fn upload(&self, buffer: &mut Vec<f32>, offset: usize, host: &[f32]) -> Result<(), EngineError> {
         let len = buffer.len();
-        let place = buffer.get_mut(offset..offset + host.len()).ok_or_else(|| EngineError::Length {
+        let place = buffer.get_mut(offset..offset.saturating_add(host.len())).ok_or_else(|| EngineError::Length {
             what: "an upload".to_owned(),
-            got: offset + host.len(),
+            got: offset.saturating_add(host.len()),
             want: len,
         })?;
         place.copy_from_slice(host);
@@ -180,9 +121,9 @@ impl Backend for Cpu {
     }
 
     fn download(&self, buffer: &Vec<f32>, offset: usize, host: &mut [f32]) -> Result<(), EngineError> {
-        let place = buffer.get(offset..offset + host.len()).ok_or_else(|| EngineError::Length {
+        let place = buffer.get(offset..offset.saturating_add(host.len())).ok_or_else(|| EngineError::Length {
             what: "a download".to_owned(),
-            got: offset + host.len(),
+            got: offset.saturating_add(host.len()),
             want: buffer.len(),
         })?;
         host.copy_from_slice(place);
@@ -192,12 +133,12 @@ impl Backend for Cpu {
     fn compile(&self, schedule: &Schedule) -> Result<CpuProgram, EngineError> {
         let packed = schedule.steps.iter().map(|_| None).collect();
         let serves = |&step: &usize| match &schedule.steps[step].kind {
-            Kind::Conv { window, groups, .. } => gray::serves(&conv_shape(window, *groups)),
+            Kind::Conv(conv) => conv.reads_gray(),
             _ => false,
         };
         let gray_reader = schedule.gray_reader.filter(serves);
         Ok(CpuProgram {
-            arena: Arena::new(schedule.arena),
+            arena: Arena::new(schedule.arena)?,
             packed,
             input: schedule.input.0,
             gray_reader,
@@ -214,7 +155,7 @@ impl Backend for Cpu {
         input: Input<'_>,
         normalization: &Normalization,
     ) -> Result<(), EngineError> {
-        let y = &mut program.arena.slice_mut()[region.range(n)];
+        let y = &mut program.arena.floats_mut()[region.range(n)];
         let Normalization { mean, std } = *normalization;
         if !matches!(input, Input::Values(_)) && shape.c != 3 {
             return Err(EngineError::Shape { what: format!("pixels are fed to a value of {} channels", shape.c) });
@@ -282,7 +223,7 @@ impl Backend for Cpu {
 
     fn read(&self, program: &CpuProgram, (region, shape): (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError> {
         let mut host = vec![0.0; n * shape.len()];
-        pixels::nhwc_to_nchw(n, shape.c, shape.pixels(), &program.arena.slice()[region.range(n)], &mut host);
+        pixels::nhwc_to_nchw(n, shape.c, shape.pixels(), &program.arena.floats()[region.range(n)], &mut host);
         Ok(host)
     }
 

@@ -1,10 +1,24 @@
 //! What can go wrong in the engine.
 
-/// An error of the engine; none of them is reached by pixels or weights alone, only by asking
-/// for something that does not fit the graph.
+/// An error of the engine: something asked for that does not fit the graph, or what a device reports. None is reached by
+/// the values of pixels or weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
+    /// A graph that cannot be: a node, tensor or part with what it must not have.
+    #[error("{at}: {what}")]
+    Graph {
+        /// Name of the node, tensor or part.
+        at: String,
+        /// What is wrong with it, with the numbers.
+        what: String,
+    },
+    /// A value, part, store or optimiser of another graph.
+    #[error("{what}")]
+    AnotherGraph {
+        /// What does not belong, with the names and numbers.
+        what: String,
+    },
     /// No part of that name.
     #[error("no part named \"{name}\"; this network has {parts}")]
     NoSuchPart {
@@ -53,4 +67,24 @@ pub enum EngineError {
     /// that the second would need.
     #[error("a backward pass needs a forward pass of its own before it")]
     Spent,
+    /// More memory than the device has.
+    #[error("there is no room for {bytes} bytes ({:.1} GB)", *bytes as f64 / 1e9)]
+    OutOfMemory {
+        /// Bytes asked for at once; `usize::MAX` where they are too many to count.
+        bytes: usize,
+    },
+    /// What a device reports.
+    #[error("{backend}: {what}")]
+    Device {
+        /// The device.
+        backend: String,
+        /// What it says.
+        what: String,
+    },
+}
+
+impl EngineError {
+    pub(crate) fn graph(at: &str, what: impl Into<String>) -> Self {
+        EngineError::Graph { at: at.to_owned(), what: what.into() }
+    }
 }

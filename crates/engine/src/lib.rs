@@ -4,15 +4,44 @@
 //! size and a set of trained parts; it borrows a store to run forward and backward. What computes
 //! is a [`Backend`]; [`Cpu`] is the one there is. There is no tape: every operator has its backward
 //! written out.
+//!
+//! ```
+//! use lungfish_engine::{Adam, AdamConfig, Cpu, GraphBuilder, Input, Normalization, Plan, PlanSpec, Seed, Store, initialise};
+//!
+//! let mut g = GraphBuilder::new(2);
+//! let x = g.input();
+//! let x = g.gemm("layer", x, 3);
+//! let x = g.log_softmax("output", x);
+//! let graph = g.finish(x)?;
+//!
+//! let (cpu, all) = (Cpu::new(), [graph.part("network")?]);
+//! let mut store = Store::new(&cpu, &graph)?;
+//! initialise(&mut store, &graph, 42)?;
+//! let none = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+//! let mut plan = Plan::new(&cpu, &graph, PlanSpec::training(&graph, 1, 1, none, &all))?;
+//! let mut adam = Adam::new(&cpu, &graph, &all, AdamConfig::default())?;
+//!
+//! plan.forward(&mut store, 1, Input::Values(&[0.5, -1.0]), [0; 4])?;
+//! let before = plan.backward(&mut store, Seed::Targets(&[0.0, 0.0, 1.0]), false)?.loss;
+//! adam.step(&mut store, 0.1)?;
+//! plan.forward(&mut store, 1, Input::Values(&[0.5, -1.0]), [0; 4])?;
+//! assert!(plan.backward(&mut store, Seed::Targets(&[0.0, 0.0, 1.0]), false)?.loss < before);
+//! # Ok::<(), lungfish_engine::EngineError>(())
+//! ```
 
 mod adam;
 mod backend;
 mod cpu;
+mod element;
 mod error;
 mod graph;
+mod init;
 mod layout;
+mod loss;
 mod memory;
+pub mod ops;
 mod plan;
+mod plan_spec;
 mod roles;
 pub mod schedule;
 mod shape;
@@ -21,9 +50,14 @@ mod store;
 pub use adam::{Adam, AdamConfig, AdamState, clip_gradients};
 pub use backend::{AdamUpdate, Backend, Input, Normalization, State};
 pub use cpu::Cpu;
+pub use element::Element;
 pub use error::EngineError;
-pub use graph::{BufferId, Graph, GraphBuilder, Node, Op, Padding, ParamId, PartId, TensorSpec, ValueId, Window};
+pub use graph::{BufferId, Graph, GraphBuilder, Node, ParamId, PartId, TensorSpec, ValueId};
+pub use init::initialise;
+pub use loss::{Backward, Seed, sigmoid};
 pub use memory::Region;
-pub use plan::{Plan, PlanSpec, Seed};
+pub use ops::{Op, Padding, Window};
+pub use plan::Plan;
+pub use plan_spec::PlanSpec;
 pub use shape::Shape;
 pub use store::Store;

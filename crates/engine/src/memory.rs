@@ -3,11 +3,17 @@
 //! A storage lives from the step that first writes it to the step that last reads it. Two whose
 //! lives do not meet may share memory. Greedy by size (Pisarchyk & Lee, arXiv 2001.03288).
 
+use std::ops::Range;
+
+use crate::Element;
+
 /// A piece of the arena: `film` elements for each film and `fixed` more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// First element.
+    /// First byte of the arena, a multiple of 64.
     pub offset: usize,
+    /// What it holds.
+    pub element: Element,
     /// Elements a film.
     pub film: usize,
     /// Elements whatever the batch.
@@ -17,21 +23,28 @@ pub struct Region {
 }
 
 impl Region {
-    /// Where it lies for a batch of `n`.
-    pub fn range(&self, n: usize) -> std::ops::Range<usize> {
-        self.offset..self.offset + n * self.film + self.fixed
+    /// Where it lies for a batch of `n`, in elements of its own type from the arena's beginning.
+    pub fn range(&self, n: usize) -> Range<usize> {
+        self.films(&(0..n))
     }
 
-    /// Where some films of a batch lie while they are worked on.
-    pub fn films(&self, films: &std::ops::Range<usize>) -> std::ops::Range<usize> {
+    /// Where some films of a batch lie while they are worked on, in elements of its own type from the arena's beginning.
+    pub fn films(&self, films: &Range<usize>) -> Range<usize> {
         let before = if self.passing { 0 } else { films.start * self.film };
-        self.offset + before..self.offset + before + films.len() * self.film + self.fixed
+        let start = self.offset / self.element.bytes() + before;
+        start..start + films.len() * self.film + self.fixed
+    }
+
+    /// Where it lies for a batch of `n`, in bytes.
+    pub fn bytes(&self, n: usize) -> Range<usize> {
+        self.offset..self.offset + (n * self.film + self.fixed) * self.element.bytes()
     }
 }
 
 /// Something that needs room.
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
+    pub element: Element,
     pub film: usize,
     pub fixed: usize,
     /// Films it has room for.
@@ -40,15 +53,23 @@ pub(crate) struct Storage {
     pub life: [usize; 2],
 }
 
-/// Elements to which regions are aligned: 64 bytes.
-const ALIGN: usize = 16;
+impl Storage {
+    fn bytes(&self) -> usize {
+        ((self.film * self.films + self.fixed) * self.element.bytes()).next_multiple_of(ALIGN)
+    }
+}
 
-/// Places for all storages of a plan for `capacity` films, in order, and the size of the arena in elements.
+/// Bytes to which regions are aligned: a cache line.
+const ALIGN: usize = 64;
+
+/// Places for all storages of a plan for `capacity` films, in order, and the size of the arena in bytes.
 pub(crate) fn place(storages: &[Storage], capacity: usize) -> (Vec<Region>, usize) {
-    let size = |s: &Storage| (s.film * s.films + s.fixed).next_multiple_of(ALIGN);
     let mut order: Vec<usize> = (0..storages.len()).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(size(&storages[i])), i));
-    let region = |s: &Storage| Region { offset: 0, film: s.film, fixed: s.fixed, passing: s.films < capacity };
+    order.sort_by_key(|&i| (std::cmp::Reverse(storages[i].bytes()), i));
+    let region = |s: &Storage| {
+        let Storage { element, film, fixed, films, .. } = *s;
+        Region { offset: 0, element, film, fixed, passing: films < capacity }
+    };
     let mut regions: Vec<Region> = storages.iter().map(region).collect();
     let mut placed: Vec<usize> = Vec::new();
     let mut total = 0;
@@ -57,18 +78,18 @@ pub(crate) fn place(storages: &[Storage], capacity: usize) -> (Vec<Region>, usiz
         let mut taken: Vec<[usize; 2]> = placed
             .iter()
             .filter(|&&j| storages[j].life[0] <= s.life[1] && s.life[0] <= storages[j].life[1])
-            .map(|&j| [regions[j].offset, regions[j].offset + size(&storages[j])])
+            .map(|&j| [regions[j].offset, regions[j].offset + storages[j].bytes()])
             .collect();
         taken.sort_unstable();
         let mut offset = 0;
         for [start, end] in taken {
-            if offset + size(s) <= start {
+            if offset + s.bytes() <= start {
                 break;
             }
             offset = offset.max(end);
         }
         regions[i].offset = offset;
-        total = total.max(offset + size(s));
+        total = total.max(offset + s.bytes());
         placed.push(i);
     }
     (regions, total)
@@ -80,17 +101,18 @@ mod tests {
 
     #[test]
     fn lives_that_meet_never_share_and_others_do() {
-        let s = |film, a, b| Storage { film, fixed: 0, films: 2, life: [a, b] };
+        let s = |film, a, b| Storage { element: Element::F32, film, fixed: 0, films: 2, life: [a, b] };
         let storages = [s(100, 0, 1), s(100, 1, 2), s(100, 2, 3), s(50, 0, 3), s(10, 3, 3)];
         let (regions, total) = place(&storages, 2);
         for (i, a) in storages.iter().enumerate() {
             for (j, b) in storages.iter().enumerate().skip(i + 1) {
                 if a.life[0] <= b.life[1] && b.life[0] <= a.life[1] {
-                    let (p, q) = (regions[i].range(2), regions[j].range(2));
+                    let (p, q) = (regions[i].bytes(2), regions[j].bytes(2));
+                    assert_eq!(p.len(), 4 * regions[i].range(2).len());
                     assert!(p.end <= q.start || q.end <= p.start, "{i} and {j} overlap");
                 }
             }
         }
-        assert!(total < 2 * 310, "nothing was shared: {total}");
+        assert!(total < 4 * 2 * 310, "nothing was shared: {total}");
     }
 }

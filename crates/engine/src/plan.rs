@@ -1,77 +1,18 @@
-//! A graph made ready to run: for a size of image, a most films a batch, and the parts trained.
+//! A graph made ready to run: compiled for a size of image, a most films a batch and the parts trained, with its memory.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::layout::Layout;
+use crate::loss::{self, Backward, Seed};
 use crate::schedule::Schedule;
-use crate::{Backend, EngineError, Graph, Input, Normalization, PartId, Store, ValueId};
-
-/// What a plan is for.
-#[derive(Clone, Debug)]
-pub struct PlanSpec {
-    /// Most films a batch; any smaller batch runs too.
-    pub capacity: usize,
-    /// Image height, pixels.
-    pub height: usize,
-    /// Image width, pixels.
-    pub width: usize,
-    /// What the caller feeds: [`Graph::INPUT`], or a value further on (cached features).
-    pub from: ValueId,
-    /// What the plan computes, usually [`Graph::output`].
-    pub to: ValueId,
-    /// Parts being trained; none for inference.
-    pub train: Vec<PartId>,
-    /// Further values that stay readable after a forward pass.
-    pub keep: Vec<ValueId>,
-    /// Values that stay readable with their gradients (Grad-CAM).
-    pub gradients: Vec<ValueId>,
-    /// Of pixels.
-    pub normalization: Normalization,
-    /// Bytes of values that lie at hand from one step to the next, instead of [`Backend::CACHE`]. What is not trained runs
-    /// so few films at a time that its values fit, where that spares memory traffic.
-    pub cache: Option<usize>,
-}
-
-impl PlanSpec {
-    /// From square pixels to the output, nothing trained.
-    pub fn inference(graph: &Graph, capacity: usize, size: usize, normalization: Normalization) -> Self {
-        PlanSpec {
-            capacity,
-            height: size,
-            width: size,
-            from: Graph::INPUT,
-            to: graph.output(),
-            train: Vec::new(),
-            keep: Vec::new(),
-            gradients: Vec::new(),
-            normalization,
-            cache: None,
-        }
-    }
-
-    /// From square pixels to the output, with `train` trained.
-    pub fn training(
-        graph: &Graph,
-        capacity: usize,
-        size: usize,
-        normalization: Normalization,
-        train: &[PartId],
-    ) -> Self {
-        PlanSpec { train: train.to_vec(), ..PlanSpec::inference(graph, capacity, size, normalization) }
-    }
-}
-
-/// Where a backward pass begins.
-#[derive(Clone, Copy, Debug)]
-pub enum Seed<'a> {
-    /// `[n, K]` rows `t`: the loss is `-sum(t * log_probability)`, so class weights, label
-    /// smoothing, mixing and the division by the batch are all in `t`.
-    Targets(&'a [f32]),
-    /// The gradient of the caller's loss at a value, `[n, C, H, W]` or `[n, F]`.
-    Gradient(ValueId, &'a [f32]),
-}
+use crate::{Backend, EngineError, Graph, Input, Normalization, PlanSpec, Store, ValueId};
 
 /// A compiled graph with its memory. Borrows a [`Store`] for each pass.
 pub struct Plan<B: Backend> {
     backend: B,
+    /// Of the graph.
+    layout: Arc<Layout>,
     schedule: Schedule,
     program: B::Program,
     spec: PlanSpec,
@@ -82,26 +23,29 @@ pub struct Plan<B: Backend> {
 }
 
 impl<B: Backend> Plan<B> {
-    /// Bytes of activations and gradients that a plan will take (packed weights come on top: the size
-    /// of the weights, twice where gradients pass through their convolution).
+    /// Bytes of activations, their gradients, statistics and masks that a plan will take: its arena.
+    ///
+    /// What a device makes of the weights comes on top. On the CPU that is, for each convolution that has run, a copy of
+    /// its weights, and a layout of them for each direction it has run in, made when a kernel first asks for it. A layout
+    /// is about as large as the weights; four times as large where Winograd's algorithm keeps them transformed. For layers
+    /// of many channels it does not: their weights are transformed as they are used.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn bytes(graph: &Graph, spec: &PlanSpec) -> Result<usize, EngineError> {
-        Ok(Schedule::new(graph, &Layout::new(graph), spec, spec.cache.or(B::CACHE))?.arena * size_of::<f32>())
+    pub fn bytes(backend: &B, graph: &Graph, spec: &PlanSpec) -> Result<usize, EngineError> {
+        Ok(Schedule::new(graph, spec, spec.cache.or(backend.cache()))?.arena)
     }
 
     /// Compiles a graph and takes its memory.
     ///
     /// # Errors
-    /// [`EngineError::Shape`] where image size or asked-for values do not fit the graph.
+    /// [`EngineError::Shape`] where image size or asked-for values do not fit the graph; [`EngineError::AnotherGraph`] for
+    /// values or parts that are not there; [`EngineError::Batch`] for a capacity of 0; [`EngineError::OutOfMemory`];
+    /// [`EngineError::Device`].
     pub fn new(backend: &B, graph: &Graph, spec: PlanSpec) -> Result<Self, EngineError> {
-        if spec.capacity == 0 {
-            return Err(EngineError::Batch { n: 0, capacity: 0 });
-        }
-        let schedule = Schedule::new(graph, &Layout::new(graph), &spec, spec.cache.or(B::CACHE))?;
-        let program = backend.compile(&schedule)?;
-        Ok(Plan { backend: backend.clone(), schedule, program, spec, n: 0, reached: None })
+        let schedule = Schedule::new(graph, &spec, spec.cache.or(backend.cache()))?;
+        let (program, layout) = (backend.compile(&schedule)?, Arc::clone(&graph.layout));
+        Ok(Plan { backend: backend.clone(), layout, schedule, program, spec, n: 0, reached: None })
     }
 
     /// What it was made for.
@@ -118,7 +62,8 @@ impl<B: Backend> Plan<B> {
     /// update their running statistics in `store`.
     ///
     /// # Errors
-    /// [`EngineError::Batch`], [`EngineError::Length`].
+    /// [`EngineError::Batch`]; [`EngineError::Length`]; [`EngineError::AnotherGraph`] for the store of another;
+    /// [`EngineError::Device`].
     pub fn forward(
         &mut self,
         store: &mut Store<B>,
@@ -129,6 +74,7 @@ impl<B: Backend> Plan<B> {
         if n == 0 || n > self.spec.capacity {
             return Err(EngineError::Batch { n, capacity: self.spec.capacity });
         }
+        self.layout.expect(&store.layout, "the store")?;
         self.backend.feed(&mut self.program, self.schedule.input, n, input, &self.spec.normalization)?;
         self.backend.forward(&mut self.program, &self.schedule, &mut store.state(), n, key)?;
         store.touch(&self.spec.train);
@@ -163,24 +109,30 @@ impl<B: Backend> Plan<B> {
 
     /// Runs the last forward pass backward, once. Gradients in `store` of the trained parameters on
     /// which the seed's value depends are overwritten, or added to where `accumulate`; others stay as
-    /// they were. Gives the loss for [`Seed::Targets`], else 0.
+    /// they were. Gives the loss and the output that it was computed from.
     ///
     /// # Errors
     /// [`EngineError::NotKept`] before a forward pass or where nothing is trained;
-    /// [`EngineError::Spent`] for a second backward pass; [`EngineError::Length`].
-    pub fn backward(&mut self, store: &mut Store<B>, seed: Seed<'_>, accumulate: bool) -> Result<f64, EngineError> {
-        let (value, gradient, loss) = match seed {
-            Seed::Gradient(v, g) => (v, g.to_vec(), 0.0),
-            Seed::Targets(t) => {
+    /// [`EngineError::Spent`] for a second backward pass; [`EngineError::Length`]; [`EngineError::AnotherGraph`] for the
+    /// store of another; [`EngineError::Device`].
+    pub fn backward(
+        &mut self,
+        store: &mut Store<B>,
+        seed: Seed<'_>,
+        accumulate: bool,
+    ) -> Result<Backward, EngineError> {
+        self.layout.expect(&store.layout, "the store")?;
+        let of_output = |(loss, gradient), y| (self.spec.to, Cow::Owned(gradient), Backward { loss, output: Some(y) });
+        let (value, gradient, given) = match seed {
+            Seed::Targets(targets) => {
                 let y = self.output()?;
-                if t.len() != y.len() {
-                    return Err(EngineError::Length { what: "target rows".to_owned(), got: t.len(), want: y.len() });
-                }
-                // A class that takes no part must not turn -inf into NaN.
-                let terms = y.iter().zip(t).filter(|(_, t)| **t != 0.0);
-                let loss = -terms.map(|(y, t)| f64::from(*t) * f64::from(*y)).sum::<f64>();
-                (self.spec.to, t.iter().map(|t| -t).collect(), loss)
+                of_output(loss::one_of(&y, targets)?, y)
             }
+            Seed::BinaryTargets { positive, negative } => {
+                let y = self.output()?;
+                of_output(loss::any_of(&y, positive, negative)?, y)
+            }
+            Seed::Gradient(value, gradient) => (value, Cow::Borrowed(gradient), Backward { loss: 0.0, output: None }),
         };
         let place = *self
             .schedule
@@ -198,7 +150,7 @@ impl<B: Backend> Plan<B> {
         // Whatever becomes of it, the values are no longer what they were.
         self.reached = Some(reached);
         self.backend.backward(&mut self.program, &self.schedule, &mut store.state(), self.n, &steps, accumulate)?;
-        Ok(loss)
+        Ok(given)
     }
 
     /// The gradient at one of [`PlanSpec::gradients`], `[n, C, H, W]` or `[n, F]`; zeros where the

@@ -115,7 +115,7 @@ mod tests {
         let x = g.dropout("drop", pool, 0.5);
         let x = g.gemm("fc", x, 2);
         let x = g.log_softmax("log_softmax", x);
-        g.finish(x)
+        g.finish(x).unwrap()
     }
 
     #[test]

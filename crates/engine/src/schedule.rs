@@ -1,126 +1,18 @@
 //! A graph compiled for one image size and one set of trained parts: the steps a backend runs,
-//! with the place of everything they touch. The same for every backend.
+//! with the place of everything they touch. The same for every backend; what a step computes stands with its operator.
 
 mod draft;
 mod lives;
 mod stretches;
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 pub use stretches::Stretch;
 
-use crate::layout::Layout;
+pub use crate::ops::{
+    Activation, BatchNormStep, ConvStep, DropoutStep, GemmStep, Kind, LogSoftmaxStep, Norm, Sliding, dropout_mask,
+};
 use crate::{EngineError, Graph, PlanSpec, Region, Shape, ValueId};
-
-/// What is done to a value last.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(x, 0)`.
-    Relu,
-    /// `min(max(x, min), max)`.
-    Clip {
-        /// Lower bound.
-        min: f32,
-        /// Upper bound.
-        max: f32,
-    },
-}
-
-/// Where a batch normalisation keeps its tensors: ranges of the parameters (`scale`, `bias`) and
-/// of the buffers (`mean`, `var`).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Norm {
-    /// Parameters.
-    pub scale: Range<usize>,
-    /// Parameters.
-    pub bias: Range<usize>,
-    /// Buffers.
-    pub mean: Range<usize>,
-    /// Buffers.
-    pub var: Range<usize>,
-    /// Added to the variance.
-    pub epsilon: f32,
-    /// Weight of the batch's statistics in the running ones.
-    pub momentum: f32,
-    /// Index of its part, for the version of its tensors.
-    pub part: usize,
-}
-
-/// The window of a convolution or pooling with its padding resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sliding {
-    /// Input of one film.
-    pub x: Shape,
-    /// Output of one film.
-    pub y: Shape,
-    /// Height and width.
-    pub kernel: [usize; 2],
-    /// Vertical and horizontal.
-    pub stride: [usize; 2],
-    /// Top, left, bottom, right.
-    pub pads: [usize; 4],
-}
-
-/// What a step computes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
-    /// Convolution, with what is fused into it. `weight` and `bias` are ranges of the parameters.
-    Conv {
-        /// Geometry.
-        window: Sliding,
-        /// Groups.
-        groups: usize,
-        /// OIHW.
-        weight: Range<usize>,
-        /// One an output channel.
-        bias: Option<Range<usize>>,
-        /// A batch normalisation in evaluation mode, folded in.
-        fold: Option<Norm>,
-        /// Applied last, after adding the second input where there is one.
-        activation: Activation,
-    },
-    /// Batch normalisation: with the batch's statistics when the step is trained, else the running ones.
-    BatchNorm {
-        /// Its tensors.
-        norm: Norm,
-        /// Applied last, after adding the second input where there is one.
-        activation: Activation,
-    },
-    /// In place where `x` and `y` are the same region.
-    Activation(Activation),
-    /// Sum of two.
-    Add,
-    /// Max-pooling.
-    MaxPool(Sliding),
-    /// Mean over the pixels of the first shape.
-    AveragePool(Shape),
-    /// Linear layer.
-    Gemm {
-        /// Features read.
-        inputs: usize,
-        /// Features written.
-        outputs: usize,
-        /// `[outputs, inputs]`.
-        weight: Range<usize>,
-        /// `[outputs]`.
-        bias: Range<usize>,
-    },
-    /// Dropout; `stream` sets its random numbers apart from those of other nodes.
-    Dropout {
-        /// Share zeroed.
-        ratio: f32,
-        /// Index of the node.
-        stream: u64,
-    },
-    /// Log-probabilities.
-    LogSoftmax {
-        /// Classes.
-        classes: usize,
-    },
-}
 
 /// One operation of a backend.
 #[derive(Clone, Debug)]
@@ -170,7 +62,7 @@ pub struct Schedule {
     pub steps: Vec<Step>,
     /// The steps again, one after the other: how many films go through them at a time.
     pub stretches: Vec<Stretch>,
-    /// Elements of the arena.
+    /// Bytes of the arena.
     pub arena: usize,
     /// Most films a batch.
     pub capacity: usize,
@@ -191,13 +83,9 @@ pub struct Schedule {
 
 impl Schedule {
     /// `cache` as in [`PlanSpec::cache`]; all films at once without it.
-    pub(crate) fn new(
-        graph: &Graph,
-        layout: &Layout,
-        spec: &PlanSpec,
-        cache: Option<usize>,
-    ) -> Result<Self, EngineError> {
-        let drafts = draft::Drafts::new(graph, layout, spec)?;
+    pub(crate) fn new(graph: &Graph, spec: &PlanSpec, cache: Option<usize>) -> Result<Self, EngineError> {
+        spec.check(graph)?;
+        let drafts = draft::Drafts::new(graph, spec)?;
         let stretches = stretches::cut(&drafts, spec.capacity, cache);
         let places = lives::Places::new(&drafts, &stretches, spec);
         let lost = |v: ValueId| EngineError::Shape { what: format!("value {} of the plan has no place", v.0) };
@@ -233,7 +121,7 @@ impl Schedule {
         let mut readers = steps.iter().enumerate().filter(|(_, step)| step.reads.contains(&same[spec.from.0]));
         let gray_reader = match (readers.next(), readers.next()) {
             (Some((i, step)), None) if !kept.contains_key(&spec.from) => Some(i).filter(|_| {
-                matches!(step.kind, Kind::Conv { .. }) && step.reads.len() == 1 && step.dx.iter().all(Option::is_none)
+                matches!(step.kind, Kind::Conv(_)) && step.reads.len() == 1 && step.dx.iter().all(Option::is_none)
             }),
             _ => None,
         };

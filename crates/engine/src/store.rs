@@ -1,12 +1,14 @@
-//! Parameters, their gradients and running statistics: one flat buffer each.
+//! The tensors of a network on a device: parameters, their gradients and running statistics, one flat buffer each.
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::State;
+use crate::init::Fresh;
 use crate::layout::Layout;
-use crate::{Backend, EngineError, Graph, Op, PartId, TensorSpec};
+use crate::{Backend, Element, EngineError, Graph, PartId, TensorSpec};
 
 /// A version that no tensor of any store has had: a plan may be run with one store after another,
 /// and must not take one's weights for the other's.
@@ -23,7 +25,7 @@ pub struct Store<B: Backend> {
     pub(crate) buffers: B::Buffer,
     /// By part; another with every change of one of its tensors.
     pub(crate) versions: Vec<u64>,
-    pub(crate) layout: Layout,
+    pub(crate) layout: Arc<Layout>,
     specs: Vec<TensorSpec>,
     /// Name to whether it is a parameter, its part and its range.
     places: HashMap<String, (bool, PartId, Range<usize>)>,
@@ -33,17 +35,9 @@ impl<B: Backend> Store<B> {
     /// Weights and biases 0, batch-norm scales and running variances 1.
     ///
     /// # Errors
-    /// Where the device has no room.
+    /// [`EngineError::OutOfMemory`]; [`EngineError::Device`].
     pub fn new(backend: &B, graph: &Graph) -> Result<Self, EngineError> {
-        let layout = Layout::new(graph);
-        let mut params = vec![0.0; Layout::len(&layout.params)];
-        let mut buffers = vec![0.0; Layout::len(&layout.buffers)];
-        for node in graph.nodes() {
-            if let Op::BatchNormalization { scale, var, .. } = node.op {
-                params[layout.params[scale.0].clone()].fill(1.0);
-                buffers[layout.buffers[var.0].clone()].fill(1.0);
-            }
-        }
+        let layout = Arc::clone(&graph.layout);
         let mut places = HashMap::new();
         for (is_param, specs, ranges) in
             [(true, graph.params(), &layout.params), (false, graph.buffers(), &layout.buffers)]
@@ -54,16 +48,21 @@ impl<B: Backend> Store<B> {
         }
         let mut store = Store {
             backend: backend.clone(),
-            params: backend.allocate(params.len())?,
+            params: backend.allocate(Element::F32, Layout::len(&layout.params))?,
             grads: None,
-            buffers: backend.allocate(buffers.len())?,
+            buffers: backend.allocate(Element::F32, Layout::len(&layout.buffers))?,
             versions: graph.parts().iter().map(|_| new_version()).collect(),
             specs: graph.params().iter().chain(graph.buffers()).cloned().collect(),
             layout,
             places,
         };
-        backend.upload(&mut store.params, 0, &params)?;
-        backend.upload(&mut store.buffers, 0, &buffers)?;
+        for (spec, fresh) in graph.nodes().iter().flat_map(|node| node.op.rules().fresh(&graph.layout)) {
+            if let Fresh::Constant(value) = fresh
+                && value != 0.0
+            {
+                store.set(&spec.name, &vec![value; spec.len()])?;
+            }
+        }
         Ok(store)
     }
 
@@ -120,7 +119,7 @@ impl<B: Backend> Store<B> {
     /// Takes room for gradients, once.
     pub(crate) fn need_gradients(&mut self) -> Result<(), EngineError> {
         if self.grads.is_none() {
-            self.grads = Some(self.backend.allocate(Layout::len(&self.layout.params))?);
+            self.grads = Some(self.backend.allocate(Element::F32, Layout::len(&self.layout.params))?);
         }
         Ok(())
     }

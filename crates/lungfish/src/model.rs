@@ -45,8 +45,8 @@ pub struct ModelInfo {
 
 impl ModelInfo {
     /// The network, without weights.
-    pub(crate) fn network(&self) -> Network {
-        Network::new(self.architecture, self.classes.len(), &self.head)
+    pub(crate) fn network(&self) -> Result<Network, Error> {
+        Ok(Network::new(self.architecture, self.classes.len(), &self.head)?)
     }
 
     fn metadata(&self) -> Vec<(&'static str, String)> {
@@ -127,7 +127,7 @@ impl ModelInfo {
         let ancestors = lineage.ancestors;
         Ok(ModelInfo {
             architecture: text("architecture")?.parse()?,
-            head: HeadConfig { hidden: hidden as usize, dropout: dropout as f32 },
+            head: HeadConfig { hidden: hidden as usize, dropout: dropout as f32, ..HeadConfig::default() },
             classes,
             preprocess,
             epoch: parse("metrics", text("metrics").or_else(|_| text("figures"))?).map_err(bad)?,
@@ -205,7 +205,7 @@ impl Model {
         }
         let content = ModelFile::read(&file)?;
         let info = ModelInfo::read(&file, &content)?;
-        let network = info.network();
+        let network = info.network()?;
         let mut store = Store::new(backend, &network.graph)?;
         restore(&mut store, &content.tensors)
             .map_err(|e| Error::refused(format!("{} does not fit its own architecture: {e}", shown(&file))))?;

@@ -75,7 +75,7 @@ impl<'a> Trainer<'a> {
         from: Checkpoint,
     ) -> Result<Self, Error> {
         let backend = Cpu::new();
-        let network = weights::network(recipe, data.classes.len());
+        let network = weights::network(recipe, data.classes.len())?;
         let mut store = Store::new(&backend, &network.graph)?;
         model::restore(&mut store, &from.tensors)?;
         let labels: Vec<usize> = data.splits.train.iter().map(|f| f.film.label).collect();
@@ -194,7 +194,7 @@ impl<'a> Trainer<'a> {
             },
             rates: rates.iter().map(|&(part, rate)| (graph.part_name(part).to_owned(), rate)).collect(),
         });
-        let megabytes = Plan::<Cpu>::bytes(graph, &spec)? >> 20;
+        let megabytes = Plan::bytes(&self.backend, graph, &spec)? >> 20;
         if megabytes >= 64 {
             watch.note(format!("a step of {capacity} films takes {megabytes} MiB of memory"));
         }
@@ -293,10 +293,10 @@ impl<'a> Trainer<'a> {
         let (epoch, step, recipe) = (self.state.epoch, self.state.step, self.recipe);
         let key = keys::dropout(recipe.seed, with.phase, epoch, step);
         with.plan.forward(&mut self.store, labels.len(), films, key)?;
-        let output = with.plan.output()?;
+        let backward = with.plan.backward(&mut self.store, Seed::Targets(&self.targets.rows(labels)), false)?;
+        let (loss, output) = (backward.loss, backward.output.unwrap_or_default());
         let rows = output.chunks_exact(self.data.classes.len());
         let right = rows.zip(labels).filter(|(row, label)| lungfish_metrics::argmax(row) == **label).count();
-        let loss = with.plan.backward(&mut self.store, Seed::Targets(&self.targets.rows(labels)), false)?;
         if !loss.is_finite() {
             return Err(self.diverged(loss, step + 1));
         }

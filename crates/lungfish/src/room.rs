@@ -56,7 +56,7 @@ fn bytes(recipe: &Recipe, network: &Network, phase: Phase, batch: usize) -> Resu
         spec.from = network.graph.frontier(&parts).unwrap_or(spec.from);
     }
     let weights = 4 * network.graph.param_count(&network.parts());
-    Ok((Plan::<Cpu>::bytes(&network.graph, &spec)? + COPIES * weights) as u64)
+    Ok((Plan::bytes(&Cpu::new(), &network.graph, &spec)? + COPIES * weights) as u64)
 }
 
 fn gibibytes(bytes: u64) -> String {
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_step_beyond_all_memory_is_refused_with_what_would_fit() {
         let recipe = Recipe { batch_size: 65_536, epochs: 1, ..Recipe::default() };
-        let network = weights::network(&recipe, 2);
+        let network = weights::network(&recipe, 2).unwrap();
         let error = check_within(&recipe, &network, 20 << 30).unwrap_err().to_string();
         assert!(error.starts_with("a step of the"), "{error}");
         assert!(

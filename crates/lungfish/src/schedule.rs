@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_part_has_its_own_rate_or_the_others() {
-        let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default());
+        let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default()).unwrap();
         let mut recipe =
             Recipe { lr: 1e-4, frozen_lr: 1e-2, unfreeze: "layer3,layer4".to_owned(), ..Recipe::default() };
         recipe.set("lr.layer4=1e-5").unwrap();

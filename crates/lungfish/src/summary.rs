@@ -98,7 +98,7 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
         SummaryOf::Architecture { architecture, classes, image_size } => {
             within("classes", *classes, 2, 65_536)?;
             within("image_size", *image_size, 32, 2048)?;
-            let network = Network::new(*architecture, *classes, &HeadConfig::default());
+            let network = Network::new(*architecture, *classes, &HeadConfig::default())?;
             (network, None, *image_size, "all".to_owned())
         }
     };
@@ -106,6 +106,6 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
     let summary = Summary::new(&network, &train, request.batch, size)?;
     let normalization = network.architecture.normalization();
     let spec = PlanSpec::training(&network.graph, request.batch, size, normalization, &train);
-    let step_bytes = Plan::<Cpu>::bytes(&network.graph, &spec)? as u64;
+    let step_bytes = Plan::bytes(&Cpu::new(), &network.graph, &spec)? as u64;
     Ok(ModelSummary { model, summary, step_bytes })
 }

@@ -117,7 +117,7 @@ impl Job<'_, '_> {
         };
         let folder = DataSet::list(&given, recipe)?;
         folder.refuse_among_classes(&self.request.out)?;
-        let network = weights::network(recipe, folder.classes.len());
+        let network = weights::network(recipe, folder.classes.len())?;
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         room::check(recipe, &network)?;
         let backend = Cpu::new();
@@ -186,7 +186,7 @@ impl Job<'_, '_> {
         };
         let (classes, caveats) = (model.info.classes.clone(), model.info.caveats.clone());
         let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, classes, caveats)?;
-        let network = weights::network(&recipe, data.classes.len());
+        let network = weights::network(&recipe, data.classes.len())?;
         schedule::rates(&recipe, Phase::Unfrozen, &network)?;
         room::check(&recipe, &network)?;
         let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;

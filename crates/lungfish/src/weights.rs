@@ -11,13 +11,13 @@ use lungfish_models::{
 use crate::{Error, Event, Recipe, Watch};
 
 /// The network that a recipe asks for.
-pub(crate) fn network(recipe: &Recipe, classes: usize) -> Network {
-    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout as f32 };
-    let mut network = Network::new(recipe.architecture, classes, &head);
+pub(crate) fn network(recipe: &Recipe, classes: usize) -> Result<Network, Error> {
+    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout as f32, ..HeadConfig::default() };
+    let mut network = Network::new(recipe.architecture, classes, &head)?;
     if recipe.batch_norm_momentum > 0.0 {
         network.graph = network.graph.with_batch_norm_momentum(recipe.batch_norm_momentum as f32);
     }
-    network
+    Ok(network)
 }
 
 /// Its tensors before the first step: by chance from the seed, then those of `recipe.weights` over them. `classes` are
@@ -133,14 +133,15 @@ mod tests {
         }
         let recipe = changes.apply(Recipe::default()).unwrap();
         let classes: Vec<String> = classes.iter().map(|&class| class.to_owned()).collect();
-        let network = network(&recipe, classes.len());
+        let network = network(&recipe, classes.len()).unwrap();
         let mut said = Vec::new();
         let mut observer = |event: &Event| match event {
             Event::Note(text) => said.push(format!("note: {text}")),
             Event::Warning(text) => said.push(format!("warning: {text}")),
             _ => {}
         };
-        let store = start(&recipe, &network, &classes, &Cpu::new(), &mut Watch::new(&mut observer, &AtomicBool::new(stop)));
+        let store =
+            start(&recipe, &network, &classes, &Cpu::new(), &mut Watch::new(&mut observer, &AtomicBool::new(stop)));
         (store, said)
     }
 

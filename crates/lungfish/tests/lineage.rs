@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use common::*;
 use lungfish::{
-    CaveatKind, Changes, EpochChoice, Error, Event, Silent, Split, TestOutcome, TestRequest, TrainOutcome, TrainRequest,
-    Watch, test, train,
+    CaveatKind, Changes, EpochChoice, Error, Event, Silent, Split, TestOutcome, TestRequest, TrainOutcome,
+    TrainRequest, Watch, test, train,
 };
 
 const QUICK: [&str; 4] = ["image_size=64", "frozen_epochs=2", "batch_size=8", "frozen_lr=0.003"];
@@ -141,7 +141,8 @@ fn a_run_goes_on_from_another_with_its_split() {
     let table = |run: &Path| fs::read_to_string(run.join("split.csv")).unwrap();
     assert_eq!(table(&parent), table(&child));
     let recipe = fs::read_to_string(child.join("recipe.toml")).unwrap();
-    for line in ["flip = 0.25", "seed = 5", "image_size = 64", "frozen_epochs = 0", "epochs = 1", "unfreeze = \"top\""] {
+    for line in ["flip = 0.25", "seed = 5", "image_size = 64", "frozen_epochs = 0", "epochs = 1", "unfreeze = \"top\""]
+    {
         assert!(recipe.contains(&format!("\n{line}\n")), "{line} in {recipe}");
     }
     // It begins where the parent's best epoch was.
@@ -177,7 +178,7 @@ fn went_on_metrics(run: &Path) -> f64 {
 fn whole_patients_are_claimed_only_where_there_are_patients() {
     let dir = tempfile::tempdir().unwrap();
     let data = flat(dir.path());
-    let mut told = |name: &str, more: &[&str]| {
+    let told = |name: &str, more: &[&str]| {
         let mut texts = Vec::new();
         let run = dir.path().join(name);
         let mut observer = |event: &Event| match event {
@@ -229,7 +230,8 @@ fn run_files_that_lie_are_refused_by_name() {
     let steps = |event: &Event| matches!(event, Event::EpochDone { .. });
     assert!(stopped_at(&asked, 2, steps).unwrap());
     let resume = |run: &Path| {
-        let request = TrainRequest { data: None, resume: true, changes: Changes::default(), ..request(&data, run, &[]) };
+        let request =
+            TrainRequest { data: None, resume: true, changes: Changes::default(), ..request(&data, run, &[]) };
         train(&request, &mut Watch::new(&mut Silent, &GO)).map(|outcome| outcome.stopped)
     };
     let refused = |file: &str, change: &dyn Fn(&Path), words: &[&str]| {

@@ -4,8 +4,19 @@ use lungfish_engine::{Graph, GraphBuilder, PartId, ValueId};
 
 use crate::{Architecture, ModelError};
 
+/// What a network gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// Log-probabilities of classes of which one is right; trained with [`lungfish_engine::Seed::Targets`].
+    #[default]
+    LogSoftmax,
+    /// Logits of labels of which any may hold; trained with [`lungfish_engine::Seed::BinaryTargets`], and
+    /// [`lungfish_engine::sigmoid`] makes probabilities of them.
+    Logits,
+}
+
 /// The head that replaces ImageNet's classifier: `Linear(features, hidden)`, ReLU,
-/// `Linear(hidden, classes)`, LogSoftmax.
+/// `Linear(hidden, classes)`, and LogSoftmax where the output asks for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeadConfig {
     /// Width of the hidden layer.
@@ -13,22 +24,25 @@ pub struct HeadConfig {
     /// Probability with which a pooled feature is dropped while training, before the first linear
     /// layer; at 0 the graph has no dropout node.
     pub dropout: f32,
+    /// What it gives.
+    pub output: Output,
 }
 
 impl Default for HeadConfig {
-    /// 256 hidden features, no dropout.
+    /// 256 hidden features, no dropout, log-probabilities.
     fn default() -> Self {
-        HeadConfig { hidden: 256, dropout: 0.0 }
+        HeadConfig { hidden: 256, dropout: 0.0, output: Output::LogSoftmax }
     }
 }
 
-/// A network ready to be compiled: normalised pixels `[N, 3, H, W]` in, log-probabilities
+/// A network ready to be compiled: normalised pixels `[N, 3, H, W]` in, log-probabilities or logits
 /// `[N, classes]` out.
 ///
 /// ```
 /// use lungfish_models::{Architecture, HeadConfig, Network};
-/// let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default());
+/// let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default())?;
 /// assert_eq!(network.graph.param_count(&[network.head]), 131_842);
+/// # Ok::<(), lungfish_models::ModelError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -38,7 +52,7 @@ pub struct Network {
     /// Number of classes.
     pub classes: usize,
     /// The whole network; its parameters and buffers bear torchvision's names (Lite0:
-    /// `efficientnet_lite_pytorch`'s), its last value is the log-probabilities.
+    /// `efficientnet_lite_pytorch`'s), its last value is the output.
     pub graph: Graph,
     /// Named values worth looking at, in running order: the output of `stem` and of each layer or
     /// stage (`top` for Lite0, before pooling), `pool` (`[N, features]`), `logits` (`[N, classes]`,
@@ -50,7 +64,11 @@ pub struct Network {
 
 impl Network {
     /// The network with a new head for `classes` classes.
-    pub fn new(architecture: Architecture, classes: usize, head: &HeadConfig) -> Network {
+    ///
+    /// # Errors
+    /// [`ModelError::Engine`] for a head that cannot be: no classes, no hidden features or too many, a dropout that is no
+    /// probability.
+    pub fn new(architecture: Architecture, classes: usize, head: &HeadConfig) -> Result<Network, ModelError> {
         let mut g = GraphBuilder::new(3);
         let mut taps = Vec::new();
         let facts = architecture.facts();
@@ -60,17 +78,20 @@ impl Network {
         g.part("head");
         let fc = facts.classifier;
         let mut x = pool;
-        if head.dropout > 0.0 {
+        if head.dropout != 0.0 {
             x = g.dropout(&format!("{fc}.dropout"), x, head.dropout);
         }
         let x = g.gemm(&format!("{fc}.fc1"), x, head.hidden);
         let x = g.relu(&format!("{fc}.relu"), x);
         let logits = g.gemm(&format!("{fc}.fc2"), x, classes);
         taps.push(("logits".to_owned(), logits));
-        let output = g.log_softmax(&format!("{fc}.output"), logits);
-        let graph = g.finish(output);
-        let head = graph.nodes()[graph.nodes().len() - 1].part;
-        Network { architecture, classes, graph, taps, head }
+        let output = match head.output {
+            Output::LogSoftmax => g.log_softmax(&format!("{fc}.output"), logits),
+            Output::Logits => logits,
+        };
+        let graph = g.finish(output)?;
+        let head = graph.part("head")?;
+        Ok(Network { architecture, classes, graph, taps, head })
     }
 
     /// A value of [`taps`](Self::taps) by name.
@@ -83,7 +104,7 @@ impl Network {
     ///
     /// ```
     /// # use lungfish_models::{Architecture, HeadConfig, Network};
-    /// let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default());
+    /// let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default())?;
     /// let parts = network.parts_by_names("layer4, layer3")?;
     /// let names: Vec<&str> = parts.iter().map(|&p| network.graph.part_name(p)).collect();
     /// assert_eq!(names, ["layer3", "layer4", "head"]);

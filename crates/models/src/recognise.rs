@@ -20,7 +20,7 @@ pub(crate) fn recognise(tensors: &Tensors) -> Option<String> {
 /// One of the networks here, all of whose backbone is there.
 fn exactly(tensors: &Tensors) -> Option<String> {
     let fits = |architecture: &Architecture| {
-        let network = Network::new(*architecture, 2, &HeadConfig::default());
+        let Ok(network) = Network::new(*architecture, 2, &HeadConfig::default()) else { return false };
         let mut specs = network.graph.params().iter().filter(|spec| spec.part != network.head);
         specs.all(|spec| tensors.get(&spec.name).is_some_and(|t| t.shape == spec.shape))
     };

@@ -33,7 +33,7 @@ pub struct Layer {
 ///
 /// ```
 /// use lungfish_models::{Architecture, HeadConfig, Network, Summary};
-/// let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default());
+/// let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default())?;
 /// let summary = Summary::new(&network, [network.head].as_slice(), 1, 224)?;
 /// assert_eq!((summary.parameters, summary.trainable), (21_416_514, 131_842));
 /// assert_eq!(summary.layers[0].output, [1, 2]);
@@ -142,11 +142,11 @@ fn leaf(graph: &Graph, node: &Node, shapes: &[Shape], films: usize, trains: bool
     let params = node.op.params();
     let parameters: usize = params.iter().map(|param| graph.params()[param.index()].len()).sum();
     let (places, output) = match node.op {
-        Op::Conv { .. } => (films * h * w, vec![films, c, h, w]),
+        Op::Conv(_) => (films * h * w, vec![films, c, h, w]),
         // torch's average pooling keeps two axes of one pixel; what follows reads a vector.
         Op::GlobalAveragePool => (0, vec![films, c, 1, 1]),
-        Op::Gemm { .. } | Op::Dropout { .. } | Op::LogSoftmax => (films, vec![films, c]),
-        Op::Relu | Op::Clip { .. } if is_vector(graph, node) => (0, vec![films, c]),
+        Op::Gemm(_) | Op::Dropout(_) | Op::LogSoftmax => (films, vec![films, c]),
+        Op::Relu | Op::Clip(_) if is_vector(graph, node) => (0, vec![films, c]),
         _ => (films, vec![films, c, h, w]),
     };
     Layer {
@@ -163,20 +163,20 @@ fn leaf(graph: &Graph, node: &Node, shapes: &[Shape], films: usize, trains: bool
 
 /// Whether a node reads what a linear layer gives.
 fn is_vector(graph: &Graph, node: &Node) -> bool {
-    graph.writer(node.inputs[0]).is_some_and(|before| matches!(before.op, Op::Gemm { .. }))
+    graph.writer(node.inputs[0]).is_some_and(|before| matches!(before.op, Op::Gemm(_)))
 }
 
 /// torch's name of the module.
 fn kind(op: &Op) -> &'static str {
     match op {
-        Op::Conv { .. } => "Conv2d",
-        Op::BatchNormalization { .. } => "BatchNorm2d",
+        Op::Conv(_) => "Conv2d",
+        Op::BatchNormalization(_) => "BatchNorm2d",
         Op::Relu => "ReLU",
-        Op::Clip { .. } => "ReLU6",
-        Op::MaxPool { .. } => "MaxPool2d",
+        Op::Clip(_) => "ReLU6",
+        Op::MaxPool(_) => "MaxPool2d",
         Op::GlobalAveragePool => "AdaptiveAvgPool2d",
-        Op::Gemm { .. } => "Linear",
-        Op::Add | Op::Dropout { .. } | Op::LogSoftmax => op.name(),
+        Op::Gemm(_) => "Linear",
+        Op::Add | Op::Dropout(_) | Op::LogSoftmax => op.name(),
     }
 }
 

@@ -3,13 +3,14 @@
 use lungfish_engine::{Cpu, Input, Plan, PlanSpec, Store, TensorSpec};
 use lungfish_models::{
     Architecture, FreshHead, HeadConfig, HeadLoad, LoadReport, Network, Tensor, Tensors, Weights, WeightsError,
-    imagenet, initialise, initialise_graph, load_backbone,
+    imagenet, initialise, load_backbone,
 };
 
 const HEAD: [&str; 4] = ["fc.fc1.weight", "fc.fc1.bias", "fc.fc2.weight", "fc.fc2.bias"];
 
 fn network(architecture: Architecture, classes: usize) -> (Network, Store<Cpu>) {
-    let network = Network::new(architecture, classes, &HeadConfig { hidden: 16, dropout: 0.0 });
+    let network =
+        Network::new(architecture, classes, &HeadConfig { hidden: 16, dropout: 0.0, ..HeadConfig::default() }).unwrap();
     let store = Store::new(&Cpu::new(), &network.graph).unwrap();
     (network, store)
 }
@@ -331,7 +332,7 @@ fn fresh_weights_depend_on_seed_and_name_alone() {
     assert_ne!(get(&a, "_blocks.3._bn1.weight"), get(&a, "_blocks.3._bn1.bias"));
     assert_ne!(get(&a, "_blocks.8._expand_conv.weight"), get(&a, "_blocks.7._expand_conv.weight"));
     // The graph alone is enough.
-    initialise_graph(&mut b, &other.graph, 7).unwrap();
+    lungfish_engine::initialise(&mut b, &other.graph, 7).unwrap();
     assert_eq!(get(&a, "_conv_stem.weight"), get(&b, "_conv_stem.weight"));
     initialise(&mut b, &other, 8).unwrap();
     assert_ne!(get(&a, "_conv_stem.weight"), get(&b, "_conv_stem.weight"));

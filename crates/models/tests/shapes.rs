@@ -2,7 +2,7 @@
 //! efficientnet_lite_pytorch's own state dicts (golden/models/shapes.py).
 
 use lungfish_engine::{PartId, TensorSpec};
-use lungfish_models::{Architecture, HeadConfig, Network};
+use lungfish_models::{Architecture, HeadConfig, Network, Output};
 use serde_json::Value;
 
 fn listing() -> Value {
@@ -29,7 +29,7 @@ fn original(listing: &Value, architecture: Architecture, side: &str) -> Vec<(Str
 fn backbone_tensors_are_the_originals_in_their_order() {
     let listing = listing();
     for architecture in Architecture::ALL {
-        let network = Network::new(architecture, 2, &HeadConfig::default());
+        let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
         let params = original(&listing, architecture, "params");
         assert!(params.len() > 50, "{architecture}: the listing is empty");
         assert_eq!(backbone(&network, network.graph.params()), params, "{architecture}");
@@ -47,7 +47,7 @@ fn learned_scalars_as_torchvision_counts_them() {
         (Architecture::Resnet50, 25_557_032),
         (Architecture::EfficientnetLite0, 4_652_008),
     ] {
-        let network = Network::new(architecture, 2, &HeadConfig::default());
+        let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
         let parts = network.parts_by_names("all").unwrap();
         let head = network.graph.param_count(&[network.head]);
         let classifier = architecture.features() * 1000 + 1000;
@@ -57,7 +57,7 @@ fn learned_scalars_as_torchvision_counts_them() {
 
 #[test]
 fn head_of_the_notebook() {
-    let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default());
+    let network = Network::new(Architecture::Resnet34, 2, &HeadConfig::default()).unwrap();
     assert_eq!(network.graph.param_count(&[network.head]), 131_842);
     let head: Vec<(&str, &[usize])> = network
         .graph
@@ -75,19 +75,50 @@ fn head_of_the_notebook() {
             ("fc.fc2.bias", &[2])
         ]
     );
-    let lite = Network::new(Architecture::EfficientnetLite0, 3, &HeadConfig { hidden: 64, dropout: 0.25 });
+    let lite = Network::new(
+        Architecture::EfficientnetLite0,
+        3,
+        &HeadConfig { hidden: 64, dropout: 0.25, ..HeadConfig::default() },
+    )
+    .unwrap();
     let names: Vec<&str> = lite.graph.nodes().iter().filter(|n| n.part == lite.head).map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["_fc.dropout", "_fc.fc1", "_fc.relu", "_fc.fc2", "_fc.output"]);
     assert_eq!(lite.graph.params().last().unwrap().shape, [3]);
 }
 
 #[test]
+fn a_head_gives_logits_where_it_is_asked_to() {
+    let head = HeadConfig { output: Output::Logits, ..HeadConfig::default() };
+    let network = Network::new(Architecture::Resnet18, 14, &head).unwrap();
+    assert_eq!(Some(network.graph.output()), network.tap("logits"));
+    assert_eq!(network.graph.writer(network.graph.output()).unwrap().name, "fc.fc2");
+    assert_eq!(network.graph.channels(network.graph.output()), 14);
+    let usual = Network::new(Architecture::Resnet18, 14, &HeadConfig::default()).unwrap();
+    assert_eq!(usual.graph.writer(usual.graph.output()).unwrap().name, "fc.output");
+    // The same tensors: one's weights are the other's.
+    assert_eq!(network.graph.params(), usual.graph.params());
+}
+
+#[test]
+fn a_head_that_cannot_be_is_refused() {
+    let says = |classes, hidden, dropout| {
+        let head = HeadConfig { hidden, dropout, ..HeadConfig::default() };
+        Network::new(Architecture::Resnet18, classes, &head).unwrap_err().to_string()
+    };
+    assert_eq!(says(0, 256, 0.0), "fc.fc2: it gives 0 channels");
+    assert_eq!(says(2, 0, 0.0), "fc.fc1: it gives 0 channels");
+    assert_eq!(says(2, 256, 1.0), "fc.dropout: a ratio of 1 is no probability from 0 to less than 1");
+    assert_eq!(says(2, 256, f32::NAN), "fc.dropout: a ratio of NaN is no probability from 0 to less than 1");
+    assert!(says(2, usize::MAX, 0.0).ends_with(" is too large"));
+}
+
+#[test]
 fn parts_and_taps() {
-    let resnet = Network::new(Architecture::Resnet50, 2, &HeadConfig::default());
+    let resnet = Network::new(Architecture::Resnet50, 2, &HeadConfig::default()).unwrap();
     assert_eq!(resnet.graph.parts(), ["stem", "layer1", "layer2", "layer3", "layer4", "head"]);
     let taps: Vec<&str> = resnet.taps.iter().map(|(n, _)| n.as_str()).collect();
     assert_eq!(taps, ["stem", "layer1", "layer2", "layer3", "layer4", "pool", "logits"]);
-    let lite = Network::new(Architecture::EfficientnetLite0, 2, &HeadConfig::default());
+    let lite = Network::new(Architecture::EfficientnetLite0, 2, &HeadConfig::default()).unwrap();
     assert_eq!(
         lite.graph.parts(),
         ["stem", "stage1", "stage2", "stage3", "stage4", "stage5", "stage6", "stage7", "top", "head"]
@@ -107,7 +138,7 @@ fn parts_and_taps() {
 
 #[test]
 fn parts_by_names_keeps_order_and_adds_the_head() {
-    let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default());
+    let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default()).unwrap();
     let names = |list: &str| -> Vec<String> {
         let parts: Vec<PartId> = network.parts_by_names(list).unwrap();
         parts.iter().map(|&p| network.graph.part_name(p).to_owned()).collect()

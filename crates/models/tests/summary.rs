@@ -6,7 +6,7 @@ use lungfish_models::{Architecture, HeadConfig, Network, Summary};
 use serde_json::Value;
 
 fn network(architecture: Architecture) -> Network {
-    Network::new(architecture, 2, &HeadConfig::default())
+    Network::new(architecture, 2, &HeadConfig::default()).unwrap()
 }
 
 #[test]

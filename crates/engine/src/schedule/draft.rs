@@ -1,13 +1,11 @@
-//! Which nodes become which steps: dropouts that do nothing vanish, frozen convolutions and trained batch-norms take in
-//! what follows them. No memory yet.
+//! Which nodes become which steps: dropouts that do nothing vanish, and a step takes in what follows it where its operator
+//! says so. No memory yet.
 
-use std::ops::Range;
-
-use super::{Activation, Kind, Norm, Sliding};
-use crate::graph::{BufferId, Node, ParamId};
-use crate::layout::Layout;
+use super::{Activation, Kind};
+use crate::graph::Node;
+use crate::ops::{Fuse, Lowering, Stage};
 use crate::roles::{Role, Roles};
-use crate::{EngineError, Graph, Op, PlanSpec, Shape, ValueId, Window};
+use crate::{EngineError, Graph, PlanSpec, Shape, ValueId};
 
 /// A step without its place in memory.
 pub(super) struct Draft {
@@ -37,16 +35,13 @@ pub(super) struct Drafts {
 }
 
 impl Drafts {
-    pub fn new(graph: &Graph, layout: &Layout, spec: &PlanSpec) -> Result<Self, EngineError> {
+    pub fn new(graph: &Graph, spec: &PlanSpec) -> Result<Self, EngineError> {
         let shapes = graph.shapes(spec.height, spec.width)?;
         let roles = Roles::new(graph, &spec.train, &spec.gradients);
         let wanted: Vec<ValueId> = spec.keep.iter().chain(&spec.gradients).chain([&spec.to]).copied().collect();
 
         let mut same: Vec<ValueId> = (0..graph.values()).map(ValueId).collect();
-        let idle = |i: usize, node: &Node| match node.op {
-            Op::Dropout { ratio } => roles.role[i] != Role::Train || ratio == 0.0,
-            _ => false,
-        };
+        let idle = |i: usize, node: &Node| node.op.rules().idle(roles.role[i]);
         let mut nodes: Vec<(usize, &Node)> = Vec::new();
         for i in graph.needed(spec.from, &wanted)? {
             let node = &graph.nodes()[i];
@@ -67,7 +62,7 @@ impl Drafts {
         }
 
         // A group of fused nodes stands where its last node stood.
-        let fusable = |i: usize| roles.role[nodes[i].0] == Role::Prefix;
+        let role = |i: usize| roles.role[nodes[i].0];
         let passing = |v: ValueId| readers[v.0] == 1 && !pinned[v.0];
         let mut claimed = vec![false; nodes.len()];
         let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -75,17 +70,16 @@ impl Drafts {
             if claimed[first] {
                 continue;
             }
-            let group = match nodes[first].1.op {
-                Op::Conv { .. } if fusable(first) => chain(first, &nodes, &passing, &|i| fusable(i) && !claimed[i]),
-                Op::BatchNormalization { .. } if roles.role[nodes[first].0] == Role::Train => {
-                    // Its backward turns the gradient of what it writes into another: not one that is asked for.
+            let group = match nodes[first].1.op.rules().fuses(role(first)) {
+                Fuse::Nothing => vec![first],
+                Fuse::Inference => chain(first, &nodes, &passing, &|i| role(i) == Role::Prefix && !claimed[i]),
+                Fuse::Training => {
                     let asked_for = |i: usize| spec.gradients.contains(&nodes[i].1.output);
                     // Nor a sum with its own input, which would be read and written twice over.
                     let own = |v: &ValueId| same[v.0] == same[nodes[first].1.inputs[0].0];
                     let free = |i: usize| !claimed[i] && !asked_for(i) && !nodes[i].1.inputs.iter().any(own);
                     chain(first, &nodes, &passing, &free)
                 }
-                _ => vec![first],
             };
             for &i in &group {
                 claimed[i] = true;
@@ -94,17 +88,16 @@ impl Drafts {
         }
         groups.sort_by_key(|group| group.last().copied());
 
-        let compiler = Compiler { layout, shapes: &shapes };
+        let lowered = |index: usize, node: &Node| {
+            let (x, y) = (shapes[node.inputs[0].0], shapes[node.output.0]);
+            node.op.rules().lower(&Lowering { index, node, x, y, layout: &graph.layout })
+        };
         let mut steps = Vec::with_capacity(groups.len());
         for group in groups {
             let (index, first) = nodes[group[0]];
             let mut draft = Draft {
                 name: first.name.clone(),
-                kind: if idle(index, first) {
-                    Kind::Activation(Activation::Identity)
-                } else {
-                    compiler.kind(index, first)
-                },
+                kind: if idle(index, first) { Kind::Activation(Activation::Identity) } else { lowered(index, first) },
                 trained: spec.train.contains(&first.part),
                 part: first.part.0,
                 reads: first.inputs.iter().map(|v| same[v.0]).collect(),
@@ -116,13 +109,7 @@ impl Drafts {
                 let other = node.inputs.iter().find(|v| **v != draft.writes);
                 draft.reads.extend(other.map(|v| same[v.0]));
                 draft.writes = node.output;
-                match (&mut draft.kind, compiler.kind(index, node)) {
-                    (Kind::Conv { fold, .. }, Kind::BatchNorm { norm, .. }) => *fold = Some(norm),
-                    (Kind::Conv { activation, .. } | Kind::BatchNorm { activation, .. }, Kind::Activation(last)) => {
-                        *activation = last
-                    }
-                    _ => {}
-                }
+                draft.kind.take_in(lowered(index, node));
             }
             steps.push(draft);
         }
@@ -137,14 +124,12 @@ impl Drafts {
         for norm in 0..self.steps.len() {
             let step = &self.steps[norm];
             let x = step.reads[0];
-            if !matches!(step.kind, Kind::BatchNorm { .. } if step.trained)
-                || !self.passing(x)
-                || !self.needs_gradient[x.0]
-            {
+            let wants = step.kind.rules().wants_statistics(step.trained);
+            if !wants || !self.passing(x) || !self.needs_gradient[x.0] {
                 continue;
             }
             let writer = self.steps.iter().position(|step| step.writes == x);
-            if let Some(conv) = writer.filter(|&i| matches!(self.steps[i].kind, Kind::Conv { .. })) {
+            if let Some(conv) = writer.filter(|&i| self.steps[i].kind.rules().gives_statistics()) {
                 self.steps[conv].statistics = Some(norm);
                 self.steps[norm].statistics = Some(norm);
             }
@@ -158,12 +143,7 @@ impl Drafts {
 
     /// What a step keeps for its backward: elements a film, and elements whatever the batch.
     pub fn saved_len(&self, step: &Draft) -> (usize, usize) {
-        let y = self.shapes[step.writes.0];
-        match step.kind {
-            Kind::BatchNorm { .. } if step.trained => (0, 2 * y.c),
-            Kind::Dropout { .. } => (y.len(), 0),
-            _ => (0, 0),
-        }
+        step.kind.rules().saves(step.trained, self.shapes[step.writes.0])
     }
 
     /// Nobody else wants it: the one step that reads it may use its place.
@@ -172,8 +152,7 @@ impl Drafts {
     }
 }
 
-/// Positions in `nodes` of a convolution or batch-norm and of what it takes in: batch-norm, addition,
-/// activation, each at most once and in this order.
+/// Positions in `nodes` of a node and of what it takes in, in the order of [`Stage`].
 fn chain(
     first: usize,
     nodes: &[(usize, &Node)],
@@ -182,13 +161,8 @@ fn chain(
 ) -> Vec<usize> {
     let mut taken = vec![first];
     let mut at = first;
-    let stage_of = |i: usize| match nodes[i].1.op {
-        Op::BatchNormalization { .. } => Some(1),
-        Op::Add => Some(2),
-        Op::Relu | Op::Clip { .. } => Some(3),
-        _ => None,
-    };
-    let mut stage = stage_of(first).unwrap_or(0);
+    let stage_of = |i: usize| nodes[i].1.op.rules().stage();
+    let mut stage = stage_of(first).unwrap_or(Stage::First);
     while passing(nodes[at].1.output) {
         let value = nodes[at].1.output;
         let Some(next) = nodes.iter().position(|(_, n)| n.inputs.contains(&value)) else { break };
@@ -201,70 +175,4 @@ fn chain(
         at = next;
     }
     taken
-}
-
-struct Compiler<'a> {
-    layout: &'a Layout,
-    shapes: &'a [Shape],
-}
-
-impl Compiler<'_> {
-    fn param(&self, id: ParamId) -> Range<usize> {
-        self.layout.params[id.0].clone()
-    }
-
-    fn buffer(&self, id: BufferId) -> Range<usize> {
-        self.layout.buffers[id.0].clone()
-    }
-
-    fn sliding(&self, node: &Node, window: &Window) -> Sliding {
-        let x = self.shapes[node.inputs[0].0];
-        Sliding {
-            x,
-            y: self.shapes[node.output.0],
-            kernel: window.kernel,
-            stride: window.stride,
-            pads: window.padding.resolve([x.h, x.w], window.kernel, window.stride),
-        }
-    }
-
-    /// What a node computes, nothing fused. `index` sets a dropout's random numbers apart.
-    fn kind(&self, index: usize, node: &Node) -> Kind {
-        let x = self.shapes[node.inputs[0].0];
-        match node.op {
-            Op::Conv { weight, bias, window, groups } => Kind::Conv {
-                window: self.sliding(node, &window),
-                groups,
-                weight: self.param(weight),
-                bias: bias.map(|b| self.param(b)),
-                fold: None,
-                activation: Activation::Identity,
-            },
-            Op::BatchNormalization { scale, bias, mean, var, epsilon, momentum } => Kind::BatchNorm {
-                norm: Norm {
-                    scale: self.param(scale),
-                    bias: self.param(bias),
-                    mean: self.buffer(mean),
-                    var: self.buffer(var),
-                    epsilon,
-                    momentum,
-                    part: node.part.0,
-                },
-                activation: Activation::Identity,
-            },
-            Op::Relu => Kind::Activation(Activation::Relu),
-            Op::Clip { min, max } => Kind::Activation(Activation::Clip { min, max }),
-            Op::Add => Kind::Add,
-            Op::MaxPool { window } => Kind::MaxPool(self.sliding(node, &window)),
-            Op::GlobalAveragePool => Kind::AveragePool(x),
-            Op::Gemm { weight, bias } => Kind::Gemm {
-                inputs: x.c,
-                outputs: self.shapes[node.output.0].c,
-                weight: self.param(weight),
-                bias: self.param(bias),
-            },
-            Op::Dropout { ratio } => Kind::Dropout { ratio, stream: index as u64 },
-            Op::LogSoftmax => Kind::LogSoftmax { classes: x.c },
-        }
-    }
 }

@@ -6,9 +6,8 @@ use std::ops::Range;
 
 use super::draft::{Draft, Drafts};
 use super::stretches::Stretch;
-use super::{Activation, Kind};
 use crate::memory::{Storage, place};
-use crate::{PlanSpec, Region, ValueId};
+use crate::{Element, PlanSpec, Region, ValueId};
 
 /// The moments of a pass: 0 feeds the input, then the steps, then the seed of the backward pass,
 /// then the steps in reverse, then the caller reads.
@@ -51,8 +50,17 @@ pub(super) struct Places {
     root: Vec<ValueId>,
     gradient_root: Vec<ValueId>,
     needs_gradient: Vec<bool>,
-    /// Elements in all.
+    /// Bytes in all.
     pub arena: usize,
+}
+
+impl Holds {
+    /// Values, their gradients, statistics and masks are all of one type today.
+    fn element(self) -> Element {
+        match self {
+            Holds::Value(_) | Holds::Gradient(_) | Holds::Saved(_) => Element::F32,
+        }
+    }
 }
 
 impl Places {
@@ -82,7 +90,7 @@ impl Places {
                 Holds::Saved(step) => (holds, drafts.saved_len(&drafts.steps[step]).0),
             };
             let fixed = if let Holds::Saved(step) = holds { drafts.saved_len(&drafts.steps[step]).1 } else { 0 };
-            let storage = Storage { film, fixed, films: spec.capacity, life: [time; 2] };
+            let storage = Storage { element: holds.element(), film, fixed, films: spec.capacity, life: [time; 2] };
             let life = &mut storages.entry(holds).or_insert(storage).life;
             *life = [life[0].min(time), life[1].max(time)];
             if let Holds::Value(v) = holds {
@@ -115,7 +123,7 @@ impl Places {
             if saves {
                 touch(Holds::Saved(i), now);
             }
-            let (x, y) = read_again(draft);
+            let (x, y) = reads_again(draft);
             if x {
                 touch(Holds::Value(draft.reads[0]), now);
             }
@@ -155,17 +163,8 @@ impl Places {
 }
 
 /// Whether the backward of a step reads its input and its output again.
-fn read_again(draft: &Draft) -> (bool, bool) {
-    match draft.kind {
-        Kind::Conv { .. } | Kind::Gemm { .. } => (draft.trained, false),
-        // Without a residual its input tells what the activation let through.
-        Kind::BatchNorm { activation, .. } => {
-            (draft.trained, draft.trained && draft.reads.len() > 1 && activation != Activation::Identity)
-        }
-        Kind::MaxPool(_) => (true, true),
-        Kind::Activation(_) | Kind::LogSoftmax { .. } => (false, true),
-        Kind::Add | Kind::AveragePool(_) | Kind::Dropout { .. } => (false, false),
-    }
+fn reads_again(draft: &Draft) -> (bool, bool) {
+    draft.kind.rules().reads_again(draft.trained, draft.reads.len())
 }
 
 /// Which values, and which gradients, lie in another's place.
@@ -173,30 +172,23 @@ fn shared(drafts: &Drafts) -> (Vec<ValueId>, Vec<ValueId>) {
     let mut root: Vec<ValueId> = (0..drafts.shapes.len()).map(ValueId).collect();
     let mut gradient_root = root.clone();
     for draft in &drafts.steps {
-        match draft.kind {
-            // An activation works in place where nobody else needs what it reads, the backward of
-            // what wrote that included.
-            Kind::Activation(_) => {
-                let x = draft.reads[0];
-                let writer = drafts.steps.iter().find(|w| w.writes == x);
-                if drafts.passing(x) && writer.is_some_and(|w| !read_again(w).1) {
-                    root[draft.writes.0] = root[x.0];
-                    if !drafts.pinned[draft.writes.0] {
-                        gradient_root[draft.writes.0] = gradient_root[x.0];
-                    }
+        let rules = draft.kind.rules();
+        // In place where nobody else needs what it reads, the backward of what wrote that included.
+        if rules.works_in_place() {
+            let x = draft.reads[0];
+            let writer = drafts.steps.iter().find(|w| w.writes == x);
+            if drafts.passing(x) && writer.is_some_and(|w| !reads_again(w).1) {
+                root[draft.writes.0] = root[x.0];
+                if !drafts.pinned[draft.writes.0] {
+                    gradient_root[draft.writes.0] = gradient_root[x.0];
                 }
             }
-            // The gradient of a sum is the gradient of its terms: one of them uses it as it lies. That to what a
-            // trained batch-norm reads is written over that to its result.
-            Kind::Add | Kind::BatchNorm { .. } if !drafts.pinned[draft.writes.0] => {
-                let over = usize::from(matches!(draft.kind, Kind::BatchNorm { .. }) && !draft.trained);
-                let terms = &draft.reads[over..];
-                let free = terms.iter().find(|v| drafts.passing(**v) && drafts.needs_gradient[v.0]);
-                if let Some(v) = free {
-                    gradient_root[draft.writes.0] = gradient_root[v.0];
-                }
+        }
+        if rules.gradient_in_place(draft.trained) && !drafts.pinned[draft.writes.0] {
+            let free = draft.reads.iter().find(|v| drafts.passing(**v) && drafts.needs_gradient[v.0]);
+            if let Some(v) = free {
+                gradient_root[draft.writes.0] = gradient_root[v.0];
             }
-            _ => {}
         }
     }
     (root, gradient_root)

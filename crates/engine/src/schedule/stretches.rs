@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
-use super::Kind;
 use super::draft::Drafts;
+use crate::Element;
 
 /// Consecutive steps that run together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) fn cut(drafts: &Drafts, capacity: usize, cache: Option<usize>) -> Vec
     let choices: Vec<usize> =
         std::iter::successors(Some(1), |films| Some(films * 2)).take_while(|films| *films < capacity).collect();
     let choices = [choices, vec![capacity]].concat();
-    let bytes = |v: &crate::ValueId| drafts.shapes[v.0].len() * size_of::<f32>();
+    let bytes = |v: &crate::ValueId| drafts.shapes[v.0].len() * Element::F32.bytes();
 
     // Bytes a film of the values that steps before `i` write and steps from `i` on read. What is fed lies there anyway.
     let crossing = |i: usize| -> usize {
@@ -55,23 +55,23 @@ pub(super) fn cut(drafts: &Drafts, capacity: usize, cache: Option<usize>) -> Vec
             return None;
         }
         let values: usize = step.reads.iter().chain([&step.writes]).map(bytes).sum();
-        let passing = if films * values > cache { capacity * values } else { 0 };
-        Some(passing + weight_bytes(&step.kind) * capacity.div_ceil(films))
+        let passing = if films.saturating_mul(values) > cache { capacity.saturating_mul(values) } else { 0 };
+        Some(weight_bytes(step.kind.rules().weights()).saturating_mul(capacity.div_ceil(films)).saturating_add(passing))
     };
 
     // The least cost of the steps so far that ends with each choice, and how it came about.
     let mut best: Vec<Option<usize>> = choices.iter().map(|&films| cost(0, films)).collect();
     let mut came: Vec<Vec<usize>> = Vec::with_capacity(steps.len());
     for i in 1..steps.len() {
-        let change = 2 * capacity * crossing(i);
+        let change = crossing(i).saturating_mul(2 * capacity);
         let (next, from) = (0..choices.len())
             .map(|choice| {
                 let before = (0..choices.len()).filter_map(|from| {
                     let change = if from == choice { 0 } else { change };
-                    Some((best[from]? + change, from != choice, from))
+                    Some((best[from]?.saturating_add(change), from != choice, from))
                 });
                 let (least, _, from) = before.min().unwrap_or((usize::MAX / 4, false, choice));
-                (cost(i, choices[choice]).map(|cost| cost + least), from)
+                (cost(i, choices[choice]).map(|cost| cost.saturating_add(least)), from)
             })
             .unzip();
         best = next;
@@ -92,13 +92,9 @@ pub(super) fn cut(drafts: &Drafts, capacity: usize, cache: Option<usize>) -> Vec
     stretches
 }
 
-/// Bytes of weights that a step reads, at most.
-fn weight_bytes(kind: &Kind) -> usize {
-    let floats = match kind {
-        Kind::Conv { weight, .. } | Kind::Gemm { weight, .. } => weight.len(),
-        _ => 0,
-    };
-    WEIGHT * floats * size_of::<f32>()
+/// What that many weights count as, in bytes.
+fn weight_bytes(weights: usize) -> usize {
+    (WEIGHT * Element::F32.bytes()).saturating_mul(weights)
 }
 
 #[cfg(test)]

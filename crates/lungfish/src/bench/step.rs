@@ -112,14 +112,14 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
             return Err(Error::refused(format!("{what} = {number}: must be a number from 1 to {most}")));
         }
     }
-    let network = Network::new(architecture, CLASSES, &HeadConfig::default());
+    let network = Network::new(architecture, CLASSES, &HeadConfig::default())?;
     let (graph, backend, normalization) = (&network.graph, Cpu::new(), architecture.normalization());
     let all = network.parts_by_names("all")?;
     let spec = match mode {
         Mode::Train => PlanSpec::training(graph, batch, IMAGE_SIZE, normalization, &all),
         Mode::Infer => PlanSpec::inference(graph, batch, IMAGE_SIZE, normalization),
     };
-    let plan_bytes = Plan::<Cpu>::bytes(graph, &spec)? as u64;
+    let plan_bytes = Plan::bytes(&backend, graph, &spec)? as u64;
     if let Some(most) = Memory::look().most().filter(|most| plan_bytes > *most) {
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
         return Err(Error::refused(format!(

@@ -114,7 +114,11 @@ impl Trainer<'_> {
         let (Some(tensors), Some(epoch)) = (&self.best, &self.state.best) else { return Ok(()) };
         let info = ModelInfo {
             architecture: self.recipe.architecture,
-            head: lungfish_models::HeadConfig { hidden: self.recipe.hidden, dropout: self.recipe.dropout as f32 },
+            head: lungfish_models::HeadConfig {
+                hidden: self.recipe.hidden,
+                dropout: self.recipe.dropout as f32,
+                ..Default::default()
+            },
             classes: self.data.classes.clone(),
             preprocess: self.pipeline.preprocess,
             epoch: epoch.clone(),

@@ -203,7 +203,7 @@ mod tests {
     pub(super) fn model() -> ModelInfo {
         ModelInfo {
             architecture: Architecture::Resnet18,
-            head: HeadConfig { hidden: 8, dropout: 0.0 },
+            head: HeadConfig { hidden: 8, ..HeadConfig::default() },
             classes: vec!["A".to_owned(), "B".to_owned()],
             preprocess: Preprocess {
                 channels: Channels::Gray,

@@ -21,7 +21,7 @@ fn golden(name: &str) -> Vec<f32> {
 /// Pooled features `[2, 1280]` of the formula's input.
 fn features(tensors: Tensors) -> Vec<f32> {
     let architecture = Architecture::EfficientnetLite0;
-    let network = Network::new(architecture, 2, &HeadConfig::default());
+    let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
     let mut store = Store::new(&Cpu::new(), &network.graph).unwrap();
     load_backbone(&mut store, &network, &tensors.into(), &["A".to_owned(), "B".to_owned()]).unwrap();
     let mut spec = PlanSpec::inference(&network.graph, 2, 224, architecture.normalization());

@@ -98,7 +98,7 @@ fn settings(architecture: Architecture) -> (f64, f64, &'static str, &'static str
 }
 
 fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
-    let network = Network::new(architecture, CLASSES, &HeadConfig::default());
+    let network = Network::new(architecture, CLASSES, &HeadConfig::default()).unwrap();
     let mut store = Store::new(&Cpu::new(), &network.graph).unwrap();
     let (gain, shift, last, _) = settings(architecture);
     for spec in store.tensors().to_vec() {
@@ -133,7 +133,7 @@ fn check(architecture: Architecture) {
 
     let mut training = plan(&network, true);
     training.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
-    let loss = training.backward(&mut store, Seed::Targets(&targets()), false).unwrap();
+    let loss = training.backward(&mut store, Seed::Targets(&targets()), false).unwrap().loss;
     complaints.extend(golden.compare("train", TOLERANCE, |name| match name {
         "loss" => vec![loss as f32],
         name => tap(&training, name),
@@ -156,7 +156,7 @@ fn check_adam(architecture: Architecture) {
     for (step, &their) in theirs.iter().enumerate() {
         let input = formula::pixels(&format!("step{step}"), BATCH, SIDE);
         plan.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
-        let loss = plan.backward(&mut store, Seed::Targets(&targets()), false).unwrap();
+        let loss = plan.backward(&mut store, Seed::Targets(&targets()), false).unwrap().loss;
         adam.step(&mut store, 1e-4).unwrap();
         let off = (loss - f64::from(their)).abs();
         worst = worst.max(off);

@@ -2,7 +2,8 @@
 //! differences of itself.
 
 use lungfish_engine::{
-    Cpu, EngineError, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec, Seed, Store, Window,
+    Backend, EngineError, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec, Seed, Store,
+    Window,
 };
 use serde_json::Value;
 
@@ -45,10 +46,10 @@ fn build(case: &Value) -> (Graph, [usize; 4]) {
         "LogSoftmax" => g.log_softmax("m", x),
         other => panic!("no such operator: {other}"),
     };
-    (g.finish(y), shape.try_into().unwrap())
+    (g.finish(y).unwrap(), shape.try_into().unwrap())
 }
 
-fn plan(graph: &Graph, shape: [usize; 4], train: bool) -> Plan<Cpu> {
+fn plan<B: Backend>(backend: &B, graph: &Graph, shape: [usize; 4], train: bool) -> Plan<B> {
     let train = if train { vec![graph.part("part").unwrap()] } else { Vec::<PartId>::new() };
     let spec = PlanSpec {
         height: shape[2],
@@ -57,11 +58,11 @@ fn plan(graph: &Graph, shape: [usize; 4], train: bool) -> Plan<Cpu> {
         gradients: vec![Graph::INPUT],
         ..PlanSpec::inference(graph, shape[0], 1, NONE)
     };
-    Plan::new(&Cpu::new(), graph, spec).unwrap()
+    Plan::new(backend, graph, spec).unwrap()
 }
 
-fn store(graph: &Graph, case: &Value) -> Store<Cpu> {
-    let mut store = Store::new(&Cpu::new(), graph).unwrap();
+fn store<B: Backend>(backend: &B, graph: &Graph, case: &Value) -> Store<B> {
+    let mut store = Store::new(backend, graph).unwrap();
     for kind in ["params", "buffers"] {
         for (leaf, values) in case[kind].as_object().unwrap() {
             store.set(&format!("m.{leaf}"), &floats(values)).unwrap();
@@ -86,15 +87,14 @@ fn close(name: &str, what: &str, got: &[f32], want: &[f32]) {
     }
 }
 
-#[test]
-fn every_operator_equals_pytorch_forward_and_backward() {
+fn every_operator_equals_pytorch_forward_and_backward<B: Backend>(backend: &B) {
     let cases = cases();
     assert_eq!(cases.len(), 19);
     for case in &cases {
         let name = case["name"].as_str().unwrap();
         let (graph, shape) = build(case);
-        let mut store = store(&graph, case);
-        let mut plan = plan(&graph, shape, !case["eval"].as_bool().unwrap());
+        let mut store = store(backend, &graph, case);
+        let mut plan = plan(backend, &graph, shape, !case["eval"].as_bool().unwrap());
         let x = floats(&case["x"]);
         plan.forward(&mut store, shape[0], Input::Values(&x), [0; 4]).unwrap();
         close(name, "y", &plan.output().unwrap(), &floats(&case["y"]));
@@ -124,19 +124,18 @@ fn every_operator_equals_pytorch_forward_and_backward() {
 }
 
 /// `sum(dy * y)` of one forward pass.
-fn objective(plan: &mut Plan<Cpu>, store: &mut Store<Cpu>, n: usize, x: &[f32], dy: &[f32]) -> f64 {
+fn objective<B: Backend>(plan: &mut Plan<B>, store: &mut Store<B>, n: usize, x: &[f32], dy: &[f32]) -> f64 {
     plan.forward(store, n, Input::Values(x), [0; 4]).unwrap();
     plan.output().unwrap().iter().zip(dy).map(|(y, d)| f64::from(*y) * f64::from(*d)).sum()
 }
 
-#[test]
-fn every_gradient_is_the_slope_of_its_operator() {
+fn every_gradient_is_the_slope_of_its_operator<B: Backend>(backend: &B) {
     for case in &cases() {
         let name = case["name"].as_str().unwrap();
         let (graph, shape) = build(case);
         let train = !case["eval"].as_bool().unwrap();
-        let mut store = store(&graph, case);
-        let mut plan = plan(&graph, shape, train);
+        let mut store = store(backend, &graph, case);
+        let mut plan = plan(backend, &graph, shape, train);
         let (x, dy) = (floats(&case["x"]), floats(&case["dy"]));
         plan.forward(&mut store, shape[0], Input::Values(&x), [0; 4]).unwrap();
         plan.backward(&mut store, Seed::Gradient(graph.output(), &dy), false).unwrap();
@@ -179,4 +178,9 @@ fn every_gradient_is_the_slope_of_its_operator() {
             }
         }
     }
+}
+
+on_every_backend! {
+    every_operator_equals_pytorch_forward_and_backward,
+    every_gradient_is_the_slope_of_its_operator,
 }

@@ -1,7 +1,7 @@
 //! Adam with a rate for each part and a cycled beta1, against PyTorch (golden/engine/optimizer.py).
 
 use lungfish_engine::{
-    Adam, AdamConfig, Cpu, Graph, GraphBuilder, Input, Normalization, PartId, Plan, PlanSpec, Seed, Store,
+    Adam, AdamConfig, Backend, Graph, GraphBuilder, Input, Normalization, PartId, Plan, PlanSpec, Seed, Store,
 };
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ fn sines(count: usize, seed: usize, scale: f64) -> Vec<f32> {
     (0..count).map(|i| (scale * (1.7 * i as f64 + seed as f64).sin()) as f32).collect()
 }
 
-fn network() -> (Graph, Store<Cpu>) {
+fn network<B: Backend>(backend: &B) -> (Graph, Store<B>) {
     let mut g = GraphBuilder::new(FEATURES[0]);
     let mut x = g.input();
     for (i, part) in PARTS.iter().enumerate() {
@@ -22,8 +22,8 @@ fn network() -> (Graph, Store<Cpu>) {
         x = g.gemm(part, x, FEATURES[i + 1]);
         x = if i < 2 { g.relu(&format!("{part}.relu"), x) } else { g.log_softmax("output", x) };
     }
-    let graph = g.finish(x);
-    let mut store = Store::new(&Cpu::new(), &graph).unwrap();
+    let graph = g.finish(x).unwrap();
+    let mut store = Store::new(backend, &graph).unwrap();
     for (i, part) in PARTS.iter().enumerate() {
         store.set(&format!("{part}.weight"), &sines(FEATURES[i] * FEATURES[i + 1], i, 0.5)).unwrap();
         store.set(&format!("{part}.bias"), &sines(FEATURES[i + 1], 10 + i, 0.1)).unwrap();
@@ -35,11 +35,10 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap()
 }
 
-#[test]
-fn steps_with_a_rate_a_part_are_torchs() {
-    let golden: Value = serde_json::from_str(include_str!("../../../golden/engine/optimizer.json")).unwrap();
+fn steps_with_a_rate_a_part_are_torchs<B: Backend>(backend: &B) {
+    let golden: Value = serde_json::from_str(include_str!("../../../../golden/engine/optimizer.json")).unwrap();
     for case in golden["cases"].as_array().unwrap() {
-        let (graph, mut store) = network();
+        let (graph, mut store) = network(backend);
         // In another order than the graph's: rates go by part and not by place.
         let parts: Vec<PartId> = PARTS.iter().rev().map(|name| graph.part(name).unwrap()).collect();
         let config = AdamConfig {
@@ -47,8 +46,8 @@ fn steps_with_a_rate_a_part_are_torchs() {
             decoupled: case["decoupled"].as_bool().unwrap(),
             ..AdamConfig::default()
         };
-        let mut adam = Adam::new(&Cpu::new(), &graph, &parts, config).unwrap();
-        let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec::training(&graph, FILMS, 1, NONE, &parts)).unwrap();
+        let mut adam = Adam::new(backend, &graph, &parts, config).unwrap();
+        let mut plan = Plan::new(backend, &graph, PlanSpec::training(&graph, FILMS, 1, NONE, &parts)).unwrap();
         let losses = case["losses"].as_array().unwrap();
         assert_eq!(losses.len(), 20);
         for (step, expected) in losses.iter().enumerate() {
@@ -56,7 +55,7 @@ fn steps_with_a_rate_a_part_are_torchs() {
             let mut targets = [0.0; FILMS * 3];
             (0..FILMS).for_each(|film| targets[film * 3 + (film + step) % 3] = 1.0 / FILMS as f32);
             plan.forward(&mut store, FILMS, Input::Values(&x), [0; 4]).unwrap();
-            let loss = plan.backward(&mut store, Seed::Targets(&targets), false).unwrap();
+            let loss = plan.backward(&mut store, Seed::Targets(&targets), false).unwrap().loss;
             assert!((loss - number(expected)).abs() < 1e-5, "{} step {step}: {loss} {expected}", case["name"]);
             let rate = |part: PartId| {
                 let place = PARTS.iter().position(|name| *name == graph.part_name(part)).unwrap();
@@ -71,4 +70,8 @@ fn steps_with_a_rate_a_part_are_torchs() {
             }
         }
     }
+}
+
+on_every_backend! {
+    steps_with_a_rate_a_part_are_torchs,
 }

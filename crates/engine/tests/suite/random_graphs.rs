@@ -4,21 +4,22 @@
 use std::collections::HashMap;
 
 use lungfish_engine::{
-    Cpu, Graph, GraphBuilder, Input, Node, Normalization, Padding, PartId, Plan, PlanSpec, Seed, Store, ValueId, Window,
+    Backend, Graph, GraphBuilder, Input, Node, Normalization, Padding, PartId, Plan, PlanSpec, Seed, Store, ValueId,
+    Window,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const NONE: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
-const SIZE: usize = 7;
+pub const NONE: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+pub const SIZE: usize = 7;
 const CAPACITY: usize = 4;
-const CLASSES: usize = 3;
+pub const CLASSES: usize = 3;
 
 /// Random choices of one case.
-struct Dice(ChaCha8Rng);
+pub struct Dice(pub ChaCha8Rng);
 
 impl Dice {
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0.next_u32() as usize % n
     }
 
@@ -26,18 +27,18 @@ impl Dice {
         self.below(100) < percent
     }
 
-    fn floats(&mut self, len: usize) -> Vec<f32> {
+    pub fn floats(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| (self.0.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
     }
 
     /// Some of the items, each with that chance.
-    fn some<T: Copy>(&mut self, items: &[T], percent: usize) -> Vec<T> {
+    pub fn some<T: Copy>(&mut self, items: &[T], percent: usize) -> Vec<T> {
         items.iter().copied().filter(|_| self.chance(percent)).collect()
     }
 }
 
 /// Three parts and a head; values are read by any number of later nodes, some by none.
-fn network(dice: &mut Dice) -> Graph {
+pub fn network(dice: &mut Dice) -> Graph {
     let mut g = GraphBuilder::new(3);
     let mut pool: Vec<(ValueId, usize)> = vec![(g.input(), SIZE)];
     for part in 0..3 {
@@ -85,12 +86,12 @@ fn network(dice: &mut Dice) -> Graph {
     let x = if dice.chance(50) { g.add("skip", y, x) } else { y };
     let x = g.gemm("fc2", x, CLASSES);
     let x = g.log_softmax("log_softmax", x);
-    g.finish(x)
+    g.finish(x).unwrap()
 }
 
-fn filled(graph: &Graph, seed: u64) -> Store<Cpu> {
+pub fn filled<B: Backend>(backend: &B, graph: &Graph, seed: u64) -> Store<B> {
     let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
-    let mut store = Store::new(&Cpu::new(), graph).unwrap();
+    let mut store = Store::new(backend, graph).unwrap();
     for t in store.tensors().to_vec() {
         let base = if t.name.ends_with("running_var") { 1.2 } else { 0.0 };
         let values: Vec<f32> = dice.floats(t.len()).iter().map(|v| v + base).collect();
@@ -112,7 +113,7 @@ fn needed<'a>(graph: &'a Graph, from: ValueId, wanted: &[ValueId]) -> Vec<&'a No
     nodes
 }
 
-fn near(what: &str, got: &[f32], want: &[f32]) {
+pub fn near(what: &str, got: &[f32], want: &[f32]) {
     assert_eq!(got.len(), want.len(), "{what}");
     let top = want.iter().fold(0.1f32, |m, v| m.max(v.abs()));
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
@@ -121,25 +122,34 @@ fn near(what: &str, got: &[f32], want: &[f32]) {
 }
 
 /// One step of training or inference, everything kept: what the lean plan is held against.
-struct Reference {
-    plan: Plan<Cpu>,
-    store: Store<Cpu>,
+struct Reference<B: Backend> {
+    plan: Plan<B>,
+    store: Store<B>,
 }
 
-impl Reference {
-    fn new(graph: &Graph, train: &[PartId], x: &[f32], n: usize, targets: &[f32], key: [u64; 4], seed: u64) -> Self {
+impl<B: Backend> Reference<B> {
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        backend: &B,
+        graph: &Graph,
+        train: &[PartId],
+        x: &[f32],
+        n: usize,
+        targets: &[f32],
+        key: [u64; 4],
+        seed: u64,
+    ) -> Self {
         let values = graph.nodes().iter().map(|node| node.output).chain([Graph::INPUT]).collect();
         let spec = PlanSpec { gradients: values, ..PlanSpec::training(graph, n, SIZE, NONE, train) };
-        let mut plan = Plan::new(&Cpu::new(), graph, spec).unwrap();
-        let mut store = filled(graph, seed);
+        let mut plan = Plan::new(backend, graph, spec).unwrap();
+        let mut store = filled(backend, graph, seed);
         plan.forward(&mut store, n, Input::Values(x), key).unwrap();
         plan.backward(&mut store, Seed::Targets(targets), false).unwrap();
         Reference { plan, store }
     }
 }
 
-#[test]
-fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
+fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does<B: Backend>(backend: &B) {
     let (mut fused, mut gathered) = (0, 0);
     let mut begun_in_the_middle = 0;
     let mut in_parts = 0;
@@ -152,7 +162,7 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
         let key = [seed, 1, 2, 3];
         let x = dice.floats(n * 3 * SIZE * SIZE);
         let targets = dice.floats(n * CLASSES);
-        let reference = Reference::new(&graph, &train, &x, n, &targets, key, seed);
+        let reference = Reference::new(backend, &graph, &train, &x, n, &targets, key, seed);
 
         let values: Vec<ValueId> = graph.nodes().iter().map(|node| node.output).collect();
         let keep = dice.some(&values, 10);
@@ -165,13 +175,13 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
             spec.keep.retain(|v| *v >= from);
             spec.gradients.retain(|v| *v >= from);
             let middle = PlanSpec { from, ..spec.clone() };
-            if Plan::<Cpu>::bytes(&graph, &middle).is_ok() {
+            if Plan::bytes(backend, &graph, &middle).is_ok() {
                 spec = middle;
                 begun_in_the_middle += 1;
             }
         }
         let case = format!("case {seed}, {n} films, train {train:?}, {spec:?} of {:?}", graph.nodes());
-        let mut plan = Plan::new(&Cpu::new(), &graph, spec.clone()).unwrap_or_else(|e| panic!("{e}: {case}"));
+        let mut plan = Plan::new(backend, &graph, spec.clone()).unwrap_or_else(|e| panic!("{e}: {case}"));
         in_parts += usize::from(plan.schedule().stretches.iter().any(|stretch| stretch.films < n));
         fused += graph.nodes().len() - plan.schedule().steps.len().min(graph.nodes().len());
 
@@ -179,13 +189,13 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
 
         // Another batch first, so that every place holds something from before.
         let fed = graph.shape(spec.from, SIZE, SIZE).unwrap().len();
-        let mut dirty = filled(&graph, seed + 1);
+        let mut dirty = filled(backend, &graph, seed + 1);
         let first = plan.forward(&mut dirty, CAPACITY, Input::Values(&dice.floats(CAPACITY * fed)), key);
         first.unwrap_or_else(|e| panic!("{e}: {case}"));
         // Refused where the output depends on nothing that is trained or asked for.
         let backward = plan.backward(&mut dirty, Seed::Targets(&dice.floats(CAPACITY * CLASSES)), false).is_ok();
 
-        let mut store = filled(&graph, seed);
+        let mut store = filled(backend, &graph, seed);
         let input = if spec.from == Graph::INPUT { x } else { reference.plan.value(spec.from).unwrap() };
         plan.forward(&mut store, n, Input::Values(&input), key).unwrap_or_else(|e| panic!("{e}: {case}"));
         if backward {
@@ -217,4 +227,8 @@ fn a_lean_plan_computes_what_a_plan_that_keeps_everything_does() {
     assert!(in_parts > 40, "{in_parts} run a few films at a time");
     assert!(gathered > 40, "{gathered} batch-norms after a convolution");
     assert!(fused > 300 && begun_in_the_middle > 20, "{fused} nodes fused, {begun_in_the_middle} begun in the middle");
+}
+
+on_every_backend! {
+    a_lean_plan_computes_what_a_plan_that_keeps_everything_does,
 }
