@@ -219,6 +219,6 @@ impl Walk<'_> {
         if self.work > MOST_WORK {
             return Err(Fault::excessive("its dictionaries are nested beyond reason"));
         }
-        if self.turns % 4096 == 0 { unless_stopped(self.stop) } else { Ok(()) }
+        if self.turns.is_multiple_of(4096) { unless_stopped(self.stop) } else { Ok(()) }
     }
 }

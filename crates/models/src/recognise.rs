@@ -159,8 +159,8 @@ fn family(seen: &Seen<'_>) -> Option<String> {
     }
     let classifier = seen.any(&["classifier."]);
     match seen.shape("features.0.weight")? {
-        &[64, _, 11, 11] => of("alexnet"),
-        &[64, _, 3, 3] if classifier => {
+        [64, _, 11, 11] => of("alexnet"),
+        [64, _, 3, 3] if classifier => {
             let convolutions = seen.0.iter().filter(|(n, t)| n.starts_with("features.") && t.shape.len() == 4).count();
             let normalised = if seen.has("features.1.running_mean") { "_bn" } else { "" };
             Some(format!("vgg{}{normalised}", convolutions + 3))

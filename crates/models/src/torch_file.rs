@@ -221,7 +221,7 @@ fn strided(view: &View, kind: Float, storage: &[u8], stop: &AtomicBool) -> Resul
     let mut place = vec![0; view.shape.len()];
     let mut at = 0;
     while data.len() < elements {
-        if data.len() % RUN == 0 {
+        if data.len().is_multiple_of(RUN) {
             unless_stopped(stop)?;
         }
         data.push(kind.at(window, at));

@@ -49,7 +49,7 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<Id, Fault> {
         for turn in 0_usize.. {
-            if turn % 4096 == 0 {
+            if turn.is_multiple_of(4096) {
                 unless_stopped(self.stop)?;
             }
             if [self.nodes.len(), self.stack.len(), self.memo.len(), self.marks.len()].into_iter().any(|n| n > MOST) {
