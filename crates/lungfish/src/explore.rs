@@ -74,7 +74,7 @@ fn draw(survey: &Survey) -> Result<Picture, PictureError> {
     let heading = Heading {
         title: format!("Films in {}", name_of(&survey.root)),
         subtitle: Some(subtitle),
-        drawn: survey.synthetic > 0,
+        synthetic: survey.synthetic > 0,
     };
     let class = |(label, class): (usize, &ClassSurvey)| ClassOverview {
         name: class.name.clone(),

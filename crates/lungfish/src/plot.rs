@@ -129,7 +129,7 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
     let path = &prediction.path;
     let image = decode_file(path, model.preprocess.channels)
         .map_err(|error| Error::refused(format!("{} cannot be drawn: {error}", escape(path))))?;
-    let drawn = is_synthetic_file(path);
+    let synthetic = is_synthetic_file(path);
     let called = prediction.probabilities.iter().find(|(class, _)| *class == prediction.class);
     let mut subtitle = format!(
         "{} calls it {}, {}",
@@ -137,10 +137,10 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
         prediction.class,
         percent(called.map_or(f64::NAN, |(_, probability)| *probability))
     );
-    if model.synthetic && !drawn {
+    if model.synthetic && !synthetic {
         subtitle.push_str(". The model has learnt from synthetic films and knows nothing of real ones");
     }
-    let heading = Heading { title: name_of(path), subtitle: Some(subtitle), drawn };
+    let heading = Heading { title: name_of(path), subtitle: Some(subtitle), synthetic };
     let picture = classify(&heading, &film(image, LONGEST), &prediction.probabilities)?;
     write(to, &picture)
 }

@@ -88,7 +88,7 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
             None => format!("Films in {}", name_of(&folder.root)),
         },
         subtitle: Some(subtitle(request)),
-        drawn: films.iter().any(|film| is_synthetic_file(&film.path)),
+        synthetic: films.iter().any(|film| is_synthetic_file(&film.path)),
     };
     let picture = film_pairs(&heading, "as in its file", "as the network sees it", &pairs)?;
     write(&request.out, &picture)?;
@@ -113,7 +113,8 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
     let raw = decode_file(&of.path, Channels::Rgb)
         .map_err(|reason| lungfish_data::DataError::Film { path: of.path.clone(), reason })?;
     let size = format!("{} × {} pixels", raw.width, raw.height);
-    let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], tone: Tone::Plain };
+    let name = of.path.file_name().map(escape);
+    let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], name, tone: Tone::Plain };
     let key = request.augmented.then(|| {
         let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
         keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash }))
@@ -128,7 +129,8 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
             format!("turned {:.1}° {way}{}", degrees.abs(), if mirrored { ", then mirrored" } else { "" })
         }
     };
-    let after = Tile { film: film(seen, LONGEST), lines: vec![class.to_owned(), altered], tone: Tone::Plain };
+    let after =
+        Tile { film: film(seen, LONGEST), lines: vec![class.to_owned(), altered], name: None, tone: Tone::Plain };
     Ok((before, after))
 }
 

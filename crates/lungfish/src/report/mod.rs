@@ -50,8 +50,9 @@ pub(crate) struct Tested<'a> {
 /// # Errors
 /// [`Error::Stopped`].
 pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Result<Vec<PathBuf>, Error> {
-    let drawn = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
-    let heading = |title: &str, subtitle: String| Heading { title: title.to_owned(), subtitle: Some(subtitle), drawn };
+    let synthetic = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
+    let heading =
+        |title: &str, subtitle: String| Heading { title: title.to_owned(), subtitle: Some(subtitle), synthetic };
     let [roc_curves, precision_recall_curves] = curves::of_classes(tested);
     let shown = tiles::choose(tested);
     let [films, worst] = tiles::tiles(tested, &shown, watch)?;
@@ -74,7 +75,7 @@ pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Res
         }
     };
     let learning = curves::of_learning(tested).map(|(epochs, best)| {
-        let heading = Heading { drawn: tested.model.synthetic, ..heading("Learning curves", tested.of_learning()) };
+        let heading = Heading { synthetic: tested.model.synthetic, ..heading("Learning curves", tested.of_learning()) };
         learning_curves(&heading, &epochs, best)
     });
     if tested.run.is_some() {
