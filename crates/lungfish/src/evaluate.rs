@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::data_set::{read_all, some_of, transforms};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::picture::name_of;
+use crate::picture::{PictureFormats, name_of};
 use crate::predictions_file;
 use crate::report::{self, Tested};
 use crate::run_folder::SPLIT;
@@ -39,6 +39,8 @@ pub struct TestRequest {
     /// errors, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
     /// there is of one test.
     pub pictures: bool,
+    /// How the pictures are written besides.
+    pub formats: PictureFormats,
 }
 
 /// Metrics of one class.
@@ -177,7 +179,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         auc: metrics.auc,
     };
     let pictures = if request.pictures {
-        report::draw(&tested, &out, watch)?
+        report::draw(&tested, &out, request.formats, watch)?
     } else {
         report::remove(split, &out);
         Vec::new()

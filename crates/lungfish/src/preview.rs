@@ -12,7 +12,7 @@ use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
 
 use crate::data_set::content;
 use crate::features::film_key;
-use crate::picture::{film, has_extension, name_of, write};
+use crate::picture::{PictureFormats, film, has_extension, name_of, write};
 use crate::{Error, Event, Recipe, Watch, keys};
 
 /// The longest side of a film in the picture, in pixels.
@@ -31,6 +31,8 @@ pub struct PreviewRequest {
     pub augmented: bool,
     /// The picture to write, `.png` or `.svg`.
     pub out: PathBuf,
+    /// How it is written besides.
+    pub formats: PictureFormats,
 }
 
 /// What is shown.
@@ -38,6 +40,8 @@ pub struct PreviewRequest {
 pub struct Preview {
     /// The picture.
     pub picture: PathBuf,
+    /// The same as PDF, if asked for.
+    pub pdf: Option<PathBuf>,
     /// The films in it.
     pub films: Vec<PathBuf>,
     /// The split they are of; none where the folder has no splits.
@@ -91,9 +95,9 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
         synthetic: films.iter().any(|film| is_synthetic_file(&film.path)),
     };
     let picture = film_pairs(&heading, "as in its file", "as the network sees it", &pairs)?;
-    write(&request.out, &picture)?;
+    let pdf = write(&request.out, &picture, request.formats)?.into_iter().nth(1);
     let films = films.into_iter().map(|film| film.path.clone()).collect();
-    Ok(Preview { picture: request.out.clone(), films, split })
+    Ok(Preview { picture: request.out.clone(), pdf, films, split })
 }
 
 /// The films, each class by chance, one of each class in turn.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
+use lungfish::{Event, PictureFormats, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
 
 fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
     let request = TestRequest {
@@ -16,6 +16,7 @@ fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result
         split,
         out: Some(out.to_owned()),
         pictures: false,
+        formats: PictureFormats::default(),
     };
     test(&request, &mut Watch::new(&mut Silent, &GO))
 }
@@ -65,6 +66,7 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
         split: None,
         out: Some(out.clone()),
         pictures: false,
+        formats: PictureFormats::default(),
     };
     let mut observer = |event: &Event| {
         if let Event::Warning(text) = event {
@@ -96,8 +98,14 @@ fn a_run_folder_keeps_what_is_written_of_its_own_films() {
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
     let tested = |model: &Path, data: &Path| {
-        let request =
-            TestRequest { model: model.to_owned(), data: data.to_owned(), split: None, out: None, pictures: false };
+        let request = TestRequest {
+            model: model.to_owned(),
+            data: data.to_owned(),
+            split: None,
+            out: None,
+            pictures: false,
+            formats: PictureFormats::default(),
+        };
         test(&request, &mut Watch::new(&mut Silent, &GO))
     };
     let outcome = tested(&run, &data).unwrap();

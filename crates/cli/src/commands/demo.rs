@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use lungfish::{Changes, Device, Predictor, TestRequest, TrainRequest, Watch};
+use lungfish::{Changes, Device, PictureFormats, Predictor, TestRequest, TrainRequest, Watch};
 
 use super::{predict, test, train};
 use crate::observer::Printer;
@@ -77,10 +77,17 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
 
     print::out("\n3. Testing on patients that it has not seen")?;
     print::out(format_args!("   lungfish test --model {model} --data {folder}\n"))?;
-    let request = TestRequest { model: run.clone(), data: films.clone(), split: None, out: None, pictures: true };
+    let request = TestRequest {
+        model: run.clone(),
+        data: films.clone(),
+        split: None,
+        out: None,
+        pictures: true,
+        formats: PictureFormats::default(),
+    };
     let mut printer = Printer::scoring();
     let tested = lungfish::test(&request, &mut Watch::new(&mut printer, &stop))?;
-    test::report(&tested)?;
+    test::report(&tested, false)?;
 
     let film = one_film(&films)?;
     print::out("\n4. Predicting one film")?;

@@ -12,7 +12,7 @@ use lungfish_pictures::{
 };
 use rayon::prelude::*;
 
-use crate::picture::write_both;
+use crate::picture::{PictureFormats, remove_pdf, write_all};
 use crate::recipe::ClassWeights;
 use crate::{Error, ModelInfo, Prediction, Watch};
 
@@ -41,7 +41,7 @@ pub(crate) struct Tested<'a> {
 }
 
 /// Draws a test into a folder: `learning-curves`, and with the split in their names `confusion-matrix`, `roc`,
-/// `precision-recall`, `films` and `worst-errors`, each as PNG and SVG. Gives the PNGs.
+/// `precision-recall`, `films` and `worst-errors`, each as PNG and SVG, and as PDF if asked for. Gives the PNGs.
 ///
 /// A picture that has nothing to show is left out, and one of that name from an earlier test goes: what lies in the
 /// folder is of one test. One that cannot be made is left out too and told as a warning, since the metrics stand
@@ -49,7 +49,12 @@ pub(crate) struct Tested<'a> {
 ///
 /// # Errors
 /// [`Error::Stopped`].
-pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn draw(
+    tested: &Tested,
+    folder: &Path,
+    formats: PictureFormats,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<PathBuf>, Error> {
     let synthetic = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
     let heading =
         |title: &str, subtitle: String| Heading { title: title.to_owned(), subtitle: Some(subtitle), synthetic };
@@ -63,13 +68,15 @@ pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Res
     let mut written = Vec::new();
     let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
         let result = match picture {
-            Some(picture) => picture.map_err(Error::from).and_then(|picture| write_both(folder, &name, &picture)),
-            None => return remove_both(folder, &name),
+            Some(picture) => {
+                picture.map_err(Error::from).and_then(|picture| write_all(folder, &name, &picture, formats))
+            }
+            None => return remove_all(folder, &name),
         };
         match result {
-            Ok(path) => written.push(path),
+            Ok(paths) => written.extend(paths.into_iter().next()),
             Err(error) => {
-                remove_both(folder, &name);
+                remove_all(folder, &name);
                 watch.warn(format!("there is no picture {name}: {error}"));
             }
         }
@@ -100,7 +107,7 @@ pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Res
 /// Removes what an earlier test of a split drew into a folder. Learning curves stay: they are of the training.
 pub(crate) fn remove(split: Split, folder: &Path) {
     for what in OF_SIDE {
-        remove_both(folder, &format!("{what}-{split}"));
+        remove_all(folder, &format!("{what}-{split}"));
     }
 }
 
@@ -170,7 +177,8 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// Removes what an earlier test left under a name; nothing is lost where that fails.
-fn remove_both(folder: &Path, name: &str) {
+fn remove_all(folder: &Path, name: &str) {
+    remove_pdf(folder, name);
     for extension in ["png", "svg"] {
         let _ = std::fs::remove_file(folder.join(format!("{name}.{extension}")));
     }
