@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
-use lungfish::{Changes, RecipeError};
+use lungfish::{Changes, PictureFormats, Print, RecipeError};
 
 /// Reads a whole number in a range.
 pub fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
@@ -27,6 +27,37 @@ pub fn count(text: &str) -> Result<usize, String> {
 pub fn rate(text: &str) -> Result<f64, String> {
     let rate = text.trim().parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
     rate.ok_or_else(|| "it is a number above 0, such as 0.001 or 1e-4".to_owned())
+}
+
+/// How pictures are written besides PNG and SVG for a screen.
+#[derive(clap::Args)]
+pub struct Formats {
+    /// Write each picture as PDF too, with texts that can be searched
+    #[arg(long)]
+    pdf: bool,
+    /// Make pictures for paper: PNGs so wide at 300 dots an inch, PDFs of this width
+    #[arg(long, value_name = "MM", value_parser = print_width, allow_negative_numbers = true)]
+    print_width: Option<Print>,
+}
+
+impl Formats {
+    /// What is asked for; refused where no picture is, which `with` would change.
+    pub fn of(&self, drawn: bool, with: &str) -> anyhow::Result<PictureFormats> {
+        if let (false, Some(flag)) = (drawn, self.flag()) {
+            anyhow::bail!("{flag} is for pictures, and none is asked for: {with}");
+        }
+        Ok(PictureFormats { pdf: self.pdf, print: self.print_width })
+    }
+
+    fn flag(&self) -> Option<&'static str> {
+        if self.pdf { Some("--pdf") } else { self.print_width.map(|_| "--print-width") }
+    }
+}
+
+/// Reads a width on paper.
+fn print_width(text: &str) -> Result<Print, String> {
+    let print = text.trim().parse().ok().and_then(|width| Print::new(width, Print::DPI).ok());
+    print.ok_or_else(|| "it is a width in millimetres from 10 to 2000, such as 85 or 180".to_owned())
 }
 
 /// Asks for every key of a recipe file; what is wrong with one is said with the file's name.
@@ -51,6 +82,10 @@ mod tests {
         assert_eq!(whole(1..=9_u16)("9"), Ok(9));
         for text in ["0", "10", "70000", "nine"] {
             assert_eq!(whole(1..=9_u16)(text), Err("it is a whole number from 1 to 9".to_owned()), "{text}");
+        }
+        assert_eq!(print_width("180").map(Print::width_mm), Ok(180.0));
+        for text in ["0", "-1", "nan", "inf", "18 cm", "", "1e9"] {
+            assert!(print_width(text).unwrap_err().contains("10 to 2000"), "{text}");
         }
         assert_eq!(rate("1e-4"), Ok(1e-4));
         for text in ["0", "-1", "nan", "inf", "0,001", ""] {

@@ -76,6 +76,19 @@ fn explore_draws_what_it_counts() {
     for name in ["explore.png", "explore.svg"] {
         assert_eq!(fs::read(out.join(name)).unwrap(), fs::read(again.join(name)).unwrap(), "{name}");
     }
+    // For paper: 100 mm are 1181 dots, and there is a PDF too.
+    let paper = folder.path().join("paper");
+    let printed = done(&["explore", arg(&FILMS), "--out", arg(&paper), "--pdf", "--print-width", "100"]);
+    assert!(printed.contains(&format!("Picture: {}", arg(&paper.join("explore.pdf")))), "{printed}");
+    assert_eq!(png_size(&paper.join("explore.png")).0, 1181);
+    assert!(fs::read(paper.join("explore.pdf")).unwrap().starts_with(b"%PDF"));
+    refused(&run(&["explore", arg(&FILMS), "--pdf"]), &["--pdf is for pictures", "--out"]);
+    refused(
+        &run(&["predict", "--model", "run", "film.png", "--print-width", "90"]),
+        &["--print-width is for pictures", "--plot"],
+    );
+    let output = run(&["explore", arg(&FILMS), "--out", arg(&paper), "--print-width", "5"]);
+    assert!(!output.status.success() && text(&output.stderr).contains("from 10 to 2000"), "{}", said(&output));
     // Without a picture the counts still stand.
     let blocked = folder.path().join("blocked");
     fs::create_dir_all(blocked.join("explore.png")).unwrap();

@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::data_set::{read_all, some_of, transforms};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::picture::name_of;
+use crate::picture::{PictureFormats, name_of};
 use crate::predictions_file;
 use crate::report::{self, Tested};
 use crate::run_folder::SPLIT;
@@ -44,6 +44,8 @@ pub struct TestRequest {
     /// errors, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
     /// there is of one test.
     pub pictures: bool,
+    /// How the pictures are written besides.
+    pub formats: PictureFormats,
 }
 
 /// Metrics of one class.
@@ -234,7 +236,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             auc: outcome.auc,
             caveats: &outcome.caveats,
         };
-        let drawn = report::draw(&tested, &out, watch)?;
+        let drawn = report::draw(&tested, &out, request.formats, watch)?;
         (outcome.pictures, outcome.pictures_failed) = (drawn.written, drawn.failed);
     } else {
         report::remove(&name, &out);

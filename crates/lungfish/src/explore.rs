@@ -10,7 +10,7 @@ use lungfish_data::{PatientRule, Split, Survey, scan, survey};
 use lungfish_pictures::{ClassOverview, Heading, Picture, PictureError, overview};
 use serde::{Serialize, Serializer};
 
-use crate::picture::{name_of, write_both};
+use crate::picture::{PictureFormats, name_of, write_all};
 use crate::{Activity, Error, Event, Watch};
 
 /// What to look at.
@@ -22,6 +22,8 @@ pub struct ExploreRequest {
     pub patient: String,
     /// Folder for `explore.png` and `explore.svg`, made where it is not there; none draws no picture.
     pub out: Option<PathBuf>,
+    /// How the picture is written besides.
+    pub formats: PictureFormats,
 }
 
 /// What there is. Serialised, it is what `lungfish explore --json` prints.
@@ -30,7 +32,7 @@ pub struct Exploration {
     /// The films, counted.
     #[serde(flatten)]
     pub survey: Survey,
-    /// The pictures written, PNG first.
+    /// The pictures written: PNG, SVG and, if asked for, PDF.
     #[serde(serialize_with = "as_texts")]
     pub pictures: Vec<PathBuf>,
 }
@@ -55,9 +57,9 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
         if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let Some(survey) = survey else { return Err(Error::Stopped) };
-    let drawn = request.out.as_ref().map(|out| write_both(out, "explore", &draw(&survey)?));
+    let drawn = request.out.as_ref().map(|out| write_all(out, "explore", &draw(&survey)?, request.formats));
     let pictures = match drawn.transpose() {
-        Ok(png) => png.into_iter().flat_map(|png| [png.clone(), png.with_extension("svg")]).collect(),
+        Ok(written) => written.unwrap_or_default(),
         Err(error) => {
             watch.warn(format!("there is no picture explore: {error}"));
             Vec::new()
@@ -74,7 +76,7 @@ fn draw(survey: &Survey) -> Result<Picture, PictureError> {
     let heading = Heading {
         title: format!("Films in {}", name_of(&survey.root)),
         subtitle: Some(subtitle),
-        drawn: survey.synthetic > 0,
+        synthetic: survey.synthetic > 0,
     };
     let class = |(label, class): (usize, &ClassSurvey)| ClassOverview {
         name: class.name.clone(),

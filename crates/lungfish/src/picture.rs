@@ -1,14 +1,25 @@
 //! Pictures of films and metrics, from what the other rooms know to what `lungfish_pictures` draws, and to files.
 
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use lungfish_data::Image;
 use lungfish_data::display::escape;
 use lungfish_data::preprocess::resize;
-use lungfish_pictures::{Film, Picture};
+use lungfish_pictures::{Film, Picture, Print, is_picture};
 
 use crate::Error;
 use crate::run_folder::write_atomically;
+
+/// How pictures are written besides their usual size for a screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PictureFormats {
+    /// As PDF too, beside each picture.
+    pub pdf: bool,
+    /// For paper: PNGs have the pixels of this print, PDFs its width; none is a screen's PNG and a PDF as wide as that one
+    /// says it is.
+    pub print: Option<Print>,
+}
 
 /// A film to be drawn, its longer side at most `longest` pixels, in its own shape.
 pub(crate) fn film(image: Image, longest: usize) -> Film {
@@ -19,23 +30,73 @@ pub(crate) fn film(image: Image, longest: usize) -> Film {
     Film { width: image.width, height: image.height, channels: image.channels.count(), pixels: image.pixels }
 }
 
-/// Writes `{name}.png` and `{name}.svg`; gives the path of the PNG.
-pub(crate) fn write_both(folder: &Path, name: &str, picture: &Picture) -> Result<PathBuf, Error> {
-    let png = folder.join(format!("{name}.png"));
-    write(&png, picture)?;
-    write(&png.with_extension("svg"), picture)?;
-    Ok(png)
+/// Writes `{name}.png` and `{name}.svg`, and `{name}.pdf` if it is asked for; gives their paths. A PDF of an earlier time
+/// goes where none is asked for.
+pub(crate) fn write_all(
+    folder: &Path,
+    name: &str,
+    picture: &Picture,
+    formats: PictureFormats,
+) -> Result<Vec<PathBuf>, Error> {
+    remove_pdf(folder, name);
+    let svg = folder.join(format!("{name}.svg"));
+    let mut written = write(&folder.join(format!("{name}.png")), picture, formats)?;
+    write(&svg, picture, PictureFormats::default())?;
+    written.insert(1, svg);
+    Ok(written)
 }
 
-/// Writes a picture as SVG where the file's name ends so, else as PNG. Its folder is made where there is none.
-pub(crate) fn write(to: &Path, picture: &Picture) -> Result<(), Error> {
+/// Removes `{name}.pdf` if it is a picture of lungfish.
+pub(crate) fn remove_pdf(folder: &Path, name: &str) {
+    let pdf = folder.join(format!("{name}.pdf"));
+    if may_be_replaced(&pdf) {
+        let _ = std::fs::remove_file(pdf);
+    }
+}
+
+/// Writes a picture as SVG where the file's name ends so, else as PNG; and as PDF beside it if that is asked for. The
+/// folder is made where there is none. Gives the paths.
+///
+/// # Errors
+/// A file that cannot be written, a PDF that would take the place of what lungfish did not draw.
+pub(crate) fn write(to: &Path, picture: &Picture, formats: PictureFormats) -> Result<Vec<PathBuf>, Error> {
+    let pdf = formats.pdf.then(|| to.with_extension("pdf"));
+    if let Some(pdf) = pdf.as_ref().filter(|pdf| !may_be_replaced(pdf)) {
+        let name = escape(pdf);
+        return Err(Error::refused(format!("{name} is there and no picture of lungfish: it is not replaced")));
+    }
+    write_one(to, picture, formats.print)?;
+    if let Some(pdf) = &pdf {
+        let width = formats.print.map_or(picture.width_mm(), Print::width_mm);
+        write_atomically(pdf, &picture.pdf(width)?)?;
+    }
+    Ok(std::iter::once(to.to_owned()).chain(pdf).collect())
+}
+
+/// Whether nothing lies there, or a picture of an earlier time: another folder's film may have this film's name.
+pub(crate) fn may_be_replaced(picture: &Path) -> bool {
+    match std::fs::metadata(picture) {
+        // Opening a pipe may never end.
+        Ok(metadata) => metadata.is_file() && start_of(picture).is_ok_and(|start| is_picture(&start)),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+fn start_of(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    std::fs::File::open(file)?.take(2048).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+fn write_one(to: &Path, picture: &Picture, print: Option<Print>) -> Result<(), Error> {
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
     }
     if has_extension(to, "svg") {
         write_atomically(to, picture.svg().as_bytes())
     } else {
-        write_atomically(to, &picture.png()?)
+        let png = print.map_or_else(|| picture.png(), |print| picture.png_at(print))?;
+        write_atomically(to, &png)
     }
 }
 

@@ -2,17 +2,16 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use lungfish_data::decode_file;
 use lungfish_data::display::escape;
 use lungfish_data::folder::real;
 use lungfish_data::synth::is_synthetic_file;
-use lungfish_pictures::{Heading, classify, is_picture, percent};
+use lungfish_pictures::{Heading, classify, percent};
 use rayon::prelude::*;
 
-use crate::picture::{film, has_extension, name_of, write};
+use crate::picture::{PictureFormats, film, has_extension, may_be_replaced, name_of, write};
 use crate::{Activity, Error, Event, ModelInfo, Prediction, Watch};
 
 /// The longer side of the film in pixels: twice the size at which it is drawn.
@@ -21,8 +20,11 @@ const LONGEST: usize = 960;
 const CHUNK: usize = 8;
 
 /// Where the pictures of a prediction go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlotTarget(Place);
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlotTarget {
+    place: Place,
+    formats: PictureFormats,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
@@ -63,9 +65,9 @@ impl PlotTarget {
             if place.is_some() && place == real(input) {
                 return Err(Error::refused(format!("the picture {} would replace its film", escape(to))));
             }
-            return Ok(PlotTarget(Place::File(to.to_owned())));
+            return Ok(PlotTarget::at(Place::File(to.to_owned())));
         }
-        let Some(place) = place else { return Ok(PlotTarget(Place::Folder(to.to_owned()))) };
+        let Some(place) = place else { return Ok(PlotTarget::at(Place::Folder(to.to_owned()))) };
         let among = |input: &&PathBuf| {
             real(input).is_some_and(|input| {
                 if input.is_dir() { place.starts_with(&input) } else { input.parent() == Some(place.as_path()) }
@@ -78,7 +80,17 @@ impl PlotTarget {
                 escape(input)
             )));
         }
-        Ok(PlotTarget(Place::Folder(to.to_owned())))
+        Ok(PlotTarget::at(Place::Folder(to.to_owned())))
+    }
+
+    fn at(place: Place) -> PlotTarget {
+        PlotTarget { place, formats: PictureFormats::default() }
+    }
+
+    /// The same target, its pictures written so.
+    #[must_use]
+    pub fn with_formats(self, formats: PictureFormats) -> PlotTarget {
+        PlotTarget { formats, ..self }
     }
 
     /// Draws each prediction. Gives the pictures, in the order of the predictions. In a folder a picture has the name of
@@ -93,11 +105,11 @@ impl PlotTarget {
         predictions: &[Prediction],
         watch: &mut Watch<'_>,
     ) -> Result<Vec<PathBuf>, Error> {
-        let pictures: Vec<PathBuf> = match &self.0 {
+        let pictures: Vec<PathBuf> = match &self.place {
             Place::File(file) => predictions.iter().take(1).map(|_| file.clone()).collect(),
             Place::Folder(folder) => names(predictions).into_iter().map(|name| folder.join(name)).collect(),
         };
-        if let Place::Folder(folder) = &self.0
+        if let Place::Folder(folder) = &self.place
             && let Some(there) = pictures.iter().find(|picture| !may_be_replaced(picture))
         {
             return Err(Error::refused(format!(
@@ -112,7 +124,7 @@ impl PlotTarget {
             if watch.stopped() {
                 return Err(Error::Stopped);
             }
-            chunk.par_iter().with_max_len(1).try_for_each(|(film, to)| plot_prediction(model, film, to))?;
+            chunk.par_iter().with_max_len(1).try_for_each(|(film, to)| plot(model, film, to, self.formats))?;
             done += chunk.len();
             watch.event(&Event::Progress { task: Activity::Drawing, done, total: pairs.len() });
         }
@@ -126,10 +138,14 @@ impl PlotTarget {
 /// # Errors
 /// A film that cannot be read, a picture that cannot be written.
 pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) -> Result<(), Error> {
+    plot(model, prediction, to, PictureFormats::default())
+}
+
+fn plot(model: &ModelInfo, prediction: &Prediction, to: &Path, formats: PictureFormats) -> Result<(), Error> {
     let path = &prediction.path;
     let image = decode_file(path, model.preprocess.channels)
         .map_err(|error| Error::refused(format!("{} cannot be drawn: {error}", escape(path))))?;
-    let drawn = is_synthetic_file(path);
+    let synthetic = is_synthetic_file(path);
     let called = prediction.probabilities.iter().find(|(class, _)| *class == prediction.class);
     let mut subtitle = format!(
         "{} calls it {}, {}",
@@ -137,27 +153,13 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
         prediction.class,
         percent(called.map_or(f64::NAN, |(_, probability)| *probability))
     );
-    if model.synthetic && !drawn {
+    if model.synthetic && !synthetic {
         subtitle.push_str(". The model has learnt from synthetic films and knows nothing of real ones");
     }
-    let heading = Heading { title: name_of(path), subtitle: Some(subtitle), drawn };
+    let heading = Heading { title: name_of(path), subtitle: Some(subtitle), synthetic };
     let picture = classify(&heading, &film(image, LONGEST), &prediction.probabilities)?;
-    write(to, &picture)
-}
-
-/// Whether nothing lies there, or a picture of an earlier time: another folder's film may have this film's name.
-fn may_be_replaced(picture: &Path) -> bool {
-    match std::fs::metadata(picture) {
-        // Opening a pipe may never end.
-        Ok(metadata) => metadata.is_file() && start_of(picture).is_ok_and(|start| is_picture(&start)),
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    }
-}
-
-fn start_of(file: &Path) -> std::io::Result<Vec<u8>> {
-    let mut start = Vec::new();
-    std::fs::File::open(file)?.take(2048).read_to_end(&mut start)?;
-    Ok(start)
+    write(to, &picture, formats)?;
+    Ok(())
 }
 
 /// A name for each picture: the film's, with `.png` for its extension. Names that differ in case alone are one file on
@@ -206,8 +208,8 @@ mod tests {
             let error = target(to, inputs).unwrap_err();
             assert!(error.contains(part) && error.contains(to.to_str().unwrap()), "{error}");
         };
-        let file = |path: PathBuf| Ok(PlotTarget(Place::File(path)));
-        let folder = |path: PathBuf| Ok(PlotTarget(Place::Folder(path)));
+        let file = |path: PathBuf| Ok(PlotTarget::at(Place::File(path)));
+        let folder = |path: PathBuf| Ok(PlotTarget::at(Place::Folder(path)));
 
         for name in ["out.png", "out.SVG", "films/out.png"] {
             assert_eq!(target(&dir.path().join(name), &[&film]), file(dir.path().join(name)));

@@ -12,7 +12,7 @@ use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
 
 use crate::data_set::content;
 use crate::features::film_key;
-use crate::picture::{film, has_extension, name_of, write};
+use crate::picture::{PictureFormats, film, has_extension, name_of, write};
 use crate::{Error, Event, Recipe, Watch, keys};
 
 /// The longest side of a film in the picture, in pixels.
@@ -31,6 +31,8 @@ pub struct PreviewRequest {
     pub augmented: bool,
     /// The picture to write, `.png` or `.svg`.
     pub out: PathBuf,
+    /// How it is written besides.
+    pub formats: PictureFormats,
 }
 
 /// What is shown.
@@ -38,6 +40,8 @@ pub struct PreviewRequest {
 pub struct Preview {
     /// The picture.
     pub picture: PathBuf,
+    /// The same as PDF, if asked for.
+    pub pdf: Option<PathBuf>,
     /// The films in it.
     pub films: Vec<PathBuf>,
     /// The split they are of; none where the folder has no splits.
@@ -88,12 +92,12 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
             None => format!("Films in {}", name_of(&folder.root)),
         },
         subtitle: Some(subtitle(request)),
-        drawn: films.iter().any(|film| is_synthetic_file(&film.path)),
+        synthetic: films.iter().any(|film| is_synthetic_file(&film.path)),
     };
     let picture = film_pairs(&heading, "as in its file", "as the network sees it", &pairs)?;
-    write(&request.out, &picture)?;
+    let pdf = write(&request.out, &picture, request.formats)?.into_iter().nth(1);
     let films = films.into_iter().map(|film| film.path.clone()).collect();
-    Ok(Preview { picture: request.out.clone(), films, split })
+    Ok(Preview { picture: request.out.clone(), pdf, films, split })
 }
 
 /// The films, each class by chance, one of each class in turn.
@@ -113,7 +117,8 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
     let raw = decode_file(&of.path, Channels::Rgb)
         .map_err(|reason| lungfish_data::DataError::Film { path: of.path.clone(), reason })?;
     let size = format!("{} × {} pixels", raw.width, raw.height);
-    let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], tone: Tone::Plain };
+    let name = of.path.file_name().map(escape);
+    let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], name, tone: Tone::Plain };
     let key = request.augmented.then(|| {
         let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
         keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash, pixels: None }))
@@ -128,7 +133,8 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
             format!("turned {:.1}° {way}{}", degrees.abs(), if mirrored { ", then mirrored" } else { "" })
         }
     };
-    let after = Tile { film: film(seen, LONGEST), lines: vec![class.to_owned(), altered], tone: Tone::Plain };
+    let after =
+        Tile { film: film(seen, LONGEST), lines: vec![class.to_owned(), altered], name: None, tone: Tone::Plain };
     Ok((before, after))
 }
 

@@ -52,6 +52,7 @@ fn scored_as(
         split,
         out: Some(out.to_owned()),
         pictures: false,
+        formats: lungfish::PictureFormats::default(),
     };
     test(&request, &mut Watch::new(&mut Silent, &GO))
 }

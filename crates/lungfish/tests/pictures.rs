@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
 use lungfish::{
-    Activity, EpochChoice, Event, PlotTarget, Predictor, Silent, TestOutcome, TestRequest, Watch, plot_prediction, test,
+    Activity, EpochChoice, Event, PictureFormats, PlotTarget, Predictor, Print, Silent, TestOutcome, TestRequest,
+    Watch, plot_prediction, test,
 };
 
 /// What a picture says to who cannot see it; asserts that both files are there and of their kind.
@@ -38,10 +40,11 @@ fn gray_bmp(path: &Path) {
 }
 
 #[test]
-fn a_test_is_synthetic_beside_its_predictions() {
+fn a_test_is_drawn_beside_its_predictions() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (synthetic(dir.path(), 60), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=2", "frozen_views=1", "batch_size=8"]);
+    let pdf = Cell::new(false);
     let tested = |model: &Path, data: &Path, out: Option<&Path>, warnings: &mut Vec<String>| -> TestOutcome {
         let request = TestRequest {
             model: model.to_owned(),
@@ -50,6 +53,7 @@ fn a_test_is_synthetic_beside_its_predictions() {
             split: None,
             out: out.map(Path::to_owned),
             pictures: true,
+            formats: PictureFormats { pdf: pdf.get(), print: None },
         };
         let mut drawing = 0;
         let mut observer = |event: &Event| match event {
@@ -91,26 +95,36 @@ fn a_test_is_synthetic_beside_its_predictions() {
     // The model alone has no log. Of one class there are no curves, and what an earlier test left of them goes.
     let (alone, out) = (dir.path().join("model.safetensors"), dir.path().join("out"));
     fs::copy(run.join("best.safetensors"), &alone).unwrap();
-    assert_eq!(names(&tested(&alone, &data, Some(&out), &mut warnings).pictures), all[1..]);
+    pdf.set(true);
+    let outcome = tested(&alone, &data, Some(&out), &mut warnings);
+    pdf.set(false);
+    assert_eq!(names(&outcome.pictures), all[1..]);
+    for picture in &outcome.pictures {
+        assert!(fs::read(picture.with_extension("pdf")).unwrap().starts_with(b"%PDF"), "{}", picture.display());
+    }
     let one = dir.path().join("one");
     copy(&data.join("test/NORMAL"), &one.join("NORMAL"));
     let outcome = tested(&alone, &one, Some(&out), &mut warnings);
     assert_eq!(names(&outcome.pictures), [all[1], all[4], all[5]]);
     assert!(!out.join("roc-test.png").exists() && !out.join("roc-test.svg").exists());
+    // Nor is a PDF of the earlier test left beside a picture of this one.
+    assert!(!out.join("roc-test.pdf").exists() && !out.join("films-test.pdf").exists());
 
     // A picture that cannot be written costs no metric, and does not leave that of an earlier test in its place.
     let blocked = dir.path().join("blocked");
     fs::create_dir_all(blocked.join("films-test.png")).unwrap();
     fs::write(blocked.join("films-test.svg"), "earlier").unwrap();
+    fs::write(blocked.join("roc-test.pdf"), "%PDF of somebody else").unwrap();
     warnings.clear();
     let outcome = tested(&alone, &data, Some(&blocked), &mut warnings);
     assert_eq!(outcome.pictures.len(), 4);
     assert!(warnings.len() == 1 && warnings[0].contains("films-test"), "{warnings:?}");
     assert!(!blocked.join("films-test.svg").exists());
+    assert_eq!(fs::read(blocked.join("roc-test.pdf")).unwrap(), b"%PDF of somebody else");
 }
 
 #[test]
-fn a_prediction_is_synthetic_beside_its_film() {
+fn a_prediction_is_drawn_beside_its_film() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (synthetic(dir.path(), 20), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
@@ -130,6 +144,19 @@ fn a_prediction_is_synthetic_beside_its_film() {
         assert_eq!(picture.file_stem(), film.file_stem());
         assert!(fs::read(picture).unwrap().starts_with(b"\x89PNG"));
     }
+    // For paper: 90 mm wide, and a PDF beside each.
+    let paper = PictureFormats { pdf: true, print: Some(Print::new(90.0, 300).unwrap()) };
+    let paper = PlotTarget::new(&plots, &inputs).unwrap().with_formats(paper);
+    paper.draw(predictor.info(), &scored.films, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    for picture in &pictures {
+        assert_eq!(fs::read(picture).unwrap()[16..20], 1063_u32.to_be_bytes());
+        assert!(fs::read(picture.with_extension("pdf")).unwrap().starts_with(b"%PDF"));
+    }
+    let own = pictures[0].with_extension("pdf");
+    fs::write(&own, "%PDF of somebody else").unwrap();
+    let error = paper.draw(predictor.info(), &scored.films, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
+    assert!(error.contains(own.to_str().unwrap()) && error.contains("is not replaced"), "{error}");
+    assert_eq!(fs::read(&own).unwrap(), b"%PDF of somebody else");
     // Another time they are replaced; what is no picture of ours is not, whatever its name.
     target.draw(predictor.info(), &scored.films, &mut Watch::new(&mut Silent, &GO)).unwrap();
     fs::copy(&films[0], &pictures[0]).unwrap();

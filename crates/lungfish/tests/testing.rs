@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{EpochChoice, Event, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
+use lungfish::{EpochChoice, Event, PictureFormats, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
 
 fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
     let request = TestRequest {
@@ -17,6 +17,7 @@ fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result
         split,
         out: Some(out.to_owned()),
         pictures: false,
+        formats: PictureFormats::default(),
     };
     test(&request, &mut Watch::new(&mut Silent, &GO))
 }
@@ -67,6 +68,7 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
         split: None,
         out: Some(out.clone()),
         pictures: false,
+        formats: PictureFormats::default(),
     };
     let mut observer = |event: &Event| {
         if let Event::Warning(text) = event {
@@ -105,6 +107,7 @@ fn a_run_folder_keeps_what_is_written_of_its_own_films() {
             split: None,
             out: None,
             pictures: false,
+            formats: PictureFormats::default(),
         };
         test(&request, &mut Watch::new(&mut Silent, &GO))
     };

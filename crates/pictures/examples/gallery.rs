@@ -4,7 +4,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use lungfish_pictures::{
-    ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Tile, Tone, classify, confusion_matrix,
+    ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify, confusion_matrix,
     film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
 };
 
@@ -14,9 +14,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, picture) in pictures() {
         let picture = picture?;
         let png = picture.png()?;
-        println!("{name}: {:?}, svg {} bytes, png {} bytes", picture.size(), picture.svg().len(), png.len());
+        let pdf = picture.pdf(picture.width_mm())?;
+        let sizes = [picture.svg().len(), png.len(), pdf.len()];
+        println!("{name}: {:?}, svg, png and pdf of {sizes:?} bytes", picture.size());
         fs::write(folder.join(name).with_extension("svg"), picture.svg())?;
         fs::write(folder.join(name).with_extension("png"), png)?;
+        fs::write(folder.join(name).with_extension("pdf"), pdf)?;
+        // A page's width for paper, of the pictures with films in them and of one without.
+        if ["films-12", "classify-2", "roc-14"].contains(&name) {
+            fs::write(folder.join(format!("{name}-print.png")), picture.png_at(Print::new(180.0, Print::DPI)?)?)?;
+        }
     }
     Ok(())
 }
@@ -53,14 +60,14 @@ pub type Named = (&'static str, Result<Picture, PictureError>);
 pub fn pictures() -> Vec<Named> {
     let heading = |title: &str| Heading {
         title: title.into(),
-        subtitle: Some("efficientnet-lite0 at 224 pixels, 624 films of the test side, 2026-03-14".into()),
-        drawn: true,
+        subtitle: Some("efficientnet-lite0 at 224 pixels, 624 films of the test split, 2026-03-14".into()),
+        synthetic: true,
     };
-    let real = |title: &str| Heading { drawn: false, ..heading(title) };
+    let real = |title: &str| Heading { synthetic: false, ..heading(title) };
     let long = Heading {
         title: "A title of a run that somebody named with great care and very many words so that it needs two lines or more of it".into(),
         subtitle: Some("words ".repeat(120)),
-        drawn: true,
+        synthetic: true,
     };
     let two = names(2);
     let probabilities = |many: usize| -> Vec<(String, f64)> {
@@ -82,7 +89,7 @@ pub fn pictures() -> Vec<Named> {
         ("precision-recall-3", precision_recall(&real("Precision-recall curves"), &curves(3, true))),
         ("precision-recall-14", precision_recall(&real("Precision-recall curves"), &curves(14, true))),
         ("films-1", film_grid(&heading("One film"), &tiles(1), 4)),
-        ("films-12", film_grid(&heading("Films of the test side"), &tiles(12), 4)),
+        ("films-12", film_grid(&heading("Films of the test split"), &tiles(12), 4)),
         ("films-18", film_grid(&real("Worst errors, highest loss first"), &tiles(18), 6)),
         ("pairs-2", film_pairs(&heading("Preview"), "as stored", "as the network sees it", &pairs(2))),
         ("pairs-8", film_pairs(&heading("Preview"), "as stored", "as the network sees it", &pairs(8))),
@@ -206,8 +213,11 @@ fn tiles(many: usize) -> Vec<Tile> {
             lines: vec![
                 format!("PNEUMONIA {:.1} %", 99.0 - index as f64 * 2.3),
                 format!("true class: {}", if right { "PNEUMONIA" } else { "NORMAL" }),
-                format!("person{}_bacteria_{}.jpeg", 1900 + index, 4000 + 7 * index * index * index * index),
             ],
+            name: Some(match index {
+                2 => "Ada Lovelace, second visit, taken lying down 2026-03-14.dcm".into(),
+                _ => format!("person{}_bacteria_{}.jpeg", 1900 + index, 4000 + 7 * index * index * index * index),
+            }),
             tone: if right { Tone::Right } else { Tone::Wrong },
         }
     };
@@ -219,6 +229,7 @@ fn pairs(many: usize) -> Vec<(Tile, Tile)> {
         let tile = |width, height, line: String| Tile {
             film: film(width, height, 1, index),
             lines: vec![line],
+            name: None,
             tone: Tone::Plain,
         };
         (

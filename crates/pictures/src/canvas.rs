@@ -1,11 +1,12 @@
-//! A drawing in the making: SVG elements, one after the other.
+//! A drawing in the making: marks, one over the other. `svg` and `pdf` write them down.
 
-use std::fmt::Write as _;
+use crate::{Film, font, palette::rgb};
 
-use crate::font;
+/// The largest coordinate either way.
+const FAR: f64 = 1e6;
 
 /// Where a text stands to its x.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Anchor {
     #[default]
     Start,
@@ -50,17 +51,61 @@ impl<'a> Text<'a> {
     }
 }
 
-/// SVG elements written so far. Coordinates are pixels, y down; what is not finite is drawn at 0, so that no number
-/// given can make the drawing unreadable.
+/// Red, green and blue.
+pub(crate) type Rgb = [u8; 3];
+
+/// One thing drawn. Coordinates are pixels, y down, and always finite; areas are left, top, width and height.
+#[derive(Clone, Debug)]
+pub(crate) enum Mark {
+    /// One line of characters that the font has, its baseline at `at`, turned clockwise about it.
+    Words { at: [f64; 2], degrees: f64, text: String, size: f64, bold: bool, fill: Rgb, anchor: Anchor },
+    /// An area and its outline, either of which may lack.
+    Shape { outline: Outline, fill: Option<Rgb>, stroke: Option<Stroke> },
+    /// A film stretched to an area.
+    Picture { area: [f64; 4], film: Film },
+    /// An area filled with colours from its bottom to its top, one running into the next.
+    Ramp { area: [f64; 4], colours: Vec<Rgb> },
+    /// Marks cut off outside an area.
+    Clipped { area: [f64; 4], marks: Vec<Mark> },
+    /// Marks that together are seen through.
+    Faint { opacity: f64, marks: Vec<Mark> },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Outline {
+    /// With round corners of this radius.
+    Rect {
+        area: [f64; 4],
+        round: f64,
+    },
+    Circle {
+        centre: [f64; 2],
+        radius: f64,
+    },
+    /// Straight lines through two points or more.
+    Path {
+        points: Vec<[f64; 2]>,
+        closed: bool,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stroke {
+    pub colour: Rgb,
+    pub thick: f64,
+    /// Lengths of dashes and gaps in turn; empty is a solid line.
+    pub dash: Vec<f64>,
+}
+
+/// Marks drawn so far. What is not finite is drawn at 0, so that no number given can make the drawing unreadable.
 #[derive(Default)]
 pub(crate) struct Canvas {
-    body: String,
-    names: usize,
+    marks: Vec<Mark>,
 }
 
 impl Canvas {
-    pub(crate) fn into_body(self) -> String {
-        self.body
+    pub(crate) fn into_marks(self) -> Vec<Mark> {
+        self.marks
     }
 
     /// A text with its baseline at `y`. It is cleaned here, so that no caller can forget to.
@@ -69,45 +114,29 @@ impl Canvas {
     }
 
     /// As [`Self::text`], turned by `degrees` clockwise about (x, y).
-    pub(crate) fn turned_text(&mut self, [x, y]: [f64; 2], degrees: f64, text: &str, look: Text) {
+    pub(crate) fn turned_text(&mut self, at: [f64; 2], degrees: f64, text: &str, look: Text) {
         let text = font::clean(text);
-        if text.is_empty() {
-            return;
+        let Text { size, bold, fill, anchor } = look;
+        if let Some(fill) = rgb(fill)
+            && !text.is_empty()
+        {
+            let (at, size) = (at.map(within), within(size));
+            self.marks.push(Mark::Words { at, degrees: within(degrees), text, size, bold, fill, anchor });
         }
-        let (x, y) = (number(x), number(y));
-        let _ = write!(self.body, r#"<text x="{x}" y="{y}" font-size="{}" fill="{}""#, number(look.size), look.fill);
-        if look.bold {
-            self.body.push_str(r#" font-weight="600""#);
-        }
-        match look.anchor {
-            Anchor::Start => {}
-            Anchor::Middle => self.body.push_str(r#" text-anchor="middle""#),
-            Anchor::End => self.body.push_str(r#" text-anchor="end""#),
-        }
-        if degrees != 0.0 {
-            let _ = write!(self.body, r#" transform="rotate({} {x} {y})""#, number(degrees));
-        }
-        let _ = write!(self.body, ">{}</text>", escape(&text));
     }
 
-    pub(crate) fn rect(&mut self, [x, y, width, height]: [f64; 4], fill: &str) {
-        self.box_of([x, y, width, height], 0.0, fill, "none", 0.0);
+    pub(crate) fn rect(&mut self, area: [f64; 4], fill: &str) {
+        self.box_of(area, 0.0, fill, "none", 0.0);
     }
 
     /// A box with round corners of radius `round` and an outline.
-    pub(crate) fn box_of(&mut self, [x, y, width, height]: [f64; 4], round: f64, fill: &str, stroke: &str, thick: f64) {
-        let (x, y, width, height) = (number(x), number(y), number(width.max(0.0)), number(height.max(0.0)));
-        let _ = write!(self.body, r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}""#);
-        if round > 0.0 {
-            let _ = write!(self.body, r#" rx="{}""#, number(round));
-        }
-        self.stroke(stroke, thick, "");
+    pub(crate) fn box_of(&mut self, area: [f64; 4], round: f64, fill: &str, stroke: &str, thick: f64) {
+        self.shape(Outline::Rect { area: area_of(area), round: within(round).max(0.0) }, fill, stroke, thick, "");
     }
 
-    pub(crate) fn circle(&mut self, [x, y]: [f64; 2], radius: f64, fill: &str, stroke: &str, thick: f64) {
-        let (x, y, radius) = (number(x), number(y), number(radius));
-        let _ = write!(self.body, r#"<circle cx="{x}" cy="{y}" r="{radius}" fill="{fill}""#);
-        self.stroke(stroke, thick, "");
+    pub(crate) fn circle(&mut self, centre: [f64; 2], radius: f64, fill: &str, stroke: &str, thick: f64) {
+        let outline = Outline::Circle { centre: centre.map(within), radius: within(radius).max(0.0) };
+        self.shape(outline, fill, stroke, thick, "");
     }
 
     pub(crate) fn line(&mut self, from: [f64; 2], to: [f64; 2], stroke: &str, thick: f64, dash: &str) {
@@ -135,82 +164,53 @@ impl Canvas {
         if points.len() < 2 {
             return;
         }
-        self.body.push_str(r#"<path d=""#);
-        for (index, &[x, y]) in points.iter().enumerate() {
-            let _ = write!(self.body, "{}{} {}", if index == 0 { "M" } else { "L" }, number(x), number(y));
-        }
-        let _ = write!(self.body, r#"{}" fill="{fill}" stroke-linejoin="round""#, if closed { "Z" } else { "" });
-        self.stroke(stroke, thick, dash);
+        let points = points.iter().map(|point| point.map(within)).collect();
+        self.shape(Outline::Path { points, closed }, fill, stroke, thick, dash);
     }
 
-    fn stroke(&mut self, stroke: &str, thick: f64, dash: &str) {
-        if thick > 0.0 {
-            let _ = write!(self.body, r#" stroke="{stroke}" stroke-width="{}""#, number(thick));
-        }
-        if !dash.is_empty() {
-            let _ = write!(self.body, r#" stroke-dasharray="{dash}""#);
-        }
-        self.body.push_str("/>");
+    fn shape(&mut self, outline: Outline, fill: &str, stroke: &str, thick: f64, dash: &str) {
+        let dash = dash.split_whitespace().filter_map(|length| length.parse().ok()).collect();
+        let thick = within(thick);
+        let stroke = rgb(stroke).filter(|_| thick > 0.0).map(|colour| Stroke { colour, thick, dash });
+        self.marks.push(Mark::Shape { outline, fill: rgb(fill), stroke });
     }
 
-    /// A picture of PNG bytes (as base64), stretched to the box.
-    pub(crate) fn png(&mut self, [x, y, width, height]: [f64; 4], base64: &str) {
-        let (x, y, width, height) = (number(x), number(y), number(width), number(height));
-        let _ = write!(
-            self.body,
-            r#"<image x="{x}" y="{y}" width="{width}" height="{height}" preserveAspectRatio="none" href="data:image/png;base64,{base64}"/>"#
-        );
+    /// A film, stretched to the box.
+    pub(crate) fn film(&mut self, area: [f64; 4], film: Film) {
+        self.marks.push(Mark::Picture { area: area_of(area), film });
     }
 
     /// A box filled with `colours` from its bottom to its top, one running into the next.
-    pub(crate) fn ramp(&mut self, [x, y, width, height]: [f64; 4], colours: &[String]) {
-        let name = self.name();
-        let _ = write!(self.body, r#"<linearGradient id="{name}" x1="0" y1="1" x2="0" y2="0">"#);
-        for (index, colour) in colours.iter().enumerate() {
-            let offset = number(index as f64 / (colours.len().max(2) - 1) as f64);
-            let _ = write!(self.body, r#"<stop offset="{offset}" stop-color="{colour}"/>"#);
-        }
-        self.body.push_str("</linearGradient>");
-        self.rect([x, y, width, height], &format!("url(#{name})"));
+    pub(crate) fn ramp(&mut self, area: [f64; 4], colours: &[Rgb]) {
+        self.marks.push(Mark::Ramp { area: area_of(area), colours: colours.to_vec() });
     }
 
     /// What `draw` draws, cut off outside the box.
-    pub(crate) fn clipped(&mut self, [x, y, width, height]: [f64; 4], draw: impl FnOnce(&mut Canvas)) {
-        let (x, y, width, height) = (number(x), number(y), number(width), number(height));
-        let name = self.name();
-        let _ = write!(
-            self.body,
-            r#"<clipPath id="{name}"><rect x="{x}" y="{y}" width="{width}" height="{height}"/></clipPath><g clip-path="url(#{name})">"#
-        );
-        draw(self);
-        self.body.push_str("</g>");
+    pub(crate) fn clipped(&mut self, area: [f64; 4], draw: impl FnOnce(&mut Canvas)) {
+        let marks = Canvas::drawn(draw);
+        self.marks.push(Mark::Clipped { area: area_of(area), marks });
     }
 
     /// What `draw` draws, seen through by `opacity`.
     pub(crate) fn faint(&mut self, opacity: f64, draw: impl FnOnce(&mut Canvas)) {
-        let _ = write!(self.body, r#"<g opacity="{}">"#, number(opacity));
-        draw(self);
-        self.body.push_str("</g>");
+        let marks = Canvas::drawn(draw);
+        self.marks.push(Mark::Faint { opacity: within(opacity).clamp(0.0, 1.0), marks });
     }
 
-    fn name(&mut self) -> String {
-        self.names += 1;
-        format!("n{}", self.names)
+    fn drawn(draw: impl FnOnce(&mut Canvas)) -> Vec<Mark> {
+        let mut canvas = Canvas::default();
+        draw(&mut canvas);
+        canvas.marks
     }
 }
 
-/// A coordinate as text: two decimals are enough for an eye.
-pub(crate) fn number(value: f64) -> String {
-    const FAR: f64 = 1e6;
-    let value = if value.is_finite() { value.clamp(-FAR, FAR) } else { 0.0 };
-    let text = format!("{value:.2}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+fn within(value: f64) -> f64 {
+    if value.is_finite() { value.clamp(-FAR, FAR) } else { 0.0 }
 }
 
-/// `text` between two tags or in an attribute.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+fn area_of(area: [f64; 4]) -> [f64; 4] {
+    let [x, y, width, height] = area.map(within);
+    [x, y, width.max(0.0), height.max(0.0)]
 }
 
 #[cfg(test)]
@@ -218,18 +218,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short_and_always_numbers() {
-        assert_eq!([1.0, 0.5, -0.001, 12.345].map(number), ["1", "0.5", "0", "12.35"].map(String::from));
-        assert_eq!([f64::NAN, f64::INFINITY, 1e300].map(number), ["0", "0", "1000000"].map(String::from));
-        assert_eq!(number(100.0), "100");
-    }
-
-    #[test]
     fn a_line_of_a_million_points_is_drawn_with_few() {
         let mut canvas = Canvas::default();
         let points: Vec<_> = (0..1_000_000).map(|index| [f64::from(index) / 1e4, 5.0]).collect();
-        canvas.polyline(&points, "#000", 1.0, "");
-        let body = canvas.into_body();
-        assert!(body.matches('L').count() < 400 && body.contains("L100 5\""), "{}", body.len());
+        canvas.polyline(&points, "#000000", 1.0, "");
+        let [Mark::Shape { outline: Outline::Path { points, closed: false }, fill: None, stroke: Some(_) }] =
+            &canvas.into_marks()[..]
+        else {
+            panic!("one line");
+        };
+        assert!(points.len() < 400 && points.last().is_some_and(|[x, _]| *x > 99.99), "{}", points.len());
+    }
+
+    #[test]
+    fn nothing_drawn_lies_at_no_number() {
+        let mut canvas = Canvas::default();
+        canvas.rect([f64::NAN, f64::INFINITY, 1e300, -5.0], "#ffffff");
+        let [Mark::Shape { outline: Outline::Rect { area, .. }, fill: Some([255, 255, 255]), stroke: None }] =
+            &canvas.into_marks()[..]
+        else {
+            panic!("one box");
+        };
+        assert_eq!(*area, [0.0, 0.0, FAR, 0.0]);
     }
 }

@@ -191,7 +191,7 @@ impl<'a> Matrix<'a> {
     fn scale(&self, canvas: &mut Canvas, top: f64) {
         let left = self.left + self.side + 34.0;
         let tall = self.side.min(SIDE);
-        let shades: Vec<String> = (0..=16).map(|step| hex(sequential(f64::from(step) / 16.0))).collect();
+        let shades: Vec<[u8; 3]> = (0..=16).map(|step| sequential(f64::from(step) / 16.0)).collect();
         canvas.ramp([left, top, 16.0, tall], &shades);
         canvas.box_of([left - 0.5, top - 0.5, 17.0, tall + 1.0], 0.0, "none", AXIS, 1.0);
         let look = Text::new(13.0, GRAY);

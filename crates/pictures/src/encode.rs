@@ -7,18 +7,47 @@ use png::{BitDepth, ColorType, Compression, Encoder, Filter, PixelDimensions, Un
 use crate::PictureError;
 
 /// Key and text of the chunk by which a picture is known.
-const SOFTWARE: [&str; 2] = ["Software", "lungfish"];
+pub(crate) const SOFTWARE: [&str; 2] = ["Software", "lungfish"];
 /// Bytes of a picture within which that chunk ends: before it are a few short ones and a palette.
 const WITHIN: usize = 2048;
 
-/// Whether the bytes of a file (or the first two thousand of them) are those of a PNG that [`Picture::png`] gave: such a
-/// file can be replaced by another picture, where a film must not be.
+/// Whether the bytes of a file (or the first two thousand of them) are those of a PNG that [`Picture::png`] gave or of a
+/// PDF that [`Picture::pdf`] gave: such a file can be replaced by another picture, where a film must not be.
 ///
 /// [`Picture::png`]: crate::Picture::png
+/// [`Picture::pdf`]: crate::Picture::pdf
 pub fn is_picture(bytes: &[u8]) -> bool {
-    let mark = SOFTWARE.join("\0");
     let start = &bytes[..bytes.len().min(WITHIN)];
-    start.starts_with(b"\x89PNG") && start.windows(mark.len()).any(|window| window == mark.as_bytes())
+    let has = |mark: String| start.windows(mark.len()).any(|window| window == mark.as_bytes());
+    let [key, name] = SOFTWARE;
+    start.starts_with(b"\x89PNG") && has(format!("{key}\0{name}"))
+        || start.starts_with(b"%PDF-") && has(format!("/Producer ({name})"))
+}
+
+/// What a PDF takes over from a PNG.
+pub(crate) struct PngParts {
+    /// Red, green and blue of each colour; empty where there is no palette.
+    pub palette: Vec<u8>,
+    /// The compressed rows, each after the number of its filter.
+    pub data: Vec<u8>,
+}
+
+/// The parts of a PNG that [`encode`] wrote.
+pub(crate) fn parts(png: &[u8]) -> PngParts {
+    let mut parts = PngParts { palette: Vec::new(), data: Vec::new() };
+    // After the signature: length, name, contents and checksum of each chunk.
+    let mut rest = png.get(8..).unwrap_or_default();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let (Some(name), Some(contents)) = (after.get(..4), after.get(4..4 + length)) else { break };
+        match name {
+            b"PLTE" => parts.palette.extend(contents),
+            b"IDAT" => parts.data.extend(contents),
+            _ => {}
+        }
+        rest = after.get(8 + length..).unwrap_or_default();
+    }
+    parts
 }
 
 /// A PNG of `channels` 1 (gray) or 3 (red, green, blue) bytes a pixel, `density` pixels a metre when printed. Up to 256

@@ -1,8 +1,11 @@
 //! Films inside a picture.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::borrow::Cow;
 
-use crate::{PictureError, canvas::Canvas, encode::encode};
+use crate::{PictureError, canvas::Canvas};
+
+/// A film is kept with no more than so many of its pixels for one of the drawing: enough for 300 dots an inch on paper.
+const MOST: f64 = 3.0;
 
 /// A film's pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,18 +43,20 @@ impl Film {
     pub(crate) fn draw(&self, canvas: &mut Canvas, [x, y, width, height]: [f64; 4]) -> Result<(), PictureError> {
         let (shown_width, shown_height) = self.fitted(width, height)?;
         let (left, top) = ((x + (width - shown_width) / 2.0).round(), (y + (height - shown_height) / 2.0).round());
-        let small;
-        let film = if self.width as f64 > shown_width || self.height as f64 > shown_height {
-            small = self
-                .reduced((shown_width as usize).clamp(1, self.width), (shown_height as usize).clamp(1, self.height));
-            &small
-        } else {
-            self
-        };
-        // No side exceeds the box here, which is far below u32::MAX.
-        let png = encode((film.width as u32, film.height as u32), &film.pixels, film.channels, None)?;
-        canvas.png([left, top, shown_width, shown_height], &STANDARD.encode(png));
+        let kept = self.shown([shown_width, shown_height], MOST).into_owned();
+        canvas.film([left, top, shown_width, shown_height], kept);
         Ok(())
+    }
+
+    /// The film with no more than `scale` of its pixels for one of a box `width` x `height` pixels large.
+    pub(crate) fn shown(&self, [width, height]: [f64; 2], scale: f64) -> Cow<'_, Film> {
+        let (width, height) = (width * scale, height * scale);
+        if self.width as f64 > width || self.height as f64 > height {
+            let side = |wanted: f64, own: usize| (wanted.round() as usize).clamp(1, own);
+            Cow::Owned(self.reduced(side(width, self.width), side(height, self.height)))
+        } else {
+            Cow::Borrowed(self)
+        }
     }
 
     /// The film made smaller: each new pixel is the mean of the area it covers.

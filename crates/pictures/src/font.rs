@@ -8,6 +8,8 @@ use resvg::usvg::fontdb;
 use skrifa::{FontRef, MetadataProvider, instance::LocationRef, instance::Size};
 
 pub(crate) const FAMILY: &str = "Noto Sans";
+/// For a viewer that passes over fonts inside an SVG: ours if the system has it, else its nearest relatives.
+pub(crate) const FAMILIES: &str = "'Noto Sans', 'Open Sans', 'Droid Sans', Arial, sans-serif";
 const REGULAR: &[u8] = include_bytes!("../font/NotoSans-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("../font/NotoSans-SemiBold.ttf");
 
@@ -38,7 +40,18 @@ fn widths(bold: bool) -> Option<&'static Widths> {
     FONTS[usize::from(bold)].as_ref()
 }
 
-/// How wide `text` is at `size` pixels, without kerning (which moves a letter by a fraction of a pixel).
+/// The file of one of the two fonts.
+pub(crate) fn file(bold: bool) -> &'static [u8] {
+    if bold { BOLD } else { REGULAR }
+}
+
+/// The glyph of a character; 0, the box of what is missing, where the font has none.
+pub(crate) fn glyph(character: char, bold: bool) -> u16 {
+    let glyph = widths(bold).and_then(|widths| widths.font.charmap().map(character));
+    glyph.map_or(0, |glyph| u16::try_from(glyph.to_u32()).unwrap_or(0))
+}
+
+/// How wide `text` is at `size` pixels. Pictures are drawn without kerning, so that a text is as wide in every viewer.
 pub(crate) fn width(text: &str, size: f64, bold: bool) -> f64 {
     let Some(Widths { font }) = widths(bold) else { return text.chars().count() as f64 * size };
     let (characters, metrics) = (font.charmap(), font.glyph_metrics(Size::new(1.0), LocationRef::default()));
@@ -83,13 +96,22 @@ fn invisible(character: char) -> bool {
 /// file names mostly differ at their ends).
 pub(crate) fn fit(text: &str, room: f64, size: f64, bold: bool) -> String {
     let text = clean(text);
+    let one_word = !text.contains(' ');
+    shorten(text, room, size, bold, one_word)
+}
+
+/// As [`fit`], shortened in its middle whatever it is: a file's name.
+pub(crate) fn fit_name(name: &str, room: f64, size: f64, bold: bool) -> String {
+    shorten(clean(name), room, size, bold, true)
+}
+
+fn shorten(text: String, room: f64, size: f64, bold: bool, keep_end: bool) -> String {
     if width(&text, size, bold) <= room {
         return text;
     }
     let letters: Vec<char> = text.chars().collect();
-    let one_word = !text.contains(' ');
     let shortened = |kept: usize| {
-        let tail = if one_word { kept / 2 } else { 0 };
+        let tail = if keep_end { kept / 2 } else { 0 };
         let head: String = letters[..kept - tail].iter().collect();
         let tail: String = letters[letters.len() - tail..].iter().collect();
         format!("{}…{tail}", head.trim_end())
@@ -162,6 +184,8 @@ mod tests {
         let short = fit(name, 120.0, 13.0, false);
         assert!(short.starts_with("person") && short.ends_with("peg") && short.contains('…'), "{short}");
         assert!(width(&short, 13.0, false) <= 120.0);
+        let short = fit_name("Anna Maria Lindqvist 2024 12.dcm", 120.0, 13.0, false);
+        assert!(short.starts_with("Anna") && short.ends_with(".dcm") && short.contains('…'), "{short}");
         let short = fit("no finding at all in this film", 120.0, 13.0, false);
         assert!(short.starts_with("no finding") && short.ends_with('…'), "{short}");
         assert_eq!(fit("abc", 0.0, 13.0, false), "…");

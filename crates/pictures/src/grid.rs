@@ -16,6 +16,8 @@ const PAIR_GAP: f64 = 8.0;
 /// A film's words.
 const SIZE: f64 = 14.0;
 const LINE: f64 = 20.0;
+/// The name of its file.
+const NAME: f64 = 12.5;
 /// A frame told by colour and by its mark.
 const FRAME: f64 = 4.0;
 /// Room of the mark before the first line.
@@ -52,6 +54,9 @@ pub struct Tile {
     pub film: Film,
     /// Lines under it, the first the most important; each is shortened to the tile's width.
     pub lines: Vec<String>,
+    /// The name of its file, under the lines, shortened in its middle. Names of files may be names of people: who draws
+    /// decides whether a picture tells them.
+    pub name: Option<String>,
     /// Whether it is marked as right or wrong.
     pub tone: Tone,
 }
@@ -136,7 +141,7 @@ fn width(contents: f64) -> f64 {
 
 /// The height of the words under a row of tiles.
 fn words(row: &[Tile]) -> f64 {
-    let lines = row.iter().map(|tile| tile.lines.len()).max().unwrap_or(0);
+    let lines = row.iter().map(|tile| tile.lines.len() + usize::from(tile.name.is_some())).max().unwrap_or(0);
     if lines == 0 { 0.0 } else { 8.0 + lines as f64 * LINE }
 }
 
@@ -157,12 +162,18 @@ impl Tile {
             self.tone.mark(canvas, [x + 9.0, y + height + 8.0 + LINE / 2.0], colour);
             mark = MARK;
         }
+        let middle = |index: usize| y + height + 8.0 + (index as f64 + 0.5) * LINE;
         for (index, line) in self.lines.iter().enumerate() {
             let left = if index == 0 { mark } else { 0.0 };
             let look = if index == 0 { Text::new(SIZE, INK).bold() } else { Text::new(SIZE, GRAY) };
             let text = font::fit(line, width - left, SIZE, look.bold);
-            let middle = y + height + 8.0 + (index as f64 + 0.5) * LINE;
-            canvas.text([x + left, middle + look.drop()], &text, look);
+            canvas.text([x + left, middle(index) + look.drop()], &text, look);
+        }
+        if let Some(name) = &self.name {
+            // Never level with the mark, which stands for the first line.
+            let (index, look) = (self.lines.len().max(usize::from(mark > 0.0)), Text::new(NAME, GRAY));
+            let text = font::fit_name(name, width, NAME, false);
+            canvas.text([x, middle(index) + look.drop()], &text, look);
         }
         Ok(())
     }

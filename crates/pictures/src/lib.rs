@@ -1,22 +1,26 @@
-//! Pictures of figures and films, as SVG and PNG.
+//! Pictures of metrics and films, as SVG, PNG and PDF.
 //!
 //! Names, numbers and pixels go in, a [`Picture`] comes out; this crate knows no files and no models. Every picture is
-//! drawn once, as SVG; its texts become outlines of an embedded font, so that neither the SVG nor the PNG needs a font
-//! of the system, and the same input gives the same bytes. Colours are those of Okabe and Ito (2008), and no difference
-//! is told by colour alone. Every picture says that lungfish is a research tool, and that its films are drawn where they
-//! are.
+//! drawn once, as a list of marks, and written down as asked. Its texts stay texts in SVG and PDF, with the letters of
+//! an embedded font that they need, so that no format needs a font of the system, and the same input gives the same
+//! bytes. Colours are those of Okabe and Ito (2008), and no difference
+//! is told by colour alone. Every picture says that lungfish is a research tool, and that its films are synthetic where
+//! they are.
 //!
 //! Text may be anything: control characters are dropped, what the font lacks (emoji, Chinese) is shown as `�`, and what
 //! is too long is shortened with an ellipsis. Numbers may be anything too: those that are not finite are left out.
 //!
 //! ```
-//! use lungfish_pictures::{Heading, confusion_matrix};
+//! use lungfish_pictures::{Heading, Print, confusion_matrix};
 //!
-//! let heading = Heading { title: "Confusion matrix".into(), subtitle: None, drawn: false };
+//! let heading = Heading { title: "Confusion matrix".into(), subtitle: None, synthetic: false };
 //! let classes = ["NORMAL".to_string(), "PNEUMONIA".to_string()];
 //! let picture = confusion_matrix(&heading, &classes, &[vec![198, 36], vec![6, 384]])?;
 //! assert!(picture.svg().starts_with("<svg"));
 //! assert!(picture.png()?.starts_with(b"\x89PNG"));
+//! // For a journal: one column of 85 mm at 300 dots an inch, and the page as PDF.
+//! assert!(picture.png_at(Print::new(85.0, 300)?)?.starts_with(b"\x89PNG"));
+//! assert!(picture.pdf(picture.width_mm())?.starts_with(b"%PDF"));
 //! # Ok::<(), lungfish_pictures::PictureError>(())
 //! ```
 
@@ -35,8 +39,12 @@ mod legend;
 mod overview;
 mod page;
 mod palette;
+mod pdf;
 mod picture;
+mod print;
 mod roc;
+mod subset;
+mod svg;
 
 pub use axis::percent;
 pub use classify::classify;
@@ -48,6 +56,7 @@ pub use grid::{Tile, Tone, film_grid, film_pairs};
 pub use overview::{ClassOverview, overview};
 pub use page::Heading;
 pub use picture::Picture;
+pub use print::Print;
 pub use roc::{Curve, precision_recall, roc};
 
 /// Why there is no picture.
@@ -93,6 +102,16 @@ pub enum PictureError {
         height: u32,
         /// The largest side.
         max: u32,
+    },
+    /// No paper is so wide, or no printer so fine.
+    #[error(
+        "a print of {width_mm} mm at {dpi} dots an inch cannot be made: a print is 10 to 2000 mm wide, at 36 to 2400 dots"
+    )]
+    Print {
+        /// The width asked for, in millimetres.
+        width_mm: f64,
+        /// Dots an inch.
+        dpi: u32,
     },
     /// The drawing cannot be read as SVG.
     #[error("the drawing cannot be read as SVG: {0}")]

@@ -15,19 +15,19 @@ const ROW: f64 = 40.0;
 /// Height of the two plots.
 const HEIGHT: f64 = 360.0;
 const GUTTER: f64 = 74.0;
-/// Dark to light: the sides of a data set.
-const SIDES: [&str; 5] = ["#08519c", "#4292c6", "#9ecae1", "#636363", "#bdbdbd"];
+/// Dark to light: the splits of a data set.
+const SPLITS: [&str; 5] = ["#08519c", "#4292c6", "#9ecae1", "#636363", "#bdbdbd"];
 /// More films than this are thinned out: marks upon marks show nothing.
 const MOST_MARKS: usize = 1500;
-/// The most sides that get a column of numbers.
-const MOST_SIDES: usize = 5;
+/// The most splits that get a column of numbers.
+const MOST_SPLITS: usize = 5;
 
 /// What is known of the films of one class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClassOverview {
     /// The class.
     pub name: String,
-    /// Sides (`train`, `val`, `test`) and their numbers of films.
+    /// Splits (`train`, `val`, `test`) and their numbers of films.
     pub counts: Vec<(String, usize)>,
     /// Width and height in pixels of films, or of a sample of them.
     pub sizes: Vec<[u32; 2]>,
@@ -35,7 +35,7 @@ pub struct ClassOverview {
     pub intensity: Vec<f64>,
 }
 
-/// Films a class and side, their sizes, and how bright their pixels are, class by class.
+/// Films a class and split, their sizes, and how bright their pixels are, class by class.
 ///
 /// # Errors
 /// [`PictureError::Empty`] without a class.
@@ -45,7 +45,7 @@ pub fn overview(heading: &Heading, classes: &[ClassOverview]) -> Result<Picture,
     }
     let mut page = Page::new(heading, WIDTH);
     let mut y = page.top;
-    title(&mut page.canvas, [MARGIN, y], "Films", "by class and side");
+    title(&mut page.canvas, [MARGIN, y], "Films", "by class and split");
     y += 34.0;
     y = counts(&mut page.canvas, y, classes) + 26.0;
 
@@ -91,26 +91,26 @@ fn total(class: &ClassOverview) -> f64 {
     class.counts.iter().map(|(_, count)| *count as f64).sum()
 }
 
-/// A bar a class, its sides one after the other, and the numbers in columns; returns where it ends.
+/// A bar a class, its splits one after the other, and the numbers in columns; returns where it ends.
 fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
-    let mut sides: Vec<&str> = Vec::new();
-    for (side, _) in classes.iter().flat_map(|class| &class.counts) {
-        if !sides.contains(&side.as_str()) {
-            sides.push(side);
+    let mut splits: Vec<&str> = Vec::new();
+    for (split, _) in classes.iter().flat_map(|class| &class.counts) {
+        if !splits.contains(&split.as_str()) {
+            splits.push(split);
         }
     }
-    let of = |class: &ClassOverview, side: &str| -> f64 {
-        class.counts.iter().filter(|(name, _)| name == side).map(|(_, count)| *count as f64).sum()
+    let of = |class: &ClassOverview, split: &str| -> f64 {
+        class.counts.iter().filter(|(name, _)| name == split).map(|(_, count)| *count as f64).sum()
     };
     let all: f64 = classes.iter().map(total).sum();
     let most = classes.iter().map(total).fold(0.0, f64::max);
 
     let name = Text::new(15.0, INK);
     let names = classes.iter().map(|class| name.width(&font::clean(&class.name))).fold(60.0, f64::max).min(230.0);
-    // A single side is its own sum.
-    let (columned, sum) = match sides[..] {
-        [side] => (0, side),
-        _ => (sides.len().min(MOST_SIDES), "all"),
+    // A single split is its own sum.
+    let (columned, sum) = match splits[..] {
+        [split] => (0, split),
+        _ => (splits.len().min(MOST_SPLITS), "all"),
     };
     let number = 84.0;
     let bar_left = MARGIN + names + 16.0;
@@ -118,11 +118,11 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
     let bar = table - bar_left - 10.0;
     let small = Text::new(14.0, GRAY);
     let right_of = |index: usize| table + (index as f64 + 1.0) * number;
-    for (index, side) in sides.iter().take(columned).enumerate() {
-        let text = font::fit(side, number - 32.0, small.size, false);
+    for (index, split) in splits.iter().take(columned).enumerate() {
+        let text = font::fit(split, number - 32.0, small.size, false);
         canvas.text([right_of(index), top + 12.0], &text, small.end());
         let width = small.width(&text);
-        canvas.rect([right_of(index) - width - 20.0, top, 14.0, 14.0], SIDES[index % SIDES.len()]);
+        canvas.rect([right_of(index) - width - 20.0, top, 14.0, 14.0], SPLITS[index % SPLITS.len()]);
     }
     let sum = font::fit(sum, number - 10.0, small.size, true);
     canvas.text([right_of(columned), top + 12.0], &sum, small.bold().end());
@@ -134,17 +134,17 @@ fn counts(canvas: &mut Canvas, top: f64, classes: &[ClassOverview]) -> f64 {
         canvas.line([MARGIN, y], [WIDTH - MARGIN, y], "#ececec", 1.0, "");
         canvas.text([MARGIN, middle + name.drop()], &font::fit(&class.name, names, name.size, false), name);
         let mut x = bar_left;
-        for (index, side) in sides.iter().enumerate() {
-            let width = if most > 0.0 { of(class, side) / most * bar } else { 0.0 };
-            canvas.rect([x, middle - 11.0, width, 22.0], SIDES[index % SIDES.len()]);
-            // A white line between two sides, where there is room for one.
+        for (index, split) in splits.iter().enumerate() {
+            let width = if most > 0.0 { of(class, split) / most * bar } else { 0.0 };
+            canvas.rect([x, middle - 11.0, width, 22.0], SPLITS[index % SPLITS.len()]);
+            // A white line between two splits, where there is room for one.
             if width > 4.0 && x > bar_left {
                 canvas.line([x, middle - 11.0], [x, middle + 11.0], "#ffffff", 1.5, "");
             }
             x += width;
         }
-        for (index, side) in sides.iter().take(columned).enumerate() {
-            let text = thousands(of(class, side));
+        for (index, split) in splits.iter().take(columned).enumerate() {
+            let text = thousands(of(class, split));
             let look = Text::new(font::shrunk(&text, number - 10.0, 15.0, false), INK).end();
             canvas.text([right_of(index), middle + look.drop()], &text, look);
         }

@@ -14,7 +14,7 @@ const TITLE: f64 = 23.0;
 const SUBTITLE: f64 = 15.0;
 const NOTE: f64 = 13.0;
 const FOOTER: &str = "lungfish – a research tool, not a diagnosis";
-const DRAWN: &str = "Drawn films, not real ones";
+const SYNTHETIC: &str = "Synthetic films, not real ones";
 
 /// What stands above a picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub struct Heading {
     pub title: String,
     /// Of which model, films and date; three lines at most.
     pub subtitle: Option<String>,
-    /// The films were drawn by a program: the picture then says so.
-    pub drawn: bool,
+    /// The films were made by a program: the picture then says so.
+    pub synthetic: bool,
 }
 
 /// A picture in the making, its heading drawn.
@@ -51,11 +51,11 @@ impl<'a> Page<'a> {
             y += 22.0;
             canvas.text([MARGIN, y], &line, Text::new(SUBTITLE, GRAY));
         }
-        if heading.drawn {
+        if heading.synthetic {
             let look = Text::new(NOTE + 1.0, "#7a3600").bold();
             y += 12.0;
-            canvas.box_of([MARGIN, y, look.width(DRAWN) + 22.0, 26.0], 4.0, "#fdeee2", "#D55E00", 1.5);
-            canvas.text([MARGIN + 11.0, y + 13.0 + look.drop()], DRAWN, look);
+            canvas.box_of([MARGIN, y, look.width(SYNTHETIC) + 22.0, 26.0], 4.0, "#fdeee2", "#D55E00", 1.5);
+            canvas.text([MARGIN + 11.0, y + 13.0 + look.drop()], SYNTHETIC, look);
             y += 26.0;
         }
         Page { heading, width, canvas, top: y + 20.0 }
@@ -65,10 +65,11 @@ impl<'a> Page<'a> {
     pub(crate) fn finish(mut self, bottom: f64, description: &str) -> Result<Picture, PictureError> {
         let baseline = bottom + 32.0;
         self.canvas.text([MARGIN, baseline], FOOTER, Text::new(NOTE, GRAY));
-        let description = if self.heading.drawn { format!("{description} {DRAWN}.") } else { description.to_owned() };
+        let description =
+            if self.heading.synthetic { format!("{description} {SYNTHETIC}.") } else { description.to_owned() };
         let description = format!("{description} {FOOTER}.");
         // A float beyond u32 becomes u32::MAX, which is refused.
         let size = (self.width.ceil() as u32, (baseline + 18.0).ceil() as u32);
-        Picture::new(size, &self.canvas.into_body(), &self.heading.title, &description)
+        Picture::new(size, self.canvas.into_marks(), &self.heading.title, &description)
     }
 }

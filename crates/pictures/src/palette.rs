@@ -94,6 +94,13 @@ pub(crate) fn hex([red, green, blue]: [u8; 3]) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
+/// The colour that `#rrggbb` names; `none` has none.
+pub(crate) fn rgb(name: &str) -> Option<[u8; 3]> {
+    let digits = name.strip_prefix('#').filter(|digits| digits.len() == 6)?;
+    let colour = u32::from_str_radix(digits, 16).ok()?;
+    Some([16, 8, 0].map(|shift| (colour >> shift) as u8))
+}
+
 /// Black or white, whichever is easier to read on `background` (WCAG 2's contrast).
 pub(crate) fn text_on(background: [u8; 3]) -> &'static str {
     let light = luminance(background);
@@ -121,6 +128,13 @@ mod tests {
             let (light, dark) = (luminance(shade).max(text), luminance(shade).min(text));
             assert!((light + 0.05) / (dark + 0.05) >= 4.0, "{shade:?}");
         }
+    }
+
+    #[test]
+    fn a_colour_is_read_as_it_is_written() {
+        assert_eq!(rgb("#0072B2"), Some([0x00, 0x72, 0xb2]));
+        assert_eq!(rgb(&hex([213, 94, 0])), Some([213, 94, 0]));
+        assert_eq!(["none", "#fff", "#12345x", "url(#n1)"].map(rgb), [None; 4]);
     }
 
     #[test]

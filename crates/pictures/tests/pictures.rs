@@ -2,15 +2,17 @@
 
 use std::{io::Cursor, sync::OnceLock};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lungfish_pictures::{
-    ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Tile, Tone, classify, confusion_matrix,
+    ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify, confusion_matrix,
     film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
 };
 use proptest::prelude::*;
 use resvg::{
     tiny_skia::{Pixmap, Transform},
-    usvg::{self, roxmltree},
+    usvg::{self, fontdb, roxmltree},
 };
+use skrifa::MetadataProvider;
 
 #[allow(dead_code)]
 #[path = "../examples/gallery.rs"]
@@ -43,9 +45,13 @@ impl Pixels {
         Pixels { width: info.width as usize, height: info.height as usize, rgb, density }
     }
 
-    /// As [`Pixels::of`] without the way through a PNG, and from the SVG, whose fonts are gone.
+    /// As [`Pixels::of`] without the way through a PNG, and from the SVG, with the fonts in it and no other.
     fn drawn(picture: &Picture) -> Pixels {
-        let tree = usvg::Tree::from_str(picture.svg(), &usvg::Options::default()).unwrap();
+        let mut options = usvg::Options::default();
+        for font in fonts(picture.svg()) {
+            options.fontdb_mut().load_font_data(font);
+        }
+        let tree = usvg::Tree::from_str(picture.svg(), &options).unwrap();
         let (width, height) = picture.size();
         assert_eq!((tree.size().width(), tree.size().height()), (width as f32, height as f32));
         let mut pixmap = Pixmap::new(width, height).unwrap();
@@ -69,6 +75,19 @@ impl Pixels {
     }
 }
 
+/// The font files inside an SVG.
+fn fonts(svg: &str) -> Vec<Vec<u8>> {
+    let sources = svg.split("url(data:font/ttf;base64,").skip(1);
+    sources.map(|rest| STANDARD.decode(rest.split_once(')').unwrap().0).unwrap()).collect()
+}
+
+/// The texts of an SVG that are seen, in the order drawn.
+fn texts(picture: &Picture) -> Vec<String> {
+    let document = roxmltree::Document::parse(picture.svg()).unwrap();
+    let texts = document.descendants().filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "text")));
+    texts.map(|node| node.text().unwrap().to_owned()).collect()
+}
+
 /// The gallery with its PNGs, which take a while, made once.
 fn gallery() -> &'static [(&'static str, Picture, Vec<u8>)] {
     static GALLERY: OnceLock<Vec<(&'static str, Picture, Vec<u8>)>> = OnceLock::new();
@@ -78,17 +97,22 @@ fn gallery() -> &'static [(&'static str, Picture, Vec<u8>)] {
     })
 }
 
-/// Whether the SVG is well formed, of the stated size, without texts and without anything outside itself.
+/// Whether the SVG is well formed, of the stated size, with the characters of its texts and without anything outside
+/// itself.
 fn stands_alone(picture: &Picture) {
     let document = roxmltree::Document::parse(picture.svg()).unwrap();
     let root = document.root_element();
     let (width, height) = picture.size();
     assert_eq!(root.attribute("viewBox"), Some(format!("0 0 {width} {height}").as_str()));
     for node in document.descendants().filter(roxmltree::Node::is_element) {
-        assert!(!["text", "tspan", "style", "script", "foreignObject"].contains(&node.tag_name().name()));
+        assert!(!["tspan", "script", "foreignObject"].contains(&node.tag_name().name()));
+        if node.tag_name().name() == "style" {
+            let rules = node.text().unwrap();
+            assert!(rules.matches("url(").count() == rules.matches("url(data:font/ttf;base64,").count(), "{rules}");
+            assert!(rules.matches('{').count() == rules.matches("@font-face{font-family:'Noto Sans';").count());
+        }
         for attribute in node.attributes() {
             let value = attribute.value();
-            assert!(!attribute.name().starts_with("font"), "{}", attribute.name());
             if attribute.name() == "href" {
                 assert!(value.starts_with("data:image/png;base64,"), "{}", &value[..value.len().min(60)]);
             }
@@ -98,10 +122,23 @@ fn stands_alone(picture: &Picture) {
         }
     }
     assert!(root.first_element_child().is_some_and(|first| first.tag_name().name() == "title"));
+    assert!(root.attribute("font-family").unwrap().starts_with("'Noto Sans', "));
+    // Each weight has every character that is drawn in it: nothing falls back to a font of the system.
+    let mut faces = fontdb::Database::new();
+    fonts(picture.svg()).into_iter().for_each(|font| faces.load_font_data(font));
+    for node in document.descendants().filter(|node| node.tag_name().name() == "text") {
+        let bold = node.attribute("font-weight") == Some("600");
+        let face = faces.faces().find(|face| (face.weight == fontdb::Weight::SEMIBOLD) == bold).unwrap();
+        let lacking = faces.with_face_data(face.id, |data, index| {
+            let characters = skrifa::FontRef::from_index(data, index).unwrap().charmap();
+            node.text().unwrap().chars().find(|&character| characters.map(character).is_none())
+        });
+        assert_eq!(lacking, Some(None), "{:?}", node.text());
+    }
 }
 
 fn heading() -> Heading {
-    Heading { title: "A picture".into(), subtitle: Some("of something".into()), drawn: false }
+    Heading { title: "A picture".into(), subtitle: Some("of something".into()), synthetic: false }
 }
 
 fn gray(value: u8, side: usize) -> Film {
@@ -109,12 +146,12 @@ fn gray(value: u8, side: usize) -> Film {
 }
 
 fn tile(film: Film, tone: Tone) -> Tile {
-    Tile { film, lines: vec!["a line".into()], tone }
+    Tile { film, lines: vec!["a line".into()], name: None, tone }
 }
 
 /// One of each picture with these names in it.
 fn named(names: &[String]) -> Vec<Result<Picture, PictureError>> {
-    let heading = Heading { title: names[0].clone(), subtitle: Some(names.concat()), drawn: true };
+    let heading = Heading { title: names[0].clone(), subtitle: Some(names.concat()), synthetic: true };
     let n = names.len();
     let counts: Vec<Vec<u64>> =
         (0..n).map(|row| (0..n).map(|column| (row * n + column) as u64 * 997).collect()).collect();
@@ -151,8 +188,15 @@ fn named(names: &[String]) -> Vec<Result<Picture, PictureError>> {
         })
         .collect();
     let probabilities: Vec<(String, f64)> = names.iter().map(|name| (name.clone(), 0.5)).collect();
-    let tiles: Vec<Tile> =
-        names.iter().map(|name| Tile { film: gray(90, 40), lines: vec![name.clone(); 3], tone: Tone::Wrong }).collect();
+    let tiles: Vec<Tile> = names
+        .iter()
+        .map(|name| Tile {
+            film: gray(90, 40),
+            lines: vec![name.clone(); 2],
+            name: Some(name.clone()),
+            tone: Tone::Wrong,
+        })
+        .collect();
     let pairs: Vec<(Tile, Tile)> = tiles.iter().map(|tile| (tile.clone(), tile.clone())).collect();
     vec![
         learning_curves(&heading, &epochs, Some(0)),
@@ -227,13 +271,78 @@ fn names_of_any_kind_are_drawn_within_the_margins() {
 }
 
 #[test]
-fn drawn_films_are_called_drawn_and_real_ones_are_not() {
+fn texts_can_be_selected_and_searched() {
+    let classes = ["NORMAL".to_owned(), "<b>&\"".to_owned()];
+    let picture = confusion_matrix(&heading(), &classes, &[vec![198, 36], vec![6, 384]]).unwrap();
+    let texts = texts(&picture);
+    for wanted in ["A picture", "of something", "NORMAL", "<b>&\"", "198", "84.6 %", "true class"] {
+        assert!(texts.iter().any(|text| text == wanted), "{wanted} in {texts:?}");
+    }
+    assert!(picture.svg().len() < 40_000, "{}", picture.svg().len());
+}
+
+#[test]
+fn pictures_in_one_page_share_no_names() {
+    let names = |picture: &Picture| -> Vec<String> {
+        let document = roxmltree::Document::parse(picture.svg()).unwrap();
+        document.descendants().filter_map(|node| node.attribute("id").map(str::to_owned)).collect()
+    };
+    let matrix = |count| confusion_matrix(&heading(), &["a".into()], &[vec![count]]).unwrap();
+    let (first, second) = (names(&matrix(1)), names(&matrix(2)));
+    assert!(!first.is_empty() && first.iter().all(|name| !second.contains(name)), "{first:?} {second:?}");
+}
+
+#[test]
+fn a_print_has_the_pixels_of_its_width_and_says_so() {
+    // Lines one pixel wide: they are lost at the size of the screen and there on paper.
+    let pixels: Vec<u8> = (0..600 * 600).map(|at| if at % 2 == 0 { 20 } else { 220 }).collect();
+    let film = Film { width: 600, height: 600, channels: 1, pixels };
+    let picture = film_grid(&heading(), &[tile(film, Tone::Plain)], 1).unwrap();
+    let print = |width, dpi| Pixels::decoded(&picture.png_at(Print::new(width, dpi).unwrap()).unwrap());
+    let paper = print(110.0, 300);
+    let (width, height) = picture.size();
+    assert_eq!((paper.width, paper.density), (1299, Some(11_811)));
+    assert_eq!(paper.height, (1299.0 * f64::from(height) / f64::from(width)).round() as usize);
+    assert!(paper.has_margins());
+    let screen = Pixels::of(&picture);
+    let contrast = |pixels: &Pixels| {
+        let y = pixels.height / 2;
+        let row: Vec<u8> = (0..pixels.width).map(|x| pixels.at(x, y)[0]).filter(|&value| value < 230).collect();
+        row.iter().max().unwrap() - row.iter().min().unwrap()
+    };
+    assert!(contrast(&paper) > 2 * contrast(&screen), "{} and {}", contrast(&paper), contrast(&screen));
+    // As it is on the screen, at the density that it has by itself.
+    assert_eq!(print(picture.width_mm(), 144).rgb, screen.rgb);
+    let refused = |width, dpi| picture.png_at(Print::new(width, dpi).unwrap()).unwrap_err().to_string();
+    assert!(refused(2000.0, 2400).contains("16384 a side"));
+}
+
+#[test]
+fn a_tile_says_the_name_of_its_file_where_it_is_given() {
+    let named = |name: Option<&str>, lines: usize| {
+        let tile = Tile { lines: vec!["NORMAL 98 %".into(); lines], ..tile(gray(100, 50), Tone::Right) };
+        film_grid(&heading(), &[Tile { name: name.map(str::to_owned), ..tile }], 1).unwrap()
+    };
+    let (without, with) = (named(None, 1), named(Some("IM-0001.jpeg"), 1));
+    assert_eq!(texts(&with).len(), texts(&without).len() + 1);
+    assert!(texts(&with).contains(&"IM-0001.jpeg".to_owned()));
+    assert!(with.size().1 > without.size().1, "the name has a line of its own");
+    // What tells two names apart is at their ends.
+    let long = format!("{} {}.jpeg", "a very long name ".repeat(20), 4711);
+    let texts = texts(&named(Some(&long), 2));
+    assert!(texts.iter().any(|text| text.starts_with("a very") && text.contains('…') && text.ends_with(" 4711.jpeg")));
+    // A name alone stands clear of the mark.
+    assert!(Pixels::of(&named(Some("IM-0001.jpeg"), 0)).has_margins());
+}
+
+#[test]
+fn synthetic_films_are_called_synthetic_and_real_ones_are_not() {
     let badge = [0xfd, 0xee, 0xe2];
-    for drawn in [true, false] {
-        let heading = Heading { drawn, ..heading() };
+    for synthetic in [true, false] {
+        let heading = Heading { synthetic, ..heading() };
         let picture = classify(&heading, &gray(100, 64), &[("a".into(), 1.0)]).unwrap();
-        assert_eq!(Pixels::of(&picture).count(badge) > 1000, drawn);
-        assert_eq!(picture.svg().contains("Drawn films, not real ones"), drawn);
+        assert_eq!(Pixels::of(&picture).count(badge) > 1000, synthetic);
+        assert_eq!(picture.svg().contains("Synthetic films, not real ones"), synthetic);
         assert!(picture.svg().contains("a research tool, not a diagnosis"));
     }
 }
@@ -425,10 +534,11 @@ proptest! {
         }),
         columns in any::<usize>(),
         lines in prop::collection::vec(text(), 0..4),
+        name in prop::option::of(text()),
         shares in prop::collection::vec((text(), number()), 0..13),
     ) {
         let film = Film { width, height, channels, pixels };
-        let tile = Tile { film, lines, tone: Tone::Right };
+        let tile = Tile { film, lines, name, tone: Tone::Right };
         sound(film_grid(&heading(), &vec![tile.clone(); 3], columns));
         sound(film_pairs(&heading(), "a", "b", &vec![(tile.clone(), tile.clone()); 5]));
         sound(classify(&heading(), &tile.film, &shares));

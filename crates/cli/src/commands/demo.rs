@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use lungfish::{Changes, Device, EpochChoice, Predictor, TestRequest, TrainRequest, Watch};
+use lungfish::{Changes, Device, EpochChoice, PictureFormats, Predictor, TestRequest, TrainRequest, Watch};
 
 use super::{predict, test, train};
 use crate::observer::Printer;
@@ -85,10 +85,11 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         split: None,
         out: None,
         pictures: true,
+        formats: PictureFormats::default(),
     };
     let mut printer = Printer::scoring();
     let tested = lungfish::test(&request, &mut Watch::new(&mut printer, &stop))?;
-    test::report(&tested)?;
+    test::report(&tested, false)?;
 
     let film = one_film(&films)?;
     print::out("\n4. Predicting one film")?;

@@ -9,7 +9,7 @@ use lungfish_data::survey::{Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
 use crate::observer::Printer;
-use crate::print;
+use crate::{flags, print};
 
 /// Count what a folder of films holds
 ///
@@ -32,6 +32,8 @@ pub struct Args {
     /// Folder for explore.png and explore.svg [default: no picture]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    formats: flags::Formats,
     /// Print everything as one JSON object
     #[arg(long)]
     json: bool,
@@ -39,7 +41,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let patient = args.patient.clone().unwrap_or_else(|| Recipe::default().patient);
-    let request = ExploreRequest { data: args.data.clone(), patient, out: args.out.clone() };
+    let formats = args.formats.of(args.out.is_some(), "say where with --out")?;
+    let request = ExploreRequest { data: args.data.clone(), patient, out: args.out.clone(), formats };
     let mut printer = Printer::scoring();
     let found = lungfish::explore(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;

@@ -9,7 +9,7 @@ use clap::ValueHint::AnyPath;
 use lungfish::{PlotTarget, Prediction, Predictor, Watch};
 
 use crate::observer::Printer;
-use crate::{NOT_A_DIAGNOSIS, print};
+use crate::{NOT_A_DIAGNOSIS, flags, print};
 
 /// Say what a model makes of films
 ///
@@ -31,13 +31,17 @@ pub struct Args {
     /// Draw the film beside its probabilities: a file ending in .png or .svg for one film, else a folder
     #[arg(long, value_name = "FILE|DIR", value_hint = AnyPath)]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    formats: flags::Formats,
     /// Print one JSON object a film
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let formats = args.formats.of(args.plot.is_some(), "say where with --plot")?;
     let target = args.plot.as_ref().map(|to| PlotTarget::new(to, &args.paths)).transpose()?;
+    let target = target.map(|target| target.with_formats(formats));
     let mut printer = Printer::scoring();
     let mut predictor = Predictor::open(&args.model)?;
     let stop = AtomicBool::new(false);

@@ -26,6 +26,8 @@ pub struct Args {
     /// Picture to write, .png or .svg
     #[arg(long, value_name = "FILE", default_value = "preview.png", value_hint = clap::ValueHint::FilePath)]
     out: PathBuf,
+    #[command(flatten)]
+    formats: flags::Formats,
     /// Alter the films by chance, as the first unfrozen epoch of a training does
     #[arg(long)]
     augmented: bool,
@@ -64,11 +66,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         films: args.films,
         augmented: args.augmented,
         out: args.out.clone(),
+        formats: args.formats.of(true, "")?,
     };
     let mut printer = Printer::scoring();
     let preview = lungfish::preview(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;
     let split = preview.split.map_or(String::new(), |split| format!(" of the {split} split"));
     print::out(format_args!("{}{split}: {}", print::films(preview.films.len()), print::path(&preview.picture)))?;
+    if let Some(pdf) = &preview.pdf {
+        print::out(format_args!("As PDF: {}", print::path(pdf)))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

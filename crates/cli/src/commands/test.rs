@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{EpochChoice, Split, TestOutcome, TestRequest, Watch};
 
 use crate::observer::Printer;
-use crate::{NOT_A_DIAGNOSIS, print};
+use crate::{NOT_A_DIAGNOSIS, flags, print};
 
 /// Score a model on films that it was not trained on
 ///
@@ -44,6 +44,8 @@ pub struct Args {
     /// Write the predictions and draw nothing; an earlier test's pictures of the split go
     #[arg(long)]
     no_pictures: bool,
+    #[command(flatten)]
+    formats: flags::Formats,
     /// Print the metrics as JSON
     #[arg(long)]
     json: bool,
@@ -57,6 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         epoch: args.epoch,
         out: args.out.clone(),
         pictures: !args.no_pictures,
+        formats: args.formats.of(!args.no_pictures, "leave --no-pictures out")?,
     };
     let mut printer = Printer::scoring();
     let outcome = lungfish::test(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
@@ -64,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         print::json(&outcome)?;
     } else {
-        report(&outcome)?;
+        report(&outcome, request.formats.pdf)?;
         print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
     }
     if outcome.pictures_failed {
@@ -73,15 +76,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The metrics for a person.
-pub fn report(outcome: &TestOutcome) -> anyhow::Result<()> {
-    for line in lines(outcome) {
+/// The metrics for a person; `pdf` says whether there are pictures of that kind.
+pub fn report(outcome: &TestOutcome, pdf: bool) -> anyhow::Result<()> {
+    for line in lines(outcome, pdf) {
         print::out(line)?;
     }
     Ok(())
 }
 
-fn lines(outcome: &TestOutcome) -> Vec<String> {
+fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     let names: Vec<String> = outcome.classes.iter().map(|class| print::one_line(&class.name)).collect();
     // Columns are as wide as the longest name, and wide enough for the headings.
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
@@ -120,16 +123,17 @@ fn lines(outcome: &TestOutcome) -> Vec<String> {
     }
     lines.extend(outcome.caveats.iter().map(|caveat| format!("Caution: {}.", print::one_line(&caveat.text))));
     lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
-    lines.extend(pictures(&outcome.pictures));
+    lines.extend(pictures(&outcome.pictures, pdf));
     lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Where the pictures lie, all in one folder, and what they are called.
-fn pictures(paths: &[PathBuf]) -> Option<String> {
+fn pictures(paths: &[PathBuf], pdf: bool) -> Option<String> {
     let folder = paths.first()?.parent()?;
     let names: Vec<String> = paths.iter().filter_map(|path| path.file_stem()).map(print::path).collect();
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    Some(format!("Pictures, PNG and SVG, in {}: {}", print::path(folder), names.join(", ")))
+    let kinds = if pdf { "PNG, SVG and PDF" } else { "PNG and SVG" };
+    Some(format!("Pictures, {kinds}, in {}: {}", print::path(folder), names.join(", ")))
 }
 
 #[cfg(test)]
@@ -185,6 +189,7 @@ PNEUMONIA  0          2
 A film is called PNEUMONIA from a probability of 0.5 on.
 Each film: run/predictions-test.csv
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
-        assert_eq!(lines(&outcome).join("\n"), expected);
+        assert_eq!(lines(&outcome, false).join("\n"), expected);
+        assert_eq!(lines(&outcome, true).join("\n"), expected.replace("PNG and SVG", "PNG, SVG and PDF"));
     }
 }

@@ -12,9 +12,9 @@ use lungfish_pictures::{
 };
 use rayon::prelude::*;
 
-use crate::picture::write_both;
+use crate::picture::{PictureFormats, remove_pdf, write_all};
 use crate::recipe::ClassWeights;
-use crate::{Caveat, Error, ModelInfo, Prediction, Watch};
+use crate::{Caveat, CaveatKind, Error, ModelInfo, Prediction, Watch};
 
 /// The pictures that say their split in their names.
 const OF_SPLIT: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
@@ -53,7 +53,7 @@ pub(crate) struct Drawn {
 }
 
 /// Draws a test into a folder: `learning-curves`, and with the split in their names `confusion-matrix`, `roc`,
-/// `precision-recall`, `films` and `worst-errors`, each as PNG and SVG. Gives the PNGs.
+/// `precision-recall`, `films` and `worst-errors`, each as PNG and SVG, and as PDF if asked for. Gives the PNGs.
 ///
 /// A picture that has nothing to show is left out, and one of that name from an earlier test goes: what lies in the
 /// folder is of one test. One that cannot be made is left out too and told as a warning, since the metrics stand
@@ -61,12 +61,19 @@ pub(crate) struct Drawn {
 ///
 /// # Errors
 /// [`Error::Stopped`].
-pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Result<Drawn, Error> {
-    let drawn = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
-    let caution: String = tested.caveats.iter().map(|caveat| format!(". Caution: {}", caveat.text)).collect();
+pub(crate) fn draw(
+    tested: &Tested,
+    folder: &Path,
+    formats: PictureFormats,
+    watch: &mut Watch<'_>,
+) -> Result<Drawn, Error> {
+    let synthetic = tested.predictions.par_iter().any(|film| is_synthetic_file(&film.path));
+    // Pictures of synthetic films say so in words of their own.
+    let told = tested.caveats.iter().filter(|caveat| caveat.kind != CaveatKind::Synthetic);
+    let caution: String = told.map(|caveat| format!(". Caution: {}", caveat.text)).collect();
     let heading = |title: &str, subtitle: String| {
         let subtitle = Some(format!("{subtitle}{caution}"));
-        Heading { title: title.to_owned(), subtitle, drawn }
+        Heading { title: title.to_owned(), subtitle, synthetic }
     };
     let [roc_curves, precision_recall_curves] = curves::of_classes(tested);
     let shown = tiles::choose(tested);
@@ -77,20 +84,22 @@ pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Res
     let (mut written, mut failed) = (Vec::new(), false);
     let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
         let result = match picture {
-            Some(picture) => picture.map_err(Error::from).and_then(|picture| write_both(folder, &name, &picture)),
-            None => return remove_both(folder, &name),
+            Some(picture) => {
+                picture.map_err(Error::from).and_then(|picture| write_all(folder, &name, &picture, formats))
+            }
+            None => return remove_all(folder, &name),
         };
         match result {
-            Ok(path) => written.push(path),
+            Ok(paths) => written.extend(paths.into_iter().next()),
             Err(error) => {
-                remove_both(folder, &name);
+                remove_all(folder, &name);
                 failed = true;
                 watch.warn(format!("there is no picture {name}: {error}"));
             }
         }
     };
     let learning = curves::of_learning(tested).map(|(epochs, best)| {
-        let heading = Heading { drawn: tested.model.synthetic, ..heading("Learning curves", tested.of_learning()) };
+        let heading = Heading { synthetic: tested.model.synthetic, ..heading("Learning curves", tested.of_learning()) };
         learning_curves(&heading, &epochs, best)
     });
     if tested.run.is_some() {
@@ -115,7 +124,7 @@ pub(crate) fn draw(tested: &Tested, folder: &Path, watch: &mut Watch<'_>) -> Res
 /// Removes what an earlier test of a split drew into a folder. Learning curves stay: they are of the training.
 pub(crate) fn remove(name: &str, folder: &Path) {
     for what in OF_SPLIT {
-        remove_both(folder, &format!("{what}-{name}"));
+        remove_all(folder, &format!("{what}-{name}"));
     }
 }
 
@@ -185,7 +194,8 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// Removes what an earlier test left under a name; nothing is lost where that fails.
-fn remove_both(folder: &Path, name: &str) {
+fn remove_all(folder: &Path, name: &str) {
+    remove_pdf(folder, name);
     for extension in ["png", "svg"] {
         let _ = std::fs::remove_file(folder.join(format!("{name}.{extension}")));
     }

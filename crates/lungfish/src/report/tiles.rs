@@ -123,7 +123,12 @@ impl Tested<'_> {
     }
 
     fn tile(&self, film: usize, pixels: Film, lines: Vec<String>) -> Tile {
-        Tile { film: pixels, lines, tone: if self.is_right(film) { Tone::Right } else { Tone::Wrong } }
+        Tile {
+            film: pixels,
+            lines,
+            name: Some(file_name(&self.predictions[film].path)),
+            tone: if self.is_right(film) { Tone::Right } else { Tone::Wrong },
+        }
     }
 
     /// What it is called, and what it is. Numbers first: a long name loses its end.
@@ -140,7 +145,6 @@ impl Tested<'_> {
     fn lines_of_error(&self, film: usize) -> Vec<String> {
         let mut lines = self.lines(film);
         lines.push(format!("true class at {}: loss {:.2}", percent(self.of_label(film)), self.loss(film)));
-        lines.push(file_name(&self.predictions[film].path));
         lines
     }
 }
@@ -184,7 +188,9 @@ mod tests {
             assert_eq!(choose(tested).worst, [2, 0, 4]);
             assert_eq!(words_of_worst(tested, 3).0, "Worst errors");
             let lines = tested.lines_of_error(2);
-            assert_eq!(lines, ["90.0 % A", "true class: B", "true class at 10.0 %: loss 2.30", "film.png"]);
+            assert_eq!(lines, ["90.0 % A", "true class: B", "true class at 10.0 %: loss 2.30"]);
+            let pixels = Film { width: 1, height: 1, channels: 1, pixels: vec![0] };
+            assert_eq!(tested.tile(2, pixels, lines).name.as_deref(), Some("film.png"));
         });
         with(&[(0, 0.2), (1, 0.6)], |tested| {
             assert_eq!(choose(tested).worst, [1, 0]);
