@@ -1,14 +1,17 @@
 //! A backend written to be read: what each step means, in plain loops over `[n, c, h, w]`, sums in `f64`, every result
 //! rounded once to `f32`. Nothing is packed, shared out or skipped.
 //!
-//! It is the specification of each operator, and what the tests hold any other backend against.
+//! `operators` is the specification of each operator; this file fetches what a step reads and puts away what it gives. Any
+//! other backend is held against it.
+
+mod operators;
 
 use std::ops::Range;
 
-use lungfish_engine::schedule::{
-    Activation, BackwardStep, BatchNormStep, ConvStep, GemmStep, Kind, Norm, Schedule, Sliding, Step, dropout_mask,
-};
+use lungfish_engine::schedule::{Activation, BackwardStep, BatchNormStep, Kind, Schedule, Step};
 use lungfish_engine::{AdamUpdate, Backend, Element, EngineError, Input, Normalization, Region, Shape, State};
+
+use operators::*;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Naive;
@@ -17,9 +20,6 @@ pub struct Naive;
 pub struct NaiveProgram {
     arena: Vec<f32>,
 }
-
-/// Values of films, one after the other.
-type Values = Vec<f64>;
 
 impl NaiveProgram {
     fn get(&self, range: Range<usize>) -> Values {
@@ -36,141 +36,6 @@ fn store(place: &mut [f32], values: &[f64], accumulate: bool) {
     for (place, value) in place.iter_mut().zip(values) {
         *place = if accumulate { *place + *value as f32 } else { *value as f32 };
     }
-}
-
-fn load(buffer: &[f32], range: &Range<usize>) -> Values {
-    buffer[range.clone()].iter().map(|v| f64::from(*v)).collect()
-}
-
-/// Where element `(film, channel, row, column)` of a value of that shape lies.
-fn at(shape: Shape, film: usize, c: usize, h: usize, w: usize) -> usize {
-    ((film * shape.c + c) * shape.h + h) * shape.w + w
-}
-
-/// All `(film, channel, row, column)` of `n` films, in the order in which they lie.
-fn every(n: usize, shape: Shape) -> impl Iterator<Item = [usize; 4]> {
-    let Shape { c, h, w } = shape;
-    (0..n * c * h * w).map(move |i| [i / (c * h * w), i / (h * w) % c, i / w % h, i % w])
-}
-
-/// Row or column of the input under tap `k` of the window at place `o`; `None` in the padding.
-fn under(window: &Sliding, o: usize, k: usize, axis: usize) -> Option<usize> {
-    let size = [window.x.h, window.x.w][axis];
-    (o * window.stride[axis] + k).checked_sub(window.pads[axis]).filter(|i| *i < size)
-}
-
-/// The input pixels under an output pixel, each with its tap.
-fn pixels_under(window: &Sliding, [h, w]: [usize; 2]) -> Vec<([usize; 2], [usize; 2])> {
-    let [kh, kw] = window.kernel;
-    let taps = (0..kh * kw).map(|tap| [tap / kw, tap % kw]);
-    taps.filter_map(|[i, j]| Some(([i, j], [under(window, h, i, 0)?, under(window, w, j, 1)?]))).collect()
-}
-
-fn activate(activation: Activation, v: f64) -> f64 {
-    match activation {
-        Activation::Identity => v,
-        Activation::Relu => v.max(0.0),
-        Activation::Clip { min, max } => v.max(f64::from(min)).min(f64::from(max)),
-    }
-}
-
-/// Whether an activation that gave (or got) `v` lets the gradient through.
-fn passes(activation: Activation, v: f64) -> bool {
-    match activation {
-        Activation::Identity => true,
-        Activation::Relu => v > 0.0,
-        Activation::Clip { min, max } => v > f64::from(min) && v < f64::from(max),
-    }
-}
-
-/// `(product of weight [out, in / groups, kh, kw], x)` of every window, forward. `visit` gets each multiplication once, as
-/// the places in `y`, `x` and `weight`.
-fn every_product(conv: &ConvStep, n: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let ConvStep { window, groups, .. } = conv;
-    let (inner, outer) = (window.x.c / groups, window.y.c / groups);
-    for [film, c, h, w] in every(n, window.y) {
-        for ([i, j], [row, column]) in pixels_under(window, [h, w]) {
-            for k in 0..inner {
-                let x = at(window.x, film, c / outer * inner + k, row, column);
-                let weight = ((c * inner + k) * window.kernel[0] + i) * window.kernel[1] + j;
-                visit(at(window.y, film, c, h, w), x, weight);
-            }
-        }
-    }
-}
-
-fn conv(conv: &ConvStep, n: usize, x: &[f64], params: &[f32]) -> Values {
-    let weight = load(params, &conv.weight);
-    let mut y = vec![0.0; n * conv.window.y.len()];
-    every_product(conv, n, |to, from, w| y[to] += x[from] * weight[w]);
-    if let Some(bias) = &conv.bias {
-        let bias = load(params, bias);
-        every(n, conv.window.y).zip(&mut y).for_each(|([_, c, ..], y)| *y += bias[c]);
-    }
-    y
-}
-
-/// `scale * (x - mean) / sqrt(var + epsilon) + bias`, a channel at a time.
-fn normalise(norm: &Norm, shape: Shape, n: usize, x: &[f64], [mean, var]: [&[f64]; 2], params: &[f32]) -> Values {
-    let (scale, bias) = (load(params, &norm.scale), load(params, &norm.bias));
-    let one = |([_, c, ..], x): ([usize; 4], &f64)| {
-        scale[c] * (x - mean[c]) / (var[c] + f64::from(norm.epsilon)).sqrt() + bias[c]
-    };
-    every(n, shape).zip(x).map(one).collect()
-}
-
-/// Mean and biased variance of each channel.
-fn statistics(shape: Shape, n: usize, x: &[f64]) -> [Values; 2] {
-    let count = (n * shape.pixels()) as f64;
-    let mut mean = vec![0.0; shape.c];
-    every(n, shape).zip(x).for_each(|([_, c, ..], x)| mean[c] += x / count);
-    let mut var = vec![0.0; shape.c];
-    every(n, shape).zip(x).for_each(|([_, c, ..], x)| var[c] += (x - mean[c]).powi(2) / count);
-    [mean, var]
-}
-
-fn max_pool(window: &Sliding, n: usize, x: &[f64]) -> Values {
-    let largest = |[film, c, h, w]: [usize; 4]| {
-        let pixels = pixels_under(window, [h, w]).into_iter().map(|(_, [i, j])| x[at(window.x, film, c, i, j)]);
-        pixels.fold(f64::NEG_INFINITY, f64::max)
-    };
-    every(n, window.y).map(largest).collect()
-}
-
-fn average_pool(x_shape: Shape, n: usize, x: &[f64]) -> Values {
-    let mut y = vec![0.0; n * x_shape.c];
-    for ([film, c, ..], x) in every(n, x_shape).zip(x) {
-        y[film * x_shape.c + c] += x / x_shape.pixels() as f64;
-    }
-    y
-}
-
-fn gemm(gemm: &GemmStep, x: &[f64], params: &[f32]) -> Values {
-    let (weight, bias) = (load(params, &gemm.weight), load(params, &gemm.bias));
-    let of_film = |x: &[f64]| {
-        let row = |(w, b): (&[f64], &f64)| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + b;
-        weight.chunks(gemm.inputs).zip(&bias).map(row).collect::<Values>()
-    };
-    x.chunks(gemm.inputs).flat_map(of_film).collect()
-}
-
-fn log_softmax(classes: usize, x: &[f64]) -> Values {
-    let of_film = |x: &[f64]| {
-        let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum = x.iter().map(|x| (x - most).exp()).sum::<f64>().ln() + most;
-        x.iter().map(|x| x - sum).collect::<Values>()
-    };
-    x.chunks(classes).flat_map(of_film).collect()
-}
-
-/// The mask is drawn in the order film, row, column, channel.
-fn mask(step: &Step, n: usize, key: [u64; 4]) -> Values {
-    let Kind::Dropout(dropout) = &step.kind else { panic!("{} is no dropout", step.name) };
-    let Shape { c: channels, h: height, w: width } = step.shape;
-    let mut drawn = vec![0.0; n * step.shape.len()];
-    dropout_mask(key, dropout, &mut drawn);
-    let drawn_for = |[film, c, h, w]: [usize; 4]| ((film * height + h) * width + w) * channels + c;
-    every(n, step.shape).map(|place| f64::from(drawn[drawn_for(place)])).collect()
 }
 
 impl NaiveProgram {
@@ -232,110 +97,55 @@ impl NaiveProgram {
         // Read only where the memory plan still has them.
         let x = || self.get(step.x[0].range(n));
         let y = || self.get(step.y.range(n));
+        let params = &*state.params;
         let mut learn = |range: &Range<usize>, gradient: &[f64]| {
-            store(&mut state.grads.as_mut().unwrap()[range.clone()], gradient, accumulate);
+            if step.trained {
+                store(&mut state.grads.as_mut().unwrap()[range.clone()], gradient, accumulate);
+            }
         };
         match &step.kind {
             Kind::Conv(conv) => {
-                if step.trained {
-                    let x = x();
-                    let mut dw = vec![0.0; conv.weight.len()];
-                    every_product(conv, n, |to, from, w| dw[w] += dy[to] * x[from]);
-                    learn(&conv.weight, &dw);
-                    if let Some(bias) = &conv.bias {
-                        let mut db = vec![0.0; bias.len()];
-                        every(n, conv.window.y).zip(&dy).for_each(|([_, c, ..], dy)| db[c] += dy);
-                        learn(bias, &db);
-                    }
+                let [dx, dw, db] = conv_gradients(conv, n, step.trained.then(x).as_deref(), &dy, params);
+                learn(&conv.weight, &dw);
+                if let Some(bias) = &conv.bias {
+                    learn(bias, &db);
                 }
-                let weight = load(state.params, &conv.weight);
-                let mut dx = vec![0.0; n * conv.window.x.len()];
-                every_product(conv, n, |to, from, w| dx[from] += dy[to] * weight[w]);
                 vec![dx]
             }
+            Kind::BatchNorm(BatchNormStep { norm, .. }) if !step.trained => {
+                let var = load(state.buffers, &norm.var);
+                vec![normalise_gradient(norm, step.shape, n, &var, &dy, params)]
+            }
             Kind::BatchNorm(BatchNormStep { norm, activation }) => {
-                let (shape, scale) = (step.shape, load(state.params, &norm.scale));
-                let deviation = |var: &f64| (var + f64::from(norm.epsilon)).sqrt();
-                if !step.trained {
-                    let var = load(state.buffers, &norm.var);
-                    let one = |([_, c, ..], dy): ([usize; 4], &f64)| dy * scale[c] / deviation(&var[c]);
-                    return vec![every(n, shape).zip(&dy).map(one).collect()];
-                }
                 let (x, saved) = (x(), self.get(step.saved.unwrap().range(n)));
-                let (mean, var) = saved.split_at(shape.c);
+                let (mean, var) = saved.split_at(step.shape.c);
                 // What the activation let through: told by the result where something was added before it.
                 let told = match step.x.len() {
-                    1 => normalise(norm, shape, n, &x, [mean, var], state.params),
+                    1 => normalise(norm, step.shape, n, &x, [mean, var], params),
                     _ if *activation == Activation::Identity => dy.clone(),
                     _ => y(),
                 };
-                let dy: Values =
-                    dy.iter().zip(&told).map(|(dy, v)| if passes(*activation, *v) { *dy } else { 0.0 }).collect();
-                let hat = |c: usize, x: f64| (x - mean[c]) / deviation(&var[c]);
-                let (mut dscale, mut dbias) = (vec![0.0; shape.c], vec![0.0; shape.c]);
-                for ([_, c, ..], (dy, x)) in every(n, shape).zip(dy.iter().zip(&x)) {
-                    dscale[c] += dy * hat(c, *x);
-                    dbias[c] += dy;
-                }
+                let dy = activation_gradient(*activation, &told, &dy);
+                let [dx, dscale, dbias] = normalise_gradients(norm, step.shape, n, &x, [mean, var], &dy, params);
                 learn(&norm.scale, &dscale);
                 learn(&norm.bias, &dbias);
-                let count = (n * shape.pixels()) as f64;
-                let one = |([_, c, ..], (dy, x)): ([usize; 4], (&f64, &f64))| {
-                    scale[c] / deviation(&var[c]) * (dy - dbias[c] / count - hat(c, *x) * dscale[c] / count)
-                };
-                let dx = every(n, shape).zip(dy.iter().zip(&x)).map(one).collect();
                 vec![dx, dy]
             }
-            Kind::Activation(activation) => {
-                let y = y();
-                vec![dy.iter().zip(&y).map(|(dy, y)| if passes(*activation, *y) { *dy } else { 0.0 }).collect()]
-            }
+            Kind::Activation(activation) => vec![activation_gradient(*activation, &y(), &dy)],
             Kind::Add => vec![dy.clone(), dy],
-            Kind::MaxPool(window) => {
-                let (x, y) = (x(), y());
-                let mut dx = vec![0.0; n * window.x.len()];
-                for ([film, c, h, w], (y, dy)) in every(n, window.y).zip(y.iter().zip(&dy)) {
-                    let mut pixels =
-                        pixels_under(window, [h, w]).into_iter().map(|(_, [i, j])| at(window.x, film, c, i, j));
-                    // The first that is the largest.
-                    if let Some(first) = pixels.find(|pixel| x[*pixel] == *y) {
-                        dx[first] += dy;
-                    }
-                }
-                vec![dx]
-            }
-            Kind::AveragePool(shape) => {
-                let share = |[film, c, ..]: [usize; 4]| dy[film * shape.c + c] / shape.pixels() as f64;
-                vec![every(n, *shape).map(share).collect()]
-            }
+            Kind::MaxPool(window) => vec![max_pool_gradient(window, n, &x(), &y(), &dy)],
+            Kind::AveragePool(shape) => vec![average_pool_gradient(*shape, n, &dy)],
             Kind::Gemm(gemm) => {
-                let (ins, outs) = (gemm.inputs, gemm.outputs);
-                if step.trained {
-                    let x = x();
-                    let (mut dw, mut db) = (vec![0.0; outs * ins], vec![0.0; outs]);
-                    for (film, o) in (0..n).flat_map(|film| (0..outs).map(move |o| (film, o))) {
-                        db[o] += dy[film * outs + o];
-                        (0..ins).for_each(|i| dw[o * ins + i] += dy[film * outs + o] * x[film * ins + i]);
-                    }
-                    learn(&gemm.weight, &dw);
-                    learn(&gemm.bias, &db);
-                }
-                let weight = load(state.params, &gemm.weight);
-                let one = |i: usize| (0..outs).map(|o| dy[i / ins * outs + o] * weight[o * ins + i % ins]).sum();
-                vec![(0..n * ins).map(one).collect()]
+                let [dx, dw, db] = gemm_gradients(gemm, n, step.trained.then(x).as_deref(), &dy, params);
+                learn(&gemm.weight, &dw);
+                learn(&gemm.bias, &db);
+                vec![dx]
             }
             Kind::Dropout(_) => {
                 let mask = self.get(step.saved.unwrap().range(n));
                 vec![dy.iter().zip(&mask).map(|(dy, m)| dy * m).collect()]
             }
-            Kind::LogSoftmax(softmax) => {
-                let y = y();
-                let of_film = |(dy, y): (&[f64], &[f64])| {
-                    let sum: f64 = dy.iter().sum();
-                    dy.iter().zip(y).map(|(dy, y)| dy - y.exp() * sum).collect::<Values>()
-                };
-                vec![dy.chunks(softmax.classes).zip(y.chunks(softmax.classes)).flat_map(of_film).collect()]
-            }
+            Kind::LogSoftmax(softmax) => vec![log_softmax_gradient(softmax.classes, &y(), &dy)],
         }
     }
 }
