@@ -76,8 +76,7 @@ fn corrupt(error: DecodeErrors) -> DecodeError {
         DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => DecodeError::Truncated { format: FORMAT },
         error => {
             let reason = error.to_string();
-            let reason = reason.trim_matches('"').trim_start_matches("[strict-mode]: ").trim();
-            DecodeError::Corrupt { format: FORMAT, reason: reason.to_string() }
+            super::corrupt(FORMAT, reason.trim_matches('"').trim_start_matches("[strict-mode]: "))
         }
     }
 }

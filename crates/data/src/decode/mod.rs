@@ -180,6 +180,13 @@ fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeEr
     }
 }
 
+/// A decoder's own words as a part of one sentence: on one line, without a full stop.
+fn corrupt(format: &'static str, said: &str) -> DecodeError {
+    let words = said.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let reason = words.collect::<Vec<_>>().join(" ");
+    DecodeError::Corrupt { format, reason: reason.trim_end_matches('.').to_owned() }
+}
+
 /// Refuses sides of zero and pictures beyond [`MAX_PIXELS`]; every decoder asks before it takes memory.
 fn check_size(format: &'static str, width: u64, height: u64) -> Result<(), DecodeError> {
     if width == 0 || height == 0 {
@@ -251,6 +258,13 @@ impl Sink {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_decoders_words_are_part_of_one_sentence() {
+        let said = corrupt("TIFF", "compressed data is corrupt: expected 1\nbut\u{1b} found 0\n").to_string();
+        assert_eq!(said, "the TIFF is damaged: compressed data is corrupt: expected 1 but found 0");
+        assert_eq!(corrupt("PNG", "CRC error.").to_string(), "the PNG is damaged: CRC error");
+    }
 
     #[test]
     fn sixteen_bits_round_to_the_nearest_eighth_bit() {

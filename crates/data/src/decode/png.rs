@@ -59,7 +59,7 @@ fn error(error: DecodingError) -> DecodeError {
         error => {
             let text = error.to_string();
             let reason = text.split(" while decoding ").next().unwrap_or(&text);
-            DecodeError::Corrupt { format: FORMAT, reason: reason.trim_end_matches('.').to_string() }
+            super::corrupt(FORMAT, reason)
         }
     }
 }

@@ -191,7 +191,7 @@ fn turned(image: Image, orientation: u16) -> Image {
 }
 
 fn corrupt(reason: &str) -> DecodeError {
-    DecodeError::Corrupt { format: FORMAT, reason: reason.to_string() }
+    super::corrupt(FORMAT, reason)
 }
 
 fn error(error: TiffError) -> DecodeError {
@@ -210,7 +210,7 @@ fn error(error: TiffError) -> DecodeError {
         }
         TiffError::UnsupportedError(_) => DecodeError::Unsupported("a TIFF of a rare kind"),
         TiffError::LimitsExceeded | TiffError::IntSizeError => corrupt("it asks for more memory than its pixels need"),
-        TiffError::FormatError(error) => corrupt(error.to_string().trim_end_matches('.')),
-        error => corrupt(error.to_string().trim_end_matches('.')),
+        TiffError::FormatError(error) => corrupt(&error.to_string()),
+        error => corrupt(&error.to_string()),
     }
 }
