@@ -45,6 +45,7 @@ impl SummaryRequest {
 
 /// A summary, and what is known of the model beyond its network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelSummary {
     /// The model; none for a mere network.
     pub model: Option<TrainedModel>,
@@ -58,6 +59,7 @@ pub struct ModelSummary {
 
 /// What a model file says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrainedModel {
     /// The file.
     pub file: PathBuf,

@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "1|2|3", default_value_t = 3)]
     #[arg(value_parser = flags::whole(1..=3_usize), allow_negative_numbers = true)]
     depth: usize,
-    /// Print it as JSON, every layer
+    /// Print it as JSON, every layer; docs/schema/summary.json says what is in it
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let told = lungfish::summary(&SummaryRequest { of, batch: args.batch, unfreeze: args.unfreeze.clone() })?;
     if args.json {
-        print::json(&told)?;
+        print::output(&told)?;
     } else {
         print::out(lines(&told, args.depth).join("\n"))?;
     }

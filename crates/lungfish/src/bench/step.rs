@@ -20,6 +20,7 @@ const CLASSES: usize = 2;
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Forward with the batch's own statistics, negative log-likelihood, backward through all parts, Adam.
@@ -58,6 +59,7 @@ impl StepRequest {
 
 /// What came of it. Serialised, it is the object of `lungfish bench step --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepMeasure {
     /// The network.
     pub arch: Architecture,

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 7)]
     #[arg(value_parser = flags::whole(StepRequest::RUNS), allow_negative_numbers = true)]
     runs: usize,
-    /// Print it as one JSON object
+    /// Print it as one JSON object; docs/schema/bench-step.json says what is in it
     #[arg(long)]
     json: bool,
 }
