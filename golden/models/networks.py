@@ -1,15 +1,17 @@
 """Expected values of the networks, computed by PyTorch in float64.
 
-    python networks.py                  writes {network}.safetensors beside this script
+    python networks.py                  writes {network}.safetensors and {network}-224.safetensors
+                                        beside this script
     python networks.py --full DIR       writes every element to DIR/{network}.safetensors instead;
                                         then LUNGFISH_GOLDEN_FULL=DIR cargo test -p lungfish-models
                                         compares them all
 
-needs torch, torchvision, safetensors and efficientnet_lite_pytorch. Side 64, batch 4, 2 classes,
-the notebook's head, no dropout, no drop-connect; weights and inputs from formula.py; the targets
-are film i mod 2.
+needs torch, torchvision, safetensors and efficientnet_lite_pytorch. Side 64, batch 4, and once more
+side 224, batch 2; 2 classes, the notebook's head, no dropout, no drop-connect; weights and inputs
+from formula.py; the targets are film i mod 2.
 
-A file has five groups, each a tensor `{group}` (F32: the kept elements of all its members, one
+A file has five groups (one of side 224 has no `adam`, and of TRAINED_AT_224 alone more than
+`eval`), each a tensor `{group}` (F32: the kept elements of all its members, one
 after the other), a tensor `{group}.norm` (F64: the L2 norm of each whole member) and in the
 metadata their names:
     eval        activations in evaluation mode: stem, layer1 .., pool, logits
@@ -32,7 +34,10 @@ from torch import nn
 
 import formula
 
-SIDE, BATCH, CLASSES, STEPS = 64, 4, 2, 20
+CLASSES, STEPS = 2, 20
+# Side and batch: the small one for training that goes on, the other as networks are used.
+SMALL, WHOLE = (64, 4), (224, 2)
+TRAINED_AT_224 = ["resnet34", "efficientnet-lite0"]
 # Gain and shift of batch-norms, the one that ends a residual branch, and the input's name.
 NETWORKS = {
     "resnet18": (1, 1.5, ".bn2", "input"),
@@ -85,8 +90,9 @@ def make(name, dtype):
     return model.to(dtype), seen
 
 
-def batch(name, dtype):
-    return torch.from_numpy(formula.pixels(name, BATCH, SIDE)).to(dtype)
+def batch(name, size, dtype):
+    side, films = size
+    return torch.from_numpy(formula.pixels(name, films, side)).to(dtype)
 
 
 def order(seen):
@@ -94,35 +100,46 @@ def order(seen):
     return sorted(seen, key=lambda tap: (rank(tap), tap))
 
 
-def run(name, dtype=torch.float64):
-    targets = torch.arange(BATCH) % CLASSES
+def run(name, size, dtype=torch.float64):
+    targets = torch.arange(size[1]) % CLASSES
     groups = {}
     model, seen = make(name, dtype)
     model.eval()
     with torch.no_grad():
-        model(batch(NETWORKS[name][3], dtype))
+        model(batch(NETWORKS[name][3], size, dtype))
     groups["eval"] = {k: seen[k] for k in order(seen)}
+    if size == SMALL or name in TRAINED_AT_224:
+        groups.update(trained(name, model, seen, size, dtype, targets))
+    if size == SMALL:
+        groups["adam"] = adam(name, size, dtype, targets)
+    return {g: {k: t.numpy().astype(np.float64) for k, t in m.items()} for g, m in groups.items()}
+
+
+def trained(name, model, seen, size, dtype, targets):
+    groups = {}
 
     seen.clear()
     model.train()
-    loss = nn.functional.nll_loss(model(batch(NETWORKS[name][3], dtype)), targets)
+    loss = nn.functional.nll_loss(model(batch(NETWORKS[name][3], size, dtype)), targets)
     loss.backward()
     groups["train"] = {**{k: seen[k] for k in order(seen)}, "loss": loss.detach().reshape(1)}
     groups["gradient"] = {k: p.grad for k, p in model.named_parameters()}
     groups["running"] = {k: b.clone() for k, b in model.named_buffers() if "running" in k}
+    return groups
 
+
+def adam(name, size, dtype, targets):
     model, _ = make(name, dtype)
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
     losses = []
     for step in range(STEPS):
         optimizer.zero_grad()
-        loss = nn.functional.nll_loss(model(batch(f"step{step}", dtype)), targets)
+        loss = nn.functional.nll_loss(model(batch(f"step{step}", size, dtype)), targets)
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
-    groups["adam"] = {"losses": torch.stack(losses)}
-    return {g: {k: t.numpy().astype(np.float64) for k, t in m.items()} for g, m in groups.items()}
+    return {"losses": torch.stack(losses)}
 
 
 def pack(groups, pick):
@@ -151,19 +168,22 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", type=Path)
     args = parser.parse_args()
-    for name in ["resnet18", "resnet34", "resnet50", "efficientnet-lite0"]:
-        groups = run(name)
-        if args.full:
-            args.full.mkdir(parents=True, exist_ok=True)
-            tensors, metadata = pack(groups, lambda t: t)
-        else:
-            tensors, metadata = pack(groups, lambda t: t[formula.positions(t.size)])
-        path = (args.full or HERE) / f"{name}.safetensors"
-        save_file(tensors, path, metadata)
-        print(path.name, path.stat().st_size, "bytes")
-        scale = max(np.linalg.norm(t) for t in groups["gradient"].values())
-        tiny = [k for k, t in groups["gradient"].items() if np.linalg.norm(t) <= 1e-9 * scale]
-        print("  gradients that vanish:", " ".join(tiny) or "none")
-        print("  losses of Adam:", *(f"{x:.4f}" for x in groups["adam"]["losses"]))
-        for group, (difference, key) in worst(run(name, torch.float32), groups).items():
-            print(f"  PyTorch's float32, {group}: {difference:.1e} at {key}")
+    for name in NETWORKS:
+        for size in (SMALL, WHOLE):
+            groups = run(name, size)
+            if args.full:
+                args.full.mkdir(parents=True, exist_ok=True)
+                tensors, metadata = pack(groups, lambda t: t)
+            else:
+                tensors, metadata = pack(groups, lambda t: t[formula.positions(t.size)])
+            path = (args.full or HERE) / f"{name}{'' if size == SMALL else '-224'}.safetensors"
+            save_file(tensors, path, metadata)
+            print(path.name, path.stat().st_size, "bytes")
+            gradients = groups.get("gradient", {})
+            scale = max((np.linalg.norm(t) for t in gradients.values()), default=0)
+            tiny = [k for k, t in gradients.items() if np.linalg.norm(t) <= 1e-9 * scale]
+            print("  gradients that vanish:", " ".join(tiny) or "none")
+            if "adam" in groups:
+                print("  losses of Adam:", *(f"{x:.4f}" for x in groups["adam"]["losses"]))
+            for group, (difference, key) in worst(run(name, size, torch.float32), groups).items():
+                print(f"  PyTorch's float32, {group}: {difference:.1e} at {key}")

@@ -4,6 +4,7 @@ mod commands;
 mod flags;
 mod observer;
 mod print;
+mod schema;
 mod stop;
 
 use std::process::ExitCode;

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use clap::builder::styling::{AnsiColor, Style};
 use lungfish_data::display::escape;
 
+use crate::schema::{Output, Versioned};
+
 /// Standard output could not take what was written.
 #[derive(Debug)]
 pub struct OutputError(io::Error);
@@ -139,6 +141,11 @@ pub fn rate(rate: f64) -> String {
 /// `1 film`, `2 films`.
 pub fn films(count: usize) -> String {
     if count == 1 { "1 film".to_owned() } else { format!("{count} films") }
+}
+
+/// What a command prints with `--json`, on one line, with its schema's name.
+pub fn output(value: &impl Output) -> anyhow::Result<()> {
+    json(&Versioned::from(value))
 }
 
 /// JSON on one line.

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{FILMS, RUN, arg, copy, done, files, jsonl, lungfish, refused, run, said, split, temporary, text, train};
+use common::{
+    FILMS, RUN, arg, conforms, copy, done, files, jsonl, lungfish, refused, run, said, split, temporary, text, train,
+};
 use serde_json::Value;
 
 /// The rows of a CSV file that has no cell with a comma or a quote in it.
@@ -79,7 +81,9 @@ fn test_gives_metrics_and_a_line_a_film() {
     let printed = done(&["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(folder.path()), "--json"]);
     let metrics: Value = serde_json::from_str(&printed).unwrap();
     let keys: Vec<&String> = metrics.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["films", "accuracy", "loss", "auc", "classes", "confusion", "threshold"]);
+    assert_eq!(keys[..8], ["schema", "films", "accuracy", "loss", "auc", "classes", "confusion", "threshold"]);
+    assert_eq!((&metrics["schema"], &metrics["unreadable"]), (&"lungfish.test.1".into(), &serde_json::json!([])));
+    conforms(&metrics, "test");
     let test = split(&FILMS, "test");
     assert_eq!(metrics["films"], test.len());
     assert_eq!(metrics["threshold"], 0.5);
@@ -338,6 +342,7 @@ fn three_classes_train_and_test() {
 #[test]
 fn a_model_and_a_network_show_what_they_are_made_of() {
     let told: Value = serde_json::from_str(&done(&["summary", "--model", arg(&RUN), "--json"])).unwrap();
+    conforms(&told, "summary");
     assert_eq!((&told["architecture"], &told["parameters"]), (&"efficientnet-lite0".into(), &3_699_458.into()));
     assert_eq!((&told["trainable"], &told["frozen"]), (&328_450.into(), &3_371_008.into()), "the head alone trained");
     assert_eq!(told["model"]["class_names"], serde_json::json!(["NORMAL", "PNEUMONIA"]));

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{FILMS, arg, copy, done, files, lungfish, refused, run, said, split, temporary, text};
+use common::{FILMS, arg, conforms, copy, done, files, lungfish, refused, run, said, split, temporary, text};
 use serde_json::Value;
 
 /// Width and height in the header of a PNG.
@@ -51,7 +51,8 @@ fn explore_counts_what_there_is_in_a_table_and_as_json() {
     assert_eq!((&report["films"], &report["synthetic"]), (&120.into(), &120.into()));
     assert_eq!(report["splits"][0]["split"], "train");
     assert_eq!(report["splits"][0]["films"][0], normal_films);
-    assert_eq!(report["bad"][0]["path"], arg(&normal[0]));
+    assert_eq!(report["unreadable"][0]["path"], arg(&normal[0]));
+    conforms(&report, "explore");
     assert_eq!(report["classes"][1]["name"], "PNEUMONIA");
     assert_eq!(report["classes"][0]["intensity"].as_array().unwrap().len(), 256);
     assert_eq!(report["kinds"][0]["mode"], "gray");

@@ -6,10 +6,14 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use common::{FILMS, arg, copy, log, lungfish, refused, said, temporary, tensors, text, train};
 
@@ -66,12 +70,41 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
-/// Waits until a file is there.
+/// Waits until there is a file, another one than an earlier program may have left there.
 fn wait_for_file(child: &mut Child, path: &Path) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !path.exists() && child.try_wait().unwrap().is_none() && Instant::now() < until {
+    let which = || fs::metadata(path).ok().map(|file| (file.ino(), file.mtime(), file.mtime_nsec()));
+    let (left, until) = (which(), Instant::now() + Duration::from_secs(60));
+    while which().is_none_or(|file| left == Some(file)) && child.try_wait().unwrap().is_none() && Instant::now() < until
+    {
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Kills a training. Whether that came in time: the signal ended it, and epochs are left that it did not come to. A
+/// training that was done already has nothing to say about being killed.
+fn kill(mut child: Child, run: &Path) -> bool {
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    let unfinished = !run.join("log.jsonl").exists() || log(run).len() < log(&UNDISTURBED).len();
+    assert!(status.signal() == Some(9) || status.success(), "{status}");
+    status.signal() == Some(9) && unfinished
+}
+
+/// Starts a training in a new folder and kills it when `wait` has come to its end; again, with ever less patience, where
+/// that was too late (`wait` is given 0 for the first time, then 1, ...). Gives the folder in which it was in time.
+fn killed(mut wait: impl FnMut(&mut Child, &Path, u32), in_time: impl Fn(&Path) -> bool) -> (TempDir, PathBuf) {
+    // Not while a training waits to be killed.
+    LazyLock::force(&UNDISTURBED);
+    for time in 0..4 {
+        let folder = temporary();
+        let run = folder.path().join("run");
+        let mut child = spawn(train(&FILMS, &run, &BOTH));
+        wait(&mut child, &run, time);
+        if kill(child, &run) && in_time(&run) {
+            return (folder, run);
+        }
+    }
+    panic!("the training was four times ahead of the signal that was to kill it");
 }
 
 #[test]
@@ -90,13 +123,11 @@ fn a_killed_run_comes_to_the_same_weights() {
         (&["328450 trainable", "Before the first step", "Epoch 2/2"], 100),
     ];
     for (lines, wait) in moments {
-        let folder = temporary();
-        let run = folder.path().join("run");
-        let mut child = spawn(train(&FILMS, &run, &BOTH));
-        assert!(wait_for(&mut child, lines), "{lines:?}");
-        std::thread::sleep(Duration::from_millis(wait));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let patience = |child: &mut Child, _: &Path, time: u32| {
+            assert!(wait_for(child, lines), "{lines:?}");
+            std::thread::sleep(Duration::from_millis(wait >> (2 * time)));
+        };
+        let (_folder, run) = killed(patience, |_| true);
         resume(&run);
         assert_same(&run);
     }
@@ -104,12 +135,10 @@ fn a_killed_run_comes_to_the_same_weights() {
 
 #[test]
 fn a_run_killed_before_its_first_checkpoint_remembers_what_was_asked_for() {
-    let folder = temporary();
-    let run = folder.path().join("run");
-    let mut child = spawn(train(&FILMS, &run, &BOTH));
-    wait_for_file(&mut child, &run.join("recipe.toml"));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let (_folder, run) = killed(
+        |child, run, _| wait_for_file(child, &run.join("recipe.toml")),
+        |run| run.join("recipe.toml").exists() && !run.join("last.safetensors").exists(),
+    );
     let data = ["train", "--data", arg(&FILMS), "--out", arg(&run), "--resume"];
     let output = lungfish(&[&data[..], &["--batch", "4"]].concat()).output().unwrap();
     refused(&output, &["batch_size"]);
@@ -122,12 +151,15 @@ fn a_run_killed_before_its_first_checkpoint_remembers_what_was_asked_for() {
 fn a_run_killed_again_and_again_comes_to_the_same_weights() {
     let folder = temporary();
     let run = folder.path().join("run");
+    LazyLock::force(&UNDISTURBED);
     let mut child = spawn(train(&FILMS, &run, &BOTH));
     // In the middle of writing: as soon as half a checkpoint lies there.
-    for _ in 0..4 {
+    for time in 0..4 {
         wait_for_file(&mut child, &run.join(".last.safetensors.tmp"));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        if !kill(child, &run) {
+            // Each time may bring it on by a checkpoint or two, of some eight.
+            assert!(time > 1, "it was done before it could be killed twice");
+        }
         // The whole command again: the first of these comes before there is a checkpoint that knows where the films are.
         child = spawn(train(&FILMS, &run, &[&BOTH[..], &["--resume"]].concat()));
     }
@@ -151,6 +183,7 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
     signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(log(&run).len() < log(&UNDISTURBED).len(), "the signal came too late to stop anything");
     let errors = text(&output.stderr);
     assert!(
         errors.contains(&format!("lungfish train --data {} --out '{}' --resume", films.display(), run.display())),
@@ -189,8 +222,7 @@ fn a_run_is_trained_by_one_program_at_a_time() {
     assert!(wait_for(&mut child, &["Epoch 1/2"]));
     let second = lungfish(&["train", "--out", arg(&run), "--resume"]).output().unwrap();
     refused(&second, &[arg(&run), "another process"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert!(kill(child, &run), "the first was done when the second was refused");
 }
 
 #[test]

@@ -4,10 +4,11 @@ mod common;
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::process::Stdio;
 
 use common::{
-    FILMS, RUN, arg, commands, copy, done, help, lungfish, refused, run, said, split, temporary, text, train,
+    FILMS, RUN, arg, commands, conforms, copy, done, help, lungfish, refused, run, said, split, temporary, text, train,
 };
 use lungfish_models::ModelFile;
 use serde_json::Value;
@@ -26,6 +27,32 @@ fn every_command_helps_with_a_worked_example() {
         let args = if command == "--help" { vec![command] } else { vec![command, "--help"] };
         assert!(done(&args).contains("not a diagnosis"), "{command}");
     }
+}
+
+#[test]
+fn help_says_where_json_is_described() {
+    let mut described = Vec::new();
+    for command in commands() {
+        let help = help(&command);
+        // What predict prints is one line a film and has no schema yet.
+        if !help.contains("--json\n") && !help.contains("--json ") || command == "predict" {
+            continue;
+        }
+        let named: Vec<&str> = help
+            .split_whitespace()
+            .flat_map(|word| word.strip_prefix("docs/schema/").or_else(|| word.contains("fetch-").then_some(word)))
+            .filter(|word| word.ends_with(".json"))
+            .collect();
+        let name = command.replace(' ', "-") + ".json";
+        assert!(named.contains(&name.as_str()) || command == "bench", "{help}");
+        described.extend(named.into_iter().map(str::to_owned));
+    }
+    described.sort();
+    let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
+    let there = common::files(&there).into_iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
+    let mut there: Vec<String> = there.filter(|file| file.ends_with(".json")).collect();
+    there.sort();
+    assert_eq!(described, there);
 }
 
 #[test]
@@ -148,6 +175,7 @@ fn flags_override_the_recipe_and_the_run_keeps_what_came_of_it() {
 #[test]
 fn doctor_knows_the_machine() {
     let report: Value = serde_json::from_str(&done(&["doctor", "--json", "--threads", "3"])).unwrap();
+    conforms(&report, "doctor");
     assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(report["threads"], 3);
     assert!(report["cores"].as_u64().unwrap() >= 1);
@@ -221,6 +249,7 @@ fn bench_times_films() {
         text(&output.stdout)
     };
     let measure: Value = serde_json::from_str(&measured(&["--json"])).unwrap();
+    conforms(&measure, "bench-loader");
     let number = |key: &str| measure[key].as_f64().unwrap_or_else(|| panic!("no {key} in {measure}"));
     let films = lungfish_data::folder::films_in(&FILMS).unwrap();
     let bytes: u64 = films.iter().map(|film| fs::metadata(film).unwrap().len()).sum();

@@ -14,6 +14,7 @@ pub mod decode;
 pub mod display;
 mod error;
 pub mod folder;
+pub mod keys;
 pub mod loader;
 pub mod names;
 mod patient;

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::check::CheckedFilm;
 use crate::error::DataError;
 use crate::folder::{Film, Layout, require_trainable};
+use crate::keys;
 use crate::names::Split;
 use patients::{Patients, draw};
 
@@ -16,11 +17,6 @@ use patients::{Patients, draw};
 const LEAST_VAL_FILMS: usize = 50;
 /// So does one with fewer than one film for so many of train.
 const LEAST_VAL_SHARE: usize = 50;
-
-/// Says what a random key is for, so that no two draws share one.
-const DRAW_SAMPLE: u64 = 1;
-const DRAW_TEST: u64 = 2;
-const DRAW_VAL: u64 = 3;
 
 /// How splits are carved that a folder does not have.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,8 +97,7 @@ pub fn sample(layout: Layout, limit: usize, seed: u64) -> Layout {
     let mut keep = vec![false; total];
     for ((split, label), stratum) in strata {
         let target = limit as f64 * stratum.films as f64 / total as f64;
-        let key = [seed, DRAW_SAMPLE, split.map_or(0, |split| split as u64 + 1), label as u64];
-        for i in draw(&stratum, target, stratum.patients.len(), key) {
+        for i in draw(&stratum, target, stratum.patients.len(), keys::sample(seed, split, label)) {
             keep[i] = true;
         }
     }
@@ -188,11 +183,11 @@ pub fn split_after(
         notes.train_left_for_val = leave(&mut train, &val);
     }
     if test.is_empty() && rules.test_fraction > 0.0 {
-        test = carve(&mut train, Split::Test, rules.test_fraction, [rules.seed, DRAW_TEST], (root, &chose))?;
+        test = carve(&mut train, Split::Test, rules.test_fraction, rules.seed, (root, &chose))?;
         notes.test_carved = true;
     }
     if val.is_empty() && rules.val_fraction > 0.0 {
-        val = carve(&mut train, Split::Val, rules.val_fraction, [rules.seed, DRAW_VAL], (root, &taught))?;
+        val = carve(&mut train, Split::Val, rules.val_fraction, rules.seed, (root, &taught))?;
         notes.val_carved = true;
     }
     let films = |split: Vec<(usize, CheckedFilm)>| split.into_iter().map(|(_, film)| film).collect::<Vec<_>>();
@@ -215,7 +210,7 @@ fn carve(
     from: &mut Vec<(usize, CheckedFilm)>,
     split: Split,
     fraction: f64,
-    [seed, purpose]: [u64; 2],
+    seed: u64,
     (root, barred): (&Path, &HashSet<usize>),
 ) -> Result<Vec<(usize, CheckedFilm)>, DataError> {
     let patients = Patients { of_film: from.iter().map(|(patient, _)| *patient).collect() };
@@ -226,7 +221,7 @@ fn carve(
         stratum.patients.retain(|films| films.first().is_none_or(|&i| !barred.contains(&from[i].0)));
         // One that is barred stays on train anyway.
         let most = stratum.patients.len() - usize::from(stratum.patients.len() == before);
-        for i in draw(&stratum, target, most, [seed, purpose, 0, label as u64]) {
+        for i in draw(&stratum, target, most, keys::carve(seed, split, label)) {
             taken[i] = true;
         }
     }

@@ -24,9 +24,11 @@ const GRAY_WITHIN: u8 = 16;
 /// What a folder of films holds. Films that cannot be read are in [`Self::bad`] and in [`SplitSurvey::bad`], and in no
 /// other figure. Serialised, it is what `lungfish explore --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Survey {
     /// The folder that holds the splits or the classes.
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub root: PathBuf,
     /// Films that can be read.
     pub films: usize,
@@ -53,11 +55,13 @@ pub struct Survey {
     /// Films that this program drew ([`is_synthetic`]).
     pub synthetic: usize,
     /// Films that cannot be read, in the folder's order.
+    #[serde(rename = "unreadable")]
     pub bad: Vec<BadFilm>,
 }
 
 /// One split of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SplitSurvey {
     /// Its name; none where the folder has no splits.
     pub split: Option<Split>,
@@ -68,11 +72,13 @@ pub struct SplitSurvey {
     /// Bytes of their files.
     pub bytes: u64,
     /// Films that cannot be read.
+    #[serde(rename = "unreadable")]
     pub bad: usize,
 }
 
 /// One class of a data set, over all splits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClassSurvey {
     /// The name of its folder.
     pub name: String,
@@ -91,6 +97,7 @@ pub struct ClassSurvey {
 
 /// The least, the middle and the most of a figure over all films.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Spread {
     /// The least.
     pub least: u64,
@@ -102,6 +109,7 @@ pub struct Spread {
 
 /// A kind of file, and how many films are such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Kind {
     /// What the files hold.
     #[serde(flatten)]
@@ -112,6 +120,7 @@ pub struct Kind {
 
 /// Patients, as the patient rule finds them in file names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Patients {
     /// How many there are.
     pub count: usize,
@@ -125,6 +134,7 @@ pub struct Patients {
 
 /// Films whose files are the same, byte for byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Copies {
     /// Films beyond the first of each content.
     pub films: usize,
@@ -136,9 +146,11 @@ pub struct Copies {
 
 /// A film that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BadFilm {
     /// The file.
     #[serde(serialize_with = "as_text")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub path: PathBuf,
     /// Why.
     pub reason: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Something that must be known beside a number. Shown, it is its sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Caveat {
     /// What it is about, to match on.
@@ -15,6 +16,7 @@ pub struct Caveat {
 
 /// What a caveat is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CaveatKind {

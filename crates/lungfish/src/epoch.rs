@@ -8,6 +8,7 @@ use crate::Why;
 
 /// A phase of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// The head alone.
@@ -84,6 +85,7 @@ pub struct EpochRecord {
 
 /// An epoch with its metrics on the validation split: the one whose weights a run keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BestEpoch {
     /// The phase.
     pub phase: Phase,

@@ -50,6 +50,7 @@ pub struct TestRequest {
 
 /// Metrics of one class.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClassMetrics {
     /// The class.
     pub name: String,
@@ -65,6 +66,7 @@ pub struct ClassMetrics {
 
 /// The metrics of a test. Serialised, it is what `lungfish test --json` prints.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TestOutcome {
     /// Films scored.
     pub films: usize,
@@ -99,7 +101,7 @@ pub struct TestOutcome {
     #[serde(skip)]
     pub pictures: Vec<PathBuf>,
     /// Films that could not be read and are not in the metrics.
-    #[serde(skip)]
+    #[serde(rename = "unreadable")]
     pub bad: Vec<BadFilm>,
 }
 

@@ -28,12 +28,14 @@ pub struct ExploreRequest {
 
 /// What there is. Serialised, it is what `lungfish explore --json` prints.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exploration {
     /// The films, counted.
     #[serde(flatten)]
     pub survey: Survey,
     /// The pictures written: PNG, SVG and, if asked for, PDF.
     #[serde(serialize_with = "as_texts")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub pictures: Vec<PathBuf>,
 }
 

@@ -1,55 +1,38 @@
-//! Keys of random numbers. Every random number of a run comes from ChaCha8 keyed by four numbers: the seed, what it is
-//! for, and where it falls; so none depends on how many threads ran, what ran before, or whether a run was resumed.
+//! Random numbers of a run: the keys of `lungfish_data::keys`, for the phases of a training, and what is shuffled by
+//! them.
 
+use lungfish_data::keys::{self, Key};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::Phase;
 
-/// What a random number is for; the second of the four numbers.
-#[derive(Clone, Copy)]
-enum Purpose {
-    Shuffle = 1,
-    View = 2,
-    Augment = 3,
-    Dropout = 4,
-    Preview = 5,
-}
+pub(crate) use lungfish_data::keys::{augment, view};
 
-fn place(phase: Phase, epoch: usize) -> u64 {
-    let phase: u64 = match phase {
+/// The number that stands for a phase in a key.
+fn number(phase: Phase) -> u64 {
+    match phase {
         Phase::Frozen => 0,
         Phase::Unfrozen => 1,
-    };
-    phase << 32 | epoch as u64
-}
-
-/// Key of a view of a film in the frozen phase; `film` is the start of its content hash.
-pub(crate) fn view(seed: u64, view: usize, film: u64) -> [u64; 4] {
-    [seed, Purpose::View as u64, view as u64, film]
-}
-
-/// Key of a film's augmentation in an epoch of the unfrozen phase.
-pub(crate) fn augment(seed: u64, epoch: usize, film: u64) -> [u64; 4] {
-    [seed, Purpose::Augment as u64, epoch as u64, film]
+    }
 }
 
 /// Key of the dropout of one step.
-pub(crate) fn dropout(seed: u64, phase: Phase, epoch: usize, step: usize) -> [u64; 4] {
-    [seed, Purpose::Dropout as u64, place(phase, epoch), step as u64]
+pub(crate) fn dropout(seed: u64, phase: Phase, epoch: usize, step: usize) -> Key {
+    keys::dropout(seed, number(phase), epoch, step)
 }
 
 /// The order in which an epoch goes through `films` films.
 pub(crate) fn shuffled(seed: u64, phase: Phase, epoch: usize, films: usize) -> Vec<usize> {
-    shuffle([seed, Purpose::Shuffle as u64, place(phase, epoch), 0], films)
+    shuffle(keys::shuffle(seed, number(phase), epoch), films)
 }
 
 /// The order in which a preview goes through the `films` films of a class.
 pub(crate) fn previewed(seed: u64, label: usize, films: usize) -> Vec<usize> {
-    shuffle([seed, Purpose::Preview as u64, label as u64, 0], films)
+    shuffle(keys::preview(seed, label), films)
 }
 
-fn shuffle(key: [u64; 4], films: usize) -> Vec<usize> {
+fn shuffle(key: Key, films: usize) -> Vec<usize> {
     let mut bytes = [0; 32];
     for (chunk, word) in bytes.chunks_exact_mut(8).zip(key) {
         chunk.copy_from_slice(&word.to_le_bytes());

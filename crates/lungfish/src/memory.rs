@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// Memory of the machine, bytes; none where the system does not tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Memory {
     /// What is built in.
     pub total: Option<u64>,

@@ -103,11 +103,11 @@ impl ModelInfo {
             return Err(bad(format!("it has {} classes", classes.len())));
         }
         let head: Value = parse("head", text("head")?).map_err(bad)?;
-        let hidden = head["hidden"].as_u64().filter(|h| (1..=65536).contains(h));
+        let hidden = head["hidden"].as_u64().map(|h| h as usize).filter(|h| Recipe::HIDDEN.contains(h));
         let dropout = head["dropout"].as_f64().filter(|d| (0.0..1.0).contains(d));
         let (Some(hidden), Some(dropout)) = (hidden, dropout) else { return Err(bad(format!("its head is {head}"))) };
         let preprocess: Preprocess = parse("preprocess", text("preprocess")?).map_err(bad)?;
-        if !(32..=2048).contains(&preprocess.size) {
+        if !Recipe::IMAGE_SIZE.contains(&preprocess.size) {
             return Err(bad(format!("its image side is {}", preprocess.size)));
         }
         let versions: Value = parse("versions", text("versions")?).map_err(bad)?;
@@ -127,7 +127,7 @@ impl ModelInfo {
         let ancestors = lineage.ancestors;
         Ok(ModelInfo {
             architecture: text("architecture")?.parse()?,
-            head: HeadConfig { hidden: hidden as usize, dropout: dropout as f32, ..HeadConfig::default() },
+            head: HeadConfig { hidden, dropout: dropout as f32, ..HeadConfig::default() },
             classes,
             preprocess,
             epoch: parse("metrics", text("metrics").or_else(|_| text("figures"))?).map_err(bad)?,

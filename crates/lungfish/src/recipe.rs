@@ -7,232 +7,17 @@
 mod changes;
 mod choices;
 mod error;
+mod keys;
 mod text;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-
-use serde::de::DeserializeOwned;
 
 pub use changes::Changes;
 pub use choices::{Best, ClassWeights, Optimizer, Schedule};
 pub use error::{Difference, RecipeError};
-use lungfish_data::{Augment, Channels, Fit, PatientRule, Preprocess};
-use lungfish_models::Architecture;
-
-/// Writes the struct once: field, type, default, and what it means (which is the doc comment, the
-/// TOML comment and the text of a refusal).
-macro_rules! recipe {
-    ($($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $allowed:literal;)+) => {
-        /// Everything that decides what a training gives. Threads, workers, device and the place of the
-        /// data are no part of it: they may differ between two runs of the same result.
-        ///
-        /// ```
-        /// let mut recipe = lungfish::Recipe::default();
-        /// recipe.set("fit=squash")?;
-        /// assert_eq!(lungfish::Recipe::from_toml(&recipe.to_toml())?, recipe);
-        /// # Ok::<(), lungfish::RecipeError>(())
-        /// ```
-        #[derive(Clone, Debug, PartialEq)]
-        pub struct Recipe {
-            $($(#[doc = $doc])+ pub $key: $type,)+
-            /// Learning rates of single parts in the second phase, instead of `lr`; their keys are `lr.PART`.
-            pub part_lr: BTreeMap<String, f64>,
-        }
-
-        impl Default for Recipe {
-            fn default() -> Self {
-                Recipe { $($key: $default,)+ part_lr: BTreeMap::new() }
-            }
-        }
-
-        /// One key of a recipe.
-        #[derive(Clone, Copy, Debug)]
-        pub struct Key {
-            /// Its name.
-            pub name: &'static str,
-            /// What it means, one sentence.
-            pub about: &'static str,
-            /// Which values it takes.
-            pub allowed: &'static str,
-        }
-
-        /// Every key, in the order in which a recipe is written.
-        pub const KEYS: &[Key] = &[
-            $(Key { name: stringify!($key), about: concat!($($doc),+), allowed: $allowed },)+
-        ];
-
-        impl Recipe {
-            /// Puts one value in its place, if it is of the right kind.
-            fn put(&mut self, key: &str, value: &toml::Value) -> Result<(), RecipeError> {
-                match (key, part(key)) {
-                    $((stringify!($key), _) => self.$key = convert(key, value, $allowed)?,)+
-                    (_, Some(part)) => {
-                        let rate = convert(key, value, allowed("lr"))?;
-                        self.part_lr.insert(part.to_owned(), rate);
-                    }
-                    _ => return Err(unknown(key)),
-                }
-                Ok(())
-            }
-
-            /// One value, as TOML has it.
-            fn value(&self, key: &str) -> Option<toml::Value> {
-                match (key, part(key)) {
-                    $((stringify!($key), _) => toml::Value::try_from(&self.$key).ok(),)+
-                    (_, Some(part)) => Some(toml::Value::Float(self.lr_of(part))),
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-recipe! {
-    /// The network.
-    architecture: Architecture = Architecture::EfficientnetLite0, "resnet18, resnet34, resnet50 or efficientnet-lite0";
-    /// Where the weights come from before training: "imagenet", "none", or a .pth or .safetensors file.
-    weights: String = "imagenet".to_owned(), "\"imagenet\", \"none\" or a file";
-    /// Features between the two linear layers of the head.
-    hidden: usize = 256, "a number from 1 to 65536";
-    /// Probability with which the head drops a feature while training.
-    dropout: f64 = 0.0, "a number from 0 to below 1";
-    /// Weight of a batch's statistics in batch-norm's running ones; 0 is the network's own (Lite0: 0.01, too slow for short trainings).
-    batch_norm_momentum: f64 = 0.1, "a number from 0 to 1";
-    /// Decode films as one gray channel (Pillow's L) or as three.
-    channels: Channels = Channels::Gray, "gray or rgb";
-    /// How a film that is not square becomes square: cut the middle out, pad with black, or squash.
-    fit: Fit = Fit::Crop, "crop, pad or squash";
-    /// Side of the image that the network sees, pixels.
-    image_size: usize = 224, "a number from 32 to 2048";
-    /// Augmentation: rotated by up to so many degrees either way.
-    rotation: f64 = 20.0, "a number from 0 to 180";
-    /// Augmentation: probability of a mirror image.
-    flip: f64 = 0.5, "a number from 0 to 1";
-    /// Regular expression on the file name whose group 1 is the patient; the file stem where it does not match.
-    patient: String = PatientRule::KERMANY.to_owned(), "a regular expression with one group";
-    /// Part of the films that becomes the validation split where the data has none or a tiny one.
-    val_fraction: f64 = 0.10, "a number above 0 and up to 0.5";
-    /// Part of the films that becomes the test split where the data has none; 0 is no test split.
-    test_fraction: f64 = 0.15, "a number from 0 to 0.5";
-    /// Use about so many films, whole patients, the classes in proportion; 0 is all.
-    limit: usize = 0, "0 or a number of films";
-    /// Stop at a bad film instead of leaving it out.
-    strict: bool = false, "true or false";
-    /// Seed of every random number.
-    seed: u64 = 0, "a number from 0 to 9223372036854775807";
-    /// Films a step.
-    batch_size: usize = 32, "a number from 1 to 65536";
-    /// Epochs that train the head alone, the rest frozen.
-    frozen_epochs: usize = 10, "a number of epochs";
-    /// Epochs after those, with the parts of `unfreeze` training too.
-    epochs: usize = 0, "a number of epochs";
-    /// Parts that train in the second phase: "all", or names with commas; the head always does.
-    unfreeze: String = "all".to_owned(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"";
-    /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.
-    frozen_views: usize = 1, "a number of views up to 1024";
-    /// Keep the features of each view in memory; false computes them anew every epoch, to the same metrics.
-    cache_features: bool = true, "true or false";
-    /// Optimiser.
-    optimizer: Optimizer = Optimizer::Adam, "adam or adamw";
-    /// Weight decay, as torch.optim's Adam (L2) or AdamW (decoupled).
-    weight_decay: f64 = 0.0, "a number from 0 up";
-    /// Learning rate of the frozen phase.
-    frozen_lr: f64 = 1e-3, "a number above 0";
-    /// Schedule of the frozen phase's learning rate: moved on each epoch, one-cycle each step.
-    frozen_schedule: Schedule = Schedule::Cosine, "constant, step, cosine or one-cycle";
-    /// Frozen phase, step schedule: epochs between two steps.
-    frozen_step_size: usize = 7, "a number of epochs above 0";
-    /// Frozen phase, step schedule: factor of a step.
-    frozen_gamma: f64 = 0.1, "a number above 0 and up to 1";
-    /// Learning rate of the second phase; a line such as lr.layer4 = 0.00001 gives a part its own.
-    lr: f64 = 1e-4, "a number above 0";
-    /// Schedule of the second phase's learning rates: moved on each epoch, one-cycle each step.
-    schedule: Schedule = Schedule::Cosine, "constant, step, cosine or one-cycle";
-    /// Second phase, step schedule: epochs between two steps.
-    step_size: usize = 7, "a number of epochs above 0";
-    /// Second phase, step schedule: factor of a step.
-    gamma: f64 = 0.1, "a number above 0 and up to 1";
-    /// One-cycle schedule, either phase: part of the steps in which the learning rate rises to its full value.
-    pct_start: f64 = 0.3, "a number from 0 to 1";
-    /// One-cycle schedule, either phase: the first learning rate is the full one divided by this.
-    div_factor: f64 = 25.0, "a number from 1 up";
-    /// One-cycle schedule, either phase: the last learning rate is the first one divided by this.
-    final_div_factor: f64 = 1e4, "a number from 1 up";
-    /// Weight of each class in the loss: none, or balanced (films / (classes * films of the class)).
-    class_weights: ClassWeights = ClassWeights::None, "none or balanced";
-    /// Label smoothing, as torch's CrossEntropyLoss.
-    label_smoothing: f64 = 0.0, "a number from 0 to below 1";
-    /// Largest global norm of a step's gradient; 0 is no clipping.
-    clip_norm: f64 = 0.0, "0 or a number above 0";
-    /// Stop a phase after so many epochs without a better validation metric; 0 is never.
-    early_stopping: usize = 0, "a number of epochs";
-    /// The validation metric that decides which epoch is kept; among epochs alike in it within a standard error the AUC decides, then the loss.
-    best: Best = Best::Accuracy, "accuracy or auc";
-    /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
-    checkpoint_seconds: u64 = 300, "a number of seconds";
-}
-
-/// What a value must satisfy beyond its kind.
-fn in_range(recipe: &Recipe, key: &str) -> bool {
-    let rate = |f: f64| f.is_finite() && f > 0.0;
-    let divisor = |f: f64| f.is_finite() && f >= 1.0;
-    match key {
-        "weights" => !recipe.weights.is_empty(),
-        "hidden" => (1..=65536).contains(&recipe.hidden),
-        // The network computes in single floats.
-        "dropout" => (0.0..1.0).contains(&(recipe.dropout as f32)),
-        "batch_norm_momentum" => (0.0..=1.0).contains(&recipe.batch_norm_momentum),
-        "image_size" => (32..=2048).contains(&recipe.image_size),
-        "rotation" => (0.0..=180.0).contains(&recipe.rotation),
-        "flip" => (0.0..=1.0).contains(&recipe.flip),
-        "patient" => PatientRule::new(&recipe.patient).is_ok(),
-        "val_fraction" => recipe.val_fraction > 0.0 && recipe.val_fraction <= 0.5,
-        "test_fraction" => (0.0..=0.5).contains(&recipe.test_fraction),
-        "seed" => i64::try_from(recipe.seed).is_ok(),
-        "batch_size" => (1..=65536).contains(&recipe.batch_size),
-        "unfreeze" => !recipe.unfreeze.is_empty(),
-        "frozen_views" => recipe.frozen_views <= 1024,
-        "weight_decay" => recipe.weight_decay.is_finite() && recipe.weight_decay >= 0.0,
-        "frozen_lr" => rate(recipe.frozen_lr),
-        "lr" => rate(recipe.lr),
-        "frozen_step_size" => recipe.frozen_step_size > 0,
-        "step_size" => recipe.step_size > 0,
-        "frozen_gamma" => rate(recipe.frozen_gamma) && recipe.frozen_gamma <= 1.0,
-        "gamma" => rate(recipe.gamma) && recipe.gamma <= 1.0,
-        "pct_start" => (0.0..=1.0).contains(&recipe.pct_start),
-        "div_factor" => divisor(recipe.div_factor),
-        "final_div_factor" => divisor(recipe.final_div_factor),
-        "label_smoothing" => (0.0..1.0).contains(&recipe.label_smoothing),
-        "clip_norm" => recipe.clip_norm.is_finite() && recipe.clip_norm >= 0.0,
-        "checkpoint_seconds" => i64::try_from(recipe.checkpoint_seconds).is_ok(),
-        _ => part(key).is_none_or(|part| rate(recipe.lr_of(part))),
-    }
-}
-
-/// The part of a key `lr.PART`.
-fn part(key: &str) -> Option<&str> {
-    let bare = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    key.strip_prefix("lr.").filter(|part| !part.is_empty() && part.chars().all(bare))
-}
-
-/// Which values a key takes.
-fn allowed(key: &str) -> &'static str {
-    let name = if part(key).is_some() { "lr" } else { key };
-    KEYS.iter().find(|key| key.name == name).map_or("", |key| key.allowed)
-}
-
-fn bad_value(key: &str, value: impl ToString, allowed: &str) -> RecipeError {
-    RecipeError::Value { key: key.to_owned(), value: value.to_string(), allowed: allowed.to_owned() }
-}
-
-fn convert<T: DeserializeOwned>(key: &str, value: &toml::Value, allowed: &str) -> Result<T, RecipeError> {
-    value.clone().try_into().map_err(|_| bad_value(key, value, allowed))
-}
-
-fn unknown(key: &str) -> RecipeError {
-    RecipeError::UnknownKey { key: key.to_owned() }
-}
+pub use keys::{KEYS, Key, Recipe};
+use keys::{allowed, bad_value};
+use lungfish_data::{Augment, Preprocess};
 
 impl Recipe {
     /// Reads a recipe; keys that are not there keep their defaults.
@@ -270,7 +55,7 @@ impl Recipe {
     /// The first that does not do, with its key, its value and what would do.
     pub fn validate(&self) -> Result<(), RecipeError> {
         for key in self.keys() {
-            if !in_range(self, &key) {
+            if !self.in_range(&key) {
                 return Err(bad_value(&key, self.shown(&key), allowed(&key)));
             }
         }
@@ -332,6 +117,8 @@ impl Recipe {
 
 #[cfg(test)]
 mod tests {
+    use lungfish_data::Fit;
+
     use super::*;
 
     #[test]
@@ -417,5 +204,46 @@ mod tests {
         assert!(Recipe::from_toml("learning_rate = 3").unwrap_err().to_string().contains("learning_rate"));
         assert!(says(&mut recipe, "frozen_epochs=0").contains("nothing would be trained"));
         assert_eq!(recipe, Recipe::default());
+    }
+
+    #[test]
+    fn every_range_holds_at_its_ends() {
+        // What is taken, what is refused.
+        let cases: [(&str, &[&str], &[&str]); 16] = [
+            ("weights", &["none"], &["\"\""]),
+            ("hidden", &["1", "65536"], &["0", "65537"]),
+            ("dropout", &["0", "0.5"], &["1", "0.9999999999", "nan"]),
+            ("batch_norm_momentum", &["0", "1"], &["1.1", "nan"]),
+            ("image_size", &["32", "2048"], &["31", "2049"]),
+            ("rotation", &["0", "180"], &["181", "inf"]),
+            ("patient", &["^(a)"], &["(", "a"]),
+            ("val_fraction", &["0.01", "0.5"], &["0", "0.51"]),
+            ("test_fraction", &["0", "0.5"], &["0.51"]),
+            ("seed", &["0", "9223372036854775807"], &["9223372036854775808"]),
+            ("frozen_views", &["0", "1024"], &["1025"]),
+            ("step_size", &["1"], &["0"]),
+            ("lr", &["1e-30", "5"], &["0", "inf", "nan"]),
+            ("gamma", &["0.1", "1"], &["0", "1.01", "nan"]),
+            ("div_factor", &["1", "1e9"], &["0.99", "inf"]),
+            ("clip_norm", &["0", "3"], &["inf", "nan"]),
+        ];
+        for (key, taken, refused) in cases {
+            for value in taken {
+                Recipe::default().set(&format!("{key}={value}")).unwrap_or_else(|e| panic!("{key}={value}: {e}"));
+            }
+            for value in refused {
+                let said = Recipe::default().set(&format!("{key}={value}")).unwrap_err().to_string();
+                assert!(said.starts_with(&format!("{key} = ")) && said.ends_with(allowed(key)), "{said}");
+            }
+        }
+        // No number may be negative; a key that forgot its rule would let one through.
+        for key in
+            KEYS.iter().filter(|key| Recipe::default().value(key.name).is_some_and(|v| !v.is_str() && !v.is_bool()))
+        {
+            let said = Recipe::default().set(&format!("{}=-1", key.name)).unwrap_err().to_string();
+            assert!(said.ends_with(&format!("must be {}", key.allowed)), "{said}");
+        }
+        assert_eq!((allowed("hidden"), allowed("gamma")), ("a number from 1 to 65536", "a number above 0 and up to 1"));
+        assert_eq!((Recipe::BATCH_SIZE, Recipe::IMAGE_SIZE), (1..=65536, 32..=2048));
     }
 }

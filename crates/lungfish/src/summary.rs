@@ -1,5 +1,6 @@
 //! What a model, or a network that one could train, is made of.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use lungfish_engine::{Cpu, Plan, PlanSpec};
@@ -7,7 +8,7 @@ use lungfish_models::{Architecture, HeadConfig, Network, Summary};
 use serde::Serialize;
 
 use crate::model::Model;
-use crate::{BestEpoch, Error, Phase};
+use crate::{BestEpoch, Error, Phase, Recipe};
 
 /// What to summarise.
 #[derive(Clone, Debug)]
@@ -18,9 +19,9 @@ pub enum SummaryOf {
     Architecture {
         /// The network.
         architecture: Architecture,
-        /// Classes of its head, 2 or more.
+        /// Classes of its head, within [`SummaryRequest::CLASSES`].
         classes: usize,
-        /// Side of the image, pixels.
+        /// Side of the image, pixels, within [`Recipe::IMAGE_SIZE`].
         image_size: usize,
     },
 }
@@ -30,15 +31,21 @@ pub enum SummaryOf {
 pub struct SummaryRequest {
     /// The model or the network.
     pub of: SummaryOf,
-    /// Films at a time, from 1 to 65536.
+    /// Films at a time, within [`Recipe::BATCH_SIZE`].
     pub batch: usize,
     /// Parts that train, as the recipe's `unfreeze`. Otherwise those that trained in the phase of the model's epoch; all
     /// of a network that has no model yet.
     pub unfreeze: Option<String>,
 }
 
+impl SummaryRequest {
+    /// Classes that the head of a mere network may have.
+    pub const CLASSES: RangeInclusive<usize> = 2..=65536;
+}
+
 /// A summary, and what is known of the model beyond its network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelSummary {
     /// The model; none for a mere network.
     pub model: Option<TrainedModel>,
@@ -52,6 +59,7 @@ pub struct ModelSummary {
 
 /// What a model file says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrainedModel {
     /// The file.
     pub file: PathBuf,
@@ -77,11 +85,7 @@ pub struct TrainedModel {
 /// # Errors
 /// No such model or no such part; a batch, an image or a number of classes out of range.
 pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
-    let within = |what: &str, number: usize, least: usize, most: usize| match (least..=most).contains(&number) {
-        true => Ok(()),
-        false => Err(Error::refused(format!("{what} = {number}: must be a number from {least} to {most}"))),
-    };
-    within("batch", request.batch, 1, 65_536)?;
+    within("batch", request.batch, Recipe::BATCH_SIZE)?;
     let (network, model, size, trained) = match &request.of {
         SummaryOf::Model(path) => {
             let model = Model::open(path, &Cpu::new())?;
@@ -96,8 +100,8 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
             (network, Some(model), size, trained)
         }
         SummaryOf::Architecture { architecture, classes, image_size } => {
-            within("classes", *classes, 2, 65_536)?;
-            within("image_size", *image_size, 32, 2048)?;
+            within("classes", *classes, SummaryRequest::CLASSES)?;
+            within("image_size", *image_size, Recipe::IMAGE_SIZE)?;
             let network = Network::new(*architecture, *classes, &HeadConfig::default())?;
             (network, None, *image_size, "all".to_owned())
         }
@@ -108,4 +112,15 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
     let spec = PlanSpec::training(&network.graph, request.batch, size, normalization, &train);
     let step_bytes = Plan::bytes(&Cpu::new(), &network.graph, &spec)? as u64;
     Ok(ModelSummary { model, summary, step_bytes })
+}
+
+/// Refuses a number that is not in its range.
+pub(crate) fn within(what: &str, number: usize, range: RangeInclusive<usize>) -> Result<(), Error> {
+    match range.contains(&number) {
+        true => Ok(()),
+        false => {
+            let (least, most) = range.into_inner();
+            Err(Error::refused(format!("{what} = {number}: must be a number from {least} to {most}")))
+        }
+    }
 }

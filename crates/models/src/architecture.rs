@@ -21,6 +21,7 @@ use crate::{ModelError, efficientnet_lite};
 /// # Ok::<(), lungfish_models::ModelError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Architecture {
     /// torchvision's `resnet18` (He et al. 2015, arXiv:1512.03385).

@@ -8,6 +8,7 @@ use crate::{Architecture, ModelError, Network};
 
 /// A row: the network, a part, a block, or a layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Layer {
     /// Its name: the architecture, a part (`layer1`), or as torchvision has it (`layer1.0`, `layer1.0.conv1`).
@@ -40,6 +41,7 @@ pub struct Layer {
 /// # Ok::<(), lungfish_models::ModelError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Summary {
     /// The network.

@@ -16,33 +16,45 @@ Example:
   lungfish doctor
   lungfish doctor --json > machine.json")]
 pub struct Args {
-    /// Print it as JSON
+    /// Print it as JSON; docs/schema/doctor.json says what is in it
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Report {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Report {
+    /// Of the program.
     version: &'static str,
+    /// Operating system and kind of processor.
     system: String,
+    /// The processor's own name; none where the system does not tell.
     processor: Option<String>,
     /// Vector extensions that the processor has, of those that matter here.
     features: Vec<&'static str>,
-    /// What the kernels chose of them.
+    /// What the kernels chose of them: `avx512`, `avx2+fma`, `neon` or `scalar`.
     kernels: &'static str,
+    /// None where the system does not tell.
     cores: Option<usize>,
+    /// Those to compute with.
     threads: usize,
     memory: Memory,
+    /// Names of the GPUs that were found.
     gpus: Vec<String>,
+    /// Whether there is a driver for them.
     gpu_driver: bool,
     /// Where training computes.
     device: &'static str,
+    /// Where ImageNet weights lie.
     weights_folder: PathBuf,
+    /// Each network's.
     weights: Vec<Weights>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Weights {
+    /// The network.
     architecture: &'static str,
     /// Part of the program.
     shipped: bool,
@@ -55,7 +67,7 @@ struct Weights {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let report = look();
     if args.json {
-        print::json(&report)?;
+        print::output(&report)?;
     } else {
         for line in lines(&report) {
             print::out(line)?;

@@ -21,7 +21,7 @@ use crate::{flags, print};
 Example:
   lungfish explore chest_xray
   lungfish explore chest_xray --out pictures
-  lungfish explore chest_xray --json | jq '.bad'")]
+  lungfish explore chest_xray --json | jq '.unreadable'")]
 pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
@@ -34,7 +34,7 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     formats: flags::Formats,
-    /// Print everything as one JSON object
+    /// Print everything as one JSON object; docs/schema/explore.json says what is in it
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let found = lungfish::explore(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;
     if args.json {
-        print::json(&found)?;
+        print::output(&found)?;
     } else {
         for line in lines(&found) {
             print::out(line)?;

@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use lungfish::fetch::{DataSet, FetchedFilms, FetchedWeights, films, weights};
 use lungfish_models::names::did_you_mean;
 use lungfish_models::{Architecture, ModelError};
-use serde_json::json;
+use serde::{Serialize, Serializer};
 
 use crate::observer::Printer;
 use crate::{flags, print, stop};
@@ -45,7 +45,7 @@ pub struct Args {
     /// Folder for the data set; pneumonia's is chest_xray if none is given
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
-    /// Print one JSON object a data set or network
+    /// Print one JSON object a data set or network; docs/schema/fetch.json and fetch-weights.json say what is in it
     #[arg(long)]
     json: bool,
 }
@@ -150,22 +150,64 @@ fn job(args: &Args) -> Result<Job, (ErrorKind, String)> {
     Ok(Job::Films(set, out))
 }
 
+/// A data set that was fetched, as `--json` prints it.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Films {
+    /// Where it comes from.
+    source: String,
+    /// The folder that it lies in.
+    path: String,
+    /// Files in it.
+    files: usize,
+    /// Bytes of them.
+    bytes: u64,
+    /// Whether anything was fetched; false where all was there already, and right.
+    fetched: bool,
+    /// The classes, in index order; none where the data set is no folder of films.
+    classes: Option<Vec<String>>,
+    /// Films of each split, or of `all` where there are no splits; none where the data set is no folder of films.
+    #[serde(serialize_with = "as_map")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<std::collections::BTreeMap<String, usize>>"))]
+    films: Option<Vec<(String, usize)>>,
+}
+
+fn as_map<S: Serializer>(pairs: &Option<Vec<(String, usize)>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match pairs {
+        Some(pairs) => serializer.collect_map(pairs.iter().map(|(name, count)| (name, count))),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Weights that were fetched, as `--json` prints them.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Weights {
+    /// The network.
+    architecture: Architecture,
+    /// The file; none where the weights are part of the program.
+    path: Option<String>,
+    /// Bytes of it.
+    bytes: u64,
+    /// Whether it was fetched; false where it was there already, and right.
+    fetched: bool,
+    /// Whether the weights are part of the program.
+    shipped: bool,
+}
+
 fn tell_films(args: &Args, set: &DataSet, done: &FetchedFilms) -> anyhow::Result<()> {
     let FetchedFilms { path, files, bytes, fetched, films } = done;
     if args.json {
         let split = |split: &Option<lungfish::Split>| split.map_or("all".to_owned(), |split| split.to_string());
-        let splits = |films: &lungfish::fetch::Films| -> serde_json::Map<String, serde_json::Value> {
-            films.splits.iter().map(|(of, count)| (split(of), json!(count))).collect()
-        };
-        return print::json(&json!({
-            "source": set.to_string(),
-            "path": path.to_string_lossy(),
-            "files": files,
-            "bytes": bytes,
-            "fetched": fetched,
-            "classes": films.as_ref().map(|films| &films.classes),
-            "films": films.as_ref().map(splits),
-        }));
+        return print::output(&Films {
+            source: set.to_string(),
+            path: path.to_string_lossy().into_owned(),
+            files: *files,
+            bytes: *bytes,
+            fetched: *fetched,
+            classes: films.as_ref().map(|films| films.classes.clone()),
+            films: films.as_ref().map(|films| films.splits.iter().map(|(of, count)| (split(of), *count)).collect()),
+        });
     }
     let state = if *fetched { "fetched and verified" } else { "there already, and right" };
     print::out(format_args!("{}: {files} files, {}, {state}", print::path(path), print::size(*bytes)))?;
@@ -186,11 +228,13 @@ fn tell_weights(args: &Args, done: &FetchedWeights) -> anyhow::Result<()> {
     let FetchedWeights { architecture, path, bytes, fetched } = done;
     let name = architecture.name();
     if args.json {
-        let path = path.as_ref().map(|path| path.to_string_lossy());
-        let shipped = path.is_none();
-        return print::json(&json!({
-            "architecture": name, "path": path, "bytes": bytes, "fetched": fetched, "shipped": shipped,
-        }));
+        return print::output(&Weights {
+            architecture: *architecture,
+            path: path.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            bytes: *bytes,
+            fetched: *fetched,
+            shipped: path.is_none(),
+        });
     }
     let Some(path) = path else {
         print::out(format_args!("{name}: its weights are inside this program already; nothing is to be fetched"))?;

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     recipe: Option<PathBuf>,
     /// Seed that chooses the films and alters them
-    #[arg(long, value_name = "S", value_parser = flags::whole(0..=i64::MAX as u64), allow_negative_numbers = true)]
+    #[arg(long, value_name = "S", value_parser = flags::whole(Recipe::SEED), allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Set any key of the recipe; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
-use lungfish::{ModelSummary, SummaryOf, SummaryRequest};
+use lungfish::{ModelSummary, Recipe, SummaryOf, SummaryRequest};
 use lungfish_models::{Architecture, Layer};
 
 use crate::{flags, print};
@@ -33,24 +33,24 @@ pub struct Args {
     arch: Option<String>,
     /// Classes of the network
     #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "model")]
-    #[arg(value_parser = flags::whole(2..=65_536_usize), allow_negative_numbers = true)]
+    #[arg(value_parser = flags::whole(SummaryRequest::CLASSES), allow_negative_numbers = true)]
     classes: usize,
     /// Side of the image that the network sees, pixels
     #[arg(long, value_name = "N", default_value_t = 224, conflicts_with = "model")]
-    #[arg(value_parser = flags::whole(32..=2048_usize), allow_negative_numbers = true)]
+    #[arg(value_parser = flags::whole(Recipe::IMAGE_SIZE), allow_negative_numbers = true)]
     image_size: usize,
     /// Parts that train: all, or names with commas [default: as the model was trained; all of a network]
     #[arg(long, value_name = "PARTS")]
     unfreeze: Option<String>,
     /// Films at a time
     #[arg(long, value_name = "N", default_value_t = 1)]
-    #[arg(value_parser = flags::whole(1..=65_536_usize), allow_negative_numbers = true)]
+    #[arg(value_parser = flags::whole(Recipe::BATCH_SIZE), allow_negative_numbers = true)]
     batch: usize,
     /// How deep to go: 1 the parts, 2 the blocks in them too, 3 every layer
     #[arg(long, value_name = "1|2|3", default_value_t = 3)]
     #[arg(value_parser = flags::whole(1..=3_usize), allow_negative_numbers = true)]
     depth: usize,
-    /// Print it as JSON, every layer
+    /// Print it as JSON, every layer; docs/schema/summary.json says what is in it
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let told = lungfish::summary(&SummaryRequest { of, batch: args.batch, unfreeze: args.unfreeze.clone() })?;
     if args.json {
-        print::json(&told)?;
+        print::output(&told)?;
     } else {
         print::out(lines(&told, args.depth).join("\n"))?;
     }

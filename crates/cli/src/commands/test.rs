@@ -46,7 +46,7 @@ pub struct Args {
     no_pictures: bool,
     #[command(flatten)]
     formats: flags::Formats,
-    /// Print the metrics as JSON
+    /// Print the metrics as JSON; docs/schema/test.json says what is in it
     #[arg(long)]
     json: bool,
 }
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = lungfish::test(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;
     if args.json {
-        print::json(&outcome)?;
+        print::output(&outcome)?;
     } else {
         report(&outcome, request.formats.pdf)?;
         print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{Changes, Device, TrainOutcome, TrainRequest, Watch};
+use lungfish::{Changes, Device, Recipe, TrainOutcome, TrainRequest, Watch};
 use lungfish_models::Architecture;
 
 use crate::observer::Printer;
@@ -59,13 +59,13 @@ pub struct Args {
     #[arg(long, value_name = "PARTS")]
     unfreeze: Option<String>,
     /// Films a step
-    #[arg(long, value_name = "N", value_parser = flags::whole(1..=65536_usize), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = flags::whole(Recipe::BATCH_SIZE), allow_negative_numbers = true)]
     batch: Option<usize>,
     /// Learning rate of both phases (keys frozen_lr and lr set them apart)
     #[arg(long, value_name = "X", value_parser = flags::rate, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Seed of every random number
-    #[arg(long, value_name = "S", value_parser = flags::whole(0..=i64::MAX as u64), allow_negative_numbers = true)]
+    #[arg(long, value_name = "S", value_parser = flags::whole(Recipe::SEED), allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Use about N films, whole patients, the classes in proportion
     #[arg(long, value_name = "N", value_parser = flags::count, allow_negative_numbers = true)]

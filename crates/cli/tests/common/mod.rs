@@ -163,3 +163,77 @@ pub fn help(command: &str) -> String {
     args.push("--help");
     done(&args)
 }
+
+/// Wants a printed object to be what docs/schema/{name}.json describes.
+pub fn conforms(value: &Value, name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/schema/{name}.json"));
+    let schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    assert!(value["schema"].as_str().unwrap().starts_with(&format!("lungfish.{name}.")), "{value}");
+    fits(value, &schema, &schema, name);
+}
+
+/// As much of JSON Schema as the schemas of this program use; a word that is not known here is a failure.
+fn fits(value: &Value, schema: &Value, root: &Value, at: &str) {
+    let Some(rules) = schema.as_object() else { return assert_eq!(schema, true, "{at}") };
+    for (rule, of) in rules {
+        match rule.as_str() {
+            "$schema" | "$defs" | "title" | "description" | "format" | "default" => {}
+            "$ref" => {
+                let of = root.pointer(of.as_str().unwrap().strip_prefix('#').unwrap()).unwrap();
+                fits(value, of, root, at);
+            }
+            "type" => {
+                let is = |name: &Value| match name.as_str().unwrap() {
+                    "object" => value.is_object(),
+                    "array" => value.is_array(),
+                    "string" => value.is_string(),
+                    "integer" => value.is_u64() || value.is_i64(),
+                    "number" => value.is_number(),
+                    "boolean" => value.is_boolean(),
+                    "null" => value.is_null(),
+                    other => panic!("{at}: no type {other}"),
+                };
+                let one = of.as_array().map_or_else(|| is(of), |any| any.iter().any(is));
+                assert!(one, "{at}: {value} is not of type {of}");
+            }
+            "const" => assert_eq!(value, of, "{at}"),
+            "enum" => assert!(of.as_array().unwrap().contains(value), "{at}: {value}"),
+            "anyOf" | "oneOf" => {
+                let fit = |of: &&Value| std::panic::catch_unwind(|| fits(value, of, root, at)).is_ok();
+                assert!(of.as_array().unwrap().iter().any(|of| fit(&of)), "{at}: {value} is none of {of}");
+            }
+            "minimum" => assert!(value.as_f64().is_none_or(|n| n >= of.as_f64().unwrap()), "{at}: {value}"),
+            "maximum" => assert!(value.as_f64().is_none_or(|n| n <= of.as_f64().unwrap()), "{at}: {value}"),
+            "minItems" => assert!(value.as_array().unwrap().len() as u64 >= of.as_u64().unwrap(), "{at}"),
+            "maxItems" => assert!(value.as_array().unwrap().len() as u64 <= of.as_u64().unwrap(), "{at}"),
+            "required" => {
+                for key in of.as_array().unwrap() {
+                    assert!(value.get(key.as_str().unwrap()).is_some(), "{at} has no {key}");
+                }
+            }
+            "items" => {
+                for value in value.as_array().into_iter().flatten() {
+                    fits(value, of, root, &format!("{at}[]"));
+                }
+            }
+            "properties" => {
+                for (key, value) in value.as_object().into_iter().flatten() {
+                    let of = of.get(key).or_else(|| rules.get("additionalProperties"));
+                    fits(
+                        value,
+                        of.unwrap_or_else(|| panic!("{at}: {key} is not described")),
+                        root,
+                        &format!("{at}.{key}"),
+                    );
+                }
+            }
+            "additionalProperties" if rules.contains_key("properties") => {}
+            "additionalProperties" => {
+                for (key, value) in value.as_object().into_iter().flatten() {
+                    fits(value, of, root, &format!("{at}.{key}"));
+                }
+            }
+            other => panic!("{at}: {other} is not known to this test"),
+        }
+    }
+}

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// The kind of picture that a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// `JPEG`, `PNG`, `TIFF` or `BMP`.
     pub format: &'static str,
@@ -16,19 +17,26 @@ pub struct Source {
 }
 
 /// What a pixel is in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Mode {
     /// One sample.
+    #[serde(rename = "gray")]
     Gray,
     /// One sample and others that are no light, such as transparency.
+    #[serde(rename = "gray+alpha")]
     GrayAlpha,
     /// Red, green, blue; in a JPEG mostly stored as luma and chroma.
+    #[serde(rename = "RGB")]
     Rgb,
     /// Red, green, blue and transparency.
+    #[serde(rename = "RGBA")]
     RgbAlpha,
     /// An index into a table of colours.
+    #[serde(rename = "palette")]
     Palette,
     /// Four inks.
+    #[serde(rename = "CMYK")]
     Cmyk,
 }
 
@@ -49,11 +57,5 @@ impl Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl Serialize for Mode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }

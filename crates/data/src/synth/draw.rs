@@ -4,11 +4,8 @@ use rand::Rng;
 
 use super::plan::{Kind, SyntheticFilm};
 use crate::decode::{Channels, Image};
+use crate::keys;
 use crate::random::{below, between, keyed, unit};
-
-/// Say what a random key is for.
-const DRAW_PATIENT: u64 = 0x7061_7469;
-const DRAW_FILM: u64 = 0x6669_6c6d;
 
 /// What a patient's films have in common.
 struct Chest {
@@ -39,11 +36,11 @@ struct Cloud {
 
 /// Draws the film; the same seed and film give the same picture.
 pub(super) fn draw(film: &SyntheticFilm, seed: u64) -> Image {
-    let mut patient = keyed([seed, DRAW_PATIENT, film.patient as u64, 0]);
+    let mut patient = keyed(keys::synth_patient(seed, film.patient));
     let chest = Chest::new(&mut patient);
     let mut clouds = clouds(film.kind, &chest, &mut patient);
 
-    let mut rng = keyed([seed, DRAW_FILM, film.number as u64, 0]);
+    let mut rng = keyed(keys::synth_film(seed, film.number));
     let mut vary = |low: f32, high: f32| between(&mut rng, low.into(), high.into()) as f32;
     // Another day: the clouds have moved a little, grown or faded.
     let day = vary(0.75, 1.15);

@@ -1,10 +1,8 @@
 //! Which films are drawn: splits, classes, patients and names.
 
+use crate::keys;
 use crate::names::Split;
 use crate::random::{below, keyed, unit};
-
-/// Says what a random key is for.
-const DRAW_PLAN: u64 = 0x706c_616e;
 
 /// One film to be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +31,7 @@ pub(super) enum Kind {
 
 /// All films, side by side, class by class.
 pub(super) fn plan(films: usize, seed: u64) -> Vec<SyntheticFilm> {
-    let mut rng = keyed([seed, DRAW_PLAN, 0, 0]);
+    let mut rng = keyed(keys::synth_plan(seed));
     let normal = films * 2 / 5;
     let mut plan: Vec<SyntheticFilm> = Vec::with_capacity(films);
     let mut patient = 0;

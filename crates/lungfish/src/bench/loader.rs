@@ -30,6 +30,7 @@ pub struct LoaderRequest {
 
 /// What came of it. Serialised, it is the object of `lungfish bench loader --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoaderMeasure {
     /// Films that a pass goes through.
     pub films: usize,

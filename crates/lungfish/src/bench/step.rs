@@ -1,5 +1,6 @@
 //! Training and inference steps a second.
 
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use lungfish_engine::{Adam, AdamConfig, Cpu, Input, Plan, PlanSpec, Seed, Store};
@@ -9,7 +10,8 @@ use serde::Serialize;
 
 use super::median;
 use crate::memory::{self, Memory};
-use crate::{Activity, Error, Event, Watch};
+use crate::summary::within;
+use crate::{Activity, Error, Event, Recipe, Watch};
 
 /// Side of the image, pixels: ImageNet's.
 const IMAGE_SIZE: usize = 224;
@@ -18,6 +20,7 @@ const CLASSES: usize = 2;
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Forward with the batch's own statistics, negative log-likelihood, backward through all parts, Adam.
@@ -41,16 +44,22 @@ impl Mode {
 pub struct StepRequest {
     /// The network, with the notebook's head of two classes.
     pub architecture: Architecture,
-    /// Films that go through at once, from 1 to 65536.
+    /// Films that go through at once, within [`Recipe::BATCH_SIZE`].
     pub batch: usize,
     /// What a step does.
     pub mode: Mode,
-    /// Steps that are timed, from 1 to 10000. One more goes first and is not.
+    /// Steps that are timed, within [`StepRequest::RUNS`]. One more goes first and is not.
     pub runs: usize,
+}
+
+impl StepRequest {
+    /// How many steps can be timed.
+    pub const RUNS: RangeInclusive<usize> = 1..=10_000;
 }
 
 /// What came of it. Serialised, it is the object of `lungfish bench step --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StepMeasure {
     /// The network.
     pub arch: Architecture,
@@ -107,11 +116,8 @@ pub struct StepMeasure {
 /// A batch or a number of runs out of range; a batch that this machine has no memory for.
 pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure, Error> {
     let StepRequest { architecture, batch, mode, runs } = *request;
-    for (what, number, most) in [("batch", batch, 65_536), ("runs", runs, 10_000)] {
-        if !(1..=most).contains(&number) {
-            return Err(Error::refused(format!("{what} = {number}: must be a number from 1 to {most}")));
-        }
-    }
+    within("batch", batch, Recipe::BATCH_SIZE)?;
+    within("runs", runs, StepRequest::RUNS)?;
     let network = Network::new(architecture, CLASSES, &HeadConfig::default())?;
     let (graph, backend, normalization) = (&network.graph, Cpu::new(), architecture.normalization());
     let all = network.parts_by_names("all")?;

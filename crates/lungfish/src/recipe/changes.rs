@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Recipe, RecipeError, allowed, bad_value, in_range, text};
+use super::{Recipe, RecipeError, allowed, bad_value, text};
 
 /// The keys that somebody asked for, with their values: a recipe file, `--set`, flags; later ones win.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,7 +84,7 @@ impl Changes {
         };
         let mut trial = Recipe::default();
         trial.put(key, &value)?;
-        if !in_range(&trial, key) {
+        if !trial.in_range(key) {
             return Err(bad_value(key, value, allowed(key)));
         }
         self.values.insert(key.to_owned(), value);

@@ -12,9 +12,19 @@ use safetensors::SafeTensors;
 
 use crate::formula;
 
-const SIDE: usize = 64;
-const BATCH: usize = 4;
 const CLASSES: usize = 2;
+
+/// Side of the image in pixels, and films at a time.
+#[derive(Clone, Copy, PartialEq)]
+struct Size {
+    side: usize,
+    batch: usize,
+}
+
+/// Small, for training that goes on for steps.
+const SMALL: Size = Size { side: 64, batch: 4 };
+/// As networks are used: the later layers see planes of 14 and 7 pixels, and take the algorithms that those get.
+const WHOLE: Size = Size { side: 224, batch: 2 };
 
 /// Activations, running statistics and losses.
 const TOLERANCE: f64 = 1e-4;
@@ -31,10 +41,11 @@ struct Golden {
 }
 
 impl Golden {
-    fn open(architecture: Architecture) -> Golden {
+    fn open(architecture: Architecture, size: Size) -> Golden {
         let full = std::env::var_os("LUNGFISH_GOLDEN_FULL").map(PathBuf::from);
         let folder = full.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/models"));
-        let bytes = std::fs::read(folder.join(format!("{architecture}.safetensors"))).unwrap();
+        let side = if size == SMALL { String::new() } else { format!("-{}", size.side) };
+        let bytes = std::fs::read(folder.join(format!("{architecture}{side}.safetensors"))).unwrap();
         Golden { bytes, full: full.is_some() }
     }
 
@@ -107,56 +118,60 @@ fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
     (network, store)
 }
 
-fn plan(network: &Network, train: bool) -> Plan<Cpu> {
+fn plan(network: &Network, size: Size, train: bool) -> Plan<Cpu> {
     // The golden inputs are normalised already.
     let normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
     let parts = if train { network.parts_by_names("all").unwrap() } else { Vec::new() };
-    let mut spec = PlanSpec::training(&network.graph, BATCH, SIDE, normalization, &parts);
+    let mut spec = PlanSpec::training(&network.graph, size.batch, size.side, normalization, &parts);
     spec.keep = network.taps.iter().map(|&(_, v)| v).collect();
     Plan::new(&Cpu::new(), &network.graph, spec).unwrap()
 }
 
 /// Film i is of class i mod 2; the mean negative log-likelihood.
-fn targets() -> Vec<f32> {
-    (0..BATCH * CLASSES).map(|i| if i / CLASSES % CLASSES == i % CLASSES { 1.0 / BATCH as f32 } else { 0.0 }).collect()
+fn targets(Size { batch, .. }: Size) -> Vec<f32> {
+    (0..batch * CLASSES).map(|i| if i / CLASSES % CLASSES == i % CLASSES { 1.0 / batch as f32 } else { 0.0 }).collect()
 }
 
-fn check(architecture: Architecture) {
-    let golden = Golden::open(architecture);
-    let input = formula::pixels(settings(architecture).3, BATCH, SIDE);
+fn check(architecture: Architecture, size: Size, train: bool) {
+    let golden = Golden::open(architecture, size);
+    let input = formula::pixels(settings(architecture).3, size.batch, size.side);
     let (network, mut store) = network(architecture);
     let tap = |plan: &Plan<Cpu>, name: &str| plan.value(network.tap(name).unwrap()).unwrap();
 
-    let mut evaluation = plan(&network, false);
-    evaluation.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
+    let mut evaluation = plan(&network, size, false);
+    evaluation.forward(&mut store, size.batch, Input::Values(&input), [0; 4]).unwrap();
     let mut complaints = golden.compare("eval", TOLERANCE, |name| tap(&evaluation, name));
+    drop(evaluation);
 
-    let mut training = plan(&network, true);
-    training.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
-    let loss = training.backward(&mut store, Seed::Targets(&targets()), false).unwrap().loss;
-    complaints.extend(golden.compare("train", TOLERANCE, |name| match name {
-        "loss" => vec![loss as f32],
-        name => tap(&training, name),
-    }));
-    complaints.extend(golden.compare("gradient", GRADIENT_TOLERANCE, |name| store.gradient(name).unwrap()));
-    complaints.extend(golden.compare("running", TOLERANCE, |name| store.get(name).unwrap()));
+    if train {
+        let mut training = plan(&network, size, true);
+        training.forward(&mut store, size.batch, Input::Values(&input), [0; 4]).unwrap();
+        let loss = training.backward(&mut store, Seed::Targets(&targets(size)), false).unwrap().loss;
+        complaints.extend(golden.compare("train", TOLERANCE, |name| match name {
+            "loss" => vec![loss as f32],
+            name => tap(&training, name),
+        }));
+        complaints.extend(golden.compare("gradient", GRADIENT_TOLERANCE, |name| store.gradient(name).unwrap()));
+        complaints.extend(golden.compare("running", TOLERANCE, |name| store.get(name).unwrap()));
+    }
     assert!(complaints.is_empty(), "{architecture}:\n{}", complaints.join("\n"));
 }
 
 fn check_adam(architecture: Architecture) {
-    let golden = Golden::open(architecture);
+    let size = SMALL;
+    let golden = Golden::open(architecture, size);
     let (network, mut store) = network(architecture);
     let parts = network.parts_by_names("all").unwrap();
-    let mut plan = plan(&network, true);
+    let mut plan = plan(&network, size, true);
     let mut adam = Adam::new(&Cpu::new(), &network.graph, &parts, AdamConfig::default()).unwrap();
     let (_, theirs, _) = golden.group("adam");
     assert_eq!(theirs.len(), 20);
     let mut complaints = Vec::new();
     let mut worst = 0.0_f64;
     for (step, &their) in theirs.iter().enumerate() {
-        let input = formula::pixels(&format!("step{step}"), BATCH, SIDE);
-        plan.forward(&mut store, BATCH, Input::Values(&input), [0; 4]).unwrap();
-        let loss = plan.backward(&mut store, Seed::Targets(&targets()), false).unwrap().loss;
+        let input = formula::pixels(&format!("step{step}"), size.batch, size.side);
+        plan.forward(&mut store, size.batch, Input::Values(&input), [0; 4]).unwrap();
+        let loss = plan.backward(&mut store, Seed::Targets(&targets(size)), false).unwrap().loss;
         adam.step(&mut store, 1e-4).unwrap();
         let off = (loss - f64::from(their)).abs();
         worst = worst.max(off);
@@ -169,10 +184,15 @@ fn check_adam(architecture: Architecture) {
 }
 
 macro_rules! networks {
-    ($($name:ident $adam:ident $architecture:ident;)*) => {$(
+    ($($name:ident $adam:ident $whole:ident $architecture:ident $train:literal;)*) => {$(
         #[test]
         fn $name() {
-            check(Architecture::$architecture);
+            check(Architecture::$architecture, SMALL, true);
+        }
+
+        #[test]
+        fn $whole() {
+            check(Architecture::$architecture, WHOLE, $train);
         }
 
         #[test]
@@ -183,8 +203,8 @@ macro_rules! networks {
 }
 
 networks! {
-    resnet18 resnet18_adam Resnet18;
-    resnet34 resnet34_adam Resnet34;
-    resnet50 resnet50_adam Resnet50;
-    efficientnet_lite0 efficientnet_lite0_adam EfficientnetLite0;
+    resnet18 resnet18_adam resnet18_at_224 Resnet18 false;
+    resnet34 resnet34_adam resnet34_at_224 Resnet34 true;
+    resnet50 resnet50_adam resnet50_at_224 Resnet50 false;
+    efficientnet_lite0 efficientnet_lite0_adam efficientnet_lite0_at_224 EfficientnetLite0 true;
 }

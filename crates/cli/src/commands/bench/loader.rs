@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     #[arg(value_parser = flags::whole(0..=usize::from(crate::MOST_THREADS)), allow_negative_numbers = true)]
     workers: usize,
-    /// Print it as one JSON object
+    /// Print it as one JSON object; docs/schema/bench-loader.json says what is in it
     #[arg(long)]
     json: bool,
 }

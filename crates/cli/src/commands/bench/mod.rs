@@ -5,10 +5,9 @@ mod step;
 
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use crate::observer::Printer;
 use crate::print;
+use crate::schema::Output;
 
 /// Measure how fast this machine trains, predicts and reads films
 #[derive(clap::Args)]
@@ -40,7 +39,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
 }
 
 /// Measures and prints what came of it.
-fn tell<M: Serialize>(
+fn tell<M: Output>(
     measure: impl FnOnce(&mut Printer) -> Result<M, lungfish::Error>,
     lines: fn(&M) -> Vec<String>,
     json: bool,
@@ -49,7 +48,7 @@ fn tell<M: Serialize>(
     let measure = measure(&mut printer)?;
     printer.finish()?;
     if json {
-        print::json(&measure)?;
+        print::output(&measure)?;
     } else {
         print::out(lines(&measure).join("\n"))?;
     }

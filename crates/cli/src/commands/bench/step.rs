@@ -10,7 +10,7 @@ use lungfish_models::Architecture;
 
 use super::{pace, tell, threads};
 use crate::{flags, print};
-use lungfish::Watch;
+use lungfish::{Recipe, Watch};
 
 /// Time steps of a network: films a second, share of what the processor can do, memory
 ///
@@ -36,16 +36,16 @@ pub struct Args {
     arch: String,
     /// Films that go through at once
     #[arg(long, value_name = "N", default_value_t = 32)]
-    #[arg(value_parser = flags::whole(1..=65_536_usize), allow_negative_numbers = true)]
+    #[arg(value_parser = flags::whole(Recipe::BATCH_SIZE), allow_negative_numbers = true)]
     batch: usize,
     /// What a step does
     #[arg(long, value_enum, default_value_t = StepMode::Train)]
     mode: StepMode,
     /// Steps that are timed; the median counts
     #[arg(long, value_name = "N", default_value_t = 7)]
-    #[arg(value_parser = flags::whole(1..=10_000_usize), allow_negative_numbers = true)]
+    #[arg(value_parser = flags::whole(StepRequest::RUNS), allow_negative_numbers = true)]
     runs: usize,
-    /// Print it as one JSON object
+    /// Print it as one JSON object; docs/schema/bench-step.json says what is in it
     #[arg(long)]
     json: bool,
 }

@@ -1,0 +1,280 @@
+//! The keys: each with its type, its default, what it means and which values it takes, in one place.
+
+use std::collections::BTreeMap;
+
+use lungfish_data::{Channels, Fit, PatientRule};
+use lungfish_models::Architecture;
+use serde::de::DeserializeOwned;
+
+use super::{Best, ClassWeights, Optimizer, RecipeError, Schedule};
+
+/// The words for the values that a key takes. These are the rules there are:
+///
+/// | rule | values |
+/// |-|-|
+/// | `LOW to HIGH` | both ends too |
+/// | `LOW to below HIGH` | without the upper end, in single floats, as the network computes |
+/// | `above LOW to HIGH` | without the lower end |
+/// | `above LOW` | without it, and finite |
+/// | `LOW up` | with it, and finite |
+/// | `\|value\| check, "words"` | those that pass the check |
+/// | `any "words"` | those of the key's type |
+///
+/// A range may have words of its own after a comma. `as NAME` makes it a constant of [`Recipe`] too, for those who have
+/// to ask the same elsewhere.
+macro_rules! words {
+    ((any $words:literal)) => {
+        $words
+    };
+    ((above $low:literal)) => {
+        concat!("a number above ", $low)
+    };
+    ((above $low:literal to $high:literal)) => {
+        concat!("a number above ", $low, " and up to ", $high)
+    };
+    ((above $low:literal, $words:literal)) => {
+        $words
+    };
+    (($low:literal up)) => {
+        concat!("a number from ", $low, " up")
+    };
+    (($low:literal up, $words:literal)) => {
+        $words
+    };
+    (($low:literal to below $high:literal)) => {
+        concat!("a number from ", $low, " to below ", $high)
+    };
+    (($low:literal to $high:literal $(as $name:ident)?)) => {
+        concat!("a number from ", $low, " to ", $high)
+    };
+    (($low:literal to $high:literal, $words:literal)) => {
+        $words
+    };
+    ((|$value:ident| $check:expr, $words:literal)) => {
+        $words
+    };
+}
+
+/// Whether a value is one of those that its rule lets through.
+macro_rules! allows {
+    ($value:expr, $type:ty, (any $words:literal)) => {
+        true
+    };
+    ($value:expr, $type:ty, (above $low:literal $(, $words:literal)?)) => {
+        *$value > $low as $type && *$value <= <$type>::MAX
+    };
+    ($value:expr, $type:ty, (above $low:literal to $high:literal)) => {
+        *$value > $low as $type && *$value <= $high as $type
+    };
+    ($value:expr, $type:ty, ($low:literal up $(, $words:literal)?)) => {
+        ($low as $type..=<$type>::MAX).contains($value)
+    };
+    ($value:expr, $type:ty, ($low:literal to below $high:literal)) => {
+        ($low as $type..$high as $type).contains($value) && (*$value as f32) < $high as f32
+    };
+    ($value:expr, $type:ty, ($low:literal to $high:literal $(as $name:ident)? $(, $words:literal)?)) => {
+        ($low as $type..=$high as $type).contains($value)
+    };
+    ($value:expr, $type:ty, (|$name:ident| $check:expr, $words:literal)) => {{
+        let $name = $value;
+        $check
+    }};
+}
+
+/// The range as a constant, where its rule names one.
+macro_rules! constant {
+    ($key:ident, $type:ty, ($low:literal to $high:literal as $name:ident)) => {
+        #[doc = concat!("Values that `", stringify!($key), "` takes.")]
+        pub const $name: std::ops::RangeInclusive<$type> = $low..=$high;
+    };
+    ($key:ident, $type:ty, $rule:tt) => {};
+}
+
+/// Writes the struct once: field, type, default, which values it takes, and what it means (which is the doc comment, the
+/// TOML comment and the text of a refusal). A key without a rule does not compile.
+macro_rules! recipe {
+    ($($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $rule:tt;)+) => {
+        /// Everything that decides what a training gives. Threads, workers, device and the place of the
+        /// data are no part of it: they may differ between two runs of the same result.
+        ///
+        /// ```
+        /// let mut recipe = lungfish::Recipe::default();
+        /// recipe.set("fit=squash")?;
+        /// assert_eq!(lungfish::Recipe::from_toml(&recipe.to_toml())?, recipe);
+        /// # Ok::<(), lungfish::RecipeError>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Recipe {
+            $($(#[doc = $doc])+ pub $key: $type,)+
+            /// Learning rates of single parts in the second phase, instead of `lr`; their keys are `lr.PART`.
+            pub part_lr: BTreeMap<String, f64>,
+        }
+
+        impl Default for Recipe {
+            fn default() -> Self {
+                Recipe { $($key: $default,)+ part_lr: BTreeMap::new() }
+            }
+        }
+
+        /// One key of a recipe.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Key {
+            /// Its name.
+            pub name: &'static str,
+            /// What it means, one sentence.
+            pub about: &'static str,
+            /// Which values it takes.
+            pub allowed: &'static str,
+        }
+
+        /// Every key, in the order in which a recipe is written.
+        pub const KEYS: &[Key] = &[
+            $(Key { name: stringify!($key), about: concat!($($doc),+), allowed: words!($rule) },)+
+        ];
+
+        impl Recipe {
+            $(constant!($key, $type, $rule);)+
+
+            /// Whether a key's value is one of those that it takes.
+            pub(super) fn in_range(&self, key: &str) -> bool {
+                match (key, part(key)) {
+                    $((stringify!($key), _) => allows!(&self.$key, $type, $rule),)+
+                    // A part's learning rate goes by the rule for all.
+                    (_, Some(part)) => Recipe { lr: self.lr_of(part), ..Recipe::default() }.in_range("lr"),
+                    _ => true,
+                }
+            }
+
+            /// Puts one value in its place, if it is of the right kind.
+            pub(super) fn put(&mut self, key: &str, value: &toml::Value) -> Result<(), RecipeError> {
+                match (key, part(key)) {
+                    $((stringify!($key), _) => self.$key = convert(key, value, words!($rule))?,)+
+                    (_, Some(part)) => {
+                        let rate = convert(key, value, allowed("lr"))?;
+                        self.part_lr.insert(part.to_owned(), rate);
+                    }
+                    _ => return Err(unknown(key)),
+                }
+                Ok(())
+            }
+
+            /// One value, as TOML has it.
+            pub(super) fn value(&self, key: &str) -> Option<toml::Value> {
+                match (key, part(key)) {
+                    $((stringify!($key), _) => toml::Value::try_from(&self.$key).ok(),)+
+                    (_, Some(part)) => Some(toml::Value::Float(self.lr_of(part))),
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+recipe! {
+    /// The network.
+    architecture: Architecture = Architecture::EfficientnetLite0, (any "resnet18, resnet34, resnet50 or efficientnet-lite0");
+    /// Where the weights come from before training: "imagenet", "none", or a .pth or .safetensors file.
+    weights: String = "imagenet".to_owned(), (|weights| !weights.is_empty(), "\"imagenet\", \"none\" or a file");
+    /// Features between the two linear layers of the head.
+    hidden: usize = 256, (1 to 65536 as HIDDEN);
+    /// Probability with which the head drops a feature while training.
+    dropout: f64 = 0.0, (0 to below 1);
+    /// Weight of a batch's statistics in batch-norm's running ones; 0 is the network's own (Lite0: 0.01, too slow for short trainings).
+    batch_norm_momentum: f64 = 0.1, (0 to 1);
+    /// Decode films as one gray channel (Pillow's L) or as three.
+    channels: Channels = Channels::Gray, (any "gray or rgb");
+    /// How a film that is not square becomes square: cut the middle out, pad with black, or squash.
+    fit: Fit = Fit::Crop, (any "crop, pad or squash");
+    /// Side of the image that the network sees, pixels.
+    image_size: usize = 224, (32 to 2048 as IMAGE_SIZE);
+    /// Augmentation: rotated by up to so many degrees either way.
+    rotation: f64 = 20.0, (0 to 180);
+    /// Augmentation: probability of a mirror image.
+    flip: f64 = 0.5, (0 to 1);
+    /// Regular expression on the file name whose group 1 is the patient; the file stem where it does not match.
+    patient: String = PatientRule::KERMANY.to_owned(), (|rule| PatientRule::new(rule).is_ok(), "a regular expression with one group");
+    /// Part of the films that becomes the validation split where the data has none or a tiny one.
+    val_fraction: f64 = 0.10, (above 0 to 0.5);
+    /// Part of the films that becomes the test split where the data has none; 0 is no test split.
+    test_fraction: f64 = 0.15, (0 to 0.5);
+    /// Use about so many films, whole patients, the classes in proportion; 0 is all.
+    limit: usize = 0, (any "0 or a number of films");
+    /// Stop at a bad film instead of leaving it out.
+    strict: bool = false, (any "true or false");
+    /// Seed of every random number.
+    seed: u64 = 0, (0 to 9223372036854775807 as SEED);
+    /// Films a step.
+    batch_size: usize = 32, (1 to 65536 as BATCH_SIZE);
+    /// Epochs that train the head alone, the rest frozen.
+    frozen_epochs: usize = 10, (any "a number of epochs");
+    /// Epochs after those, with the parts of `unfreeze` training too.
+    epochs: usize = 0, (any "a number of epochs");
+    /// Parts that train in the second phase: "all", or names with commas; the head always does.
+    unfreeze: String = "all".to_owned(), (|parts| !parts.is_empty(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"");
+    /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.
+    frozen_views: usize = 1, (0 to 1024, "a number of views up to 1024");
+    /// Keep the features of each view in memory; false computes them anew every epoch, to the same metrics.
+    cache_features: bool = true, (any "true or false");
+    /// Optimiser.
+    optimizer: Optimizer = Optimizer::Adam, (any "adam or adamw");
+    /// Weight decay, as torch.optim's Adam (L2) or AdamW (decoupled).
+    weight_decay: f64 = 0.0, (0 up);
+    /// Learning rate of the frozen phase.
+    frozen_lr: f64 = 1e-3, (above 0);
+    /// Schedule of the frozen phase's learning rate: moved on each epoch, one-cycle each step.
+    frozen_schedule: Schedule = Schedule::Cosine, (any "constant, step, cosine or one-cycle");
+    /// Frozen phase, step schedule: epochs between two steps.
+    frozen_step_size: usize = 7, (above 0, "a number of epochs above 0");
+    /// Frozen phase, step schedule: factor of a step.
+    frozen_gamma: f64 = 0.1, (above 0 to 1);
+    /// Learning rate of the second phase; a line such as lr.layer4 = 0.00001 gives a part its own.
+    lr: f64 = 1e-4, (above 0);
+    /// Schedule of the second phase's learning rates: moved on each epoch, one-cycle each step.
+    schedule: Schedule = Schedule::Cosine, (any "constant, step, cosine or one-cycle");
+    /// Second phase, step schedule: epochs between two steps.
+    step_size: usize = 7, (above 0, "a number of epochs above 0");
+    /// Second phase, step schedule: factor of a step.
+    gamma: f64 = 0.1, (above 0 to 1);
+    /// One-cycle schedule, either phase: part of the steps in which the learning rate rises to its full value.
+    pct_start: f64 = 0.3, (0 to 1);
+    /// One-cycle schedule, either phase: the first learning rate is the full one divided by this.
+    div_factor: f64 = 25.0, (1 up);
+    /// One-cycle schedule, either phase: the last learning rate is the first one divided by this.
+    final_div_factor: f64 = 1e4, (1 up);
+    /// Weight of each class in the loss: none, or balanced (films / (classes * films of the class)).
+    class_weights: ClassWeights = ClassWeights::None, (any "none or balanced");
+    /// Label smoothing, as torch's CrossEntropyLoss.
+    label_smoothing: f64 = 0.0, (0 to below 1);
+    /// Largest global norm of a step's gradient; 0 is no clipping.
+    clip_norm: f64 = 0.0, (0 up, "0 or a number above 0");
+    /// Stop a phase after so many epochs without a better validation metric; 0 is never.
+    early_stopping: usize = 0, (any "a number of epochs");
+    /// The validation metric that decides which epoch is kept; among epochs alike in it within a standard error the AUC decides, then the loss.
+    best: Best = Best::Accuracy, (any "accuracy or auc");
+    /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
+    checkpoint_seconds: u64 = 300, (0 to 9223372036854775807, "a number of seconds");
+}
+
+/// The part of a key `lr.PART`.
+fn part(key: &str) -> Option<&str> {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    key.strip_prefix("lr.").filter(|part| !part.is_empty() && part.chars().all(bare))
+}
+
+/// Which values a key takes.
+pub(super) fn allowed(key: &str) -> &'static str {
+    let name = if part(key).is_some() { "lr" } else { key };
+    KEYS.iter().find(|key| key.name == name).map_or("", |key| key.allowed)
+}
+
+pub(super) fn bad_value(key: &str, value: impl ToString, allowed: &str) -> RecipeError {
+    RecipeError::Value { key: key.to_owned(), value: value.to_string(), allowed: allowed.to_owned() }
+}
+
+fn convert<T: DeserializeOwned>(key: &str, value: &toml::Value, allowed: &str) -> Result<T, RecipeError> {
+    value.clone().try_into().map_err(|_| bad_value(key, value, allowed))
+}
+
+fn unknown(key: &str) -> RecipeError {
+    RecipeError::UnknownKey { key: key.to_owned() }
+}
