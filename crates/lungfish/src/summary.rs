@@ -11,6 +11,7 @@ use crate::{BestEpoch, Error, Phase};
 
 /// What to summarise.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum SummaryOf {
     /// A run folder (its best epoch) or a model file.
     Model(PathBuf),
@@ -27,6 +28,7 @@ pub enum SummaryOf {
 
 /// What to summarise, and for what.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SummaryRequest {
     /// The model or the network.
     pub of: SummaryOf,
@@ -37,8 +39,16 @@ pub struct SummaryRequest {
     pub unfreeze: Option<String>,
 }
 
+impl SummaryRequest {
+    /// One film at a time, with the parts that trained.
+    pub fn new(of: SummaryOf) -> Self {
+        SummaryRequest { of, batch: 1, unfreeze: None }
+    }
+}
+
 /// A summary, and what is known of the model beyond its network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ModelSummary {
     /// The model; none for a mere network.
     pub model: Option<TrainedModel>,
@@ -52,6 +62,7 @@ pub struct ModelSummary {
 
 /// What a model file says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TrainedModel {
     /// The file.
     pub file: PathBuf,
@@ -66,10 +77,11 @@ pub struct TrainedModel {
 /// Summarises a model or a network.
 ///
 /// ```
-/// use lungfish::{SummaryOf, SummaryRequest, summary};
-/// use lungfish_models::Architecture;
+/// use lungfish::{Architecture, SummaryOf, SummaryRequest, summary};
 /// let of = SummaryOf::Architecture { architecture: Architecture::Resnet34, classes: 2, image_size: 224 };
-/// let told = summary(&SummaryRequest { of, batch: 1, unfreeze: Some("head".to_owned()) })?;
+/// let mut request = SummaryRequest::new(of);
+/// request.unfreeze = Some("head".to_owned());
+/// let told = summary(&request)?;
 /// assert_eq!((told.summary.parameters, told.summary.trainable), (21_416_514, 131_842));
 /// # Ok::<(), lungfish::Error>(())
 /// ```

@@ -38,6 +38,7 @@ impl Mode {
 
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StepRequest {
     /// The network, with the notebook's head of two classes.
     pub architecture: Architecture,
@@ -47,6 +48,13 @@ pub struct StepRequest {
     pub mode: Mode,
     /// Steps that are timed, from 1 to 10000. One more goes first and is not.
     pub runs: usize,
+}
+
+impl StepRequest {
+    /// Ten timed steps of a training with 32 films.
+    pub fn new(architecture: Architecture) -> Self {
+        StepRequest { architecture, batch: 32, mode: Mode::Train, runs: 10 }
+    }
 }
 
 /// What came of it. Serialised, it is the object of `lungfish bench step --json`.
