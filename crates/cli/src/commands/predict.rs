@@ -18,16 +18,16 @@ use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 
 /// Say what a model makes of films
 ///
-/// Scores every film it can read, and says or writes what it finds as it goes. The films that it cannot read are named, files in
-/// a folder that are not taken for films are counted by kind (hidden ones apart), and the exit status is then 1; files that
-/// are no pictures, such as .csv and .txt, leave it at 0. Ctrl-C finishes the films at hand. This is a research tool; what it
-/// says is not a diagnosis.
+/// Scores every film it can read, and says or writes what it finds as it goes. Films that it cannot read are named, and
+/// files in a folder that are not taken for films are counted by kind (hidden ones apart): the exit status is then 1.
+/// Files that are no pictures, such as .csv and .txt, leave it at 0. Ctrl-C finishes the films at hand (status 130). This
+/// is a research tool; what it says is not a diagnosis.
 ///
 /// --out writes a CSV file for spreadsheets and pandas: path, predicted, one probability a class, and error, which says
 /// why a film has none. Rows are in the order of the films asked for. Beside it FILE.json says by which model.
 ///
-/// --json prints an object a film, on a line: path, class, probabilities; or path, error. Where files were passed over, a last
-/// object has passed_over: a list of kind, count, first (a path) and may_be_films.
+/// --json prints an object a film, on a line: path, class, probabilities; or path, error. Where files were passed over, a
+/// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
