@@ -105,7 +105,8 @@ pub struct StepMeasure {
 /// use lungfish::Silent;
 /// use lungfish::bench::{Mode, StepRequest, step};
 /// use lungfish_models::Architecture;
-/// let request = StepRequest { architecture: Architecture::Resnet18, batch: 1, mode: Mode::Infer, runs: 2 };
+/// let mut request = StepRequest::new(Architecture::Resnet18);
+/// (request.batch, request.mode, request.runs) = (1, Mode::Infer, 2);
 /// let measure = step(&request, &mut Watch::new(&mut Silent, &AtomicBool::new(false)))?;
 /// assert!(measure.films_per_s_min <= measure.films_per_s && measure.films_per_s <= measure.films_per_s_max);
 /// # Ok::<(), lungfish::Error>(())
