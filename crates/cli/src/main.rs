@@ -47,9 +47,9 @@ Example, on a folder of films (train/NORMAL/*.jpeg, train/PNEUMONIA/*.jpeg, ...)
   lungfish predict --model run some-film.jpeg
 
 Exit status:
-  0  done
-  1  could not; the last line on standard error says why
-  2  wrong usage
+  0    done
+  1    could not; the last line on standard error says why
+  2    wrong usage
   130  stopped on request (Ctrl-C); what was done is saved and can be gone on with";
 
 /// Every variable that changes what the program does; a test holds it against the source.

@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lungfish::recipe::Schedule;
@@ -35,9 +35,67 @@ struct Bar {
     from: u64,
 }
 
+/// Tells now and then how far something has come, where no bar can: into a file, to a scheduler's log.
+struct Teller {
+    every: Duration,
+    what: Option<What>,
+    since: Instant,
+    /// Done when it began.
+    from: u64,
+    told: Instant,
+}
+
+impl Teller {
+    fn new(every: Duration) -> Self {
+        Teller { every, what: None, since: Instant::now(), from: 0, told: Instant::now() }
+    }
+
+    /// The sentence that is due at this moment, if one is.
+    fn at(&mut self, now: Instant, what: What, done: u64, total: u64) -> Option<String> {
+        if self.what != Some(what) || done < self.from {
+            *self = Teller { every: self.every, what: Some(what), since: now, from: done, told: now };
+            return None;
+        }
+        if now.duration_since(self.told) < self.every || done >= total {
+            return None;
+        }
+        self.told = now;
+        let verb = match what {
+            What::Films(Activity::Predicting) => "scored",
+            What::Films(Activity::Drawing) => "drew",
+            What::Films(_) => "read",
+            What::Bytes(_) => return None,
+        };
+        let pace = done.saturating_sub(self.from) as f64 / now.duration_since(self.since).as_secs_f64();
+        let mut text = format!("{verb} {} of {} films", print::grouped(done), print::grouped(total));
+        if pace.is_finite() && pace > 0.0 {
+            let left = print::duration((total - done) as f64 / pace);
+            text.push_str(&format!(", {pace:.0} a second, {left} left"));
+        }
+        Some(text)
+    }
+}
+
+/// Where lines go while a [`Printer`] is at work, so that none tears a bar.
+pub struct Outlet(MultiProgress);
+
+impl Outlet {
+    /// To standard output.
+    pub fn out(&self, text: impl std::fmt::Display) -> Result<(), OutputError> {
+        self.0.suspend(|| print::out(text))
+    }
+
+    /// To standard error.
+    pub fn err(&self, text: impl std::fmt::Display) {
+        self.0.suspend(|| print::err(text));
+    }
+}
+
 /// An [`Observer`] for a person.
 pub struct Printer {
     lines: Lines,
+    /// Where standard error is no terminal, and what is printed does not say how far it is.
+    teller: Option<Teller>,
     bars: MultiProgress,
     bar: Option<Bar>,
     first_epoch: bool,
@@ -51,7 +109,8 @@ impl Printer {
         Printer::new(Lines::Printed, stop)
     }
 
-    /// For a test or a prediction: bars, warnings and bad films, all on standard error.
+    /// For a test or a prediction: bars (without a terminal a line a minute), warnings and bad films, all on standard
+    /// error.
     pub fn scoring() -> Printer {
         Printer::new(Lines::Dropped, Arc::default())
     }
@@ -59,7 +118,14 @@ impl Printer {
     fn new(lines: Lines, stop: Arc<AtomicBool>) -> Printer {
         // Draws nothing where standard error is no terminal.
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Printer { lines, bars, bar: None, first_epoch: true, stop, failed: None }
+        let aside = lines == Lines::Dropped && !std::io::stderr().is_terminal();
+        let teller = aside.then(|| Teller::new(Duration::from_secs(60)));
+        Printer { lines, teller, bars, bar: None, first_epoch: true, stop, failed: None }
+    }
+
+    /// What writes lines without tearing a bar.
+    pub fn outlet(&self) -> Outlet {
+        Outlet(self.bars.clone())
     }
 
     /// What writes a line to standard error without tearing a bar.
@@ -100,6 +166,11 @@ impl Printer {
     }
 
     fn progress(&mut self, what: What, done: u64, total: Option<u64>) {
+        if let (Some(teller), Some(total)) = (&mut self.teller, total)
+            && let Some(text) = teller.at(Instant::now(), what, done, total)
+        {
+            self.aside(&text);
+        }
         if self.bar.as_ref().is_none_or(|bar| bar.what != what || bar.bar.position() > done) {
             self.clear();
             let bar = match total {
@@ -341,6 +412,20 @@ mod tests {
         assert_eq!(prefix(bytes, 12_340_000.0, Some(1_234_000_000)), ", 12.34 MB/s, 1m 40s left");
         assert_eq!(prefix(bytes, 900.0, None), ", 900 B/s");
         assert_eq!(prefix(What::Films(Activity::Checking), 41.2, Some(412)), ", 41/s, 10s left");
+    }
+
+    #[test]
+    fn without_a_terminal_a_line_a_minute_says_how_far_it_is() {
+        let mut teller = Teller::new(Duration::from_secs(60));
+        let begun = Instant::now();
+        let films = What::Films(Activity::Predicting);
+        let mut at = |seconds, done| teller.at(begun + Duration::from_secs(seconds), films, done, 20_000);
+        assert_eq!(at(0, 200), None);
+        assert_eq!(at(59, 1000), None);
+        assert_eq!(at(60, 1400).as_deref(), Some("scored 1,400 of 20,000 films, 20 a second, 15m 30s left"));
+        assert_eq!(at(119, 2000), None);
+        assert_eq!(at(130, 20_000), None, "the end is told by what is printed");
+        assert_eq!(at(190, 2100).as_deref(), Some("scored 2,100 of 20,000 films, 10 a second, 29m 50s left"));
     }
 
     #[test]

@@ -138,6 +138,19 @@ pub fn rate(rate: f64) -> String {
     }
 }
 
+/// 20000 as 20,000.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `1 film`, `2 films`.
 pub fn films(count: usize) -> String {
     if count == 1 { "1 film".to_owned() } else { format!("{count} films") }
@@ -189,6 +202,11 @@ mod tests {
         let said = [1e-4, 1e-5, 2.4471741852423237e-5, 1e-3, 0.00123456, 0.01, 0.5, 1.0, 10.0, 100.0, 4e-9].map(rate);
         let expected = ["1e-4", "1e-5", "2.45e-5", "0.001", "0.00123", "0.01", "0.5", "1", "10", "1e2", "4e-9"];
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!([0, 12, 123, 1234, 21_416_514].map(grouped), ["0", "12", "123", "1,234", "21,416,514"]);
     }
 
     #[test]

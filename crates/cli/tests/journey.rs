@@ -279,7 +279,13 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     let normal = films.join("train/NORMAL");
     let output = run(&["predict", "--model", arg(&RUN), "--json", arg(&normal)]);
     refused(&output, &["3 of "]);
-    assert_eq!(jsonl(&text(&output.stdout)).len(), files(&normal).len() - bad.len());
+    // Each film in its place, the bad ones with what is wrong.
+    let lines = jsonl(&text(&output.stdout));
+    let paths: Vec<PathBuf> = lines.iter().map(|line| PathBuf::from(line["path"].as_str().unwrap())).collect();
+    assert_eq!(paths, files(&normal));
+    for (line, path) in lines.iter().zip(&paths) {
+        assert_eq!((line["error"].is_string(), line["class"].is_null()), (bad.contains(path), bad.contains(path)));
+    }
     let errors = text(&output.stderr);
     for film in &bad {
         assert_eq!(errors.lines().filter(|line| line.contains(arg(film))).count(), 1, "{errors}");
@@ -287,7 +293,7 @@ fn predict_scores_what_it_can_and_names_the_rest() {
 
     let output = run(&["predict", "--model", arg(&RUN), "--json", arg(&bad[1])]);
     refused(&output, &["1 of 1 film"]);
-    assert!(output.stdout.is_empty());
+    assert_eq!(jsonl(&text(&output.stdout)).len(), 1);
     let absent = folder.path().join("absent.png");
     let output = run(&["predict", "--model", arg(&RUN), arg(&absent)]);
     refused(&output, &["1 of 1 film"]);

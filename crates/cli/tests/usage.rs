@@ -57,7 +57,7 @@ fn help_says_where_json_is_described() {
 
 #[test]
 fn wrong_usage_is_status_2() {
-    let wrong: [&[&str]; 25] = [
+    let wrong: [&[&str]; 27] = [
         &[],
         &["tarin"],
         &["train"],
@@ -71,6 +71,8 @@ fn wrong_usage_is_status_2() {
         &["doctor", "--threads", "100000"],
         &["test", "--model", "run", "--data", "films", "--split", "left"],
         &["predict", "--model", "run"],
+        &["predict", "--model", "run", "film.png", "--resume"],
+        &["predict", "--model", "run", "film.png", "--out", "scores.csv", "--json"],
         &["completions", "tcsh"],
         &["man", "train", "--out", "pages"],
         &["summary"],

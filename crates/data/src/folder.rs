@@ -201,8 +201,26 @@ pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
 /// # Errors
 /// Nothing at `path`, or a folder that cannot be read.
 pub fn films_in(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    Ok(list(path)?.films)
+}
+
+/// The files of a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listing {
+    /// Those whose names are names of films, sorted as [`scan`] sorts.
+    pub films: Vec<PathBuf>,
+    /// All others, sorted in the same way; without hidden files, `__MACOSX` and what file managers leave behind.
+    pub others: Vec<PathBuf>,
+}
+
+/// [`films_in`], and the files beside the films.
+///
+/// # Errors
+/// As [`films_in`].
+pub fn list(path: &Path) -> Result<Listing, DataError> {
     let metadata = fs::metadata(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    if metadata.is_dir() { walk(path) } else { Ok(vec![path.to_path_buf()]) }
+    if metadata.is_dir() { walk(path) } else { Ok(Listing { films: vec![path.to_path_buf()], others: Vec::new() }) }
 }
 
 fn has_splits(root: &Path) -> bool {
@@ -238,7 +256,7 @@ fn classes_of(dir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
         if !path.is_dir() {
             continue;
         }
-        let films = walk(&path)?;
+        let films = walk(&path)?.films;
         if films.is_empty() {
             return Err(DataError::EmptyClass { path });
         }
@@ -299,11 +317,11 @@ fn entries(dir: &Path) -> Result<Vec<OsString>, DataError> {
     Ok(names)
 }
 
-/// Every film below `dir`, sorted by folder, then by name.
-fn walk(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+/// Every file below `dir`, sorted by folder, then by name.
+fn walk(dir: &Path) -> Result<Listing, DataError> {
     let mut folders = vec![dir.to_path_buf()];
     let mut seen = HashSet::new();
-    let mut films = Vec::new();
+    let mut found = Listing::default();
     while let Some(folder) = folders.pop() {
         let real = fs::canonicalize(&folder).map_err(|source| DataError::Read { path: folder.clone(), source })?;
         if !seen.insert(real) {
@@ -314,15 +332,23 @@ fn walk(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
             if path.is_dir() {
                 folders.push(path);
             } else if is_film(&name) {
-                films.push(path);
+                found.films.push(path);
+            } else if !LEFT_BEHIND.iter().any(|left| name.eq_ignore_ascii_case(left)) {
+                found.others.push(path);
             }
         }
     }
-    films.sort_by(|a, b| {
-        let folder = |path: &'_ PathBuf| path.parent().map(|parent| parent.as_os_str().as_encoded_bytes().to_vec());
-        folder(a).cmp(&folder(b)).then_with(|| by_bytes(a.as_os_str(), b.as_os_str()))
-    });
-    Ok(films)
+    found.films.sort_by(|a, b| by_folder(a, b));
+    found.others.sort_by(|a, b| by_folder(a, b));
+    Ok(found)
+}
+
+/// What file managers leave in folders, beside hidden files.
+const LEFT_BEHIND: [&str; 2] = ["thumbs.db", "desktop.ini"];
+
+fn by_folder(a: &Path, b: &Path) -> Ordering {
+    let folder = |path: &'_ Path| path.parent().map(|parent| parent.as_os_str().as_encoded_bytes().to_vec());
+    folder(a).cmp(&folder(b)).then_with(|| by_bytes(a.as_os_str(), b.as_os_str()))
 }
 
 fn is_film(name: &OsStr) -> bool {

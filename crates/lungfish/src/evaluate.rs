@@ -19,15 +19,19 @@ use serde::Serialize;
 use crate::data_set::{read_all, some_of, transforms};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::picture::{PictureFormats, name_of};
 use crate::predictions_file;
-use crate::report::{self, Tested};
 use crate::run_folder::SPLIT;
 use crate::run_folder::write_atomically;
 use crate::{BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, Predictor, Watch};
+#[cfg(feature = "pictures")]
+use crate::{
+    picture::{PictureFormats, name_of},
+    report::{self, Tested},
+};
 
 /// What to test on what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct TestRequest {
     /// A run folder or a model file.
     pub model: PathBuf,
@@ -42,10 +46,18 @@ pub struct TestRequest {
     pub out: Option<PathBuf>,
     /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films and worst
     /// errors, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
-    /// there is of one test.
+    /// there is of one test. Without the feature `pictures` nothing is drawn.
     pub pictures: bool,
     /// How the pictures are written besides.
+    #[cfg(feature = "pictures")]
     pub formats: PictureFormats,
+}
+
+impl TestRequest {
+    /// A model on the test split of `data`, with pictures.
+    pub fn new(model: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
+        TestRequest { model: model.into(), data: data.into(), pictures: true, ..TestRequest::default() }
+    }
 }
 
 /// Metrics of one class.
@@ -203,6 +215,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         let lungfish_metrics::ClassMetrics { precision, recall, f1, support } = confusion.class(i);
         ClassMetrics { name: name.clone(), precision, recall, f1, support }
     };
+    #[cfg_attr(not(feature = "pictures"), allow(unused_mut))]
     let mut outcome = TestOutcome {
         films: labels.len(),
         accuracy: metrics.accuracy,
@@ -223,25 +236,28 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let json = serde_json::to_vec_pretty(&outcome)
         .map_err(|e| Error::refused(format!("cannot write {}: {e}", escape(&outcome.metrics))))?;
     write_atomically(&outcome.metrics, &json)?;
-    if request.pictures {
-        let tested = Tested {
-            model: info,
-            model_name: name_of(&request.model),
-            run: predictor.run(),
-            data_name: name_of(&folder.root),
-            split,
-            name: &name,
-            labels: &labels,
-            predictions: &predictions,
-            confusion: &outcome.confusion,
-            accuracy: outcome.accuracy,
-            auc: outcome.auc,
-            caveats: &outcome.caveats,
-        };
-        let drawn = report::draw(&tested, &out, request.formats, watch)?;
-        (outcome.pictures, outcome.pictures_failed) = (drawn.written, drawn.failed);
-    } else {
-        report::remove(&name, &out);
+    #[cfg(feature = "pictures")]
+    {
+        if request.pictures {
+            let tested = Tested {
+                model: info,
+                model_name: name_of(&request.model),
+                run: predictor.run(),
+                data_name: name_of(&folder.root),
+                split,
+                name: &name,
+                labels: &labels,
+                predictions: &predictions,
+                confusion: &outcome.confusion,
+                accuracy: outcome.accuracy,
+                auc: outcome.auc,
+                caveats: &outcome.caveats,
+            };
+            let drawn = report::draw(&tested, &out, request.formats, watch)?;
+            (outcome.pictures, outcome.pictures_failed) = (drawn.written, drawn.failed);
+        } else {
+            report::remove(&name, &out);
+        }
     }
     Ok(outcome)
 }

@@ -5,16 +5,20 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::survey::ClassSurvey;
-use lungfish_data::{PatientRule, Split, Survey, scan, survey};
-use lungfish_pictures::{ClassOverview, Heading, Picture, PictureError, overview};
+use lungfish_data::{PatientRule, Survey, scan, survey};
 use serde::{Serialize, Serializer};
 
-use crate::picture::{PictureFormats, name_of, write_all};
 use crate::{Activity, Error, Event, Watch};
+#[cfg(feature = "pictures")]
+use {
+    crate::picture::{PictureFormats, name_of, write_all},
+    lungfish_data::{Split, survey::ClassSurvey},
+    lungfish_pictures::{ClassOverview, Heading, Picture, PictureError, overview},
+};
 
 /// What to look at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ExploreRequest {
     /// The films, in the layout that a training takes.
     pub data: PathBuf,
@@ -23,12 +27,21 @@ pub struct ExploreRequest {
     /// Folder for `explore.png` and `explore.svg`, made where it is not there; none draws no picture.
     pub out: Option<PathBuf>,
     /// How the picture is written besides.
+    #[cfg(feature = "pictures")]
     pub formats: PictureFormats,
+}
+
+impl ExploreRequest {
+    /// Films whose patients the rule of Kermany's films finds, and no picture.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        ExploreRequest { data: data.into(), patient: PatientRule::KERMANY.to_owned(), ..ExploreRequest::default() }
+    }
 }
 
 /// What there is. Serialised, it is what `lungfish explore --json` prints.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Exploration {
     /// The films, counted.
     #[serde(flatten)]
@@ -59,7 +72,13 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
         if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let Some(survey) = survey else { return Err(Error::Stopped) };
+    #[cfg(feature = "pictures")]
     let drawn = request.out.as_ref().map(|out| write_all(out, "explore", &draw(&survey)?, request.formats));
+    #[cfg(not(feature = "pictures"))]
+    let drawn: Option<Result<Vec<PathBuf>, Error>> = request
+        .out
+        .as_ref()
+        .map(|_| Err(Error::Unsupported("this build of the library draws nothing (feature pictures)".to_owned())));
     let pictures = match drawn.transpose() {
         Ok(written) => written.unwrap_or_default(),
         Err(error) => {
@@ -70,6 +89,7 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
     Ok(Exploration { survey, pictures })
 }
 
+#[cfg(feature = "pictures")]
 fn draw(survey: &Survey) -> Result<Picture, PictureError> {
     let mut subtitle = format!("{} films of {} patients", survey.films, survey.patients.count);
     if !survey.bad.is_empty() {

@@ -9,7 +9,7 @@ use lungfish_engine::{Cpu, Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
 use crate::model::normalization;
-use crate::predict::{AT_ONCE, input};
+use crate::scorer::{AT_ONCE, input};
 use crate::{Activity, Error, Event, Recipe, Watch, keys};
 
 /// Bytes of features that are kept; beyond that they are computed anew every epoch. A constant and not what the machine

@@ -5,7 +5,7 @@ use lungfish_engine::{Cpu, Input, Plan};
 
 use crate::Error;
 use crate::features::Features;
-use crate::predict::{Scorer, input};
+use crate::scorer::{Scorer, input};
 
 /// What a phase trains on, and how its validation runs.
 pub(crate) enum Source {

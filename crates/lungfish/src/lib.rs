@@ -1,9 +1,40 @@
 //! Fine-tune an ImageNet network on chest X-rays: recipe, training, evaluation, prediction, run folder.
 //!
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one split of a data set;
-//! [`Predictor`] scores films, and [`PlotTarget`] draws what it says; [`fetch`] brings films and weights, [`explore()`]
-//! counts what a folder holds and [`preview()`] shows some of it; [`mod@bench`] measures how fast all that is. The
-//! library knows no flags and no terminal; what happens it tells to an [`Watch`].
+//! [`Predictor`] scores films: files, bytes or pixels, and [`ScoresFile`] keeps what it says of many. `PlotTarget` draws
+//! predictions; `fetch` brings films and weights, [`explore()`] counts what a folder holds and `preview` shows some of it;
+//! [`mod@bench`] measures how fast all that is. The library knows no flags and no terminal; what happens it tells to a
+//! [`Watch`]. What [`Error`] says is one sentence for a person; [`Error::kind`] is for a program.
+//!
+//! Programs to begin with, each short enough to read: [train], [test], [predict].
+//!
+//! [train]: https://docs.rs/crate/lungfish/latest/source/examples/train.rs
+//! [test]: https://docs.rs/crate/lungfish/latest/source/examples/test.rs
+//! [predict]: https://docs.rs/crate/lungfish/latest/source/examples/predict.rs
+//!
+//! ```no_run
+//! let mut predictor = lungfish::Predictor::open("run".as_ref())?;
+//! let said = predictor.predict_bytes(&std::fs::read("film.jpeg").unwrap())?;
+//! println!("{} {:?}", said.class, said.probabilities);
+//! # Ok::<(), lungfish::Error>(())
+//! ```
+//!
+//! # Features
+//!
+//! Both are on unless `default-features = false`. Without them training, testing and predicting are all there.
+//!
+//! - `fetch`: the module `fetch`, which alone has a network (rustls, ring).
+//! - `pictures`: what is drawn (resvg): the pictures of [`test()`] and [`explore()`], `PlotTarget`, `preview`.
+//!
+//! # Optimise it in development, too
+//!
+//! Kernels and decoders that are compiled without optimisation are about a hundred times slower. A program that depends on
+//! this library has these lines in its `Cargo.toml`:
+//!
+//! ```toml
+//! [profile.dev.package."*"]
+//! opt-level = 3
+//! ```
 
 pub mod bench;
 mod caveat;
@@ -16,8 +47,10 @@ mod evaluate;
 mod events;
 mod explore;
 mod features;
+#[cfg(feature = "fetch")]
 pub mod fetch;
 mod film_cache;
+mod film_list;
 mod films;
 mod judge;
 mod keys;
@@ -26,16 +59,22 @@ mod memory;
 mod metrics;
 mod model;
 mod phase;
+#[cfg(feature = "pictures")]
 mod picture;
+#[cfg(feature = "pictures")]
 mod plot;
 mod predict;
 mod predictions_file;
+#[cfg(feature = "pictures")]
 mod preview;
 pub mod recipe;
+#[cfg(feature = "pictures")]
 mod report;
 mod room;
 mod run_folder;
 mod schedule;
+mod scorer;
+mod scores_file;
 mod summary;
 mod targets;
 mod train;
@@ -45,21 +84,37 @@ mod weights;
 pub use caveat::{Caveat, CaveatKind};
 pub use device::{Device, Gpus};
 pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase};
-pub use error::Error;
+pub use error::{Error, ErrorKind};
 pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
 pub use events::{Activity, Event, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
+pub use film_list::FilmList;
 pub use judge::Why;
 pub use lineage::{Ancestor, Descent};
-pub use lungfish_data::Split;
-pub use lungfish_pictures::{Print, percent};
 pub use memory::Memory;
 pub use model::ModelInfo;
+#[cfg(feature = "pictures")]
 pub use picture::PictureFormats;
+#[cfg(feature = "pictures")]
 pub use plot::{PlotTarget, plot_prediction};
-pub use predict::{BadFilm, Prediction, Predictions, Predictor};
+pub use predict::{BadFilm, Outcome, Prediction, Predictions, Predictor};
+#[cfg(feature = "pictures")]
 pub use preview::{Preview, PreviewRequest, preview};
 pub use recipe::{Changes, Recipe, RecipeError};
+pub use scores_file::ScoresFile;
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
 pub use train::{TrainOutcome, TrainRequest, train};
 pub use watch::{Observer, Silent, Watch};
+
+// What stands in the signatures above, so that a program needs this crate alone.
+pub use lungfish_data::passed_over;
+pub use lungfish_data::survey::{self, Survey};
+pub use lungfish_data::{
+    Channels, DataError, DecodeError, Fit, Image, PassedOver, PatientRule, Preprocess, Split, decode, decode_file,
+};
+pub use lungfish_engine::EngineError;
+#[cfg(feature = "fetch")]
+pub use lungfish_fetch::FetchError;
+pub use lungfish_models::{Architecture, HeadConfig, ModelError, Summary, WeightsError};
+#[cfg(feature = "pictures")]
+pub use lungfish_pictures::{PictureError, Print, percent};

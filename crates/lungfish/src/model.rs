@@ -14,10 +14,12 @@ use crate::lineage::Lineage;
 use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, Recipe, run_folder};
 
 /// What stands in every model file.
-const NOTICE: &str = "A research tool, not a medical device: it must not be used to diagnose or treat anybody.";
+pub(crate) const NOTICE: &str =
+    "A research tool, not a medical device: it must not be used to diagnose or treat anybody.";
 
 /// What a model file says about itself.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ModelInfo {
     /// The network.
     pub architecture: Architecture,
@@ -75,7 +77,7 @@ impl ModelInfo {
     }
 
     fn read(path: &Path, file: &ModelFile) -> Result<Self, Error> {
-        let bad = |what: String| Error::refused(format!("{} is not a model of lungfish: {what}", shown(path)));
+        let bad = |what: String| Error::damaged(format!("{} is not a model of lungfish: {what}", shown(path)));
         let text = |key: &str| file.metadata.get(key).ok_or_else(|| bad(format!("its metadata has no \"{key}\"")));
         fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, String> {
             serde_json::from_str(text).map_err(|e| format!("\"{key}\" is {text}: {e}"))
@@ -193,7 +195,7 @@ impl Model {
     pub(crate) fn open(path: &Path, backend: &Cpu) -> Result<Self, Error> {
         let file = if path.is_dir() { path.join(run_folder::BEST) } else { path.to_owned() };
         if !file.exists() {
-            return Err(Error::refused(if path.is_dir() {
+            return Err(Error::not_found(if path.is_dir() {
                 format!(
                     "{} is no run folder, or its run has not finished an epoch: {} is not in it",
                     shown(path),
@@ -208,7 +210,7 @@ impl Model {
         let network = info.network()?;
         let mut store = Store::new(backend, &network.graph)?;
         restore(&mut store, &content.tensors)
-            .map_err(|e| Error::refused(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
+            .map_err(|e| Error::damaged(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
         let lineage = Lineage::read(&file, &content)?;
         let mut model = Model { info, network, store, lineage, file, run: None };
         model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());

@@ -20,10 +20,10 @@ use crate::judge::Judge;
 use crate::lineage::Lineage;
 use crate::metrics::Metrics;
 use crate::model::{self, normalization};
-use crate::predict::Scorer;
 use crate::recipe::Optimizer;
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::{self, Course};
+use crate::scorer::Scorer;
 use crate::targets::Targets;
 use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, film_cache, keys, weights};
 

@@ -1,22 +1,22 @@
-//! Prediction: a model and films in, one probability a class out. Validating and testing go through here too.
+//! Prediction: a model and films in, one probability a class out.
 
 use std::path::{Path, PathBuf};
 
+use lungfish_data::decode::MAX_PIXELS;
 use lungfish_data::display::escape;
-use lungfish_data::folder::films_in;
-use lungfish_data::{Channels, ContentHash, DecodeError, Pipeline};
-use lungfish_engine::{Cpu, Input, Plan, PlanSpec, Store};
-use lungfish_models::Network;
-use rayon::prelude::*;
+use lungfish_data::{Image, PassedOver, Pipeline, decode};
+use lungfish_engine::Cpu;
 use serde::{Serialize, Serializer};
 
-use crate::model::{Model, ModelInfo, normalization};
-use crate::{Activity, Error, Event, Watch};
+use crate::model::{Model, ModelInfo};
+use crate::scorer::{AT_ONCE, Known, Scored, Scorer};
+use crate::{Activity, Error, Event, FilmList, Watch};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Prediction {
-    /// The film.
+    /// The film; empty for one that came from memory.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// The most probable class.
@@ -26,25 +26,55 @@ pub struct Prediction {
     pub probabilities: Vec<(String, f64)>,
 }
 
-/// A film that could not be scored.
+impl Prediction {
+    /// What a model may say; the class is the most probable one, the first of equals.
+    ///
+    /// ```
+    /// use lungfish::Prediction;
+    /// let said = Prediction::new("a.jpeg", vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)]);
+    /// assert_eq!(said.class, "PNEUMONIA");
+    /// ```
+    pub fn new(path: impl Into<PathBuf>, probabilities: Vec<(String, f64)>) -> Self {
+        let values: Vec<f64> = probabilities.iter().map(|(_, probability)| *probability).collect();
+        let class = probabilities.get(lungfish_metrics::argmax(&values)).map(|(class, _)| class.clone());
+        Prediction { path: path.into(), class: class.unwrap_or_default(), probabilities }
+    }
+}
+
+/// A film that could not be scored. Serialised, it is a line of `lungfish predict --json` too: `path` and `error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct BadFilm {
     /// The file.
     #[serde(serialize_with = "as_text")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub path: PathBuf,
     /// What is wrong with it.
+    #[serde(rename = "error")]
     pub reason: String,
 }
 
+impl BadFilm {
+    /// A film and what is wrong with it.
+    pub fn new(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        BadFilm { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// What came of one film.
+pub type Outcome = Result<Prediction, BadFilm>;
+
 /// What [`Predictor::predict`] found.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Predictions {
     /// One a film, in the order asked for, folders in path order.
     pub films: Vec<Prediction>,
     /// Films that could not be scored.
     pub bad: Vec<BadFilm>,
+    /// Files in the folders that were not taken for films, by kind.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// A model ready to score films. Needs the model file and nothing else.
@@ -80,45 +110,136 @@ impl Predictor {
         &self.model.info
     }
 
+    /// The model file.
+    pub fn file(&self) -> &Path {
+        self.model.file()
+    }
+
     /// The run folder that the model lies in, if any.
+    #[cfg(feature = "pictures")]
     pub(crate) fn run(&self) -> Option<&Path> {
         self.model.run.as_deref()
     }
 
-    /// Scores files, and the films in folders and theirs.
+    /// Scores files, and the films in folders and theirs. All that was scored comes at once, at the end;
+    /// [`Predictor::predict_each`] hands it on as it comes.
     ///
     /// # Errors
     /// Folders without a single film, weights that give no numbers, [`Error::Stopped`]; what cannot be read, or is not
     /// there, is no error as long as there is something else.
     pub fn predict(&mut self, paths: &[PathBuf], watch: &mut Watch<'_>) -> Result<Predictions, Error> {
-        let mut out = Predictions::default();
-        let mut films = Vec::new();
-        for path in paths {
-            if path.is_dir() {
-                match films_in(path) {
-                    Ok(found) if found.is_empty() => {
-                        out.bad.push(BadFilm { path: path.clone(), reason: "a folder with no film in it".to_owned() });
-                    }
-                    Ok(found) => films.extend(found),
-                    Err(error) => out.bad.push(BadFilm {
-                        path: path.clone(),
-                        reason: format!("a folder that cannot be listed: {error}"),
-                    }),
+        let films = FilmList::new(paths);
+        let mut out = Predictions { passed_over: films.passed_over().to_vec(), ..Predictions::default() };
+        self.predict_each(&films, 0, watch, |batch| {
+            for outcome in batch {
+                match outcome {
+                    Ok(film) => out.films.push(film),
+                    Err(film) => out.bad.push(film),
                 }
-            } else {
-                films.push(path.clone());
             }
-        }
-        if let (true, Some(first)) = (films.is_empty(), out.bad.first()) {
-            return Err(Error::refused(format!("nothing to predict: {} is {}", escape(&first.path), first.reason)));
-        }
-        for (path, scored) in films.iter().zip(self.log_probabilities(&films, watch)?) {
-            match scored {
-                Ok(row) => out.films.push(self.prediction(path, &row)),
-                Err(reason) => out.bad.push(BadFilm { path: path.clone(), reason: reason.to_string() }),
-            }
-        }
+            Ok::<(), Error>(())
+        })?;
         Ok(out)
+    }
+
+    /// Scores films and hands the outcomes on, some at a time, in order, as soon as they are there. The first `from` of
+    /// them are left out: they were handed on at an earlier time. What the others are does not depend on `from`, to the
+    /// bit, since films go through the network in the same company. `sink` may fail in its own way, which ends it all.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`]; those of `sink`. After [`Error::Stopped`] the sink has had every film that was scored.
+    pub fn predict_each<E: From<Error>>(
+        &mut self,
+        films: &FilmList,
+        from: usize,
+        watch: &mut Watch<'_>,
+        mut sink: impl FnMut(Vec<Outcome>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        films.require_films()?;
+        let entries = films.entries();
+        // Films only, each with the index of its row.
+        let known: Vec<(usize, Known<'_>)> = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(row, entry)| Some((row, (entry.as_ref().ok()?.as_path(), None))))
+            .collect();
+        let done = known.partition_point(|(row, _)| *row < from);
+        // The whole batch of the first film that is wanted, unless none is.
+        let first = if done == known.len() { done } else { done - done % AT_ONCE };
+        let wanted: Vec<Known<'_>> = known.iter().skip(first).map(|(_, film)| *film).collect();
+        let (total, mut scored) = (known.len(), first);
+        let Predictor { model, scorer } = self;
+        let file = model.file().to_owned();
+        let Model { info, store, .. } = model;
+        let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
+        let mut hand_on = |upto: usize, batch: &mut dyn Iterator<Item = Scored>| {
+            let mut outcomes = Vec::new();
+            while row < upto {
+                let outcome = match entries.get(row) {
+                    Some(Ok(path)) => match batch.next() {
+                        Some(Ok(log_probabilities)) => Ok(prediction(info, &file, path, &log_probabilities)?),
+                        Some(Err(reason)) => Err(BadFilm::new(path, reason.to_string())),
+                        None => break,
+                    },
+                    Some(Err(bad)) => Err(bad.clone()),
+                    None => break,
+                };
+                if row >= from {
+                    outcomes.push(outcome);
+                }
+                row += 1;
+            }
+            if outcomes.is_empty() { Ok(()) } else { sink(outcomes) }
+        };
+        let through = scorer.score_each(store, &wanted, watch.flag(), &mut |batch| {
+            scored += batch.len();
+            let upto = known.get(scored).map_or(entries.len(), |(row, _)| *row);
+            hand_on(upto, &mut batch.into_iter())?;
+            watch.event(&Event::Progress { task: Activity::Predicting, done: scored, total });
+            Ok::<(), E>(())
+        })?;
+        if !through {
+            return Err(Error::Stopped.into());
+        }
+        // Where all films were scored before, folders without films may be left.
+        hand_on(entries.len(), &mut std::iter::empty())
+    }
+
+    /// Scores an image in memory: the bytes of a JPEG, PNG, TIFF or BMP file. The probabilities are, to the bit, those of
+    /// the file predicted alone.
+    ///
+    /// # Errors
+    /// Bytes that are no image that can be read, weights that give no numbers.
+    pub fn predict_bytes(&mut self, bytes: &[u8]) -> Result<Prediction, Error> {
+        let image = decode(bytes, self.model.info.preprocess.channels)
+            .map_err(|reason| Error::damaged(format!("the image cannot be read: {reason}")))?;
+        self.predict_square(image)
+    }
+
+    /// Scores decoded pixels: one byte a sample, 0 black and 255 white, row by row from the top, `[height, width]` for
+    /// gray or `[height, width, 3]` for red, green and blue. They may be of any size and either kind: the model's own
+    /// preprocessing makes its input of them, as of a file that holds them, and gives the same probabilities to the bit.
+    ///
+    /// # Errors
+    /// Pixels that are not as many as the size says, none at all, or more than 100 million; weights that give no numbers.
+    pub fn predict_pixels(&mut self, image: Image) -> Result<Prediction, Error> {
+        let Image { width, height, channels, ref pixels } = image;
+        let area = (width as u64).checked_mul(height as u64).filter(|area| (1..=MAX_PIXELS).contains(area));
+        if area.map(|area| area * channels.count() as u64) != Some(pixels.len() as u64) {
+            return Err(Error::refused(format!(
+                "an image of {width}x{height} pixels and {} bytes a pixel with {} bytes: it has 1 to {MAX_PIXELS} pixels \
+                 and so many bytes for each",
+                channels.count(),
+                pixels.len()
+            )));
+        }
+        self.predict_square(image.into_channels(self.model.info.preprocess.channels))
+    }
+
+    fn predict_square(&mut self, image: Image) -> Result<Prediction, Error> {
+        let square = self.model.info.preprocess.apply(image);
+        let row = self.scorer.score_square(&mut self.model.store, square.pixels)?;
+        prediction(&self.model.info, self.model.file(), Path::new(""), &row)
     }
 
     /// One row of log-probabilities a film, or why there is none.
@@ -126,28 +247,38 @@ impl Predictor {
         let unhashed: Vec<_> = films.iter().map(|path| (path.as_path(), None)).collect();
         let scored = self.scorer.score(&mut self.model.store, &unhashed, Activity::Predicting, watch)?;
         let scored = scored.ok_or(Error::Stopped)?;
-        // A class is never named by a comparison of what is no number.
-        let undefined = |film: &Scored| film.as_ref().is_ok_and(|row| row.iter().any(|l| l.is_nan()));
-        if let Some(at) = scored.iter().position(undefined) {
-            return Err(Error::refused(format!(
-                "the model {} gives no probabilities for {}: its weights are damaged",
-                escape(self.model.file()),
-                escape(&films[at])
-            )));
+        for (path, film) in films.iter().zip(&scored) {
+            require_numbers(self.model.file(), path, film.as_deref().unwrap_or_default())?;
         }
         Ok(scored)
     }
 
     /// Names and probabilities for a row of log-probabilities.
     pub(crate) fn prediction(&self, path: &Path, log_probabilities: &[f32]) -> Prediction {
-        let probabilities = probabilities(log_probabilities);
-        let classes = &self.model.info.classes;
-        Prediction {
-            path: path.to_owned(),
-            class: classes.get(lungfish_metrics::argmax(&probabilities)).cloned().unwrap_or_default(),
-            probabilities: classes.iter().cloned().zip(probabilities).collect(),
-        }
+        named(&self.model.info, path, log_probabilities)
     }
+}
+
+/// Names and probabilities for a row of log-probabilities, if it has numbers.
+fn prediction(info: &ModelInfo, model: &Path, film: &Path, log_probabilities: &[f32]) -> Result<Prediction, Error> {
+    require_numbers(model, film, log_probabilities)?;
+    Ok(named(info, film, log_probabilities))
+}
+
+fn named(info: &ModelInfo, film: &Path, log_probabilities: &[f32]) -> Prediction {
+    Prediction::new(film, info.classes.iter().cloned().zip(probabilities(log_probabilities)).collect())
+}
+
+/// A class is never named by a comparison of what is no number.
+fn require_numbers(model: &Path, film: &Path, log_probabilities: &[f32]) -> Result<(), Error> {
+    if !log_probabilities.iter().any(|l| l.is_nan()) {
+        return Ok(());
+    }
+    Err(Error::damaged(format!(
+        "the model {} gives no probabilities for {}: its weights are damaged",
+        escape(model),
+        if film.as_os_str().is_empty() { "the image".to_owned() } else { escape(film) }
+    )))
 }
 
 /// Probabilities that sum to one, from log-probabilities rounded to single floats.
@@ -155,70 +286,6 @@ pub(crate) fn probabilities(log_probabilities: &[f32]) -> Vec<f64> {
     let exp: Vec<f64> = log_probabilities.iter().map(|&l| f64::from(l).exp()).collect();
     let sum: f64 = exp.iter().sum();
     exp.into_iter().map(|p| p / sum).collect()
-}
-
-/// A film's row of log-probabilities, or why it has none.
-pub(crate) type Scored = Result<Vec<f32>, DecodeError>;
-
-/// Films that are read and go through a network at once where nothing is trained: enough for the late layers, whose
-/// weights are many and whose values are few. Early layers take fewer of them at a time by themselves.
-pub(crate) const AT_ONCE: usize = 32;
-
-/// Films in, log-probabilities out: decodes a batch on all cores, then runs the network on it.
-pub(crate) struct Scorer {
-    plan: Plan<Cpu>,
-    pipeline: Pipeline,
-}
-
-impl Scorer {
-    pub(crate) fn new(backend: &Cpu, network: &Network, pipeline: Pipeline) -> Result<Self, Error> {
-        let preprocess = &pipeline.preprocess;
-        let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
-        Ok(Scorer { plan: Plan::new(backend, &network.graph, spec)?, pipeline })
-    }
-
-    /// A row of log-probabilities a film, in order, or why it has none; films that are kept decoded are known by their
-    /// content. `None` where it was stopped.
-    pub(crate) fn score(
-        &mut self,
-        store: &mut Store<Cpu>,
-        films: &[(&Path, Option<ContentHash>)],
-        task: Activity,
-        watch: &mut Watch<'_>,
-    ) -> Result<Option<Vec<Scored>>, Error> {
-        let mut scored = Vec::with_capacity(films.len());
-        for batch in films.chunks(self.plan.spec().capacity) {
-            if watch.stopped() {
-                return Ok(None);
-            }
-            // One film a task: they differ in size tenfold.
-            let decode = |&(path, hash): &(&Path, Option<ContentHash>)| {
-                self.pipeline.square(path, hash).map(|image| image.pixels)
-            };
-            let decoded: Vec<Result<Vec<u8>, DecodeError>> = batch.par_iter().with_max_len(1).map(decode).collect();
-            let pixels: Vec<u8> = decoded.iter().flatten().flatten().copied().collect();
-            let n = decoded.iter().filter(|film| film.is_ok()).count();
-            let mut rows = Vec::new();
-            if n > 0 {
-                self.plan.forward(store, n, input(&pixels, self.pipeline.preprocess.channels), [0; 4])?;
-                rows = self.plan.output()?;
-            }
-            let mut rows = rows.chunks_exact((rows.len() / n.max(1)).max(1));
-            for film in decoded {
-                scored.push(film.map(|_| rows.next().unwrap_or_default().to_vec()));
-            }
-            watch.event(&Event::Progress { task, done: scored.len(), total: films.len() });
-        }
-        Ok(Some(scored))
-    }
-}
-
-/// Pixels as the engine takes them.
-pub(crate) fn input(pixels: &[u8], channels: Channels) -> Input<'_> {
-    match channels {
-        Channels::Gray => Input::Gray(pixels),
-        Channels::Rgb => Input::Rgb(pixels),
-    }
 }
 
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -234,16 +301,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prediction_is_the_json_line_of_predict() {
-        let prediction = Prediction {
-            path: "a/b.jpeg".into(),
-            class: "PNEUMONIA".to_owned(),
-            probabilities: vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)],
-        };
+    fn what_came_of_a_film_is_the_json_line_of_predict() {
+        let prediction = Prediction::new("a/b.jpeg", vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)]);
         assert_eq!(
             serde_json::to_string(&prediction).unwrap(),
             r#"{"path":"a/b.jpeg","class":"PNEUMONIA","probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75}}"#
         );
+        let bad = BadFilm::new("c.png", "the file is empty (0 bytes)");
+        assert_eq!(serde_json::to_string(&bad).unwrap(), r#"{"path":"c.png","error":"the file is empty (0 bytes)"}"#);
     }
 
     #[test]

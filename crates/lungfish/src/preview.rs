@@ -19,7 +19,8 @@ use crate::{Error, Event, Recipe, Watch, keys};
 const LONGEST: usize = 512;
 
 /// What to show.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct PreviewRequest {
     /// The films, in the layout that a training takes.
     pub data: PathBuf,
@@ -35,8 +36,16 @@ pub struct PreviewRequest {
     pub formats: PictureFormats,
 }
 
+impl PreviewRequest {
+    /// Six films as the default recipe sees them, not altered.
+    pub fn new(data: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
+        PreviewRequest { data: data.into(), out: out.into(), films: 6, ..PreviewRequest::default() }
+    }
+}
+
 /// What is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Preview {
     /// The picture.
     pub picture: PathBuf,

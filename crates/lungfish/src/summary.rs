@@ -12,6 +12,7 @@ use crate::{BestEpoch, Error, Phase, Recipe};
 
 /// What to summarise.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum SummaryOf {
     /// A run folder (its best epoch) or a model file.
     Model(PathBuf),
@@ -28,6 +29,7 @@ pub enum SummaryOf {
 
 /// What to summarise, and for what.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SummaryRequest {
     /// The model or the network.
     pub of: SummaryOf,
@@ -41,11 +43,17 @@ pub struct SummaryRequest {
 impl SummaryRequest {
     /// Classes that the head of a mere network may have.
     pub const CLASSES: RangeInclusive<usize> = 2..=65536;
+
+    /// One film at a time, with the parts that trained.
+    pub fn new(of: SummaryOf) -> Self {
+        SummaryRequest { of, batch: 1, unfreeze: None }
+    }
 }
 
 /// A summary, and what is known of the model beyond its network.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct ModelSummary {
     /// The model; none for a mere network.
     pub model: Option<TrainedModel>,
@@ -60,6 +68,7 @@ pub struct ModelSummary {
 /// What a model file says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct TrainedModel {
     /// The file.
     pub file: PathBuf,
@@ -74,10 +83,11 @@ pub struct TrainedModel {
 /// Summarises a model or a network.
 ///
 /// ```
-/// use lungfish::{SummaryOf, SummaryRequest, summary};
-/// use lungfish_models::Architecture;
+/// use lungfish::{Architecture, SummaryOf, SummaryRequest, summary};
 /// let of = SummaryOf::Architecture { architecture: Architecture::Resnet34, classes: 2, image_size: 224 };
-/// let told = summary(&SummaryRequest { of, batch: 1, unfreeze: Some("head".to_owned()) })?;
+/// let mut request = SummaryRequest::new(of);
+/// request.unfreeze = Some("head".to_owned());
+/// let told = summary(&request)?;
 /// assert_eq!((told.summary.parameters, told.summary.trainable), (21_416_514, 131_842));
 /// # Ok::<(), lungfish::Error>(())
 /// ```

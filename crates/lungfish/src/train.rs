@@ -20,7 +20,8 @@ use crate::run_folder::{self, RunFolder, Start};
 use crate::{BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, room, schedule, weights};
 
 /// What to train.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct TrainRequest {
     /// The films. May be left out with `resume` (then where they were); may have moved since.
     pub data: Option<PathBuf>,
@@ -43,8 +44,25 @@ pub struct TrainRequest {
     pub device: Device,
 }
 
+impl TrainRequest {
+    /// A new run with the default recipe.
+    pub fn new(data: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
+        TrainRequest { data: Some(data.into()), ..TrainRequest::begun(out) }
+    }
+
+    /// A run that goes on, its films being where they were.
+    pub fn resume(out: impl Into<PathBuf>) -> Self {
+        TrainRequest { resume: true, ..TrainRequest::begun(out) }
+    }
+
+    fn begun(out: impl Into<PathBuf>) -> Self {
+        TrainRequest { out: out.into(), film_cache: true, ..TrainRequest::default() }
+    }
+}
+
 /// How a training ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TrainOutcome {
     /// The run folder.
     pub run: PathBuf,

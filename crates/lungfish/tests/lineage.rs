@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use common::*;
 use lungfish::{
-    CaveatKind, Changes, EpochChoice, Error, Event, Silent, Split, TestOutcome, TestRequest, TrainOutcome,
-    TrainRequest, Watch, test, train,
+    CaveatKind, Changes, EpochChoice, Error, Event, Silent, Split, TestOutcome, TestRequest, TrainOutcome, Watch, test,
+    train,
 };
 
 const QUICK: [&str; 4] = ["image_size=64", "frozen_epochs=2", "batch_size=8", "frozen_lr=0.003"];
@@ -45,22 +45,19 @@ fn scored_as(
     out: &Path,
     (split, epoch): (Option<Split>, EpochChoice),
 ) -> Result<TestOutcome, Error> {
-    let request = TestRequest {
-        model: model.to_owned(),
-        epoch,
-        data: data.to_owned(),
-        split,
-        out: Some(out.to_owned()),
-        pictures: false,
-        formats: lungfish::PictureFormats::default(),
-    };
+    let mut request = TestRequest::new(model, data);
+    request.epoch = epoch;
+    request.split = split;
+    request.out = Some(out.to_owned());
+    request.pictures = false;
     test(&request, &mut Watch::new(&mut Silent, &GO))
 }
 
 fn went_on(parent: &Path, out: &Path, settings: &[&str]) -> Result<TrainOutcome, Error> {
     let mut changes = Changes::default();
     settings.iter().for_each(|setting| changes.set(setting).unwrap());
-    let request = TrainRequest { data: None, from: Some(parent.to_owned()), changes, ..request(parent, out, &[]) };
+    let mut request = request(parent, out, &[]);
+    (request.data, request.from, request.changes) = (None, Some(parent.to_owned()), changes);
     train(&request, &mut Watch::new(&mut Silent, &GO))
 }
 
@@ -231,8 +228,8 @@ fn run_files_that_lie_are_refused_by_name() {
     let steps = |event: &Event| matches!(event, Event::EpochDone { .. });
     assert!(stopped_at(&asked, 2, steps).unwrap());
     let resume = |run: &Path| {
-        let request =
-            TrainRequest { data: None, resume: true, changes: Changes::default(), ..request(&data, run, &[]) };
+        let mut request = resuming(&data, run);
+        request.data = None;
         train(&request, &mut Watch::new(&mut Silent, &GO)).map(|outcome| outcome.stopped)
     };
     let refused = |file: &str, change: &dyn Fn(&Path), words: &[&str]| {
@@ -293,7 +290,8 @@ fn a_run_that_was_killed_before_its_first_checkpoint_knows_its_films() {
     let asked = request(&data, &run, &settings(&[]));
     let checking = |event: &Event| matches!(event, Event::Progress { .. });
     assert!(stopped_at(&asked, 1, checking).unwrap());
-    let request = TrainRequest { data: None, resume: true, changes: Changes::default(), ..asked };
+    let mut request = asked;
+    (request.data, request.resume, request.changes) = (None, true, Changes::default());
     if !run.join("last.safetensors").exists() {
         assert!(run.join("start.json").exists());
     }

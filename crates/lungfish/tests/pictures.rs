@@ -1,4 +1,5 @@
 //! The pictures of a test and of a prediction.
+#![cfg(feature = "pictures")]
 
 mod common;
 
@@ -8,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use common::*;
 use lungfish::{
-    Activity, EpochChoice, Event, PictureFormats, PlotTarget, Predictor, Print, Silent, TestOutcome, TestRequest,
-    Watch, plot_prediction, test,
+    Activity, Event, PictureFormats, PlotTarget, Predictor, Print, Silent, TestOutcome, TestRequest, Watch,
+    plot_prediction, test,
 };
 
 /// What a picture says to who cannot see it; asserts that both files are there and of their kind.
@@ -46,15 +47,9 @@ fn a_test_is_drawn_beside_its_predictions() {
     trained(&data, &run, &["image_size=64", "frozen_epochs=2", "frozen_views=1", "batch_size=8"]);
     let pdf = Cell::new(false);
     let tested = |model: &Path, data: &Path, out: Option<&Path>, warnings: &mut Vec<String>| -> TestOutcome {
-        let request = TestRequest {
-            model: model.to_owned(),
-            epoch: EpochChoice::Best,
-            data: data.to_owned(),
-            split: None,
-            out: out.map(Path::to_owned),
-            pictures: true,
-            formats: PictureFormats { pdf: pdf.get(), print: None },
-        };
+        let mut request = TestRequest::new(model, data);
+        request.out = out.map(Path::to_owned);
+        request.formats.pdf = pdf.get();
         let mut drawing = 0;
         let mut observer = |event: &Event| match event {
             Event::Warning(text) => warnings.push(text.clone()),

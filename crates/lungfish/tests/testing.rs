@@ -7,18 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{EpochChoice, Event, PictureFormats, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
+use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
 
 fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
-    let request = TestRequest {
-        model: model.to_owned(),
-        epoch: EpochChoice::Best,
-        data: data.to_owned(),
-        split,
-        out: Some(out.to_owned()),
-        pictures: false,
-        formats: PictureFormats::default(),
-    };
+    let mut request = TestRequest::new(model, data);
+    request.split = split;
+    request.out = Some(out.to_owned());
+    request.pictures = false;
     test(&request, &mut Watch::new(&mut Silent, &GO))
 }
 
@@ -61,15 +56,9 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     let all: Vec<PathBuf> = films_below(&new.join("test"));
     assert_eq!(scored(&alone, &new, None, &out).unwrap().films, all.len());
     let mut warned = String::new();
-    let request = TestRequest {
-        model: run.clone(),
-        epoch: EpochChoice::Best,
-        data: new.join("test"),
-        split: None,
-        out: Some(out.clone()),
-        pictures: false,
-        formats: PictureFormats::default(),
-    };
+    let mut request = TestRequest::new(&run, new.join("test"));
+    request.out = Some(out.clone());
+    request.pictures = false;
     let mut observer = |event: &Event| {
         if let Event::Warning(text) = event {
             warned = text.clone();
@@ -100,15 +89,8 @@ fn a_run_folder_keeps_what_is_written_of_its_own_films() {
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
     let tested = |model: &Path, data: &Path| {
-        let request = TestRequest {
-            model: model.to_owned(),
-            epoch: EpochChoice::Best,
-            data: data.to_owned(),
-            split: None,
-            out: None,
-            pictures: false,
-            formats: PictureFormats::default(),
-        };
+        let mut request = TestRequest::new(model, data);
+        request.pictures = false;
         test(&request, &mut Watch::new(&mut Silent, &GO))
     };
     let outcome = tested(&run, &data).unwrap();

@@ -253,8 +253,11 @@ fn kept_films_change_no_bit_and_do_not_outlive_the_training() {
                     there += usize::from(fs::metadata(&file).is_ok_and(|file| file.len() > 40 * 1024));
                 }
             };
-            train(&TrainRequest { film_cache, ..request(&data, run, &settings) }, &mut Watch::new(&mut look, &GO))
-                .unwrap();
+            train(
+                &changed(request(&data, run, &settings), |r| r.film_cache = film_cache),
+                &mut Watch::new(&mut look, &GO),
+            )
+            .unwrap();
             assert_eq!(there, if film_cache { 5 } else { 0 }, "epochs with kept films");
             assert!(!file.exists());
         }
@@ -271,11 +274,8 @@ fn a_stopped_run_keeps_its_films_and_goes_on_with_whatever_is_left_of_them() {
     let data = synthetic(dir.path(), 60);
     let settings = uncached_features();
     let straight = dir.path().join("straight");
-    train(
-        &TrainRequest { film_cache: false, ..request(&data, &straight, &settings) },
-        &mut Watch::new(&mut Silent, &GO),
-    )
-    .unwrap();
+    train(&changed(request(&data, &straight, &settings), |r| r.film_cache = false), &mut Watch::new(&mut Silent, &GO))
+        .unwrap();
     let stopped = dir.path().join("stopped");
     let at_epoch = |event: &Event| matches!(event, Event::EpochDone { .. });
     assert!(stopped_at(&request(&data, &stopped, &settings), 2, at_epoch).unwrap());
@@ -293,10 +293,9 @@ fn a_stopped_run_keeps_its_films_and_goes_on_with_whatever_is_left_of_them() {
             Some(content) => fs::write(run.join("films.cache"), content).unwrap(),
             None => fs::remove_file(run.join("films.cache")).unwrap(),
         }
-        let resume =
-            TrainRequest { resume: true, from: None, changes: Changes::default(), ..request(&data, &run, &[]) };
+        let resume = resuming(&data, &run);
         let kept = i % 2 == 0;
-        train(&TrainRequest { film_cache: kept, ..resume }, &mut Watch::new(&mut Silent, &GO)).unwrap();
+        train(&changed(resume, |r| r.film_cache = kept), &mut Watch::new(&mut Silent, &GO)).unwrap();
         assert_same_run(&straight, &run);
         assert!(!run.join("films.cache").exists());
     }
@@ -315,7 +314,7 @@ fn a_folder_where_films_cannot_be_kept_trains_all_the_same() {
         Event::Note(text) | Event::Warning(text) => said.push(text.clone()),
         _ => {}
     };
-    let resume = TrainRequest { resume: true, from: None, changes: Changes::default(), ..request(&data, &run, &[]) };
+    let resume = resuming(&data, &run);
     train(&resume, &mut Watch::new(&mut hear, &GO)).unwrap();
     let said: Vec<&String> = said.iter().filter(|text| text.contains("films.cache")).collect();
     assert!(said[0].starts_with("films are decoded anew each time: cannot write "), "{said:?}");
@@ -333,8 +332,7 @@ fn kept_films_give_their_room_to_what_a_run_cannot_do_without() {
         // A place where it cannot be written.
         fs::create_dir_all(run.join(format!(".{name}.tmp/x"))).unwrap();
         fs::write(run.join("recipe.toml"), fs::read(whole.join("recipe.toml")).unwrap()).unwrap();
-        let resume =
-            TrainRequest { resume: true, from: None, changes: Changes::default(), ..request(&data, &run, &[]) };
+        let resume = resuming(&data, &run);
         let error = train(&resume, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
         assert_eq!(fs::metadata(run.join("films.cache")).unwrap().len(), 0, "{name}");
@@ -355,7 +353,10 @@ fn early_stopping_ends_a_phase() {
     let request = request(&data, &run, &settings);
     train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!(log_without_times(&run).len(), 3);
-    let again = TrainRequest { resume: true, from: None, changes: Changes::default(), ..request };
+    let again = changed(request, |r| {
+        r.resume = true;
+        r.changes = Changes::default();
+    });
     assert!(
         !train(&again, &mut Watch::new(&mut Silent, &GO)).unwrap().stopped,
         "a finished run has nothing left to do"
@@ -372,7 +373,7 @@ fn resume_refuses_what_contradicts_and_finds_moved_films() {
     assert!(stopped_at(&fresh, 8, |e| matches!(e, Event::Progress { .. })).unwrap());
     let says = |request: &TrainRequest| train(request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
     assert!(says(&fresh).contains("already holds a run"));
-    let mut other = TrainRequest { resume: true, from: None, ..request(&data, &run, &["seed=5"]) };
+    let mut other = changed(request(&data, &run, &["seed=5"]), |r| r.resume = true);
     assert!(says(&other).contains("seed is 0 there and 5 was asked for"), "{}", says(&other));
     other.changes = Changes::default();
 
@@ -408,7 +409,7 @@ fn a_kill_between_two_files_is_mended() {
     trained(&data, &run, &settings);
     let (best, log) = (fs::read(run.join("best.safetensors")).unwrap(), fs::read(run.join("log.jsonl")).unwrap());
     // As if killed after the checkpoint and before the rest, and as if the log had gone further.
-    let again = TrainRequest { resume: true, from: None, changes: Changes::default(), ..request(&data, &run, &[]) };
+    let again = resuming(&data, &run);
     fs::remove_file(run.join("best.safetensors")).unwrap();
     fs::write(run.join("log.jsonl"), [&log[..], b"{\"phase\":\"fro"].concat()).unwrap();
     train(&again, &mut Watch::new(&mut Silent, &GO)).unwrap();
@@ -426,7 +427,7 @@ fn impossible_requests_are_refused_before_a_folder_is_made() {
     assert!(says(&request(&data, &run, &["lr.staeg7=1e-5"])).contains("\"staeg7\" (did you mean stage7?)"));
     assert!(says(&request(&data, &run, &["unfreeze=top", "lr.stage7=1e-5"])).contains("stage7 does not train"));
     assert!(says(&request(&data, &run, &["weights=absent.pth"])).contains("absent.pth"));
-    assert!(says(&TrainRequest { resume: true, from: None, ..request(&data, &run, &[]) }).contains("no run to resume"));
+    assert!(says(&resuming(&data, &run)).contains("no run to resume"));
     assert!(!run.exists());
     let bad = films_below(&data.join("train")).pop().unwrap();
     fs::write(&bad, b"").unwrap();

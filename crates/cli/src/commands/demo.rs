@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use lungfish::{Changes, Device, EpochChoice, PictureFormats, Predictor, TestRequest, TrainRequest, Watch};
+use lungfish::{Changes, Predictor, TestRequest, TrainRequest, Watch};
 
 use super::{predict, test, train};
 use crate::observer::Printer;
@@ -60,16 +60,9 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     for setting in RECIPE {
         changes.set(setting)?;
     }
-    let request = TrainRequest {
-        data: Some(films.clone()),
-        out: run.clone(),
-        changes,
-        resume: false,
-        from: None,
-        workers,
-        film_cache: true,
-        device: Device::Auto,
-    };
+    let mut request = TrainRequest::new(&films, &run);
+    request.changes = changes;
+    request.workers = workers;
     let stop = Arc::new(AtomicBool::new(false));
     let mut printer = Printer::training(Arc::clone(&stop));
     let trained = lungfish::train(&request, &mut Watch::new(&mut printer, &stop))?;
@@ -78,15 +71,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
 
     print::out("\n3. Testing on patients that it has not seen")?;
     print::out(format_args!("   lungfish test --model {model} --data {folder}\n"))?;
-    let request = TestRequest {
-        model: run.clone(),
-        epoch: EpochChoice::Best,
-        data: films.clone(),
-        split: None,
-        out: None,
-        pictures: true,
-        formats: PictureFormats::default(),
-    };
+    let request = TestRequest::new(&run, &films);
     let mut printer = Printer::scoring();
     let tested = lungfish::test(&request, &mut Watch::new(&mut printer, &stop))?;
     test::report(&tested, false)?;

@@ -41,8 +41,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let patient = args.patient.clone().unwrap_or_else(|| Recipe::default().patient);
-    let formats = args.formats.of(args.out.is_some(), "say where with --out")?;
-    let request = ExploreRequest { data: args.data.clone(), patient, out: args.out.clone(), formats };
+    let mut request = ExploreRequest::new(&args.data);
+    request.patient = patient;
+    request.out.clone_from(&args.out);
+    request.formats = args.formats.of(args.out.is_some(), "say where with --out")?;
     let mut printer = Printer::scoring();
     let found = lungfish::explore(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;

@@ -1,26 +1,43 @@
-//! `lungfish predict`: films in, a class and its probabilities each.
+//! `lungfish predict`: films in, a class and its probabilities each, as they come.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
-use clap::ValueHint::AnyPath;
-use lungfish::{PlotTarget, Prediction, Predictor, Watch};
+use clap::ValueHint::{AnyPath, FilePath};
+use lungfish::{
+    ErrorKind, FilmList, Outcome, PassedOver, PlotTarget, Prediction, Predictor, ScoresFile, Watch, passed_over,
+};
+use serde::Serialize;
 
-use crate::observer::Printer;
-use crate::{NOT_A_DIAGNOSIS, flags, print};
+use crate::observer::{Outlet, Printer};
+use crate::print::OutputError;
+use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 
 /// Say what a model makes of films
 ///
-/// Scores every film it can read; the ones it cannot are named, and the exit status is then 1. This is a research tool;
-/// what it says is not a diagnosis.
+/// Scores every film it can read, and says or writes what it finds as it goes. Films that it cannot read are named, and
+/// files in a folder that are not taken for films are counted by kind (hidden ones apart): the exit status is then 1.
+/// Files that are no pictures, such as .csv and .txt, leave it at 0. Ctrl-C finishes the films at hand (status 130). This
+/// is a research tool; what it says is not a diagnosis.
+///
+/// --out writes a CSV file for spreadsheets and pandas: path, predicted, one probability a class, and error, which says
+/// why a film has none. Rows are in the order of the films asked for. Beside it FILE.json says by which model.
+///
+/// --json prints an object a film, on a line: path, class, probabilities; or path, error. Where files were passed over, a
+/// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   lungfish predict --model run film.jpeg more-films/
   lungfish predict --model run film.jpeg --plot film-predicted.png
-  lungfish predict --model run/best.safetensors --json films/ > predictions.jsonl")]
+  lungfish predict --model run/best.safetensors --json films/ > predictions.jsonl
+
+Example, many films, and going on after Ctrl-C, a crash or a full disk:
+  lungfish predict --model run films/ --out scores.csv
+  lungfish predict --model run films/ --out scores.csv --resume")]
 pub struct Args {
     /// Run folder or model file
     #[arg(long, value_name = "RUN|FILE")]
@@ -28,6 +45,12 @@ pub struct Args {
     /// Films, or folders of films
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Write a CSV file, a row a film as soon as it is scored, and print none
+    #[arg(long, value_name = "FILE", value_hint = FilePath, conflicts_with = "json")]
+    out: Option<PathBuf>,
+    /// Go on with the file of --out, made by the same model for the same films
+    #[arg(long, requires = "out", conflicts_with = "plot")]
+    resume: bool,
     /// Draw the film beside its probabilities: a file ending in .png or .svg for one film, else a folder
     #[arg(long, value_name = "FILE|DIR", value_hint = AnyPath)]
     plot: Option<PathBuf>,
@@ -44,25 +67,51 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let target = target.map(|target| target.with_formats(formats));
     let mut printer = Printer::scoring();
     let mut predictor = Predictor::open(&args.model)?;
-    let stop = AtomicBool::new(false);
-    let scored = predictor.predict(&args.paths, &mut Watch::new(&mut printer, &stop))?;
+    let films = FilmList::new(&args.paths);
+    let place = match &args.out {
+        Some(out) if args.resume => Place::File(ScoresFile::resume(out, &predictor, &films)?),
+        Some(out) => Place::File(ScoresFile::create(out, &predictor, &films)?),
+        None if args.json => Place::Json,
+        None => Place::Lines(Columns::of(&films, &predictor.info().classes)),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let tell = printer.teller();
+    stop::on_signal(Arc::clone(&stop), move || tell("finishing the films at hand; once more leaves at once"))?;
+
+    let mut rows = Rows { place, outlet: printer.outlet(), good: 0, bad: 0, kept: target.as_ref().map(|_| Vec::new()) };
+    let from = rows.skip();
+    let scored = predictor.predict_each(&films, from, &mut Watch::new(&mut printer, &stop), |batch| rows.take(batch));
     printer.finish()?;
-    if args.json {
-        for film in &scored.films {
-            print::json(film)?;
-        }
-    } else if !scored.films.is_empty() {
-        for line in lines(&scored.films) {
-            print::out(line)?;
-        }
+    if let Err(error) = scored {
+        return rows.ended_early(error, films.len());
     }
+    let Rows { place, good, bad, kept, .. } = rows;
+    let beside = films.passed_over();
+    match place {
+        Place::File(file) => {
+            file.finish()?;
+            if let Some(out) = &args.out {
+                print::out(format_args!("Scores: {} in {}", print::films(good), print::path(out)))?;
+            }
+        }
+        Place::Json if !beside.is_empty() => print::json(&Beside { passed_over: beside })?,
+        Place::Json | Place::Lines(_) => {}
+    }
+
     // Metrics first: they are said even where a picture cannot be made.
+    let drawn = kept.unwrap_or_default();
     let pictures = match target {
-        Some(target) => target.draw(predictor.info(), &scored.films, &mut Watch::new(&mut printer, &stop))?,
+        Some(target) => match target.draw(predictor.info(), &drawn, &mut Watch::new(&mut printer, &stop)) {
+            Err(error) if error.kind() == ErrorKind::Stopped => {
+                print::err("stopped; not all pictures are drawn");
+                return Ok(ExitCode::from(print::STOPPED));
+            }
+            drawn => drawn?,
+        },
         None => Vec::new(),
     };
     printer.finish()?;
-    if !args.json && !scored.films.is_empty() {
+    if !args.json && good > 0 {
         if let (Some(to), Some(first)) = (&args.plot, pictures.first()) {
             print::out(match pictures.len() {
                 1 => format!("Picture: {}", print::path(first)),
@@ -71,28 +120,152 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
     }
-    for film in &scored.bad {
-        print::err(format_args!("bad film {}: {}", print::path(&film.path), print::one_line(&film.reason)));
+    verdict(good, bad, beside)
+}
+
+/// What is said and returned where all was scored that could be.
+fn verdict(good: usize, bad: usize, beside: &[PassedOver]) -> anyhow::Result<ExitCode> {
+    let (films, others): (Vec<&PassedOver>, Vec<&PassedOver>) = beside.iter().partition(|kind| kind.may_be_films);
+    if let Some(text) = passed_over::sentence(others) {
+        print::err(text);
     }
-    if !scored.bad.is_empty() {
-        bail!("{} of {} could not be read", scored.bad.len(), print::films(scored.bad.len() + scored.films.len()));
+    let unread = (bad > 0).then(|| format!("{bad} of {} could not be read", print::films(good + bad)));
+    let missing: Vec<String> = unread.into_iter().chain(passed_over::sentence(films)).collect();
+    if !missing.is_empty() {
+        bail!("{}", missing.join("; "));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line a film: path, class, probabilities, in columns.
-pub fn lines(films: &[Prediction]) -> Vec<String> {
-    let paths: Vec<String> = films.iter().map(|film| print::path(&film.path)).collect();
-    let width = |texts: &mut dyn Iterator<Item = &str>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
-    let path_width = width(&mut paths.iter().map(String::as_str));
-    let class_width = width(&mut films.iter().map(|film| film.class.as_str()));
-    let line = |(film, path): (&Prediction, &String)| {
+/// The last line of `--json`, where there is something to tell.
+#[derive(Serialize)]
+struct Beside<'a> {
+    passed_over: &'a [PassedOver],
+}
+
+/// Where what is scored goes.
+enum Place {
+    File(ScoresFile),
+    Json,
+    Lines(Columns),
+}
+
+/// Hands on what is scored, as it comes.
+struct Rows {
+    place: Place,
+    outlet: Outlet,
+    good: usize,
+    bad: usize,
+    /// All of it, where pictures are wanted.
+    kept: Option<Vec<Prediction>>,
+}
+
+impl Rows {
+    /// Counts the rows that are there from an earlier time.
+    fn skip(&mut self) -> usize {
+        let Place::File(file) = &self.place else { return 0 };
+        self.bad = file.bad();
+        self.good = file.rows() - file.bad();
+        file.rows()
+    }
+
+    fn take(&mut self, batch: Vec<Outcome>) -> anyhow::Result<()> {
+        let mut lines = Vec::with_capacity(batch.len());
+        for outcome in &batch {
+            match (outcome, &self.place) {
+                (Ok(film), Place::Lines(columns)) => lines.push(columns.line(film)),
+                (Ok(film), Place::Json) => lines.push(serde_json::to_string(film)?),
+                (Err(film), Place::Json) => lines.push(serde_json::to_string(film)?),
+                _ => {}
+            }
+            if let Err(film) = outcome {
+                let (path, reason) = (print::path(&film.path), print::one_line(&film.reason));
+                self.outlet.err(format_args!("bad film {path}: {reason}"));
+            }
+        }
+        if let Place::File(file) = &mut self.place {
+            file.append(&batch)?;
+        } else if !lines.is_empty() {
+            self.outlet.out(lines.join("\n"))?;
+        }
+        let bad = batch.iter().filter(|outcome| outcome.is_err()).count();
+        self.bad += bad;
+        self.good += batch.len() - bad;
+        if let Some(kept) = &mut self.kept {
+            kept.extend(batch.into_iter().flatten());
+        }
+        Ok(())
+    }
+
+    /// Says what is kept, and how to go on.
+    fn ended_early(self, error: anyhow::Error, of: usize) -> anyhow::Result<ExitCode> {
+        let stopped = error.downcast_ref::<lungfish::Error>().is_some_and(|e| e.kind() == ErrorKind::Stopped);
+        let closed = error.downcast_ref::<OutputError>().is_some_and(OutputError::is_closed);
+        let done = format!("{} of {} films are scored", grouped(self.good + self.bad), grouped(of));
+        match self.place {
+            Place::File(file) => {
+                let rows = file.rows();
+                let finished = file.finish();
+                if rows > 0 {
+                    print::err(format_args!("{done} and in the file; go on with the same command and --resume"));
+                }
+                if stopped {
+                    finished?;
+                }
+            }
+            _ if stopped => print::err(format_args!("stopped; {done}")),
+            _ => {}
+        }
+        if stopped && !closed { Ok(ExitCode::from(print::STOPPED)) } else { Err(error) }
+    }
+}
+
+fn grouped(number: usize) -> String {
+    print::grouped(number as u64)
+}
+
+/// How wide paths and classes are, so that lines stand in columns although the last one is not there yet.
+struct Columns {
+    path: usize,
+    class: usize,
+}
+
+impl Columns {
+    /// With more films than this, one long path would push all lines far to the right.
+    const MOST: usize = 500;
+
+    fn of(films: &FilmList, classes: &[String]) -> Self {
+        let paths = if films.len() <= Self::MOST { Some(films.paths()) } else { None };
+        Self::wide(paths.into_iter().flatten(), classes)
+    }
+
+    fn wide<'a>(paths: impl Iterator<Item = &'a Path>, classes: &[String]) -> Self {
+        let widest =
+            |texts: &mut dyn Iterator<Item = String>| texts.map(|text| text.chars().count()).max().unwrap_or(0);
+        Columns {
+            path: widest(&mut paths.map(print::path)),
+            class: widest(&mut classes.iter().map(|class| print::one_line(class))),
+        }
+    }
+
+    /// Path, class, probabilities.
+    fn line(&self, film: &Prediction) -> String {
+        let Columns { path: path_width, class: class_width } = *self;
         let probabilities: Vec<String> =
             film.probabilities.iter().map(|(class, p)| format!("{} {p:.4}", print::one_line(class))).collect();
-        let class = print::one_line(&film.class);
+        let (path, class) = (print::path(&film.path), print::one_line(&film.class));
         format!("{path:path_width$}  {class:class_width$}  {}", probabilities.join("  "))
-    };
-    films.iter().zip(&paths).map(line).collect()
+    }
+}
+
+/// A line a film: path, class, probabilities, in columns.
+pub fn lines(films: &[Prediction]) -> Vec<String> {
+    let classes: Vec<String> = films
+        .first()
+        .map(|film| film.probabilities.iter().map(|(class, _)| class.clone()).collect())
+        .unwrap_or_default();
+    let columns = Columns::wide(films.iter().map(|film| film.path.as_path()), &classes);
+    films.iter().map(|film| columns.line(film)).collect()
 }
 
 #[cfg(test)]
@@ -101,17 +274,17 @@ mod tests {
 
     #[test]
     fn films_stand_in_columns() {
-        let film = |path: &str, class: &str, p: f64| Prediction {
-            path: PathBuf::from(path),
-            class: class.to_owned(),
-            probabilities: vec![("NORMAL".to_owned(), 1.0 - p), ("PNEUMONIA".to_owned(), p)],
+        let film = |path: &str, p: f64| {
+            Prediction::new(path, vec![("NORMAL".to_owned(), 1.0 - p), ("PNEUMONIA".to_owned(), p)])
         };
         assert_eq!(
-            lines(&[film("a.png", "PNEUMONIA", 0.75), film("long\n.png", "NORMAL", 0.125)]),
+            lines(&[film("a.png", 0.75), film("long\n.png", 0.125)]),
             [
                 "a.png         PNEUMONIA  NORMAL 0.2500  PNEUMONIA 0.7500",
                 "long\\x0a.png  NORMAL     NORMAL 0.8750  PNEUMONIA 0.1250"
             ]
         );
+        let many = FilmList::new(&vec![PathBuf::from("a.png"); Columns::MOST + 1]);
+        assert_eq!(Columns::of(&many, &["A".to_owned()]).path, 0);
     }
 }

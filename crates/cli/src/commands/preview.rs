@@ -60,14 +60,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for setting in &args.set {
         changes.set(setting)?;
     }
-    let request = PreviewRequest {
-        data: args.data.clone(),
-        recipe: changes.apply(Recipe::default())?,
-        films: args.films,
-        augmented: args.augmented,
-        out: args.out.clone(),
-        formats: args.formats.of(true, "")?,
-    };
+    let mut request = PreviewRequest::new(&args.data, &args.out);
+    request.recipe = changes.apply(Recipe::default())?;
+    request.films = args.films;
+    request.augmented = args.augmented;
+    request.formats = args.formats.of(true, "")?;
     let mut printer = Printer::scoring();
     let preview = lungfish::preview(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;

@@ -64,7 +64,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             image_size: args.image_size,
         },
     };
-    let told = lungfish::summary(&SummaryRequest { of, batch: args.batch, unfreeze: args.unfreeze.clone() })?;
+    let mut request = SummaryRequest::new(of);
+    request.batch = args.batch;
+    request.unfreeze.clone_from(&args.unfreeze);
+    let told = lungfish::summary(&request)?;
     if args.json {
         print::output(&told)?;
     } else {
@@ -98,10 +101,10 @@ fn lines(told: &ModelSummary, depth: usize) -> Vec<String> {
     let megabytes = |bytes: u64| format!("{:.2}", bytes as f64 / 1e6);
     lines.extend([
         rule.clone(),
-        format!("Total params: {}", grouped(summary.parameters as u64)),
-        format!("Trainable params: {}", grouped(summary.trainable as u64)),
-        format!("Non-trainable params: {}", grouped(summary.frozen as u64)),
-        format!("Total mult-adds: {} ({})", readable(summary.mult_adds), grouped(summary.mult_adds)),
+        format!("Total params: {}", print::grouped(summary.parameters as u64)),
+        format!("Trainable params: {}", print::grouped(summary.trainable as u64)),
+        format!("Non-trainable params: {}", print::grouped(summary.frozen as u64)),
+        format!("Total mult-adds: {} ({})", readable(summary.mult_adds), print::grouped(summary.mult_adds)),
         rule.clone(),
         format!("Input size (MB): {}", megabytes(summary.input_bytes)),
         format!("Forward/backward pass size (MB): {}", megabytes(summary.pass_bytes)),
@@ -135,7 +138,7 @@ fn rows(layers: &[Layer], depth: usize) -> Vec<[String; 5]> {
             format!(" ({})", layer.kind)
         };
         let open = layer.holds && layer.depth < depth;
-        let figure = |number: u64| if number == 0 || open { "--".to_owned() } else { grouped(number) };
+        let figure = |number: u64| if number == 0 || open { "--".to_owned() } else { print::grouped(number) };
         let params = figure(layer.parameters as u64);
         let trains = match (layer.parameters, layer.trainable) {
             (0, _) => "--",
@@ -148,19 +151,6 @@ fn rows(layers: &[Layer], depth: usize) -> Vec<[String; 5]> {
         rows.push([format!("{branch}{name}{kind}"), output, params, figure(layer.mult_adds), trains.to_owned()]);
     }
     rows
-}
-
-/// 21416514 as 21,416,514.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// In millions, billions or trillions, with two digits.
@@ -178,16 +168,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_shortened() {
-        assert_eq!([0, 12, 123, 1234, 21_416_514].map(grouped), ["0", "12", "123", "1,234", "21,416,514"]);
+    fn numbers_are_shortened() {
         assert_eq!([384_278_018, 3_663_398_274, 5 << 40].map(readable), ["384.28 M", "3.66 G", "5.50 T"]);
+    }
+
+    fn told(of: SummaryOf, batch: usize, unfreeze: &str) -> ModelSummary {
+        let mut request = SummaryRequest::new(of);
+        request.batch = batch;
+        request.unfreeze = Some(unfreeze.to_owned());
+        lungfish::summary(&request).unwrap()
     }
 
     #[test]
     fn a_table_fits_a_terminal_and_shows_what_trains() {
         for architecture in Architecture::ALL {
             let of = SummaryOf::Architecture { architecture, classes: 2, image_size: 224 };
-            let told = lungfish::summary(&SummaryRequest { of, batch: 32, unfreeze: Some("head".to_owned()) }).unwrap();
+            let told = told(of, 32, "head");
             for depth in 1..=3 {
                 let lines = lines(&told, depth);
                 assert!(lines.iter().all(|line| line.chars().count() <= 100), "{}", lines.join("\n"));
@@ -201,7 +197,7 @@ mod tests {
     #[test]
     fn parts_alone_carry_their_figures_and_open_ones_leave_them_to_their_layers() {
         let of = SummaryOf::Architecture { architecture: Architecture::Resnet18, classes: 2, image_size: 224 };
-        let told = lungfish::summary(&SummaryRequest { of, batch: 1, unfreeze: Some("layer4".to_owned()) }).unwrap();
+        let told = told(of, 1, "layer4");
         let shown = |depth| rows(&told.summary.layers, depth);
         let expected = [
             ["resnet18", "[1, 2]", "--", "--", "partly"],

@@ -52,15 +52,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let request = TestRequest {
-        model: args.model.clone(),
-        data: args.data.clone(),
-        split: args.split,
-        epoch: args.epoch,
-        out: args.out.clone(),
-        pictures: !args.no_pictures,
-        formats: args.formats.of(!args.no_pictures, "leave --no-pictures out")?,
-    };
+    let mut request = TestRequest::new(&args.model, &args.data);
+    request.split = args.split;
+    request.epoch = args.epoch;
+    request.out.clone_from(&args.out);
+    request.pictures = !args.no_pictures;
+    request.formats = args.formats.of(!args.no_pictures, "leave --no-pictures out")?;
     let mut printer = Printer::scoring();
     let outcome = lungfish::test(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;

@@ -131,16 +131,14 @@ impl Args {
 }
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
-    let request = TrainRequest {
-        data: args.data.clone(),
-        out: args.out.clone(),
-        changes: args.changes()?,
-        resume: args.resume,
-        from: args.from.clone(),
-        workers: workers(args.workers, threads),
-        film_cache: !args.no_film_cache,
-        device: args.device,
-    };
+    let mut request = TrainRequest::resume(&args.out);
+    request.data.clone_from(&args.data);
+    request.changes = args.changes()?;
+    request.resume = args.resume;
+    request.from.clone_from(&args.from);
+    request.workers = workers(args.workers, threads);
+    request.film_cache = !args.no_film_cache;
+    request.device = args.device;
     let stop = Arc::new(AtomicBool::new(false));
     let mut printer = Printer::training(Arc::clone(&stop));
     let tell = printer.teller();

@@ -62,6 +62,19 @@ impl Image {
         Self { width, height, channels, pixels: vec![0; width * height * channels.count()] }
     }
 
+    /// The same picture in these channels, by the rules of [`decode`]: gray from colour is Pillow's `L`, colour from
+    /// gray is three times the same.
+    pub fn into_channels(self, channels: Channels) -> Self {
+        let pixels = match (self.channels, channels) {
+            (Channels::Rgb, Channels::Gray) => {
+                self.pixels.as_chunks().0.iter().map(|&[r, g, b]| luma(r, g, b)).collect()
+            }
+            (Channels::Gray, Channels::Rgb) => self.pixels.iter().flat_map(|&v| [v; 3]).collect(),
+            _ => self.pixels,
+        };
+        Self { channels, pixels, ..self }
+    }
+
     /// Bytes a row.
     pub fn stride(&self) -> usize {
         self.width * self.channels.count()

@@ -20,12 +20,20 @@ const FILE_PASSES: usize = 3;
 const CACHED_PASSES: usize = 9;
 
 /// What to measure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoaderRequest {
     /// The films: `DIR/{train,val,test}/{CLASS}/*` or `DIR/{CLASS}/*`; all of them are read.
     pub data: PathBuf,
     /// Threads that decode; 0 is as many as there are cores.
     pub workers: usize,
+}
+
+impl LoaderRequest {
+    /// All films of a folder, on as many threads as there are cores.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        LoaderRequest { data: data.into(), workers: 0 }
+    }
 }
 
 /// What came of it. Serialised, it is the object of `lungfish bench loader --json`.

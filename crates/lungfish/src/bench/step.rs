@@ -41,6 +41,7 @@ impl Mode {
 
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StepRequest {
     /// The network, with the notebook's head of two classes.
     pub architecture: Architecture,
@@ -55,6 +56,11 @@ pub struct StepRequest {
 impl StepRequest {
     /// How many steps can be timed.
     pub const RUNS: RangeInclusive<usize> = 1..=10_000;
+
+    /// Ten timed steps of a training with 32 films.
+    pub fn new(architecture: Architecture) -> Self {
+        StepRequest { architecture, batch: 32, mode: Mode::Train, runs: 10 }
+    }
 }
 
 /// What came of it. Serialised, it is the object of `lungfish bench step --json`.
@@ -106,7 +112,8 @@ pub struct StepMeasure {
 /// use lungfish::Silent;
 /// use lungfish::bench::{Mode, StepRequest, step};
 /// use lungfish_models::Architecture;
-/// let request = StepRequest { architecture: Architecture::Resnet18, batch: 1, mode: Mode::Infer, runs: 2 };
+/// let mut request = StepRequest::new(Architecture::Resnet18);
+/// (request.batch, request.mode, request.runs) = (1, Mode::Infer, 2);
 /// let measure = step(&request, &mut Watch::new(&mut Silent, &AtomicBool::new(false)))?;
 /// assert!(measure.films_per_s_min <= measure.films_per_s && measure.films_per_s <= measure.films_per_s_max);
 /// # Ok::<(), lungfish::Error>(())

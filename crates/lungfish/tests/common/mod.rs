@@ -15,16 +15,25 @@ pub static GO: AtomicBool = AtomicBool::new(false);
 pub fn request(data: &Path, out: &Path, settings: &[&str]) -> TrainRequest {
     let mut changes = Changes::default();
     settings.iter().for_each(|s| changes.set(s).unwrap());
-    TrainRequest {
-        data: Some(data.to_owned()),
-        out: out.to_owned(),
-        changes,
-        resume: false,
-        from: None,
-        workers: 2,
-        film_cache: true,
-        device: Device::Cpu,
-    }
+    let mut request = TrainRequest::new(data, out);
+    request.changes = changes;
+    request.workers = 2;
+    request.device = Device::Cpu;
+    request
+}
+
+/// A request with something changed.
+pub fn changed(mut request: TrainRequest, change: impl FnOnce(&mut TrainRequest)) -> TrainRequest {
+    change(&mut request);
+    request
+}
+
+/// A request to go on with a run, without settings of its own.
+pub fn resuming(data: &Path, run: &Path) -> TrainRequest {
+    changed(request(data, run, &[]), |request| {
+        request.resume = true;
+        request.changes = Changes::default();
+    })
 }
 
 /// Trains to the end, telling nobody.

@@ -36,7 +36,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
-    let request = LoaderRequest { data: args.data.clone(), workers: workers(args.workers, threads) };
+    let mut request = LoaderRequest::new(&args.data);
+    request.workers = workers(args.workers, threads);
     tell(
         |printer| lungfish::bench::loader(&request, &mut Watch::new(printer, &AtomicBool::new(false))),
         lines,

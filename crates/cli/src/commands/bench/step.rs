@@ -61,7 +61,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         StepMode::Train => Mode::Train,
         StepMode::Infer => Mode::Infer,
     };
-    let request = StepRequest { architecture: args.arch.parse()?, batch: args.batch, mode, runs: args.runs };
+    let mut request = StepRequest::new(args.arch.parse()?);
+    request.batch = args.batch;
+    request.mode = mode;
+    request.runs = args.runs;
     tell(|printer| lungfish::bench::step(&request, &mut Watch::new(printer, &AtomicBool::new(false))), lines, args.json)
 }
 

@@ -1,0 +1,95 @@
+//! What a prediction is asked for: films in the order of the request, and what lies beside them.
+
+use std::path::{Path, PathBuf};
+
+use lungfish_data::display::escape;
+use lungfish_data::folder::list;
+use lungfish_data::{PassedOver, passed_over};
+
+use crate::{BadFilm, Error};
+
+/// Films to be scored: files as they were named, and for each folder the films in it and in its folders, sorted by
+/// folder and then by name. What cannot be listed keeps its place, as a [`BadFilm`].
+///
+/// ```
+/// use lungfish::FilmList;
+/// let films = FilmList::new(&["a.jpeg".into(), "b.png".into()]);
+/// assert_eq!(films.len(), 2);
+/// assert!(films.passed_over().is_empty());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct FilmList {
+    entries: Vec<Result<PathBuf, BadFilm>>,
+    passed_over: Vec<PassedOver>,
+}
+
+impl FilmList {
+    /// Lists files and folders. Nothing is decoded, and that something is not there is found out later.
+    pub fn new(paths: &[PathBuf]) -> Self {
+        let (mut entries, mut others) = (Vec::new(), Vec::new());
+        for path in paths {
+            if !path.is_dir() {
+                entries.push(Ok(path.clone()));
+                continue;
+            }
+            match list(path) {
+                Ok(found) => {
+                    if found.films.is_empty() {
+                        let reason = "a folder with no film in it".to_owned();
+                        entries.push(Err(BadFilm { path: path.clone(), reason }));
+                    }
+                    entries.extend(found.films.into_iter().map(Ok));
+                    others.extend(found.others);
+                }
+                Err(error) => {
+                    let reason = format!("a folder that cannot be listed: {error}");
+                    entries.push(Err(BadFilm { path: path.clone(), reason }));
+                }
+            }
+        }
+        FilmList { entries, passed_over: passed_over::by_kind(&others) }
+    }
+
+    /// Rows that a prediction of all of it has: one a film, and one for each folder without films.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The path of each row, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.entries.iter().map(|entry| match entry {
+            Ok(path) | Err(BadFilm { path, .. }) => path.as_path(),
+        })
+    }
+
+    /// The files in the folders that are not taken for films, by kind.
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
+    /// Each film, or why there is none in its place.
+    pub(crate) fn entries(&self) -> &[Result<PathBuf, BadFilm>] {
+        &self.entries
+    }
+
+    /// Refuses a request without a single film.
+    pub(crate) fn require_films(&self) -> Result<(), Error> {
+        match self.entries.first() {
+            Some(Err(first)) if self.entries.iter().all(Result::is_err) => {
+                let beside = passed_over::sentence(&self.passed_over).map(|text| format!("; {text}"));
+                Err(Error::not_found(format!(
+                    "nothing to predict: {} is {}{}",
+                    escape(&first.path),
+                    first.reason,
+                    beside.unwrap_or_default()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Predictions of many films, of bytes and of pixels, and the table that they are kept in.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::*;
+use lungfish::{
+    Channels, Error, ErrorKind, Event, FilmList, Image, Outcome, Prediction, Predictor, ScoresFile, Silent, Watch,
+    decode,
+};
+
+/// Films and a run on them, made once; nobody changes them.
+static MADE: LazyLock<(tempfile::TempDir, PathBuf, PathBuf)> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (synthetic(dir.path(), 90), dir.path().join("run"));
+    trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
+    (dir, data, run)
+});
+
+fn predictor() -> Predictor {
+    Predictor::open(&MADE.2).unwrap()
+}
+
+/// The bits of a prediction.
+fn bits(film: &Prediction) -> Vec<u64> {
+    film.probabilities.iter().map(|(_, p)| p.to_bits()).collect()
+}
+
+fn each(films: &FilmList, from: usize) -> (Vec<usize>, Vec<Outcome>) {
+    let (mut batches, mut all) = (Vec::new(), Vec::new());
+    predictor()
+        .predict_each(films, from, &mut Watch::new(&mut Silent, &GO), |batch| {
+            batches.push(batch.len());
+            all.extend(batch);
+            Ok::<(), Error>(())
+        })
+        .unwrap();
+    (batches, all)
+}
+
+/// A folder without a film, films, a bad one among them, and something absent at the end.
+fn request(dir: &Path) -> Vec<PathBuf> {
+    let (empty, bad) = (dir.join("empty"), dir.join("bad.png"));
+    fs::create_dir(&empty).unwrap();
+    fs::write(&bad, b"").unwrap();
+    let mut paths = vec![empty.clone()];
+    paths.extend(films_below(&MADE.1.join("train")));
+    paths.insert(12, bad);
+    paths.insert(50, empty);
+    paths.push(dir.join("absent.jpeg"));
+    paths
+}
+
+#[test]
+fn films_come_in_order_and_as_soon_as_a_batch_is_scored() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = request(dir.path());
+    let films = FilmList::new(&paths);
+    assert!(films.len() > 64 && films.paths().eq(paths.iter().map(PathBuf::as_path)));
+    let (batches, whole) = each(&films, 0);
+    assert_eq!(batches.len(), (films.len() - 2).div_ceil(32), "{batches:?}");
+    for (path, outcome) in paths.iter().zip(&whole) {
+        let (said, bad) = match outcome {
+            Ok(film) => (&film.path, false),
+            Err(film) => (&film.path, true),
+        };
+        assert_eq!((said, bad), (path, !path.starts_with(&MADE.1)));
+    }
+    // All of them at once are the same.
+    let mut watch = (Silent, AtomicBool::new(false));
+    let at_once = predictor().predict(&paths, &mut Watch::new(&mut watch.0, &watch.1)).unwrap();
+    assert_eq!(at_once.films, whole.iter().flatten().cloned().collect::<Vec<_>>());
+    assert_eq!(at_once.bad.len(), 4);
+    // Going on anywhere gives the same bits.
+    for from in [1, 12, 13, 31, 34, 35, 51, 66, whole.len() - 1, whole.len()] {
+        let rest = each(&films, from).1;
+        assert_eq!(rest.len(), whole.len() - from);
+        assert!(rest == whole[from..], "from {from}");
+        let ours = rest.iter().flatten().map(bits);
+        assert!(ours.eq(whole[from..].iter().flatten().map(bits)), "from {from}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let films = FilmList::new(&[MADE.1.join("train")]);
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| each(&films, 0).1.iter().flatten().map(bits).collect::<Vec<_>>())
+    };
+    let one = with(1);
+    assert!(one.len() > 32 && [2, 3, 5].into_iter().all(|threads| with(threads) == one));
+}
+
+#[test]
+fn a_stop_keeps_what_was_scored_and_a_sink_may_fail() {
+    let films = FilmList::new(&[MADE.1.join("train")]);
+    let stop = AtomicBool::new(false);
+    let mut scored = 0;
+    let ended = predictor().predict_each(&films, 0, &mut Watch::new(&mut Silent, &stop), |batch| {
+        scored += batch.len();
+        stop.store(true, Ordering::Relaxed);
+        Ok::<(), Error>(())
+    });
+    assert_eq!((ended.unwrap_err().kind(), scored), (ErrorKind::Stopped, 32));
+    let ended = predictor().predict_each(&films, 0, &mut Watch::new(&mut Silent, &GO), |_| Err(Error::Stopped));
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Stopped);
+    let mut told = Vec::new();
+    let mut look = |event: &Event| {
+        if let Event::Progress { done, total, .. } = event {
+            told.push((*done, *total));
+        }
+    };
+    predictor().predict_each(&films, 40, &mut Watch::new(&mut look, &GO), |_| Ok::<(), Error>(())).unwrap();
+    assert_eq!(told[0], (64, films.len()));
+    assert_eq!(told.last(), Some(&(films.len(), films.len())));
+}
+
+#[test]
+fn bytes_and_pixels_are_scored_as_their_file() {
+    let mut predictor = predictor();
+    let film = films_below(&MADE.1.join("test"))[0].clone();
+    let file =
+        predictor.predict(std::slice::from_ref(&film), &mut Watch::new(&mut Silent, &GO)).unwrap().films.remove(0);
+    let bytes = fs::read(&film).unwrap();
+    let of_bytes = predictor.predict_bytes(&bytes).unwrap();
+    assert_eq!((bits(&of_bytes), &of_bytes.class, of_bytes.path), (bits(&file), &file.class, PathBuf::new()));
+    for channels in [Channels::Gray, Channels::Rgb] {
+        let image = decode(&bytes, channels).unwrap();
+        assert_eq!(bits(&predictor.predict_pixels(image).unwrap()), bits(&file), "{channels:?}");
+    }
+
+    let error = predictor.predict_bytes(b"no film").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(error.to_string().contains("not an image"), "{error}");
+    let whole = Image { width: 3, height: 2, channels: Channels::Rgb, pixels: vec![0; 18] };
+    predictor.predict_pixels(whole.clone()).unwrap();
+    for image in [
+        Image { pixels: vec![0; 17], ..whole.clone() },
+        Image { channels: Channels::Gray, ..whole.clone() },
+        Image { width: 0, pixels: Vec::new(), ..whole.clone() },
+        Image { width: usize::MAX, height: usize::MAX, ..whole },
+    ] {
+        assert_eq!(predictor.predict_pixels(image).unwrap_err().kind(), ErrorKind::BadInput);
+    }
+}
+
+/// Scores into a table from where it is; stops after so many batches.
+fn write(file: &Path, films: &FilmList, batches: usize) -> Result<(), Error> {
+    let mut predictor = predictor();
+    let mut scores = ScoresFile::resume(file, &predictor, films)?;
+    let (stop, mut left) = (AtomicBool::new(batches == 0), batches);
+    let ended = predictor.predict_each(films, scores.rows(), &mut Watch::new(&mut Silent, &stop), |batch| {
+        left -= 1;
+        stop.store(left == 0, Ordering::Relaxed);
+        scores.append(&batch)
+    });
+    scores.finish()?;
+    ended
+}
+
+#[test]
+fn a_table_that_was_interrupted_ends_as_one_that_was_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let films = FilmList::new(&request(dir.path()));
+    let whole = dir.path().join("deep/whole.csv");
+    write(&whole, &films, usize::MAX).unwrap();
+    let expected = fs::read(&whole).unwrap();
+    let text = String::from_utf8(expected.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "path,predicted,NORMAL,PNEUMONIA,error");
+    assert_eq!(lines.len(), films.len() + 1);
+    assert!(lines.iter().all(|line| line.split(',').count() == 5), "{text}");
+    assert!(lines[1].ends_with("empty,,,,a folder with no film in it") && lines[13].contains("bad.png,,,,the file is"));
+    let origin: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.path().join("deep/whole.csv.json")).unwrap()).unwrap();
+    assert_eq!(origin["columns"], serde_json::json!(["path", "predicted", "NORMAL", "PNEUMONIA", "error"]));
+    assert!(origin["synthetic"].as_bool().unwrap() && origin["notice"].as_str().unwrap().contains("medical device"));
+
+    // Stopped and gone on with, twice; a stop before the first film keeps what is there.
+    let file = dir.path().join("scores.csv");
+    for _ in 0..2 {
+        assert_eq!(write(&file, &films, 1).unwrap_err().kind(), ErrorKind::Stopped);
+    }
+    assert_eq!(write(&file, &films, 0).unwrap_err().kind(), ErrorKind::Stopped);
+    let rows = fs::read_to_string(&file).unwrap().lines().count() - 1;
+    assert!((64..films.len()).contains(&rows), "{rows}");
+    write(&file, &films, usize::MAX).unwrap();
+    assert!(fs::read(&file).unwrap() == expected);
+
+    // Killed in the middle of a line, in the head, between two rows, at the end.
+    let rows: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+    for cut in
+        [0, 5, rows[0] - 1, rows[0], rows[0] + 3, rows[33], rows[40] - 1, rows[40] + 1, text.len() - 1, text.len()]
+    {
+        fs::write(&file, &expected[..cut]).unwrap();
+        write(&file, &films, usize::MAX).unwrap();
+        assert!(fs::read(&file).unwrap() == expected, "cut at {cut}");
+    }
+    // A file that was made longer and never written, as a power cut leaves it.
+    fs::write(&file, [&expected[..rows[20]], &[0; 4096]].concat()).unwrap();
+    write(&file, &films, usize::MAX).unwrap();
+    assert!(fs::read(&file).unwrap() == expected);
+}
+
+#[test]
+fn a_table_of_other_films_or_another_model_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let films = FilmList::new(&films_below(&MADE.1.join("test")));
+    let file = dir.path().join("scores.csv");
+    write(&file, &films, usize::MAX).unwrap();
+    let left = fs::read(&file).unwrap();
+    let refused = |films: &FilmList, parts: &[&str]| {
+        let error = write(&file, films, usize::MAX).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)) && error.contains(file.to_str().unwrap()), "{error}");
+    };
+    let predictor = predictor();
+    let error = ScoresFile::create(&file, &predictor, &films).unwrap_err();
+    assert!(error.kind() == ErrorKind::BadInput && error.to_string().contains("--resume"), "{error}");
+    let held = ScoresFile::resume(&file, &predictor, &films).unwrap();
+    assert_eq!((held.rows(), held.bad()), (films.len(), 0));
+    refused(&films, &["another process is writing"]);
+    drop(held);
+
+    let paths: Vec<PathBuf> = films.paths().map(Path::to_owned).collect();
+    let [mut swapped, fewer] = [paths.clone(), paths[1..].to_vec()];
+    swapped.swap(2, 3);
+    refused(&FilmList::new(&swapped), &["row 3 of", "is not of", paths[3].to_str().unwrap()]);
+    refused(&FilmList::new(&fewer), &["row 1 of"]);
+    refused(&FilmList::new(&paths[..2]), &["row 3 of", "was not asked for"]);
+    assert!(fs::read(&file).unwrap() == left);
+
+    let text = String::from_utf8(left.clone()).unwrap();
+    fs::write(&file, text.replacen("NORMAL,", "OTHER,", 1)).unwrap();
+    refused(&films, &["has the columns path,predicted,OTHER,PNEUMONIA,error"]);
+    fs::write(&file, text.replacen(",\n", "\n", 2)).unwrap();
+    refused(&films, &["row 1 of", "has 4 cells and not 5"]);
+    fs::write(&file, &left).unwrap();
+
+    let origin = dir.path().join("scores.csv.json");
+    let known = fs::read_to_string(&origin).unwrap();
+    let mut other: serde_json::Value = serde_json::from_str(&known).unwrap();
+    other["model_hash"] = "00112233445566778899aabbccddeeff".into();
+    fs::write(&origin, other.to_string()).unwrap();
+    refused(&films, &["was made by another model", "00112233445566778899aabbccddeeff"]);
+    fs::write(&origin, "{").unwrap();
+    refused(&films, &["does not say which model"]);
+    fs::remove_file(&origin).unwrap();
+    refused(&films, &["nobody knows which model"]);
+    assert!(fs::read(&file).unwrap() == left);
+}
+
+#[test]
+fn what_lies_beside_films_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = films_below(&MADE.1.join("test"))[0].clone();
+    let dicom = [&[0; 128][..], b"DICM"].concat();
+    for name in ["a/1", "a/2.dcm", "b/3"] {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), &dicom).unwrap();
+    }
+    fs::write(dir.path().join("b/.DS_Store"), b"x").unwrap();
+    let folder = [dir.path().to_owned()];
+    let error = predictor().predict(&folder, &mut Watch::new(&mut Silent, &GO)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let text = error.to_string();
+    assert!(text.contains("no film in it") && text.contains("3 files were passed over: 3 DICOM (first: "), "{text}");
+    fs::copy(&film, dir.path().join("a/film.jpeg")).unwrap();
+    let found = predictor().predict(&folder, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert_eq!((found.films.len(), found.bad.len(), found.passed_over.len()), (1, 0, 1));
+    let [over] = &found.passed_over[..] else { panic!("one kind") };
+    assert_eq!((over.kind.as_str(), over.count, over.may_be_films), ("DICOM", 3, true));
+    assert_eq!(over.first, dir.path().join("a/1"));
+}
+
+#[test]
+fn errors_have_a_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let kind = |model: &Path| Predictor::open(model).unwrap_err().kind();
+    let damaged = dir.path().join("damaged.safetensors");
+    let mut bytes = fs::read(MADE.2.join("best.safetensors")).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    fs::write(&damaged, bytes).unwrap();
+    assert_eq!(kind(&damaged), ErrorKind::Damaged);
+    assert_eq!(kind(&dir.path().join("absent")), ErrorKind::NotFound);
+    assert_eq!(kind(&MADE.2.join("last.safetensors")), ErrorKind::Damaged);
+    let train = |settings: &[&str], data: &Path| {
+        let request = common::request(data, &dir.path().join("run"), settings);
+        lungfish::train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().kind()
+    };
+    assert_eq!(train(&[], &dir.path().join("absent")), ErrorKind::NotFound);
+    assert_eq!(train(&["unfreeze=nothing", "epochs=1"], &MADE.1), ErrorKind::BadInput);
+}
