@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Error;
+use crate::compute::Compute;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,14 +86,14 @@ fn from_driver_files(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Settles where to compute: the sentence to tell.
+/// Settles where to compute: the device, and the sentence to tell.
 ///
 /// # Errors
 /// [`Device::Cuda`]: this program does not compute on GPUs.
-pub(crate) fn settle(device: Device, gpus: &Gpus) -> Result<String, Error> {
+pub(crate) fn settle(device: Device, gpus: &Gpus) -> Result<(Compute, String), Error> {
     match device {
-        Device::Cpu => Ok("computing on the CPU".to_owned()),
-        Device::Auto => Ok(format!("{}; computing on the CPU", gpus.describe())),
+        Device::Cpu => Ok((Compute::default(), "computing on the CPU".to_owned())),
+        Device::Auto => Ok((Compute::default(), format!("{}; computing on the CPU", gpus.describe()))),
         Device::Cuda => Err(Error::refused(format!(
             "{}; this version does not compute on GPUs yet: use --device cpu or auto",
             gpus.describe()
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn cuda_is_refused_and_auto_says_that_the_cpu_computes() {
         let none = Gpus::default();
-        assert_eq!(settle(Device::Auto, &none).unwrap(), "no NVIDIA GPU found; computing on the CPU");
+        assert_eq!(settle(Device::Auto, &none).unwrap().1, "no NVIDIA GPU found; computing on the CPU");
         let one = Gpus { found: vec!["NVIDIA L4, 23034 MiB, 550.54".to_owned()], driver: true };
         let said = settle(Device::Cuda, &one).unwrap_err().to_string();
         assert!(said.contains("NVIDIA L4") && said.contains("does not compute on GPUs"), "{said}");

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Split, Splits, scan};
-use lungfish_engine::Cpu;
 use lungfish_metrics::Confusion;
 use lungfish_models::names::did_you_mean;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::compute::Compute;
 use crate::data_set::{read_all, some_of, transforms};
 use crate::metrics::Metrics;
 use crate::model::Model;
@@ -125,7 +125,7 @@ pub struct TestOutcome {
 /// One sentence: no such model or folder, a class the model does not know, films the model was trained on, no film
 /// left, no folder to write to; [`Error::Stopped`].
 pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome, Error> {
-    let backend = Cpu::new();
+    let backend = Compute::default();
     let model = Model::open_epoch(&request.model, request.epoch, &backend)?;
     if request.out.is_none() && model.run.is_none() {
         return Err(Error::refused(format!(

@@ -5,9 +5,10 @@
 //! makes its passes again, gets the same bits.
 
 use lungfish_data::{CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Split};
-use lungfish_engine::{Cpu, Plan, PlanSpec, Store, ValueId};
+use lungfish_engine::{Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
+use crate::compute::Compute;
 use crate::model::normalization;
 use crate::scorer::{AT_ONCE, input};
 use crate::{Activity, Error, Event, Recipe, Watch, keys};
@@ -39,7 +40,7 @@ pub(crate) fn augments(recipe: &Recipe) -> bool {
 
 /// Features of both splits, `[films, width]` a view.
 pub(crate) struct Features {
-    plan: Plan<Cpu>,
+    plan: Plan<Compute>,
     /// Where the frozen parts end.
     pub frontier: ValueId,
     /// Numbers a film.
@@ -57,7 +58,7 @@ impl Features {
         network: &Network,
         preprocess: &Preprocess,
         films: usize,
-        backend: &Cpu,
+        backend: &Compute,
     ) -> Result<Option<Self>, Error> {
         let Some(frontier) = network.graph.frontier(&[network.head]).filter(|_| recipe.cache_features) else {
             return Ok(None);
@@ -103,7 +104,7 @@ impl Features {
     /// Computes a view of a split where it is not there yet. False where it was stopped.
     pub(crate) fn compute(
         &mut self,
-        store: &mut Store<Cpu>,
+        store: &mut Store<Compute>,
         (split, view): (Split, usize),
         films: &[CheckedFilm],
         pass: &Pass<'_>,

@@ -1,16 +1,17 @@
 //! Where the films of a phase come from: the kept features of the frozen parts, or pixels through the whole network.
 
 use lungfish_data::{Channels, Loader};
-use lungfish_engine::{Cpu, Input, Plan};
+use lungfish_engine::{Input, Plan};
 
 use crate::Error;
+use crate::compute::Compute;
 use crate::features::Features;
 use crate::scorer::{Scorer, input};
 
 /// What a phase trains on, and how its validation runs.
 pub(crate) enum Source {
     /// The features of the frozen parts, and the head's inference.
-    Features(Box<Features>, Box<Plan<Cpu>>),
+    Features(Box<Features>, Box<Plan<Compute>>),
     /// Pixels through the whole network.
     Pixels(Box<Scorer>),
 }

@@ -39,6 +39,7 @@
 pub mod bench;
 mod caveat;
 mod checkpoint;
+mod compute;
 mod data_set;
 mod device;
 mod epoch;

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{ContentHash, Preprocess};
-use lungfish_engine::{Cpu, Normalization, Store};
+use lungfish_engine::{Normalization, Store};
 use lungfish_models::{Architecture, HeadConfig, ModelFile, Network, Tensor, Tensors};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::Checkpoint;
+use crate::compute::Compute;
 use crate::lineage::Lineage;
 use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, Recipe, run_folder};
 
@@ -149,7 +150,7 @@ impl ModelInfo {
 pub(crate) struct Model {
     pub info: ModelInfo,
     pub network: Network,
-    pub store: Store<Cpu>,
+    pub store: Store<Compute>,
     pub lineage: Lineage,
     /// The file it came from.
     file: PathBuf,
@@ -175,7 +176,7 @@ impl Model {
     }
 
     /// Opens a run folder or a model file, with the weights of its best epoch or of its last.
-    pub(crate) fn open_epoch(path: &Path, epoch: EpochChoice, backend: &Cpu) -> Result<Self, Error> {
+    pub(crate) fn open_epoch(path: &Path, epoch: EpochChoice, backend: &Compute) -> Result<Self, Error> {
         let mut model = Self::open(path, backend)?;
         if epoch == EpochChoice::Last {
             let Some(run) = model.run.clone().filter(|_| path.is_dir()) else {
@@ -192,7 +193,7 @@ impl Model {
     }
 
     /// Opens a run folder (its best epoch) or a model file.
-    pub(crate) fn open(path: &Path, backend: &Cpu) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, backend: &Compute) -> Result<Self, Error> {
         let file = if path.is_dir() { path.join(run_folder::BEST) } else { path.to_owned() };
         if !file.exists() {
             return Err(Error::not_found(if path.is_dir() {
@@ -227,7 +228,7 @@ pub(crate) fn to_bytes(info: &ModelInfo, tensors: &Tensors, lineage: &Lineage) -
 }
 
 /// Every tensor of a store, by name.
-pub(crate) fn capture(store: &Store<Cpu>) -> Result<Tensors, Error> {
+pub(crate) fn capture(store: &Store<Compute>) -> Result<Tensors, Error> {
     let mut tensors = Tensors::new();
     for spec in store.tensors() {
         tensors.insert(spec.name.clone(), Tensor { shape: spec.shape.clone(), data: store.get(&spec.name)? });
@@ -236,7 +237,7 @@ pub(crate) fn capture(store: &Store<Cpu>) -> Result<Tensors, Error> {
 }
 
 /// Sets every tensor of a store; a missing one or one of another shape is an error, further ones are left alone.
-pub(crate) fn restore(store: &mut Store<Cpu>, tensors: &Tensors) -> Result<(), Error> {
+pub(crate) fn restore(store: &mut Store<Compute>, tensors: &Tensors) -> Result<(), Error> {
     for spec in store.tensors().to_vec() {
         match tensors.get(&spec.name) {
             Some(tensor) if tensor.shape == spec.shape => store.set(&spec.name, &tensor.data)?,

@@ -9,10 +9,11 @@ mod keep;
 use std::time::{Duration, Instant};
 
 use lungfish_data::{Loader, LoaderItem, Pipeline, Split};
-use lungfish_engine::{Adam, AdamConfig, Cpu, Input, PartId, Plan, PlanSpec, Seed, Store, clip_gradients};
+use lungfish_engine::{Adam, AdamConfig, Input, PartId, Plan, PlanSpec, Seed, Store, clip_gradients};
 use lungfish_models::{Network, Tensors};
 
 use crate::checkpoint::{Checkpoint, State};
+use crate::compute::Compute;
 use crate::data_set::DataSet;
 use crate::features::{Features, Pass, film_key, view_key, view_of_epoch};
 use crate::films::{Batches, Source};
@@ -34,9 +35,9 @@ pub(crate) struct Trainer<'a> {
     data: &'a DataSet,
     pipeline: Pipeline,
     workers: usize,
-    backend: Cpu,
+    backend: Compute,
     network: Network,
-    store: Store<Cpu>,
+    store: Store<Compute>,
     targets: Targets,
     judge: Judge,
     state: State,
@@ -61,20 +62,18 @@ struct Stepper {
     /// Learning rate of each part before the schedule.
     rates: Vec<(PartId, f64)>,
     course: Course,
-    plan: Plan<Cpu>,
-    adam: Adam<Cpu>,
+    plan: Plan<Compute>,
+    adam: Adam<Compute>,
 }
 
 impl<'a> Trainer<'a> {
     pub(crate) fn new(
-        recipe: &'a Recipe,
-        run: &'a RunFolder,
-        data: &'a DataSet,
+        (recipe, run, data): (&'a Recipe, &'a RunFolder, &'a DataSet),
+        backend: Compute,
         pipeline: Pipeline,
         workers: usize,
         from: Checkpoint,
     ) -> Result<Self, Error> {
-        let backend = Cpu::new();
         let network = weights::network(recipe, data.classes.len())?;
         let mut store = Store::new(&backend, &network.graph)?;
         model::restore(&mut store, &from.tensors)?;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use lungfish_data::decode::MAX_PIXELS;
 use lungfish_data::display::escape;
 use lungfish_data::{Image, PassedOver, Pipeline, decode};
-use lungfish_engine::Cpu;
 use serde::{Serialize, Serializer};
 
+use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
 use crate::scorer::{AT_ONCE, Known, Scored, Scorer};
 use crate::{Activity, Error, Event, FilmList, Watch};
@@ -95,11 +95,11 @@ impl Predictor {
     /// # Errors
     /// No such file, or a file that is no model.
     pub fn open(model: &Path) -> Result<Self, Error> {
-        let backend = Cpu::new();
+        let backend = Compute::default();
         Self::of(Model::open(model, &backend)?, &backend)
     }
 
-    pub(crate) fn of(model: Model, backend: &Cpu) -> Result<Self, Error> {
+    pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, cache: None };
         let scorer = Scorer::new(backend, &model.network, pipeline)?;
         Ok(Predictor { model, scorer })

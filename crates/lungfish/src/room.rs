@@ -1,8 +1,9 @@
 //! Whether a training fits into memory, asked before it begins and not when it is too late.
 
-use lungfish_engine::{Cpu, Plan, PlanSpec};
+use lungfish_engine::{Plan, PlanSpec};
 use lungfish_models::Network;
 
+use crate::compute::Compute;
 use crate::memory::Memory;
 use crate::model::normalization;
 use crate::{Error, Phase, Recipe, schedule};
@@ -12,27 +13,27 @@ use crate::{Error, Phase, Recipe, schedule};
 const COPIES: usize = 8;
 
 /// Refuses a recipe whose steps take more memory than the machine can give.
-pub(crate) fn check(recipe: &Recipe, network: &Network) -> Result<(), Error> {
+pub(crate) fn check(recipe: &Recipe, network: &Network, device: &Compute) -> Result<(), Error> {
     match Memory::look().most() {
-        Some(most) => check_within(recipe, network, most),
+        Some(most) => check_within(recipe, network, device, most),
         // A system that does not tell: the allocation itself will.
         None => Ok(()),
     }
 }
 
-fn check_within(recipe: &Recipe, network: &Network, most: u64) -> Result<(), Error> {
+fn check_within(recipe: &Recipe, network: &Network, device: &Compute, most: u64) -> Result<(), Error> {
     let phases = [(Phase::Frozen, recipe.frozen_epochs), (Phase::Unfrozen, recipe.epochs)];
     for (phase, _) in phases.into_iter().filter(|(_, epochs)| *epochs > 0) {
-        let needed = bytes(recipe, network, phase, recipe.batch_size)?;
+        let needed = bytes(recipe, (network, device), phase, recipe.batch_size)?;
         if needed <= most {
             continue;
         }
         let mut fits = recipe.batch_size / 2;
-        while fits > 1 && bytes(recipe, network, phase, fits)? > most {
+        while fits > 1 && bytes(recipe, (network, device), phase, fits)? > most {
             fits /= 2;
         }
         let advice = if fits > 1 {
-            format!("batch_size = {fits} takes {}", gibibytes(bytes(recipe, network, phase, fits)?))
+            format!("batch_size = {fits} takes {}", gibibytes(bytes(recipe, (network, device), phase, fits)?))
         } else {
             "a smaller image_size or network takes less".to_owned()
         };
@@ -47,7 +48,7 @@ fn check_within(recipe: &Recipe, network: &Network, most: u64) -> Result<(), Err
 }
 
 /// Bytes that a phase takes with steps of `batch` films.
-fn bytes(recipe: &Recipe, network: &Network, phase: Phase, batch: usize) -> Result<u64, Error> {
+fn bytes(recipe: &Recipe, (network, device): (&Network, &Compute), phase: Phase, batch: usize) -> Result<u64, Error> {
     let parts: Vec<_> = schedule::rates(recipe, phase, network)?.into_iter().map(|(part, _)| part).collect();
     let preprocess = recipe.preprocess();
     let mut spec = PlanSpec::training(&network.graph, batch, preprocess.size, normalization(&preprocess), &parts);
@@ -56,7 +57,7 @@ fn bytes(recipe: &Recipe, network: &Network, phase: Phase, batch: usize) -> Resu
         spec.from = network.graph.frontier(&parts).unwrap_or(spec.from);
     }
     let weights = 4 * network.graph.param_count(&network.parts());
-    Ok((Plan::bytes(&Cpu::new(), &network.graph, &spec)? + COPIES * weights) as u64)
+    Ok((Plan::bytes(device, &network.graph, &spec)? + COPIES * weights) as u64)
 }
 
 fn gibibytes(bytes: u64) -> String {
@@ -71,18 +72,18 @@ mod tests {
     #[test]
     fn a_step_beyond_all_memory_is_refused_with_what_would_fit() {
         let recipe = Recipe { batch_size: 65_536, epochs: 1, ..Recipe::default() };
-        let network = weights::network(&recipe, 2).unwrap();
-        let error = check_within(&recipe, &network, 20 << 30).unwrap_err().to_string();
+        let (network, cpu) = (weights::network(&recipe, 2).unwrap(), Compute::default());
+        let error = check_within(&recipe, &network, &cpu, 20 << 30).unwrap_err().to_string();
         assert!(error.starts_with("a step of the"), "{error}");
         assert!(
             error.contains("with batch_size = 65536 takes") && error.contains("and 20.0 GiB can be had"),
             "{error}"
         );
         let fits: usize = error.split("batch_size = ").nth(2).unwrap().split(' ').next().unwrap().parse().unwrap();
-        check_within(&Recipe { batch_size: fits, ..recipe.clone() }, &network, 20 << 30).unwrap();
-        assert!(check_within(&Recipe { batch_size: 2 * fits, ..recipe }, &network, 20 << 30).is_err());
-        let tiny = check_within(&Recipe::default(), &network, 1 << 20).unwrap_err().to_string();
+        check_within(&Recipe { batch_size: fits, ..recipe.clone() }, &network, &cpu, 20 << 30).unwrap();
+        assert!(check_within(&Recipe { batch_size: 2 * fits, ..recipe }, &network, &cpu, 20 << 30).is_err());
+        let tiny = check_within(&Recipe::default(), &network, &cpu, 1 << 20).unwrap_err().to_string();
         assert!(tiny.ends_with("a smaller image_size or network takes less"), "{tiny}");
-        check_within(&Recipe::default(), &network, 4 << 30).unwrap();
+        check_within(&Recipe::default(), &network, &cpu, 4 << 30).unwrap();
     }
 }

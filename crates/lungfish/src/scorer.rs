@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::{Channels, ContentHash, DecodeError, Pipeline};
-use lungfish_engine::{Cpu, Input, Plan, PlanSpec, Store};
+use lungfish_engine::{Input, Plan, PlanSpec, Store};
 use lungfish_models::Network;
 use rayon::prelude::*;
 
+use crate::compute::Compute;
 use crate::model::normalization;
 use crate::{Activity, Error, Event, Watch};
 
@@ -25,12 +26,12 @@ pub(crate) const AT_ONCE: usize = 32;
 /// Decodes films and runs a network on them, a batch after the other. The next batch is decoded while the network
 /// computes: both are work for the same threads, and none of them waits for the slowest film of a batch.
 pub(crate) struct Scorer {
-    plan: Plan<Cpu>,
+    plan: Plan<Compute>,
     pipeline: Pipeline,
 }
 
 impl Scorer {
-    pub(crate) fn new(backend: &Cpu, network: &Network, pipeline: Pipeline) -> Result<Self, Error> {
+    pub(crate) fn new(backend: &Compute, network: &Network, pipeline: Pipeline) -> Result<Self, Error> {
         let preprocess = &pipeline.preprocess;
         let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
         Ok(Scorer { plan: Plan::new(backend, &network.graph, spec)?, pipeline })
@@ -39,7 +40,7 @@ impl Scorer {
     /// A row of log-probabilities a film, in order, or why it has none. `None` where it was stopped.
     pub(crate) fn score(
         &mut self,
-        store: &mut Store<Cpu>,
+        store: &mut Store<Compute>,
         films: &[Known<'_>],
         task: Activity,
         watch: &mut Watch<'_>,
@@ -57,7 +58,7 @@ impl Scorer {
     /// before all were.
     pub(crate) fn score_each<E: From<Error>>(
         &mut self,
-        store: &mut Store<Cpu>,
+        store: &mut Store<Compute>,
         films: &[Known<'_>],
         stop: &AtomicBool,
         each: &mut dyn FnMut(Vec<Scored>) -> Result<(), E>,
@@ -83,7 +84,7 @@ impl Scorer {
     }
 
     /// The row of log-probabilities of one film that is the network's square already.
-    pub(crate) fn score_square(&mut self, store: &mut Store<Cpu>, pixels: Vec<u8>) -> Result<Vec<f32>, Error> {
+    pub(crate) fn score_square(&mut self, store: &mut Store<Compute>, pixels: Vec<u8>) -> Result<Vec<f32>, Error> {
         let channels = self.pipeline.preprocess.channels;
         let scored = forward(&mut self.plan, store, vec![Ok(pixels)], channels)?;
         Ok(scored.into_iter().flatten().flatten().collect())
@@ -98,8 +99,8 @@ fn decode(pipeline: &Pipeline, batch: &[Known<'_>]) -> Vec<Result<Vec<u8>, Decod
 
 /// The films that could be read go through the network together.
 fn forward(
-    plan: &mut Plan<Cpu>,
-    store: &mut Store<Cpu>,
+    plan: &mut Plan<Compute>,
+    store: &mut Store<Compute>,
     decoded: Vec<Result<Vec<u8>, DecodeError>>,
     channels: Channels,
 ) -> Result<Vec<Scored>, Error> {

@@ -3,10 +3,11 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use lungfish_engine::{Cpu, Plan, PlanSpec};
+use lungfish_engine::{Plan, PlanSpec};
 use lungfish_models::{Architecture, HeadConfig, Network, Summary};
 use serde::Serialize;
 
+use crate::compute::Compute;
 use crate::model::Model;
 use crate::{BestEpoch, Error, Phase, Recipe};
 
@@ -98,7 +99,7 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
     within("batch", request.batch, Recipe::BATCH_SIZE)?;
     let (network, model, size, trained) = match &request.of {
         SummaryOf::Model(path) => {
-            let model = Model::open(path, &Cpu::new())?;
+            let model = Model::open(path, &Compute::default())?;
             let file = model.file().to_owned();
             let Model { info, network, .. } = model;
             let trained = match info.epoch.phase {
@@ -120,7 +121,7 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
     let summary = Summary::new(&network, &train, request.batch, size)?;
     let normalization = network.architecture.normalization();
     let spec = PlanSpec::training(&network.graph, request.batch, size, normalization, &train);
-    let step_bytes = Plan::bytes(&Cpu::new(), &network.graph, &spec)? as u64;
+    let step_bytes = Plan::bytes(&Compute::default(), &network.graph, &spec)? as u64;
     Ok(ModelSummary { model, summary, step_bytes })
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lungfish_data::display::escape;
 use lungfish_data::{ContentHash, FilmCache, Pipeline};
-use lungfish_engine::Cpu;
 use lungfish_models::Tensors;
 
 use crate::checkpoint::{Checkpoint, State};
+use crate::compute::Compute;
 use crate::data_set::DataSet;
 use crate::device::{Device, Gpus, settle};
 use crate::features::augments;
@@ -83,9 +83,9 @@ pub struct TrainOutcome {
 /// # Errors
 /// The first thing that makes it impossible, one sentence. What was saved before stays.
 pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutcome, Error> {
-    let device = settle(request.device, &Gpus::look())?;
-    watch.note(device);
-    let mut job = Job { request, watch };
+    let (device, told) = settle(request.device, &Gpus::look())?;
+    watch.note(told);
+    let mut job = Job { request, device, watch };
     if !request.resume {
         return match &request.from {
             Some(parent) => job.begin_from(parent),
@@ -112,6 +112,7 @@ pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutco
 /// A request with those who wait for it.
 struct Job<'a, 'b> {
     request: &'a TrainRequest,
+    device: Compute,
     watch: &'a mut Watch<'b>,
 }
 
@@ -137,9 +138,8 @@ impl Job<'_, '_> {
         folder.refuse_among_classes(&self.request.out)?;
         let network = weights::network(recipe, folder.classes.len())?;
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
-        room::check(recipe, &network)?;
-        let backend = Cpu::new();
-        let store = weights::start(recipe, &network, &folder.classes, &backend, self.watch)?;
+        room::check(recipe, &network, &self.device)?;
+        let store = weights::start(recipe, &network, &folder.classes, &self.device, self.watch)?;
         let lineage = Lineage::of_weights(&recipe.weights)?;
         let mut caveats = Vec::new();
         if lineage.has_unknown_ancestor() {
@@ -186,7 +186,7 @@ impl Job<'_, '_> {
                 run_folder::SPLIT
             )));
         }
-        let model = Model::open(parent, &Cpu::new())?;
+        let model = Model::open(parent, &self.device)?;
         model.check_split_file(parent)?;
         let recipe = self.recipe_after(&model)?;
         let root = match &self.request.data {
@@ -206,7 +206,7 @@ impl Job<'_, '_> {
         let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, classes, caveats)?;
         let network = weights::network(&recipe, data.classes.len())?;
         schedule::rates(&recipe, Phase::Unfrozen, &network)?;
-        room::check(&recipe, &network)?;
+        room::check(&recipe, &network, &self.device)?;
         let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
         let lineage = model.lineage.of_run(&bytes);
         let BestEpoch { phase, epoch, val_loss, val_accuracy, .. } = &model.info.epoch;
@@ -340,7 +340,7 @@ impl Job<'_, '_> {
             n => n,
         };
         let parent = from.state.parent.clone();
-        let mut trainer = Trainer::new(recipe, run, data, pipeline, workers, from)?;
+        let mut trainer = Trainer::new((recipe, run, data), self.device.clone(), pipeline, workers, from)?;
         let ended = trainer.run(self.watch);
         let (best, seconds) = trainer.result();
         drop(trainer);

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use lungfish_data::display::escape;
-use lungfish_engine::{Cpu, Store};
+use lungfish_engine::Store;
 use lungfish_models::{
     FreshHead, HeadConfig, HeadLoad, Network, WeightsError, imagenet, initialise, load_backbone, read_weights,
 };
 
+use crate::compute::Compute;
 use crate::{Error, Event, Recipe, Watch};
 
 /// The network that a recipe asks for.
@@ -29,9 +30,9 @@ pub(crate) fn start(
     recipe: &Recipe,
     network: &Network,
     classes: &[String],
-    backend: &Cpu,
+    backend: &Compute,
     watch: &mut Watch<'_>,
-) -> Result<Store<Cpu>, Error> {
+) -> Result<Store<Compute>, Error> {
     let mut store = Store::new(backend, &network.graph)?;
     initialise(&mut store, network, recipe.seed)?;
     let report = match recipe.weights.as_str() {
@@ -126,7 +127,7 @@ mod tests {
     use crate::{Changes, model};
 
     /// What a start from `weights` says, notes and warnings alone, and the store.
-    fn begin(settings: &[&str], classes: &[&str], stop: bool) -> (Result<Store<Cpu>, Error>, Vec<String>) {
+    fn begin(settings: &[&str], classes: &[&str], stop: bool) -> (Result<Store<Compute>, Error>, Vec<String>) {
         let mut changes = Changes::default();
         for setting in settings.iter().chain(&["architecture=efficientnet-lite0", "hidden=8"]) {
             changes.set(setting).unwrap();
@@ -140,8 +141,13 @@ mod tests {
             Event::Warning(text) => said.push(format!("warning: {text}")),
             _ => {}
         };
-        let store =
-            start(&recipe, &network, &classes, &Cpu::new(), &mut Watch::new(&mut observer, &AtomicBool::new(stop)));
+        let store = start(
+            &recipe,
+            &network,
+            &classes,
+            &Compute::default(),
+            &mut Watch::new(&mut observer, &AtomicBool::new(stop)),
+        );
         (store, said)
     }
 
@@ -171,7 +177,7 @@ mod tests {
             file.metadata.extend(classes.map(|json| ("class_to_idx".to_owned(), json.to_owned())));
             std::fs::write(&path, file.to_bytes().unwrap()).unwrap();
         };
-        let bias = |store: &Store<Cpu>| store.get("_fc.fc2.bias").unwrap();
+        let bias = |store: &Store<Compute>| store.get("_fc.fc2.bias").unwrap();
         let parent = bias(&store);
 
         write(Some(r#"{"NORMAL":0,"PNEUMONIA":1}"#));

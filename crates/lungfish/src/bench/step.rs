@@ -3,12 +3,13 @@
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use lungfish_engine::{Adam, AdamConfig, Cpu, Input, Plan, PlanSpec, Seed, Store};
+use lungfish_engine::{Adam, AdamConfig, Input, Plan, PlanSpec, Seed, Store};
 use lungfish_kernels::{machine, peak};
 use lungfish_models::{Architecture, HeadConfig, Network, Summary, initialise};
 use serde::Serialize;
 
 use super::median;
+use crate::compute::Compute;
 use crate::memory::{self, Memory};
 use crate::summary::within;
 use crate::{Activity, Error, Event, Recipe, Watch};
@@ -126,7 +127,7 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
     within("batch", batch, Recipe::BATCH_SIZE)?;
     within("runs", runs, StepRequest::RUNS)?;
     let network = Network::new(architecture, CLASSES, &HeadConfig::default())?;
-    let (graph, backend, normalization) = (&network.graph, Cpu::new(), architecture.normalization());
+    let (graph, backend, normalization) = (&network.graph, Compute::default(), architecture.normalization());
     let all = network.parts_by_names("all")?;
     let spec = match mode {
         Mode::Train => PlanSpec::training(graph, batch, IMAGE_SIZE, normalization, &all),

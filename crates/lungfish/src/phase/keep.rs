@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use lungfish_engine::{Adam, Cpu};
+use lungfish_engine::Adam;
 
 use super::{Tools, Trainer};
 use crate::checkpoint::Checkpoint;
+use crate::compute::Compute;
 use crate::films::Source;
 use crate::metrics::Metrics;
 use crate::model::{self, ModelInfo};
@@ -96,7 +97,7 @@ impl Trainer<'_> {
     }
 
     /// Writes the checkpoint. Changes nothing but the file.
-    pub(super) fn save(&mut self, adam: &Adam<Cpu>) -> Result<(), Error> {
+    pub(super) fn save(&mut self, adam: &Adam<Compute>) -> Result<(), Error> {
         let tensors = model::capture(&self.store)?;
         // A step can end in weights that are not numbers before any loss shows it; they must not replace good ones.
         if tensors.values().any(|t| t.data.iter().any(|x| !x.is_finite())) {
