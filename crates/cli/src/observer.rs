@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lungfish::recipe::Schedule;
-use lungfish::{Activity, EpochRecord, Event, Observer, Phase, Transfer};
+use lungfish::{Activity, EpochRecord, Event, Observer, Phase, Task, Transfer};
 
 use crate::print::{self, OutputError};
 
@@ -223,13 +223,14 @@ impl Observer for Printer {
             Event::Note(text) => self.note(text),
             Event::Warning(text) => self.warning(text),
             Event::BadFilm { path, reason } => self.aside(&format!("bad film {}: {reason}", print::path(path))),
-            Event::Dataset { split, root, count, classes, transforms } => {
+            Event::Dataset { split, root, task, count, classes, transforms } => {
                 self.line(format_args!("Dataset {split}"));
                 self.line(format_args!("    Number of datapoints: {count}"));
                 self.line(format_args!("    Root location: {}", print::path(root)));
                 let classes: Vec<String> =
                     classes.iter().map(|(name, films)| format!("{} {films}", print::one_line(name))).collect();
-                self.line(format_args!("    Classes: {}", classes.join(", ")));
+                let kind = if *task == Task::AnyOf { "Labels" } else { "Classes" };
+                self.line(format_args!("    {kind}: {}", classes.join(", ")));
                 self.line("    Transforms:");
                 for transform in transforms {
                     self.line(format_args!("        {transform}"));

@@ -90,9 +90,9 @@ pub struct BadFilm {
 /// the order of `films`. `progress` is called from those threads with the number of films done so far.
 ///
 /// ```no_run
-/// # use lungfish_data::{check, scan, Channels, PatientRule, Split};
-/// let folder = scan("chest_xray".as_ref(), &PatientRule::default())?;
-/// let films = folder.layout.of(Split::Train).unwrap_or_default();
+/// # use lungfish_data::{check, Channels, FilmSource, PatientRule, Split};
+/// let set = FilmSource::find("chest_xray".as_ref())?.list(&PatientRule::default())?;
+/// let films = set.layout.of(Split::Train).unwrap_or_default();
 /// let (good, bad) = check(films, Channels::Gray, &|_done| {});
 /// assert_eq!(good.len() + bad.len(), films.len());
 /// # Ok::<(), lungfish_data::DataError>(())

@@ -92,6 +92,21 @@ pub enum DataError {
         /// The class.
         class: String,
     },
+    /// A label of which train has no film known to have it, or none known not to.
+    #[error(
+        "the label {} has no film to train on in {} that is known {}to have it",
+        escape(label),
+        escape(root),
+        if *has { "" } else { "not " }
+    )]
+    LabelNotInTrain {
+        /// The data set.
+        root: PathBuf,
+        /// The label.
+        label: String,
+        /// Whether it is films that have it which are missing, or films that do not.
+        has: bool,
+    },
     /// An output folder where the next look would take it for a class.
     #[error(
         "{} would lie among the class folders of {} and be taken for one: choose a folder outside",
@@ -103,6 +118,38 @@ pub enum DataError {
         out: PathBuf,
         /// The folder of class folders.
         parent: PathBuf,
+    },
+    /// An output folder where the next look would take its pictures for films.
+    #[error(
+        "{} would lie among the films of {} and its pictures be taken for films: choose a folder outside",
+        escape(out),
+        escape(parent)
+    )]
+    OutputAmongFilms {
+        /// The output folder.
+        out: PathBuf,
+        /// The folder of films.
+        parent: PathBuf,
+    },
+    /// A table of labels that cannot be used.
+    #[error("{}, line {line}: {reason}", escape(path))]
+    Labels {
+        /// The table.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Films of which a table of labels says nothing.
+    #[error("{} has no line for {films} of the films beside it, the first {}", escape(path), escape(first))]
+    FilmsWithoutLabels {
+        /// The table.
+        path: PathBuf,
+        /// How many.
+        films: usize,
+        /// The first of them.
+        first: PathBuf,
     },
     /// A data set that has splits, but no train split.
     #[error("{} has no train folder to train on", escape(root))]

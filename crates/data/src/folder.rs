@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 
 use crate::display::{escape, escape_exactly};
 use crate::error::DataError;
+use crate::label::{Label, Task};
 use crate::names::{EXTENSIONS, Split};
 use crate::patient::PatientRule;
 
-/// One film: a file, its class and its patient.
+/// One film: a file, what it shows and its patient, as its source says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Film {
-    /// The file, below [`Folder::root`].
+    /// The file, below [`FilmSet::root`].
     pub path: PathBuf,
-    /// Index into [`Folder::classes`].
-    pub label: usize,
-    /// The patient, as the [`PatientRule`] found it.
+    /// What it shows, by indices into [`FilmSet::classes`].
+    pub label: Label,
+    /// The patient; in a folder as the [`PatientRule`] found it in the file's name.
     pub group: String,
 }
 
@@ -86,45 +87,54 @@ impl<F> Layout<F> {
     }
 }
 
-/// A data set on disk.
+/// The films of a data set on disk, as a [`FilmSource`](crate::FilmSource) lists them.
 #[derive(Debug, Clone)]
-pub struct Folder {
-    /// The folder that holds the splits or the classes; below the one asked for where the films are nested in
+pub struct FilmSet {
+    /// The folder that holds the splits, the classes or the films; below the one asked for where the films are nested in
     /// `chest_xray/`.
     pub root: PathBuf,
-    /// The names of the class folders of all splits, sorted; a label is an index into it.
+    /// What is asked of the films.
+    pub task: Task,
+    /// One-of: the names of the classes of all splits, sorted. Any-of: the names of the labels, in the table's order. A
+    /// [`Label`] has indices into it.
     pub classes: Vec<String>,
     /// The films.
     pub layout: Layout,
 }
 
-impl Folder {
-    /// Whether something can be learnt from this folder. [`scan`] does not ask, since a folder of one class can still
-    /// be tested and predicted.
+impl FilmSet {
+    /// Whether something can be learnt from these films. Listing them does not ask, since films of one class can still be
+    /// tested and predicted.
     ///
     /// # Errors
-    /// [`DataError::OneClass`], [`DataError::NoTrainSplit`], or [`DataError::ClassNotInTrain`] naming the first class
-    /// that other splits have and train lacks.
+    /// [`DataError::NoTrainSplit`]. One-of: [`DataError::OneClass`], or [`DataError::ClassNotInTrain`] naming the first
+    /// class that other splits have and train lacks. Any-of: [`DataError::LabelNotInTrain`] naming the first label of
+    /// which train has no film known to have it, or none known not to.
     pub fn require_trainable(&self) -> Result<(), DataError> {
-        require_trainable(&self.root, &self.classes, self.layout.of(Split::Train), |film| film.label)
+        require_trainable(&self.root, self.task, &self.classes, self.layout.of(Split::Train), |film| &film.label)
     }
 
-    /// Refuses an output folder that would lie among the class folders, where the next [`scan`] would take it for a
-    /// class.
+    /// Refuses an output folder where the next look would take what is written for part of the data set: among class
+    /// folders, or among the films of a table.
     ///
     /// # Errors
-    /// [`DataError::OutputAmongClasses`].
+    /// [`DataError::OutputAmongClasses`], [`DataError::OutputAmongFilms`].
     pub fn refuse_among_classes(&self, out: &Path) -> Result<(), DataError> {
         let Some(inside) = real(out) else { return Ok(()) };
         let parents = match self.layout {
             Layout::Flat(_) => vec![self.root.clone()],
             Layout::Splits { .. } => Split::ALL.map(|split| self.root.join(split.name())).into(),
         };
-        let among =
-            |parent: &PathBuf| real(parent).is_some_and(|parent| inside != parent && inside.starts_with(parent));
-        match parents.into_iter().find(among) {
-            Some(parent) => Err(DataError::OutputAmongClasses { out: out.to_path_buf(), parent }),
-            None => Ok(()),
+        // Beside class folders there is room for files; beside the films of a table a picture would be one more.
+        let beside = self.task == Task::OneOf;
+        let among = |parent: &PathBuf| {
+            real(parent).is_some_and(|parent| inside.starts_with(&parent) && !(beside && inside == parent))
+        };
+        let out = out.to_path_buf();
+        match (parents.into_iter().find(among), self.task) {
+            (None, _) => Ok(()),
+            (Some(parent), Task::OneOf) => Err(DataError::OutputAmongClasses { out, parent }),
+            (Some(parent), Task::AnyOf) => Err(DataError::OutputAmongFilms { out, parent }),
         }
     }
 }
@@ -136,23 +146,34 @@ pub fn real(path: &Path) -> Option<PathBuf> {
     Some(there.1.join(path.strip_prefix(there.0).ok()?))
 }
 
-/// [`Folder::require_trainable`] for films of any kind.
+/// [`FilmSet::require_trainable`] for films of any kind.
 pub(crate) fn require_trainable<F>(
     root: &Path,
+    task: Task,
     classes: &[String],
     train: Option<&[F]>,
-    label: impl Fn(&F) -> usize,
+    label: impl Fn(&F) -> &Label,
 ) -> Result<(), DataError> {
     let root = || root.to_path_buf();
-    if let [class] = classes {
+    if let (Task::OneOf, [class]) = (task, classes) {
         return Err(DataError::OneClass { root: root(), class: class.clone() });
     }
     let train = train.ok_or_else(|| DataError::NoTrainSplit { root: root() })?;
-    let present: HashSet<usize> = train.iter().map(label).collect();
-    match (0..classes.len()).find(|label| !present.contains(label)) {
-        Some(label) => Err(DataError::ClassNotInTrain { root: root(), class: classes[label].clone() }),
-        None => Ok(()),
+    for (index, name) in classes.iter().enumerate() {
+        let lacks = |has: bool| !train.iter().any(|film| label(film).has(index) == Some(has));
+        match task {
+            Task::OneOf if lacks(true) => {
+                return Err(DataError::ClassNotInTrain { root: root(), class: name.clone() });
+            }
+            Task::OneOf => {}
+            Task::AnyOf => {
+                if let Some(has) = [true, false].into_iter().find(|has| lacks(*has)) {
+                    return Err(DataError::LabelNotInTrain { root: root(), label: name.clone(), has });
+                }
+            }
+        }
     }
+    Ok(())
 }
 
 /// Lists the films of a data set: `root/{train,val,test}/{CLASS}/...` or a flat `root/{CLASS}/...`, where `root` may
@@ -164,25 +185,16 @@ pub(crate) fn require_trainable<F>(
 ///
 /// # Errors
 /// No such folder, a folder that cannot be read, a split or root without class folders, a class folder without a film.
-pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
+pub fn scan(root: &Path, patient: &PatientRule) -> Result<FilmSet, DataError> {
     let root = resolve(root)?;
     if !has_splits(&root) {
         let by_class = classes_of(&root)?;
         refuse_other_splits(&root, by_class.keys())?;
         let classes: Vec<String> = by_class.keys().cloned().collect();
         let films = label_films(by_class, &classes, patient);
-        return Ok(Folder { root, classes, layout: Layout::Flat(films) });
+        return Ok(FilmSet { root, task: Task::OneOf, classes, layout: Layout::Flat(films) });
     }
-    // A `valid` beside `train` would be passed over without a word.
-    let others: Vec<String> = entries(&root)?
-        .iter()
-        .map(|name| name.to_string_lossy().into_owned())
-        .filter(|name| looks_like_a_split(name) && !Split::ALL.iter().any(|split| split.name() == name))
-        .filter(|name| root.join(name).is_dir())
-        .collect();
-    if !others.is_empty() {
-        return Err(DataError::SplitsByOtherNames { names: shown(others.iter()), path: root });
-    }
+    refuse_splits_beside(&root)?;
     let mut splits = Vec::with_capacity(Split::ALL.len());
     for split in Split::ALL {
         let path = root.join(split.name());
@@ -193,7 +205,7 @@ pub fn scan(root: &Path, patient: &PatientRule) -> Result<Folder, DataError> {
     let mut films = splits.into_iter().map(|split| split.map(|by_class| label_films(by_class, &classes, patient)));
     let mut next = || films.next().flatten();
     let layout = Layout::Splits { train: next(), val: next(), test: next() };
-    Ok(Folder { root, classes, layout })
+    Ok(FilmSet { root, task: Task::OneOf, classes, layout })
 }
 
 /// Every film in a folder, at any depth and sorted as [`scan`] sorts, or `path` itself where it is no folder.
@@ -223,12 +235,12 @@ pub fn list(path: &Path) -> Result<Listing, DataError> {
     if metadata.is_dir() { walk(path) } else { Ok(Listing { films: vec![path.to_path_buf()], others: Vec::new() }) }
 }
 
-fn has_splits(root: &Path) -> bool {
+pub(crate) fn has_splits(root: &Path) -> bool {
     Split::ALL.iter().any(|split| root.join(split.name()).is_dir())
 }
 
 /// Goes down through `chest_xray/`, as the archive of the Kermany films is nested, until there are splits.
-fn resolve(root: &Path) -> Result<PathBuf, DataError> {
+pub(crate) fn resolve(root: &Path) -> Result<PathBuf, DataError> {
     match fs::metadata(root) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(DataError::NotAFolder { path: root.to_path_buf() }),
@@ -275,6 +287,20 @@ fn classes_of(dir: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>, DataError> {
     Ok(by_class)
 }
 
+/// Refuses a `valid` beside `train`, which would be passed over without a word.
+pub(crate) fn refuse_splits_beside(root: &Path) -> Result<(), DataError> {
+    let others: Vec<String> = entries(root)?
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| looks_like_a_split(name) && !Split::ALL.iter().any(|split| split.name() == name))
+        .filter(|name| root.join(name).is_dir())
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(DataError::SplitsByOtherNames { names: shown(others.iter()), path: root.to_path_buf() })
+}
+
 /// Refuses class folders that all bear names of splits (`Train`, `Testing`): what lies in them is the classes.
 fn refuse_other_splits<'a>(root: &Path, mut names: impl Iterator<Item = &'a String> + Clone) -> Result<(), DataError> {
     let named = shown(names.clone());
@@ -297,7 +323,7 @@ fn label_films(by_class: BTreeMap<String, Vec<PathBuf>>, classes: &[String], pat
     let mut films = Vec::with_capacity(by_class.values().map(Vec::len).sum());
     for (label, class) in classes.iter().enumerate() {
         for path in by_class.get(class).into_iter().flatten() {
-            films.push(Film { path: path.clone(), label, group: patient.group(path) });
+            films.push(Film { path: path.clone(), label: Label::Class(label), group: patient.group(path) });
         }
     }
     films
@@ -318,7 +344,7 @@ fn entries(dir: &Path) -> Result<Vec<OsString>, DataError> {
 }
 
 /// Every file below `dir`, sorted by folder, then by name.
-fn walk(dir: &Path) -> Result<Listing, DataError> {
+pub(crate) fn walk(dir: &Path) -> Result<Listing, DataError> {
     let mut folders = vec![dir.to_path_buf()];
     let mut seen = HashSet::new();
     let mut found = Listing::default();

@@ -25,10 +25,11 @@ enum Purpose {
     Dropout = 4,
     Preview = 5,
     Sample = 6,
-    // Four letters each: patient, film, plan.
+    // Four letters each: patient, film, plan, labels.
     SynthPatient = 0x7061_7469,
     SynthFilm = 0x6669_6c6d,
     SynthPlan = 0x706c_616e,
+    SynthLabels = 0x6c61_626c,
 }
 
 /// One use of random numbers: the words of its keys after the seed.
@@ -56,7 +57,7 @@ const fn only(purpose: Purpose) -> RangeInclusive<u64> {
 }
 
 /// All there are. In the order of the words: what, where, where.
-pub const USES: [Use; 12] = [
+pub const USES: [Use; 13] = [
     Use { what: "the order of an epoch's films", words: [only(Purpose::Shuffle), PLACE, NOTHING] },
     Use { what: "a view of a film in the frozen phase", words: [only(Purpose::ViewOrTestSplit), 1..=COUNT, HASH] },
     Use { what: "a film's augmentation in an epoch", words: [only(Purpose::AugmentOrValSplit), 1..=COUNT, HASH] },
@@ -69,6 +70,7 @@ pub const USES: [Use; 12] = [
     Use { what: "a synthetic patient", words: [only(Purpose::SynthPatient), 0..=COUNT, NOTHING] },
     Use { what: "a synthetic film", words: [only(Purpose::SynthFilm), 0..=COUNT, NOTHING] },
     Use { what: "which synthetic films there are", words: [only(Purpose::SynthPlan), NOTHING, NOTHING] },
+    Use { what: "which labels synthetic films have", words: [only(Purpose::SynthLabels), NOTHING, NOTHING] },
 ];
 
 /// The order of the films in an epoch (from 1) of a phase (0 the frozen one, 1 the other).
@@ -126,6 +128,11 @@ pub(crate) fn synth_plan(seed: u64) -> Key {
     [seed, Purpose::SynthPlan as u64, 0, 0]
 }
 
+/// Which synthetic films there are that may have any of several labels.
+pub(crate) fn synth_labels(seed: u64) -> Key {
+    [seed, Purpose::SynthLabels as u64, 0, 0]
+}
+
 fn place(phase: u64, epoch: usize) -> u64 {
     phase << 32 | epoch as u64
 }
@@ -164,6 +171,7 @@ mod tests {
             ("a synthetic patient", vec![synth_patient(7, 0), synth_patient(7, 9)]),
             ("a synthetic film", vec![synth_film(7, 0), synth_film(7, 9)]),
             ("which synthetic films there are", vec![synth_plan(7)]),
+            ("which labels synthetic films have", vec![synth_labels(7)]),
         ];
         assert_eq!(keys.len(), USES.len());
         for (what, keys) in keys {

@@ -1,6 +1,6 @@
 //! A folder of chest X-rays in, batches of pixels out.
 //!
-//! The way of a film: [`scan`] lists it with its class and its patient, [`sample`] may leave it out,
+//! The way of a film: a [`FilmSource`] lists it with its [`Label`] and its patient, [`sample`] may leave it out,
 //! [`check`](check::check) reads it once to see that it decodes, [`split`](split::split) puts its patient on one split,
 //! [`Loader`] decodes it ahead of the step that wants it, or finds it decoded in a [`FilmCache`], through the
 //! [`Preprocess`] that travels with the model and, in training, a keyed [`Augment`]. [`survey`](survey::survey) counts what there is.
@@ -15,12 +15,14 @@ pub mod display;
 mod error;
 pub mod folder;
 pub mod keys;
+mod label;
 pub mod loader;
 pub mod names;
 pub mod passed_over;
 mod patient;
 pub mod preprocess;
 mod random;
+pub mod source;
 pub mod split;
 pub mod survey;
 pub mod synth;
@@ -31,12 +33,14 @@ pub use cache::FilmCache;
 pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout, check_with};
 pub use decode::{Channels, DecodeError, Image, Mode, Source, decode, decode_file};
 pub use error::DataError;
-pub use folder::{Film, Folder, Layout, scan};
+pub use folder::{Film, FilmSet, Layout, scan};
+pub use label::{Label, Task};
 pub use loader::{Batch, Loader, LoaderItem, Pipeline};
 pub use names::Split;
 pub use passed_over::PassedOver;
 pub use patient::PatientRule;
 pub use preprocess::{Fit, Preprocess};
+pub use source::FilmSource;
 pub use split::{Known, SplitNotes, SplitRules, Splits, sample, split, split_after};
 pub use survey::{Survey, survey};
-pub use synth::{SynthReport, is_synthetic, is_synthetic_file, synth};
+pub use synth::{SynthReport, is_synthetic, is_synthetic_file, synth, synth_any_of};

@@ -17,8 +17,6 @@ use crate::preprocess::Preprocess;
 pub struct LoaderItem {
     /// The file.
     pub path: PathBuf,
-    /// Its class.
-    pub label: usize,
     /// What the caller calls this film; comes back in [`Batch::indices`].
     pub index: usize,
     /// The key of its alteration, `None` for a film as it is.
@@ -82,8 +80,6 @@ pub struct Batch {
     pub pixels: Vec<u8>,
     /// What a pixel holds.
     pub channels: Channels,
-    /// The class of each film.
-    pub labels: Vec<usize>,
     /// The caller's index of each film.
     pub indices: Vec<usize>,
 }
@@ -91,12 +87,12 @@ pub struct Batch {
 impl Batch {
     /// Films in this batch, at least 1.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.indices.len()
     }
 
     /// Never: an empty batch is not handed out.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.indices.is_empty()
     }
 }
 
@@ -184,7 +180,6 @@ impl Iterator for Loader {
         let mut batch = Batch {
             pixels: Vec::with_capacity(items.len() * self.film_len),
             channels: self.shared.pipeline.preprocess.channels,
-            labels: items.iter().map(|item| item.label).collect(),
             indices: items.iter().map(|item| item.index).collect(),
         };
         for i in self.next..end {

@@ -10,6 +10,7 @@ use crate::check::CheckedFilm;
 use crate::error::DataError;
 use crate::folder::{Film, Layout, require_trainable};
 use crate::keys;
+use crate::label::{Label, Task};
 use crate::names::Split;
 use patients::{Patients, draw};
 
@@ -83,8 +84,9 @@ impl Splits {
     }
 }
 
-/// About `limit` films of a data set, in its order: whole patients, drawn so that each class has its share of each
-/// split. Every class and split keeps at least one patient; a data set of no more than `limit` films is kept whole.
+/// About `limit` films of a data set, in its order: whole patients, drawn so that each class (any-of: each
+/// [stratum](split)) has its share of each split. Every class and split keeps at least one patient; a data set of no more
+/// than `limit` films is kept whole.
 pub fn sample(layout: Layout, limit: usize, seed: u64) -> Layout {
     let (total, limit) = (layout.len(), limit.max(1));
     if total <= limit {
@@ -93,7 +95,8 @@ pub fn sample(layout: Layout, limit: usize, seed: u64) -> Layout {
     let films: Vec<(Option<Split>, &Film)> = layout.films().collect();
     let names: Vec<&str> = films.iter().map(|(_, film)| film.group.as_str()).collect();
     let patients = Patients::by_name(&names);
-    let strata = patients.strata(|i| (films[i].0, films[i].1.label));
+    let by = Stratification::of(films.iter().map(|(_, film)| &film.label));
+    let strata = patients.strata(|of| (films[of[0]].0, by.stratum(of.iter().map(|&i| &films[i].1.label))));
     let mut keep = vec![false; total];
     for ((split, label), stratum) in strata {
         let target = limit as f64 * stratum.films as f64 / total as f64;
@@ -110,18 +113,21 @@ pub fn sample(layout: Layout, limit: usize, seed: u64) -> Layout {
 ///
 /// Where given splits share a patient, test stays whole: its films leave train and val; where train and val do, they
 /// leave train. A val of fewer than 50 films, or fewer than 2 % of train, joins train. Then the splits that are missing
-/// are carved out of train, first test and then val, stratified by class.
+/// are carved out of train, first test and then val, stratified: one-of by the class of a patient's first film; any-of by
+/// the rarest label that a film of the patient has, counted over the films that are there, and those without any apart.
 ///
 /// # Errors
-/// A fraction outside 0..=0.9, one class, no train split or a class that it lacks (before or after films left it),
-/// classes of one patient each where a split has to be carved.
+/// A fraction outside 0..=0.9, one class, no train split or a class that it lacks (before or after films left it; any-of:
+/// a label that no film of train is known to have, or not to have), classes of one patient each where a split has to be
+/// carved.
 pub fn split(
     root: &Path,
+    task: Task,
     classes: &[String],
     layout: Layout<CheckedFilm>,
     rules: &SplitRules,
 ) -> Result<Splits, DataError> {
-    split_after(root, classes, layout, rules, &|_| None)
+    split_after(root, task, classes, layout, rules, &|_| None)
 }
 
 /// [`split`] for a training that starts from models which saw some of the films: patients of films that trained one of
@@ -131,6 +137,7 @@ pub fn split(
 /// As [`split`]; [`DataError::NothingNew`] where that leaves a split without a film.
 pub fn split_after(
     root: &Path,
+    task: Task,
     classes: &[String],
     layout: Layout<CheckedFilm>,
     rules: &SplitRules,
@@ -141,8 +148,7 @@ pub fn split_after(
             return Err(DataError::Fraction { name, value });
         }
     }
-    let label = |film: &CheckedFilm| film.film.label;
-    require_trainable(root, classes, layout.of(Split::Train), label)?;
+    require_trainable(root, task, classes, layout.of(Split::Train), |film| &film.film.label)?;
 
     let mut notes = SplitNotes::default();
     let films: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
@@ -192,7 +198,7 @@ pub fn split_after(
     }
     let films = |split: Vec<(usize, CheckedFilm)>| split.into_iter().map(|(_, film)| film).collect::<Vec<_>>();
     let splits = Splits { train: films(train), val: films(val), test: films(test), notes };
-    require_trainable(root, classes, Some(&splits.train), label)?;
+    require_trainable(root, task, classes, Some(&splits.train), |film| &film.film.label)?;
     Ok(splits)
 }
 
@@ -215,7 +221,8 @@ fn carve(
 ) -> Result<Vec<(usize, CheckedFilm)>, DataError> {
     let patients = Patients { of_film: from.iter().map(|(patient, _)| *patient).collect() };
     let mut taken = vec![false; from.len()];
-    for (label, mut stratum) in patients.strata(|i| from[i].1.film.label) {
+    let by = Stratification::of(from.iter().map(|(_, film)| &film.film.label));
+    for (label, mut stratum) in patients.strata(|of| by.stratum(of.iter().map(|&i| &from[i].1.film.label))) {
         let target = fraction * stratum.films as f64;
         let before = stratum.patients.len();
         stratum.patients.retain(|films| films.first().is_none_or(|&i| !barred.contains(&from[i].0)));
@@ -237,4 +244,36 @@ fn carve(
     let (carved, rest) = std::mem::take(from).into_iter().partition(|_| taken.next().unwrap_or(false));
     *from = rest;
     Ok(carved)
+}
+
+/// What patients are told apart by, so that each kind has its share of each split.
+struct Stratification {
+    /// Labels, the one that the fewest films have first; of equal ones the first.
+    rarest: Vec<usize>,
+}
+
+impl Stratification {
+    /// For films of these labels.
+    fn of<'a>(labels: impl Iterator<Item = &'a Label>) -> Self {
+        let mut films: Vec<usize> = Vec::new();
+        for label in labels.filter(|label| matches!(label, Label::Row(_))) {
+            for index in label.present() {
+                films.resize(films.len().max(index + 1), 0);
+                films[index] += 1;
+            }
+        }
+        let mut rarest: Vec<usize> = (0..films.len()).collect();
+        rarest.sort_by_key(|&index| films[index]);
+        Self { rarest }
+    }
+
+    /// The stratum of a patient with films of these labels: the class of the first; the rarest label of any, or one past
+    /// the last.
+    fn stratum<'a>(&self, labels: impl Iterator<Item = &'a Label> + Clone) -> usize {
+        if let Some(class) = labels.clone().next().and_then(Label::class) {
+            return class;
+        }
+        let has = |index: &usize| labels.clone().any(|label| label.has(*index) == Some(true));
+        self.rarest.iter().copied().find(has).unwrap_or(self.rarest.len())
+    }
 }

@@ -1,4 +1,4 @@
-//! What a folder of films holds: counted in one pass over all of them.
+//! What a data set holds: counted in one pass over all of its films.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -10,7 +10,8 @@ use serde::{Serialize, Serializer};
 use crate::check::ContentHash;
 use crate::decode::{Channels, DecodeError, Image, Source, decode_with_source, luma, read_film};
 use crate::display::escape;
-use crate::folder::{Film, Folder};
+use crate::folder::{Film, FilmSet, Layout};
+use crate::label::{Label, Task};
 use crate::names::Split;
 use crate::synth::is_synthetic;
 
@@ -30,13 +31,15 @@ pub struct Survey {
     #[serde(serialize_with = "as_text")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub root: PathBuf,
+    /// What is asked of the films.
+    pub task: Task,
     /// Films that can be read.
     pub films: usize,
     /// Bytes of their files.
     pub bytes: u64,
     /// The splits that the folder has, or one without a name where it has none.
     pub splits: Vec<SplitSurvey>,
-    /// The classes, in index order.
+    /// The classes, in index order; any-of: the labels.
     pub classes: Vec<ClassSurvey>,
     /// Pixels a row; none where no film can be read.
     pub width: Option<Spread>,
@@ -65,8 +68,10 @@ pub struct Survey {
 pub struct SplitSurvey {
     /// Its name; none where the folder has no splits.
     pub split: Option<Split>,
-    /// Films of each class, in index order.
+    /// Films of each class, in index order; any-of: films that have each label, so that a film counts once for each.
     pub films: Vec<usize>,
+    /// Films in all.
+    pub count: usize,
     /// Patients they belong to.
     pub patients: usize,
     /// Bytes of their files.
@@ -76,14 +81,20 @@ pub struct SplitSurvey {
     pub bad: usize,
 }
 
-/// One class of a data set, over all splits.
+/// One class of a data set, over all splits; any-of: one label, and the films that have it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClassSurvey {
-    /// The name of its folder.
+    /// Its name.
     pub name: String,
     /// Its films.
     pub films: usize,
+    /// Any-of: films that are known not to have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without: Option<usize>,
+    /// Any-of: films of which nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<usize>,
     /// Patients they belong to.
     pub patients: usize,
     /// Mean of a pixel's gray, 0 to 255, each film counting as one; none where there is no film.
@@ -128,7 +139,7 @@ pub struct Patients {
     pub most_films: usize,
     /// Patients with films on more than one split.
     pub on_two_splits: usize,
-    /// Patients with films in more than one class.
+    /// Patients with films in more than one class; any-of: with films of other labels than another of theirs.
     pub in_two_classes: usize,
 }
 
@@ -140,7 +151,7 @@ pub struct Copies {
     pub films: usize,
     /// Films of which the same is on another split too.
     pub on_two_splits: usize,
-    /// Films of which the same is in another class too.
+    /// Films of which the same is in another class too; any-of: with other labels.
     pub in_two_classes: usize,
 }
 
@@ -156,23 +167,23 @@ pub struct BadFilm {
     pub reason: String,
 }
 
-/// Looks at every film of a folder once, on all threads of the current rayon pool; the answer is the same for any
+/// Looks at every film of a data set once, on all threads of the current rayon pool; the answer is the same for any
 /// number of them. `progress` is told every now and then how many films are done, and may break off; then there is no
 /// answer.
 ///
 /// ```no_run
 /// # use std::ops::ControlFlow;
-/// # use lungfish_data::{PatientRule, scan, survey};
-/// let folder = scan("chest_xray".as_ref(), &PatientRule::default())?;
-/// let Some(survey) = survey(&folder, &mut |_done| ControlFlow::Continue(())) else { return Ok(()) };
+/// # use lungfish_data::{FilmSource, PatientRule, survey};
+/// let set = FilmSource::find("chest_xray".as_ref())?.list(&PatientRule::default())?;
+/// let Some(survey) = survey(&set, &mut |_done| ControlFlow::Continue(())) else { return Ok(()) };
 /// for class in &survey.classes {
 ///     println!("{}: {} films of {} patients", class.name, class.films, class.patients);
 /// }
 /// # Ok::<(), lungfish_data::DataError>(())
 /// ```
-pub fn survey(folder: &Folder, progress: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Option<Survey> {
-    let listed: Vec<(Option<Split>, &Film)> = folder.layout.films().collect();
-    let mut tally = Tally::new(folder);
+pub fn survey(set: &FilmSet, progress: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Option<Survey> {
+    let listed: Vec<(Option<Split>, &Film)> = set.layout.films().collect();
+    let mut tally = Tally::new(set);
     let mut done = 0;
     for chunk in listed.chunks(CHUNK * rayon::current_num_threads()) {
         let looks: Vec<Result<Look, DecodeError>> =
@@ -220,14 +231,14 @@ fn look(path: &Path) -> Result<Look, DecodeError> {
 
 /// Where films of one patient, or of one content, are.
 #[derive(Default)]
-struct Places {
+struct Places<'a> {
     films: usize,
     splits: HashSet<Option<Split>>,
-    labels: HashSet<usize>,
+    labels: HashSet<&'a Label>,
 }
 
-impl Places {
-    fn add(&mut self, split: Option<Split>, label: usize) {
+impl<'a> Places<'a> {
+    fn add(&mut self, split: Option<Split>, label: &'a Label) {
         self.films += 1;
         self.splits.insert(split);
         self.labels.insert(label);
@@ -238,32 +249,39 @@ impl Places {
 struct Tally<'a> {
     survey: Survey,
     kinds: BTreeMap<Source, usize>,
-    patients: HashMap<&'a str, Places>,
-    contents: HashMap<ContentHash, Places>,
+    patients: HashMap<&'a str, Places<'a>>,
+    contents: HashMap<ContentHash, Places<'a>>,
     file_bytes: Vec<u64>,
+    /// Width and height of each film.
+    sizes: Vec<[u32; 2]>,
 }
 
 impl<'a> Tally<'a> {
-    fn new(folder: &Folder) -> Self {
-        let split = |split| SplitSurvey { split, films: vec![0; folder.classes.len()], patients: 0, bytes: 0, bad: 0 };
-        let splits = match &folder.layout {
-            crate::Layout::Flat(_) => vec![split(None)],
+    fn new(set: &FilmSet) -> Self {
+        let films = vec![0; set.classes.len()];
+        let split = |split| SplitSurvey { split, films: films.clone(), count: 0, patients: 0, bytes: 0, bad: 0 };
+        let splits = match &set.layout {
+            Layout::Flat(_) => vec![split(None)],
             layout => Split::ALL.into_iter().filter(|s| layout.of(*s).is_some()).map(|s| split(Some(s))).collect(),
         };
+        let of_row = (set.task == Task::AnyOf).then_some(0);
         let class = |name: &String| ClassSurvey {
             name: name.clone(),
             films: 0,
+            without: of_row,
+            unknown: of_row,
             patients: 0,
             brightness: None,
             intensity: vec![0.0; 256],
             sizes: Vec::new(),
         };
         let survey = Survey {
-            root: folder.root.clone(),
+            root: set.root.clone(),
+            task: set.task,
             films: 0,
             bytes: 0,
             splits,
-            classes: folder.classes.iter().map(class).collect(),
+            classes: set.classes.iter().map(class).collect(),
             width: None,
             height: None,
             file_bytes: None,
@@ -274,14 +292,14 @@ impl<'a> Tally<'a> {
             synthetic: 0,
             bad: Vec::new(),
         };
-        let (kinds, patients, contents, file_bytes) = Default::default();
-        Self { survey, kinds, patients, contents, file_bytes }
+        let (kinds, patients, contents, file_bytes, sizes) = Default::default();
+        Self { survey, kinds, patients, contents, file_bytes, sizes }
     }
 
     fn add(&mut self, split: Option<Split>, film: &'a Film, look: Result<Look, DecodeError>) {
         let survey = &mut self.survey;
         let of_split = survey.splits.iter_mut().find(|of_split| of_split.split == split);
-        let (Some(of_split), Some(class)) = (of_split, survey.classes.get_mut(film.label)) else { return };
+        let Some(of_split) = of_split else { return };
         let look = match look {
             Ok(look) => look,
             Err(reason) => {
@@ -290,26 +308,41 @@ impl<'a> Tally<'a> {
                 return;
             }
         };
-        of_split.films[film.label] += 1;
+        of_split.count += 1;
         of_split.bytes += look.bytes;
-        class.films += 1;
-        class.sizes.push(look.size);
         let pixels = f64::from(look.size[0]) * f64::from(look.size[1]);
-        for (sum, &count) in class.intensity.iter_mut().zip(look.gray.iter()) {
-            *sum += f64::from(count) / pixels;
+        for (index, class) in survey.classes.iter_mut().enumerate() {
+            match film.label.has(index) {
+                Some(true) => {}
+                Some(false) => {
+                    class.without = class.without.map(|films| films + 1);
+                    continue;
+                }
+                None => {
+                    class.unknown = class.unknown.map(|films| films + 1);
+                    continue;
+                }
+            }
+            of_split.films[index] += 1;
+            class.films += 1;
+            class.sizes.push(look.size);
+            for (sum, &count) in class.intensity.iter_mut().zip(look.gray.iter()) {
+                *sum += f64::from(count) / pixels;
+            }
         }
+        self.sizes.push(look.size);
         survey.films += 1;
         survey.bytes += look.bytes;
         survey.coloured += usize::from(look.coloured);
         survey.synthetic += usize::from(look.synthetic);
         self.file_bytes.push(look.bytes);
         *self.kinds.entry(look.source).or_default() += 1;
-        self.patients.entry(&film.group).or_default().add(split, film.label);
-        self.contents.entry(look.hash).or_default().add(split, film.label);
+        self.patients.entry(&film.group).or_default().add(split, &film.label);
+        self.contents.entry(look.hash).or_default().add(split, &film.label);
     }
 
     fn finish(self) -> Survey {
-        let Self { mut survey, kinds, patients, contents, file_bytes } = self;
+        let Self { mut survey, kinds, patients, contents, file_bytes, sizes } = self;
         for class in &mut survey.classes {
             if class.films > 0 {
                 class.intensity.iter_mut().for_each(|sum| *sum /= class.films as f64);
@@ -321,13 +354,12 @@ impl<'a> Tally<'a> {
             for split in &mut survey.splits {
                 split.patients += usize::from(places.splits.contains(&split.split));
             }
-            for &label in &places.labels {
-                survey.classes[label].patients += 1;
+            for (index, class) in survey.classes.iter_mut().enumerate() {
+                class.patients += usize::from(places.labels.iter().any(|label| label.has(index) == Some(true)));
             }
         }
-        let sizes = || survey.classes.iter().flat_map(|class| &class.sizes);
-        survey.width = spread(sizes().map(|size| size[0].into()).collect());
-        survey.height = spread(sizes().map(|size| size[1].into()).collect());
+        survey.width = spread(sizes.iter().map(|size| size[0].into()).collect());
+        survey.height = spread(sizes.iter().map(|size| size[1].into()).collect());
         survey.file_bytes = spread(file_bytes);
         survey.kinds = kinds.into_iter().map(|(source, films)| Kind { source, films }).collect();
         survey.kinds.sort_by_key(|kind| std::cmp::Reverse(kind.films));

@@ -6,6 +6,7 @@
 mod draw;
 mod plan;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,11 +15,16 @@ use png::{BitDepth, ColorType, Compression, Encoder};
 use rayon::prelude::*;
 
 use crate::error::DataError;
+use crate::label::Label;
 use crate::names::Split;
-use plan::{SyntheticFilm, plan};
+use crate::source;
+use plan::SyntheticFilm;
 
 /// The two classes, as in the Kermany data set.
 pub const CLASSES: [&str; 2] = ["NORMAL", "PNEUMONIA"];
+
+/// The three labels of an any-of data set: dense clouds, faint clouds, a large heart.
+pub const LABELS: [&str; 3] = ["CONSOLIDATION", "INFILTRATES", "CARDIOMEGALY"];
 
 /// The fewest films that fill every split and class.
 pub const LEAST_FILMS: usize = 20;
@@ -31,6 +37,18 @@ the program: what a network learns from them says nothing about real films. Ever
 upper left corner, in both classes alike, and a text chunk that says the same.
 
 Layout: {train,val,test}/{NORMAL,PNEUMONIA}, named as in the Kermany data set, several films for some patients.
+";
+
+const README_ANY_OF: &str = "\
+DRAWN CHEST FILMS, NOT X-RAYS OF ANYBODY
+
+These pictures were drawn by `lungfish synth`. No patient was ever in front of a machine for them. They exist to try
+the program: what a network learns from them says nothing about real films. Every picture bears the word DRAWN in its
+upper left corner, whatever it shows, and a text chunk that says the same.
+
+Layout: {train,val,test}, named by patient, several films for some patients; labels.csv says of each film whether it
+shows dense clouds (CONSOLIDATION), faint clouds (INFILTRATES) and a large heart (CARDIOMEGALY): 1, 0, or nothing where
+nobody knows, which was left so by chance for one in ten.
 ";
 
 /// What stands in every picture's first text chunk, by which this program knows its own work.
@@ -51,6 +69,26 @@ pub struct SynthReport {
 /// # Errors
 /// Fewer than [`LEAST_FILMS`] films, a folder with anything else in it, or one that cannot be written.
 pub fn synth(out: &Path, films: usize, seed: u64) -> Result<SynthReport, DataError> {
+    make(out, films, seed, plan::one_of, README)
+}
+
+/// [`synth`] for films that each have any of three labels ([`LABELS`]): in the folders of their splits, with a table
+/// [`labels.csv`](crate::source::LABELS). Each label is on about 40 % of the films, apart from the others, and unknown on
+/// every tenth film.
+///
+/// # Errors
+/// As [`synth`].
+pub fn synth_any_of(out: &Path, films: usize, seed: u64) -> Result<SynthReport, DataError> {
+    make(out, films, seed, plan::any_of, README_ANY_OF)
+}
+
+fn make(
+    out: &Path,
+    films: usize,
+    seed: u64,
+    plan: fn(usize, u64) -> Vec<SyntheticFilm>,
+    readme: &str,
+) -> Result<SynthReport, DataError> {
     if films < LEAST_FILMS {
         return Err(DataError::TooFewSynthetic { films, least: LEAST_FILMS });
     }
@@ -68,17 +106,20 @@ pub fn synth(out: &Path, films: usize, seed: u64) -> Result<SynthReport, DataErr
             DataError::Write { path, source }
         })
     };
-    for split in Split::ALL {
-        for class in CLASSES {
-            let path = out.join(split.name()).join(class);
-            fs::create_dir_all(&path).map_err(|source| DataError::Write { path, source })?;
-        }
-    }
-    write(out.join("README.txt"), README.as_bytes())?;
-
     let plan = plan(films, seed);
+    let folder = |film: &SyntheticFilm| {
+        let split = out.join(film.split.name());
+        film.label.class().map_or(split.clone(), |class| split.join(CLASSES[class]))
+    };
+    for path in plan.iter().map(folder).collect::<BTreeSet<_>>() {
+        fs::create_dir_all(&path).map_err(|source| DataError::Write { path, source })?;
+    }
+    write(out.join("README.txt"), readme.as_bytes())?;
+    if let Some(table) = table(&plan) {
+        write(out.join(source::LABELS), table.as_bytes())?;
+    }
     let draw_one = |film: &SyntheticFilm| {
-        let path = out.join(film.split.name()).join(CLASSES[film.label]).join(&film.name);
+        let path = folder(film).join(&film.name);
         let picture = draw::draw(film, seed);
         let bytes = encode(&picture).map_err(|error| DataError::Write { path: path.clone(), source: error.into() })?;
         write(path, &bytes)
@@ -88,6 +129,23 @@ pub fn synth(out: &Path, films: usize, seed: u64) -> Result<SynthReport, DataErr
     let on = |split| plan.iter().filter(|film| film.split == split).count();
     let patients = plan.iter().map(|film| film.patient + 1).max().unwrap_or(0);
     Ok(SynthReport { films: Split::ALL.map(on), patients })
+}
+
+/// The first line of the table.
+fn table_head() -> String {
+    format!("path,{}\n", LABELS.join(","))
+}
+
+/// The table of films that have rows of labels.
+fn table(plan: &[SyntheticFilm]) -> Option<String> {
+    let mut text = table_head();
+    for film in plan {
+        let Label::Row(row) = &film.label else { return None };
+        let cells = row.iter().map(|value| value.map_or("", |has| if has { "1" } else { "0" }));
+        let cells: Vec<&str> = cells.collect();
+        text.push_str(&format!("{}/{},{}\n", film.split, film.name, cells.join(",")));
+    }
+    Some(text)
 }
 
 fn encode(picture: &crate::decode::Image) -> Result<Vec<u8>, png::EncodingError> {
@@ -109,13 +167,23 @@ fn earlier_films(out: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut films = Vec::new();
     for entry in list(out)? {
         let name = entry.file_name().unwrap_or_default();
-        if name == "README.txt" && fs::read(&entry).is_ok_and(|text| text == README.as_bytes()) {
+        let own = |text: &[u8]| [README, README_ANY_OF].iter().any(|readme| text == readme.as_bytes());
+        if name == "README.txt" && fs::read(&entry).is_ok_and(|text| own(&text)) {
+            continue;
+        }
+        // It goes with its films: it would make a table's data set of the next ones, whatever they are.
+        if name == source::LABELS && fs::read(&entry).is_ok_and(|text| text.starts_with(table_head().as_bytes())) {
+            films.push(entry);
             continue;
         }
         if !Split::ALL.iter().any(|split| name == split.name()) || !entry.is_dir() {
             return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: entry });
         }
         for class in list(&entry)? {
+            if is_own_work(&class) {
+                films.push(class);
+                continue;
+            }
             let known = CLASSES.iter().any(|name| class.file_name().is_some_and(|class| class == *name));
             if !known || !class.is_dir() {
                 return Err(DataError::ForeignFolder { path: out.to_path_buf(), other: class });

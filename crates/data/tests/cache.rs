@@ -31,7 +31,7 @@ impl Films {
             let (path, bytes) = (dir.path().join(name), golden_bytes(name));
             fs::write(&path, &bytes).unwrap();
             let key = (i > 0).then_some([7, 1, i as u64, 0]);
-            LoaderItem { path, label: i % 2, index: i, key, hash: Some(ContentHash::of(&bytes)) }
+            LoaderItem { path, index: i, key, hash: Some(ContentHash::of(&bytes)) }
         };
         let items = FILMS.iter().enumerate().map(item).collect();
         Self { dir, items }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::write_film;
 use lungfish_data::folder::films_in;
-use lungfish_data::{DataError, Film, Folder, Layout, PatientRule, Split, scan};
+use lungfish_data::{DataError, Film, FilmSet, FilmSource, Layout, PatientRule, Split};
 
 fn touch(root: &Path, names: &[&str]) {
     for name in names {
@@ -17,12 +17,13 @@ fn touch(root: &Path, names: &[&str]) {
     }
 }
 
-fn scan_here(root: &Path) -> Result<Folder, DataError> {
-    scan(root, &PatientRule::default())
+fn scan_here(root: &Path) -> Result<FilmSet, DataError> {
+    FilmSource::find(root)?.list(&PatientRule::default())
 }
 
 fn names(root: &Path, films: &[Film]) -> Vec<(String, usize)> {
-    films.iter().map(|film| (film.path.strip_prefix(root).unwrap().display().to_string(), film.label)).collect()
+    let name = |film: &Film| film.path.strip_prefix(root).unwrap().display().to_string();
+    films.iter().map(|film| (name(film), film.label.class().unwrap())).collect()
 }
 
 fn owned(names: &[(&str, usize)]) -> Vec<(String, usize)> {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::golden_bytes;
 use damage::try_with;
-use lungfish_data::{Channels, ContentHash, FilmCache, Fit, Preprocess, Splits, decode};
+use lungfish_data::{Channels, ContentHash, FilmCache, FilmSource, Fit, PatientRule, Preprocess, Splits, Task, decode};
 
 /// Decodes damaged copies of films, gray and in colour in turn.
 fn films(what: &str, names: &[&str]) {
@@ -82,11 +82,11 @@ fn split_files() {
     let mut text = Splits::default().to_csv(root, &classes);
     for (i, name) in ["train", "val", "test", "train"].into_iter().enumerate() {
         let (class, hash) = (&classes[i % 2], ContentHash::of(&[i as u8]));
-        text += &format!("{class}/film\\x1b{i}.png,{class},\"person, {i}\",{name},{hash}\n");
+        text += &format!("{class}/film\\x1b{i}.png,{class},\"person, {i}\",{name},{hash},\n");
     }
     let read = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        Splits::read_csv(&path, root, &classes).map_err(|error| error.to_string())
+        Splits::read_csv(&path, root, Task::OneOf, &classes).map_err(|error| error.to_string())
     };
     assert!(read(text.as_bytes()).is_ok(), "{:?}", read(text.as_bytes()));
     let (kept, refused) = try_with("split.csv", 1000, &[text.into_bytes()], |bytes| {
@@ -94,6 +94,25 @@ fn split_files() {
         let written = split.to_csv(root, &classes);
         let again = read(written.as_bytes()).expect("what was written is read");
         assert_eq!(again.to_csv(root, &classes), written);
+        Ok(())
+    });
+    assert!(damage::cases(1000) < 50 || kept > 0 && refused > 0, "{kept} read, {refused} refused");
+}
+
+/// A damaged table of labels gives a row for each film, or one sentence.
+#[test]
+fn label_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = "path,mass,node\n".to_string();
+    for (i, row) in ["1,0", ",1", "0,", "1,1"].into_iter().enumerate() {
+        common::write_film(&dir.path().join(format!("{i}.bmp")), i);
+        text += &format!("{i}.bmp,{row}\n");
+    }
+    let (kept, refused) = try_with("labels.csv", 1000, &[text.into_bytes()], |bytes| {
+        fs::write(dir.path().join("labels.csv"), bytes).unwrap();
+        let listed = FilmSource::find(dir.path()).and_then(|source| source.list(&PatientRule::default()));
+        let set = listed.map_err(|error| error.to_string())?;
+        assert!(set.task == Task::AnyOf && set.layout.len() == 4);
         Ok(())
     });
     assert!(damage::cases(1000) < 50 || kept > 0 && refused > 0, "{kept} read, {refused} refused");

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{golden_bytes, golden_file};
 use lungfish_data::augment::{mirror, rotate};
 use lungfish_data::{
-    Augment, Batch, Channels, ContentHash, DataError, Film, Fit, Image, Loader, LoaderItem, Pipeline, Preprocess,
-    check, decode_file,
+    Augment, Batch, Channels, ContentHash, DataError, Film, Fit, Image, Label, Loader, LoaderItem, Pipeline,
+    Preprocess, check, decode_file,
 };
 
 const PREPROCESS: Preprocess =
@@ -21,7 +21,6 @@ fn items(count: usize) -> Vec<LoaderItem> {
     let files = ["gray_baseline.jpg", "landscape.png", "rgb_24.bmp", "colour_420.jpg", "portrait.png"];
     let item = |i: usize| LoaderItem {
         path: golden_file(files[i % files.len()]),
-        label: i % 2,
         index: 1000 + i,
         key: (!i.is_multiple_of(3)).then_some([7, 1, i as u64, 0]),
         hash: None,
@@ -150,7 +149,7 @@ fn checking_names_what_is_bad_and_hashes_what_is_good() {
     let film = |name: &str, bytes: &[u8]| {
         let path = dir.path().join(name);
         fs::write(&path, bytes).unwrap();
-        Film { path, label: 0, group: name.to_string() }
+        Film { path, label: Label::Class(0), group: name.to_string() }
     };
     let good = golden_bytes("gray_8.png");
     let mut films = vec![
@@ -160,7 +159,7 @@ fn checking_names_what_is_bad_and_hashes_what_is_good() {
         film("d.png", &good),
         film("e.jpg", b"<html>404</html>"),
     ];
-    films.push(Film { path: dir.path().join("gone.png"), label: 1, group: "gone".to_string() });
+    films.push(Film { path: dir.path().join("gone.png"), label: Label::Class(1), group: "gone".to_string() });
     let last = AtomicUsize::new(0);
     let (checked, bad) = check(&films, Channels::Gray, &|done| {
         last.fetch_max(done, Ordering::Relaxed);

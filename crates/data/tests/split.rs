@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{
-    CheckedFilm, ContentHash, DataError, Film, Layout, Split, SplitNotes, SplitRules, Splits, sample, split,
-    split_after,
+    CheckedFilm, ContentHash, DataError, Film, Label, Layout, Split, SplitNotes, SplitRules, Splits, Task, sample,
+    split, split_after,
 };
 use proptest::prelude::*;
 
@@ -22,7 +22,7 @@ fn classes(count: usize) -> Vec<String> {
 fn film(name: &str, label: usize, group: &str, content: usize) -> CheckedFilm {
     let path = Path::new("/data").join(name);
     let hash = ContentHash::of(&content.to_le_bytes());
-    CheckedFilm { film: Film { path, label, group: group.to_string() }, hash, pixels: None }
+    CheckedFilm { film: Film { path, label: Label::Class(label), group: group.to_string() }, hash, pixels: None }
 }
 
 /// `patients` patients of `each` films of a class, all contents different.
@@ -43,11 +43,11 @@ impl ContentSeed<'_> {
 }
 
 fn run(layout: Layout<CheckedFilm>) -> Result<Splits, DataError> {
-    split(Path::new("/data"), &classes(2), layout, &RULES)
+    split(Path::new("/data"), Task::OneOf, &classes(2), layout, &RULES)
 }
 
 fn share(films: &[CheckedFilm], label: usize) -> f64 {
-    films.iter().filter(|film| film.film.label == label).count() as f64 / films.len() as f64
+    films.iter().filter(|film| film.film.label == Label::Class(label)).count() as f64 / films.len() as f64
 }
 
 /// The invariant: neither a name nor a content on two splits.
@@ -80,7 +80,7 @@ fn a_flat_folder_is_carved_into_three() {
 fn a_seed_decides_the_splits() {
     let films = || Layout::Flat([many("flat", 0, 60, 1), many("flat", 1, 60, 2)].concat());
     assert_eq!(run(films()).unwrap(), run(films()).unwrap());
-    let other = split(Path::new("/data"), &classes(2), films(), &SplitRules { seed: 6, ..RULES }).unwrap();
+    let other = split(Path::new("/data"), Task::OneOf, &classes(2), films(), &SplitRules { seed: 6, ..RULES }).unwrap();
     assert_ne!(other.test, run(films()).unwrap().test);
 }
 
@@ -114,7 +114,7 @@ fn a_tiny_val_joins_train_and_a_new_one_is_carved() {
 }
 
 fn split_with(layout: Layout<CheckedFilm>, rules: &SplitRules) -> Splits {
-    split(Path::new("/data"), &classes(2), layout, rules).unwrap()
+    split(Path::new("/data"), Task::OneOf, &classes(2), layout, rules).unwrap()
 }
 
 #[test]
@@ -156,11 +156,11 @@ fn what_cannot_be_split_is_refused() {
     let none = Layout::Splits { train: None, val: None, test: Some(many("test", 0, 3, 1)) };
     assert!(matches!(run(none).unwrap_err(), DataError::NoTrainSplit { .. }));
     assert!(matches!(run(Layout::Flat(many("flat", 0, 9, 1))).unwrap_err(), DataError::ClassNotInTrain { .. }));
-    let one = split(Path::new("/data"), &classes(1), Layout::Flat(many("flat", 0, 9, 1)), &RULES);
+    let one = split(Path::new("/data"), Task::OneOf, &classes(1), Layout::Flat(many("flat", 0, 9, 1)), &RULES);
     assert!(matches!(one.unwrap_err(), DataError::OneClass { .. }));
     for bad in [-0.1, 0.95, f64::NAN] {
         let rules = SplitRules { val_fraction: bad, ..RULES };
-        let error = split(Path::new("/data"), &classes(2), Layout::Flat(Vec::new()), &rules).unwrap_err();
+        let error = split(Path::new("/data"), Task::OneOf, &classes(2), Layout::Flat(Vec::new()), &rules).unwrap_err();
         assert!(error.to_string().starts_with("val_fraction = "), "{error}");
     }
 }
@@ -176,7 +176,7 @@ fn a_sample_is_stratified_and_of_whole_patients() {
     let (train, test) = (some.of(Split::Train).unwrap(), some.of(Split::Test).unwrap());
     assert!(some.len().abs_diff(240) <= 6, "{}", some.len());
     assert!(train.len().abs_diff(200) <= 4 && test.len().abs_diff(40) <= 3, "{} {}", train.len(), test.len());
-    assert!(train.iter().filter(|film| film.label == 0).count().abs_diff(50) <= 2);
+    assert!(train.iter().filter(|film| film.label == Label::Class(0)).count().abs_diff(50) <= 2);
     for (group, count) in count_groups(some.films().map(|(_, film)| film)) {
         assert_eq!(count, sizes[&group], "patient {group} is whole");
     }
@@ -184,7 +184,7 @@ fn a_sample_is_stratified_and_of_whole_patients() {
     assert_ne!(sample(layout.clone(), 240, 4), some, "another");
     assert_eq!(sample(layout.clone(), 2400, 3), layout, "nothing to leave out");
     let least = sample(layout, 1, 3);
-    let kinds: HashSet<_> = least.films().map(|(split, film)| (split, film.label)).collect();
+    let kinds: HashSet<_> = least.films().map(|(split, film)| (split, film.label.clone())).collect();
     assert_eq!(kinds.len(), 4, "every split keeps every class");
 }
 
@@ -237,10 +237,10 @@ fn a_split_file_of_somebody_elses_is_refused_with_its_line() {
     for (i, (text, expected)) in cases.into_iter().enumerate() {
         let title = if i < 2 { "" } else { "path,label,group,split,hash,pixels\n" };
         fs::write(&path, format!("{title}{text}")).unwrap();
-        let error = Splits::read_csv(&path, Path::new("/data"), &classes(2)).unwrap_err().to_string();
+        let error = Splits::read_csv(&path, Path::new("/data"), Task::OneOf, &classes(2)).unwrap_err().to_string();
         assert_eq!(error, format!("{}, {expected}", path.display()));
     }
-    let gone = Splits::read_csv(&dir.path().join("none.csv"), Path::new("/data"), &classes(2));
+    let gone = Splits::read_csv(&dir.path().join("none.csv"), Path::new("/data"), Task::OneOf, &classes(2));
     assert!(matches!(gone, Err(DataError::Read { .. })));
 }
 
@@ -295,13 +295,13 @@ proptest! {
         };
         let total = layout.len();
         let rules = SplitRules { seed, test_fraction, ..RULES };
-        let Ok(splits) = split(Path::new("/data"), &classes(3), layout, &rules) else { return Ok(()) };
+        let Ok(splits) = split(Path::new("/data"), Task::OneOf, &classes(3), layout, &rules) else { return Ok(()) };
         assert_apart(&splits);
         let SplitNotes { train_left_for_test, val_left_for_test, train_left_for_val, .. } = splits.notes;
         let left = train_left_for_test + val_left_for_test + train_left_for_val;
         let kept = splits.train.len() + splits.val.len() + splits.test.len();
         prop_assert_eq!(kept + left, total, "every film is on a split or counted");
-        let trained: HashSet<usize> = splits.train.iter().map(|film| film.film.label).collect();
+        let trained: HashSet<usize> = splits.train.iter().filter_map(|film| film.film.label.class()).collect();
         prop_assert_eq!(trained.len(), 3, "every class can be learnt");
         if let Some(test) = given_test {
             prop_assert_eq!(&splits.test, &test, "test stays whole");
@@ -318,7 +318,7 @@ proptest! {
         let mut splits = Splits::default();
         for (i, (name, folder, label, split, group)) in names.into_iter().enumerate() {
             let path = folder.map_or(root.to_path_buf(), |folder| root.join(folder)).join(name);
-            let film = CheckedFilm { film: Film { path, label, group }, hash: ContentHash::of(&i.to_le_bytes()), pixels: (i % 2 == 0).then(|| ContentHash::of(&[i as u8; 3])) };
+            let film = CheckedFilm { film: Film { path, label: Label::Class(label), group }, hash: ContentHash::of(&i.to_le_bytes()), pixels: (i % 2 == 0).then(|| ContentHash::of(&[i as u8; 3])) };
             [&mut splits.train, &mut splits.val, &mut splits.test][split].push(film);
         }
         let names: Vec<String> = ["=NORMAL", "PNEU, \"MONIA\""].map(String::from).to_vec();
@@ -326,10 +326,10 @@ proptest! {
         let text = splits.to_csv(root, &names);
         prop_assert!(text.lines().all(|line| !line.starts_with(['=', '+', '-', '@'])));
         fs::write(&path, text).unwrap();
-        let read = Splits::read_csv(&path, root, &names).unwrap();
+        let read = Splits::read_csv(&path, root, Task::OneOf, &names).unwrap();
         prop_assert_eq!(&read, &splits);
         // The data set has moved.
-        let moved = Splits::read_csv(&path, Path::new("/else"), &names).unwrap();
+        let moved = Splits::read_csv(&path, Path::new("/else"), Task::OneOf, &names).unwrap();
         for split in Split::ALL {
             for (film, old) in moved.of(split).iter().zip(splits.of(split)) {
                 prop_assert_eq!(film.film.path.strip_prefix("/else").unwrap(), old.film.path.strip_prefix(root).unwrap());
@@ -344,7 +344,7 @@ fn a_split_file_of_an_older_version_is_read() {
     let path = dir.path().join("split.csv");
     let hash = ContentHash::of(b"a film");
     fs::write(&path, format!("path,label,group,side,hash\ntrain/NORMAL/x.png,NORMAL,x,train,{hash}\n")).unwrap();
-    let splits = Splits::read_csv(&path, Path::new("/data"), &classes(2)).unwrap();
+    let splits = Splits::read_csv(&path, Path::new("/data"), Task::OneOf, &classes(2)).unwrap();
     assert_eq!((splits.train[0].hash, splits.train[0].pixels, splits.val.len()), (hash, None, 0));
 }
 
@@ -374,7 +374,7 @@ fn who_taught_a_model_does_not_judge_its_child() {
         Layout::Splits { train: split("train", 300), val: split("val", 60), test: split("test", 60) }
     };
     let after = |layout, known: &dyn Fn(&CheckedFilm) -> Option<Split>| {
-        split_after(Path::new("/data"), &classes(2), layout, &RULES, known)
+        split_after(Path::new("/data"), Task::OneOf, &classes(2), layout, &RULES, known)
     };
     // One film of each tenth patient of val and test had trained a model, one of each other tenth had chosen its epoch.
     let known = |film: &CheckedFilm| {

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use common::{golden_bytes, write_film};
 use lungfish_data::survey::{Copies, Patients, Spread};
-use lungfish_data::{Channels, PatientRule, Split, Survey, decode, scan, survey, synth};
+use lungfish_data::{Channels, FilmSource, PatientRule, Split, Survey, decode, survey, synth};
 
 fn look(root: &Path) -> Survey {
-    let folder = scan(root, &PatientRule::default()).unwrap();
+    let folder = FilmSource::find(root).unwrap().list(&PatientRule::default()).unwrap();
     survey(&folder, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
@@ -100,7 +100,7 @@ fn it_can_be_broken_off() {
     for number in 0..200 {
         write_film(&dir.path().join(format!("A/{number:03}.bmp")), number);
     }
-    let folder = scan(dir.path(), &PatientRule::default()).unwrap();
+    let folder = FilmSource::find(dir.path()).unwrap().list(&PatientRule::default()).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let mut told = Vec::new();
     let broken = pool.install(|| {

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use lungfish_data::{
-    Channels, ContentHash, PatientRule, Split, SplitRules, check_layout, is_synthetic, is_synthetic_file, scan, split,
-    synth,
+    Channels, ContentHash, FilmSource, PatientRule, Split, SplitRules, check_layout, is_synthetic, is_synthetic_file,
+    split, synth,
 };
 
 fn hashes(root: &Path) -> Vec<(String, ContentHash)> {
-    let folder = scan(root, &PatientRule::default()).unwrap();
+    let folder = FilmSource::find(root).unwrap().list(&PatientRule::default()).unwrap();
     let (layout, bad) = check_layout(folder.layout, Channels::Gray, &|_| {});
     assert!(bad.is_empty(), "{bad:?}");
     let name = |path: &Path| path.strip_prefix(root).unwrap().display().to_string();
@@ -37,7 +37,7 @@ fn the_same_seed_draws_the_same_films_over_its_own() {
 fn synthetic_patients_follow_the_kermany_rule_and_stay_on_one_split() {
     let dir = tempfile::tempdir().unwrap();
     let report = synth(dir.path(), 120, 1).unwrap();
-    let folder = scan(dir.path(), &PatientRule::default()).unwrap();
+    let folder = FilmSource::find(dir.path()).unwrap().list(&PatientRule::default()).unwrap();
     assert_eq!(folder.classes, ["NORMAL", "PNEUMONIA"]);
     let groups: std::collections::HashSet<&str> = folder.layout.films().map(|(_, film)| film.group.as_str()).collect();
     assert_eq!(groups.len(), report.patients);
@@ -47,7 +47,7 @@ fn synthetic_patients_follow_the_kermany_rule_and_stay_on_one_split() {
     assert_eq!(splits, report.films);
 
     let (layout, _) = check_layout(folder.layout, Channels::Gray, &|_| {});
-    let splits = split(&folder.root, &folder.classes, layout, &SplitRules::default()).unwrap();
+    let splits = split(&folder.root, folder.task, &folder.classes, layout, &SplitRules::default()).unwrap();
     assert_eq!(
         (splits.notes.train_left_for_test, splits.notes.val_left_for_test, splits.notes.same_content),
         (0, 0, 0)
@@ -58,7 +58,7 @@ fn synthetic_patients_follow_the_kermany_rule_and_stay_on_one_split() {
 fn a_synthetic_film_is_known() {
     let dir = tempfile::tempdir().unwrap();
     synth(dir.path(), 20, 1).unwrap();
-    let folder = scan(dir.path(), &PatientRule::default()).unwrap();
+    let folder = FilmSource::find(dir.path()).unwrap().list(&PatientRule::default()).unwrap();
     for (_, film) in folder.layout.films() {
         assert!(is_synthetic_file(&film.path), "{}", film.path.display());
         assert!(is_synthetic(&fs::read(&film.path).unwrap()));

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // An image in memory; `predict_pixels` takes one that is decoded already.
     if let Some(first) = films.paths().find(|path| path.is_file()) {
         let said = predictor.predict_bytes(&std::fs::read(first)?)?;
-        println!("the first alone: {} {:?}", said.class, said.probabilities);
+        println!("the first alone: {} {:?}", said.called.words(), said.probabilities);
     }
 
     // Many films: some at a time, in order, as soon as they are scored.
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     predictor.predict_each(&films, 0, &mut Watch::new(&mut quiet, &stop), |batch| {
         for outcome in batch {
             match outcome {
-                Ok(film) => println!("{}: {} {:?}", film.path.display(), film.class, film.probabilities),
+                Ok(film) => println!("{}: {} {:?}", film.path.display(), film.called.words(), film.probabilities),
                 Err(film) => println!("{}: {}", film.path.display(), film.reason),
             }
         }

@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use lungfish_data::Task;
 use lungfish_data::display::escape;
 use lungfish_engine::AdamState;
 use lungfish_models::{ModelFile, Tensor, Tensors};
@@ -28,7 +29,10 @@ const MOMENTS: [&str; 2] = ["optimizer/m", "optimizer/v"];
 pub(crate) struct State {
     /// The data folder as it was given, to find the films again where nobody says otherwise.
     pub data: String,
-    /// Class names.
+    /// What is asked of the films; checkpoints of older versions do not say, and are one-of.
+    #[serde(default)]
+    pub task: Task,
+    /// Names of the classes, or of the labels.
     pub classes: Vec<String>,
     /// The phase.
     pub phase: Phase,
@@ -74,8 +78,11 @@ pub(crate) struct State {
 pub(crate) struct Sums {
     /// Loss times films.
     pub loss: f64,
-    /// Films the network had right.
+    /// Films the network had right; any-of: labels.
     pub right: usize,
+    /// Any-of: labels that are known of those films; none in one-of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<usize>,
     /// Films.
     pub films: usize,
     /// Seconds.
@@ -84,9 +91,10 @@ pub(crate) struct Sums {
 
 impl State {
     /// A training that begins.
-    pub(crate) fn new(data: &Path, classes: &[String], phase: Phase) -> Self {
+    pub(crate) fn new(data: &Path, (task, classes): (Task, &[String]), phase: Phase) -> Self {
         State {
             data: data.to_string_lossy().into_owned(),
+            task,
             classes: classes.to_vec(),
             phase,
             epoch: usize::from(phase == Phase::Frozen),
@@ -248,8 +256,9 @@ mod tests {
 
     #[test]
     fn a_checkpoint_comes_back_bit_for_bit() {
-        let mut state = State::new(Path::new("films"), &["A".to_owned(), "B".to_owned()], Phase::Unfrozen);
-        state.sums = Sums { loss: 0.1 + 0.2, right: 3, films: 4, seconds: 1.0 / 3.0 };
+        let mut state =
+            State::new(Path::new("films"), (Task::AnyOf, &["A".to_owned(), "B".to_owned()]), Phase::Unfrozen);
+        state.sums = Sums { loss: 0.1 + 0.2, right: 3, known: Some(7), films: 4, seconds: 1.0 / 3.0 };
         state.seconds = f64::from_bits(0x3ff7_1234_5678_9abd);
         state.log = vec!["{\"epoch\":1}".to_owned()];
         state.best = Some(BestEpoch {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
-    Augment, Channels, CheckedFilm, ContentHash, Film, FilmCache, Fit, Folder, Image, Layout, PatientRule, Preprocess,
-    Split, SplitNotes, SplitRules, Splits, check_with, sample, scan, split_after,
+    Augment, Channels, CheckedFilm, ContentHash, Film, FilmCache, FilmSet, Fit, Image, Layout, PatientRule, Preprocess,
+    Split, SplitNotes, SplitRules, Splits, Task, check_with, sample, split_after,
 };
 use rayon::prelude::*;
 
 use crate::lineage::Lineage;
-use crate::{Activity, BadFilm, Caveat, Error, Event, Recipe, Watch};
+use crate::{Activity, BadFilm, Caveat, Error, Event, Recipe, Watch, source};
 
 /// Films read between two looks at the stop flag.
 const CHUNK: usize = 256;
@@ -22,7 +22,9 @@ const CHUNK: usize = 256;
 pub(crate) struct DataSet {
     /// The folder that holds the splits or the classes.
     pub root: PathBuf,
-    /// Class names, sorted; a label is an index into them.
+    /// What is asked of the films.
+    pub task: Task,
+    /// Names of the classes, or of the labels; a film's label has indices into them.
     pub classes: Vec<String>,
     /// The films by split.
     pub splits: Splits,
@@ -33,9 +35,9 @@ pub(crate) struct DataSet {
 }
 
 impl DataSet {
-    /// Lists a folder that can be trained on.
-    pub(crate) fn list(root: &Path, recipe: &Recipe) -> Result<Folder, Error> {
-        let folder = scan(root, &PatientRule::new(&recipe.patient)?)?;
+    /// Lists films that can be trained on.
+    pub(crate) fn list(root: &Path, recipe: &Recipe) -> Result<FilmSet, Error> {
+        let folder = source::open(root, &recipe.patient)?;
         folder.require_trainable()?;
         Ok(folder)
     }
@@ -44,12 +46,12 @@ impl DataSet {
     /// decodes goes into the cache, so that no film that is trained on has to be decoded again. `None` where it was
     /// stopped.
     pub(crate) fn prepare(
-        folder: Folder,
+        folder: FilmSet,
         (recipe, lineage): (&Recipe, &Lineage),
         cache: Option<&FilmCache>,
         watch: &mut Watch<'_>,
     ) -> Result<Option<Self>, Error> {
-        let Folder { root, classes, layout } = folder;
+        let FilmSet { root, task, classes, layout } = folder;
         let layout = if recipe.limit > 0 { sample(layout, recipe.limit, recipe.seed) } else { layout };
         let preprocess = recipe.preprocess();
         let keep = |split: Option<Split>, hash: ContentHash, image: Image| {
@@ -73,7 +75,8 @@ impl DataSet {
         let rule = PatientRule::new(&recipe.patient)?;
         let films = layout.films().count();
         let fits = layout.films().filter(|(_, film)| rule.fits(&film.film.path)).count();
-        let splits = split_after(&root, &classes, layout, &rules, &|film| lineage.split_of(film))?;
+        let splits = split_after(&root, task, &classes, layout, &rules, &|film| lineage.split_of(film))?;
+        refuse_unknown(&root, task, &splits)?;
         watch.note(format!("the patient rule fits {fits} of {films} file names"));
         for note in notes(&splits, fits == films) {
             watch.note(note);
@@ -81,17 +84,17 @@ impl DataSet {
         let synthetic = any_synthetic(&splits);
         let caveats: Vec<Caveat> = Caveat::patients(fits, films).into_iter().collect();
         caveats.iter().for_each(|caveat| watch.warn(caveat.to_string()));
-        Ok(Some(DataSet { root, classes, splits, synthetic, caveats }))
+        Ok(Some(DataSet { root, task, classes, splits, synthetic, caveats }))
     }
 
     /// The films of a run that goes on: those of its `split.csv`, known by their content, below `root`.
     pub(crate) fn find_again(
         split_file: &Path,
         root: &Path,
-        classes: Vec<String>,
+        (task, classes): (Task, Vec<String>),
         caveats: Vec<Caveat>,
     ) -> Result<Self, Error> {
-        let mut splits = Splits::read_csv(split_file, root, &classes)?;
+        let mut splits = Splits::read_csv(split_file, root, task, &classes)?;
         let wanted: Vec<&CheckedFilm> = splits.train.iter().chain(&splits.val).collect();
         let stays = |film: &&CheckedFilm| content(&film.film.path) == Some(film.hash);
         let astray: Vec<ContentHash> = wanted.par_iter().filter(|f| !stays(f)).map(|f| f.hash).collect();
@@ -116,7 +119,7 @@ impl DataSet {
             }
         }
         let synthetic = any_synthetic(&splits);
-        Ok(DataSet { root: root.to_owned(), classes, splits, synthetic, caveats })
+        Ok(DataSet { root: root.to_owned(), task, classes, splits, synthetic, caveats })
     }
 
     /// Tells of the splits, as the notebook prints its data set.
@@ -126,16 +129,30 @@ impl DataSet {
             if films.is_empty() {
                 continue;
             }
-            let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
+            let of_class = |index| films.iter().filter(|f| f.film.label.has(index) == Some(true)).count();
             watch.event(&Event::Dataset {
                 split,
                 root: self.root.clone(),
+                task: self.task,
                 count: films.len(),
                 classes: self.classes.iter().enumerate().map(|(i, name)| (name.clone(), of_class(i))).collect(),
                 transforms: transforms(preprocess, augment.filter(|_| split == Split::Train)),
             });
         }
     }
+}
+
+/// Refuses a validation split of which nothing is known: no epoch could be better than another.
+fn refuse_unknown(root: &Path, task: Task, splits: &Splits) -> Result<(), Error> {
+    let known = splits.val.iter().any(|film| film.film.label.is_known());
+    if task == Task::OneOf || splits.val.is_empty() || known {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "no label of the {} validation films of {} is known: there is nothing to choose an epoch by",
+        splits.val.len(),
+        escape(root)
+    )))
 }
 
 /// Whether any film of the train split is synthetic, made by lungfish.

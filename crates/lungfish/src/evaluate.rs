@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
-use lungfish_data::{CheckedFilm, ContentHash, Layout, PatientRule, Split, Splits, scan};
+use lungfish_data::{CheckedFilm, ContentHash, Label, Layout, Split, Splits, Task};
 use lungfish_metrics::Confusion;
 use lungfish_models::names::did_you_mean;
 use rayon::prelude::*;
@@ -22,7 +22,10 @@ use crate::model::Model;
 use crate::predictions_file;
 use crate::run_folder::SPLIT;
 use crate::run_folder::write_atomically;
-use crate::{BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, Predictor, Watch};
+use crate::task::THRESHOLD;
+use crate::{
+    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Predictor, Watch, source,
+};
 #[cfg(feature = "pictures")]
 use crate::{
     picture::{PictureFormats, name_of},
@@ -80,19 +83,28 @@ pub struct ClassMetrics {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TestOutcome {
+    /// What was asked of the films.
+    pub task: Task,
     /// Films scored.
     pub films: usize,
-    /// Part that is right.
+    /// Part that is right: of the films, or any-of of all labels that are known.
     pub accuracy: f64,
-    /// Plain negative log-likelihood, mean.
+    /// Plain negative log-likelihood, mean over the films, or any-of over all labels that are known.
     pub loss: f64,
-    /// Area under the ROC curve, class 1 the positive one; macro one-vs-rest beyond two classes; none where undefined.
+    /// Area under the ROC curve, class 1 the positive one; macro one-vs-rest beyond two classes; any-of the mean over the
+    /// labels of which it is defined; none where undefined.
     pub auc: Option<f64>,
-    /// Each class, in index order.
+    /// One-of: each class, in index order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassMetrics>,
-    /// `confusion[label][predicted]`, films.
+    /// One-of: `confusion[label][predicted]`, films.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
-    /// With two classes the probability of class 1 above which a film is called class 1; none beyond.
+    /// Any-of: each label, in index order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<LabelMetrics>,
+    /// With two classes the probability of class 1 above which a film is called class 1, none beyond; any-of that of a
+    /// label from which on it is called.
     pub threshold: Option<f64>,
     /// What must be known beside these numbers.
     pub caveats: Vec<Caveat>,
@@ -133,15 +145,17 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             escape(model.file())
         )));
     }
-    let folder = scan(&request.data, &PatientRule::new(&model.info.recipe.patient)?)?;
+    let folder = source::open(&request.data, &model.info.recipe.patient)?;
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
     }
-    let index_of = indices(&folder.classes, &model.info.classes, &folder.root)?;
+    let task = model.info.task;
+    refuse_other_task(task, folder.task, &folder.root)?;
+    let index_of = indices(&folder.classes, &model.info.classes, &folder.root, task)?;
     let read = read_all(folder.layout, model.info.preprocess.channels, &|_, _, _| {}, watch);
     let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
     let layout = layout.filter_map(|mut film| {
-        film.film.label = *index_of.get(film.film.label)?;
+        film.film.label = renamed(&film.film.label, &index_of, model.info.classes.len())?;
         Some(film)
     });
     let split = request.split.unwrap_or(Split::Test);
@@ -165,10 +179,11 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             escape(&folder.root)
         )));
     }
-    let of_class = |label| films.iter().filter(|f| f.film.label == label).count();
+    let of_class = |index| films.iter().filter(|f| f.film.label.has(index) == Some(true)).count();
     watch.event(&Event::Dataset {
         split,
         root: folder.root.clone(),
+        task,
         count: films.len(),
         classes: model.info.classes.iter().enumerate().map(|(i, name)| (name.clone(), of_class(i))).collect(),
         transforms: transforms(&model.info.preprocess, None),
@@ -177,10 +192,10 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let paths: Vec<PathBuf> = films.iter().map(|f| f.film.path.clone()).collect();
     let mut predictor = Predictor::of(model, &backend)?;
     let (mut labels, mut rows, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
-    for (film, scored) in films.iter().zip(predictor.log_probabilities(&paths, watch)?) {
+    for (film, scored) in films.iter().zip(predictor.rows(&paths, watch)?) {
         match scored {
             Ok(row) => {
-                labels.push(film.film.label);
+                labels.push(film.film.label.clone());
                 predictions.push(predictor.prediction(&film.film.path, &row));
                 rows.extend(row);
             }
@@ -190,8 +205,10 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     }
     let info = predictor.info();
     let classes = info.classes.len();
-    let Some(metrics) = Metrics::new(classes, &labels, &rows) else {
-        return Err(Error::refused(format!("no film of {} could be read", escape(&folder.root))));
+    let known: Vec<&Label> = labels.iter().collect();
+    let Some(metrics) = Metrics::new(task, classes, &known, &rows) else {
+        let what = if labels.is_empty() { "no film could be read" } else { "no label of any film is known" };
+        return Err(Error::refused(format!("there is nothing to measure in {}: {what}", escape(&folder.root))));
     };
     if !bad.is_empty() {
         let text = format!("{} films could not be read and are not in the numbers", bad.len());
@@ -204,26 +221,38 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         let text = "the model was trained on synthetic films, made by lungfish: it knows nothing about lungs";
         caveats.push(Caveat::new(CaveatKind::Synthetic, text));
     }
-    let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
-    let confusion = Confusion::new(classes, &labels, &predicted);
+    let confusion = (task == Task::OneOf).then(|| {
+        let of: Vec<usize> = labels.iter().filter_map(Label::class).collect();
+        let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
+        Confusion::new(classes, &of, &predicted)
+    });
     let name = match request.epoch {
         EpochChoice::Best => split.to_string(),
         EpochChoice::Last => format!("{split}-last"),
     };
-    let file = predictions_file::write(&out, &name, &info.classes, &labels, &predictions)?;
-    let class_metrics = |(i, name): (usize, &String)| {
-        let lungfish_metrics::ClassMetrics { precision, recall, f1, support } = confusion.class(i);
-        ClassMetrics { name: name.clone(), precision, recall, f1, support }
+    let file = predictions_file::write(&out, &name, info, &labels, &predictions)?;
+    let class_metrics = |confusion: &Confusion| -> Vec<ClassMetrics> {
+        let of = |(i, name): (usize, &String)| {
+            let lungfish_metrics::ClassMetrics { precision, recall, f1, support } = confusion.class(i);
+            ClassMetrics { name: name.clone(), precision, recall, f1, support }
+        };
+        info.classes.iter().enumerate().map(of).collect()
     };
+    let label_metrics = |(i, name): (usize, &String)| LabelMetrics::new(name, i, &known, &rows);
     #[cfg_attr(not(feature = "pictures"), allow(unused_mut))]
     let mut outcome = TestOutcome {
+        task,
         films: labels.len(),
         accuracy: metrics.accuracy,
         loss: metrics.loss,
         auc: metrics.auc,
-        classes: info.classes.iter().enumerate().map(class_metrics).collect(),
-        confusion: confusion.rows(),
-        threshold: (classes == 2).then_some(0.5),
+        classes: confusion.as_ref().map(class_metrics).unwrap_or_default(),
+        confusion: confusion.as_ref().map(Confusion::rows).unwrap_or_default(),
+        labels: match task {
+            Task::OneOf => Vec::new(),
+            Task::AnyOf => info.classes.iter().enumerate().map(label_metrics).collect(),
+        },
+        threshold: (task == Task::AnyOf || classes == 2).then_some(THRESHOLD),
         caveats,
         split,
         epoch: info.epoch.clone(),
@@ -262,12 +291,39 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     Ok(outcome)
 }
 
-/// The model's index of each class of the folder, by name.
-fn indices(folder: &[String], model: &[String], root: &Path) -> Result<Vec<usize>, Error> {
+/// Refuses films of which another thing is known than the model says.
+fn refuse_other_task(model: Task, films: Task, root: &Path) -> Result<(), Error> {
+    let what = match (model, films) {
+        (Task::OneOf, Task::AnyOf) => {
+            "has labels of which a film may have any, and the model says which one class it is"
+        }
+        (Task::AnyOf, Task::OneOf) => "has classes of which a film is one, and the model says which labels it has",
+        _ => return Ok(()),
+    };
+    Err(Error::refused(format!("{} {what}: it can be predicted, and not scored", escape(root))))
+}
+
+/// A film's label by the model's indices; what the folder has no column for nobody knows.
+fn renamed(label: &Label, index_of: &[usize], width: usize) -> Option<Label> {
+    match label {
+        Label::Class(class) => index_of.get(*class).map(|index| Label::Class(*index)),
+        Label::Row(row) => {
+            let mut values = vec![None; width];
+            for (value, &index) in row.iter().zip(index_of) {
+                *values.get_mut(index)? = *value;
+            }
+            Some(Label::Row(values))
+        }
+    }
+}
+
+/// The model's index of each class (or label) of the folder, by name.
+fn indices(folder: &[String], model: &[String], root: &Path, task: Task) -> Result<Vec<usize>, Error> {
+    let kind = if task == Task::OneOf { "class" } else { "label" };
     let index = |name: &String| {
         model.iter().position(|known| known == name).ok_or_else(|| {
             Error::refused(format!(
-                "{} has the class {}{}, which the model does not know; it knows {}",
+                "{} has the {kind} {}{}, which the model does not know; it knows {}",
                 escape(root),
                 escape(name),
                 escape(did_you_mean(name, model.iter().map(String::as_str))),
@@ -293,7 +349,7 @@ fn choose(layout: &Layout<CheckedFilm>, split: Split, model: &Model, root: &Path
     let splits = match &model.run {
         Some(run) => {
             model.check_split_file(run)?;
-            Some(Splits::read_csv(&run.join(SPLIT), root, classes)?)
+            Some(Splits::read_csv(&run.join(SPLIT), root, model.info.task, classes)?)
         }
         None => None,
     };
@@ -391,21 +447,37 @@ mod tests {
     fn classes_go_by_name_and_unknown_ones_are_refused() {
         let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         let model = names(&["NORMAL", "PNEUMONIA", "TB"]);
-        assert_eq!(indices(&names(&["PNEUMONIA", "TB"]), &model, Path::new("d")).unwrap(), [1, 2]);
-        let error = indices(&names(&["NORMAL", "COVID"]), &model, Path::new("d")).unwrap_err().to_string();
+        assert_eq!(indices(&names(&["PNEUMONIA", "TB"]), &model, Path::new("d"), Task::OneOf).unwrap(), [1, 2]);
+        let error = indices(&names(&["NORMAL", "COVID"]), &model, Path::new("d"), Task::OneOf).unwrap_err().to_string();
         assert_eq!(error, "d has the class COVID, which the model does not know; it knows NORMAL, PNEUMONIA, TB");
+        let error = indices(&names(&["TBC"]), &model, Path::new("d"), Task::AnyOf).unwrap_err().to_string();
+        assert!(error.starts_with("d has the label TBC"), "{error}");
+    }
+
+    #[test]
+    fn a_row_goes_by_the_models_names_and_what_it_lacks_is_unknown() {
+        let row = Label::Row(vec![Some(true), Some(false)]);
+        let renamed_row = renamed(&row, &[2, 0], 3).unwrap();
+        assert_eq!(renamed_row, Label::Row(vec![Some(false), None, Some(true)]));
+        assert_eq!(renamed(&Label::Class(1), &[2, 0], 3), Some(Label::Class(0)));
+        let says = |model, films| refuse_other_task(model, films, Path::new("d")).map_err(|e| e.to_string());
+        assert_eq!(says(Task::AnyOf, Task::AnyOf), Ok(()));
+        assert!(says(Task::OneOf, Task::AnyOf).unwrap_err().contains("the model says which one class"));
+        assert!(says(Task::AnyOf, Task::OneOf).unwrap_err().contains("the model says which labels"));
     }
 
     #[test]
     fn the_outcome_is_the_json_of_test() {
         let class = ClassMetrics { name: "A".to_owned(), precision: None, recall: Some(0.5), f1: None, support: 2 };
         let outcome = TestOutcome {
+            task: Task::OneOf,
             films: 2,
             accuracy: 0.5,
             loss: 0.25,
             auc: None,
             classes: vec![class],
             confusion: vec![vec![1, 1]],
+            labels: Vec::new(),
             threshold: Some(0.5),
             caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
             split: Split::Test,
@@ -426,7 +498,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&outcome).unwrap(),
             concat!(
-                r#"{"films":2,"accuracy":0.5,"loss":0.25,"auc":null,"#,
+                r#"{"task":"one-of","films":2,"accuracy":0.5,"loss":0.25,"auc":null,"#,
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
                 r#""confusion":[[1,1]],"threshold":0.5,"#,
                 r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use lungfish_data::Split;
+use lungfish_data::{Split, Task};
 use serde::Serialize;
 
 use crate::recipe::Schedule;
@@ -71,9 +71,11 @@ pub enum Event {
         split: Split,
         /// The folder.
         root: PathBuf,
+        /// What is asked of the films.
+        task: Task,
         /// Films.
         count: usize,
-        /// Films of each class, in class order.
+        /// Films of each class, in class order; any-of: films that are known to have each label.
         classes: Vec<(String, usize)>,
         /// What is done to each film, a step an entry (`Resize(size=224, ...)`).
         transforms: Vec<String>,

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{PatientRule, Survey, scan, survey};
+use lungfish_data::{PatientRule, Survey, Task, survey};
 use serde::{Serialize, Serializer};
 
-use crate::{Activity, Error, Event, Watch};
+use crate::{Activity, Error, Event, Watch, source};
 #[cfg(feature = "pictures")]
 use {
     crate::picture::{PictureFormats, name_of, write_all},
@@ -60,7 +60,7 @@ pub struct Exploration {
 /// One sentence: no such folder, no class folders in it, a patient rule that is none, a folder for pictures that cannot
 /// be made or would lie among the class folders; [`Error::Stopped`].
 pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Exploration, Error> {
-    let folder = scan(&request.data, &PatientRule::new(&request.patient)?)?;
+    let folder = source::open(&request.data, &request.patient)?;
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
         // Now, and not after minutes of reading films.
@@ -94,6 +94,9 @@ fn draw(survey: &Survey) -> Result<Picture, PictureError> {
     let mut subtitle = format!("{} films of {} patients", survey.films, survey.patients.count);
     if !survey.bad.is_empty() {
         subtitle.push_str(&format!("; {} more cannot be read", survey.bad.len()));
+    }
+    if survey.task == Task::AnyOf {
+        subtitle.push_str("; a film counts for each label that it has");
     }
     let heading = Heading {
         title: format!("Films in {}", name_of(&survey.root)),

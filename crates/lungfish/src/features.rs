@@ -119,7 +119,6 @@ impl Features {
             .enumerate()
             .map(|(index, film)| LoaderItem {
                 path: film.film.path.clone(),
-                label: film.film.label,
                 index,
                 key: view_key(pass.recipe.seed, view, film),
                 hash: Some(film.hash),
@@ -163,7 +162,11 @@ mod tests {
     #[test]
     fn views_go_round_and_the_first_is_the_film_itself() {
         let film = CheckedFilm {
-            film: lungfish_data::Film { path: "a".into(), label: 0, group: "a".to_owned() },
+            film: lungfish_data::Film {
+                path: "a".into(),
+                label: lungfish_data::Label::Class(0),
+                group: "a".to_owned(),
+            },
             hash: lungfish_data::ContentHash([1; 16]),
             pixels: None,
         };

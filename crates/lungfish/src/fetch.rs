@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use lungfish_data::{PatientRule, Split, scan};
+use lungfish_data::{PatientRule, Split};
 use lungfish_fetch::kaggle::Kaggle;
 use lungfish_fetch::{Client, Job, Request, download};
 use lungfish_models::{Architecture, hub_files, hub_folder};
 
 pub use lungfish_fetch::kaggle::DataSet;
 
-use crate::{Error, Event, Transfer, Watch};
+use crate::{Error, Event, Transfer, Watch, source};
 
 /// A data set that is there now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ const MOST_BYTES: u64 = 1_000_000_000;
 pub fn films(set: &DataSet, out: &Path, watch: &mut Watch<'_>) -> Result<FetchedFilms, Error> {
     let stop = watch.flag();
     let fetched = Kaggle::from_env()?.fetch(set, out, &mut |event| tell(event, watch), stop)?;
-    let films = match scan(&fetched.path, &PatientRule::default()) {
+    let films = match source::open(&fetched.path, PatientRule::KERMANY) {
         Ok(folder) => {
             let count = |split| folder.layout.films().filter(|(of, _)| *of == split).count();
             let splits = [Some(Split::Train), Some(Split::Val), Some(Split::Test), None];

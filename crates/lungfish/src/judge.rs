@@ -5,6 +5,7 @@
 //! sees every probability and not only on which side of a half it lies. An epoch is never alike to one that lies within a
 //! standard error of it and so on step by step: all are compared with the best value so far.
 
+use lungfish_data::Label;
 use serde::{Deserialize, Serialize};
 
 use crate::BestEpoch;
@@ -50,9 +51,9 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// For films of these labels.
-    pub(crate) fn new(by: Best, classes: usize, labels: &[usize]) -> Self {
-        let of = |class| labels.iter().filter(|label| **label == class).count();
+    /// For films of these labels. Any-of: the mean AUC is at least as sure as that of the rarest label alone.
+    pub(crate) fn new(by: Best, classes: usize, labels: &[&Label]) -> Self {
+        let of = |class| labels.iter().filter(|label| label.has(class) == Some(true)).count();
         let rare = (0..classes).map(of).filter(|count| *count > 0).min().unwrap_or(0);
         Judge { by, films: labels.len(), rare: [rare, labels.len() - rare] }
     }
@@ -120,8 +121,8 @@ mod tests {
 
     /// 400 films, 100 of the rarer class.
     fn judge(by: Best) -> Judge {
-        let labels: Vec<usize> = (0..400).map(|i| usize::from(i % 4 != 0)).collect();
-        Judge::new(by, 2, &labels)
+        let labels: Vec<Label> = (0..400).map(|i| Label::Class(usize::from(i % 4 != 0))).collect();
+        Judge::new(by, 2, &labels.iter().collect::<Vec<_>>())
     }
 
     #[test]
@@ -166,8 +167,8 @@ mod tests {
     #[test]
     fn the_standard_error_of_an_auc_is_hanley_and_mcneils() {
         // Their example: 58 normal and 51 abnormal films, AUC 0.893, standard error 0.032.
-        let labels: Vec<usize> = (0..109).map(|i| usize::from(i < 51)).collect();
-        let judge = Judge::new(Best::Auc, 2, &labels);
+        let labels: Vec<Label> = (0..109).map(|i| Label::Class(usize::from(i < 51))).collect();
+        let judge = Judge::new(Best::Auc, 2, &labels.iter().collect::<Vec<_>>());
         assert!((judge.chance_of_auc(0.893) - 0.032).abs() < 0.001, "{}", judge.chance_of_auc(0.893));
         let better = |this, best| judge.better(&this, Some(&best), None);
         assert_eq!(better(epoch(0.1, Some(0.96), 9.0), epoch(0.9, Some(0.85), 0.1)), Some(Why::Metric));

@@ -76,8 +76,10 @@ mod run_folder;
 mod schedule;
 mod scorer;
 mod scores_file;
+mod source;
 mod summary;
 mod targets;
+mod task;
 mod train;
 mod watch;
 mod weights;
@@ -93,6 +95,7 @@ pub use film_list::FilmList;
 pub use judge::Why;
 pub use lineage::{Ancestor, Descent};
 pub use memory::Memory;
+pub use metrics::LabelMetrics;
 pub use model::ModelInfo;
 #[cfg(feature = "pictures")]
 pub use picture::PictureFormats;
@@ -104,6 +107,7 @@ pub use preview::{Preview, PreviewRequest, preview};
 pub use recipe::{Changes, Recipe, RecipeError};
 pub use scores_file::ScoresFile;
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
+pub use task::Called;
 pub use train::{TrainOutcome, TrainRequest, train};
 pub use watch::{Observer, Silent, Watch};
 
@@ -111,7 +115,7 @@ pub use watch::{Observer, Silent, Watch};
 pub use lungfish_data::passed_over;
 pub use lungfish_data::survey::{self, Survey};
 pub use lungfish_data::{
-    Channels, DataError, DecodeError, Fit, Image, PassedOver, PatientRule, Preprocess, Split, decode, decode_file,
+    Channels, DataError, DecodeError, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, decode, decode_file,
 };
 pub use lungfish_engine::EngineError;
 #[cfg(feature = "fetch")]

@@ -229,7 +229,11 @@ mod tests {
 
     fn film(number: u8) -> CheckedFilm {
         CheckedFilm {
-            film: Film { path: format!("{number}.png").into(), label: 0, group: number.to_string() },
+            film: Film {
+                path: format!("{number}.png").into(),
+                label: lungfish_data::Label::Class(0),
+                group: number.to_string(),
+            },
             hash: ContentHash([number; 16]),
             pixels: Some(ContentHash([number ^ 0x80; 16])),
         }

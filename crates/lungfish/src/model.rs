@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lungfish_data::{ContentHash, Preprocess};
+use lungfish_data::{ContentHash, Preprocess, Task};
 use lungfish_engine::{Normalization, Store};
 use lungfish_models::{Architecture, HeadConfig, ModelFile, Network, Tensor, Tensors};
 use serde::de::DeserializeOwned;
@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::checkpoint::Checkpoint;
 use crate::compute::Compute;
 use crate::lineage::Lineage;
+use crate::task::Answers;
 use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, Recipe, run_folder};
 
 /// What stands in every model file.
@@ -26,7 +27,9 @@ pub struct ModelInfo {
     pub architecture: Architecture,
     /// Its head.
     pub head: HeadConfig,
-    /// Class names, in index order.
+    /// What is asked of a film.
+    pub task: Task,
+    /// Names of the classes, or of the labels, in index order.
     pub classes: Vec<String>,
     /// What is done to a film before the network sees it.
     pub preprocess: Preprocess,
@@ -57,7 +60,8 @@ impl ModelInfo {
             self.classes.iter().enumerate().map(|(i, name)| (name.clone(), json!(i))).collect();
         let size = self.preprocess.size;
         vec![
-            ("format", "lungfish.model.1".to_owned()),
+            ("format", self.task.model_format().to_owned()),
+            ("task", self.task.to_string()),
             ("architecture", self.architecture.to_string()),
             ("head", json!({ "hidden": self.head.hidden, "dropout": self.head.dropout }).to_string()),
             ("class_to_idx", Value::Object(class_to_idx).to_string()),
@@ -90,8 +94,16 @@ impl ModelInfo {
         if !text("format")?.starts_with("lungfish.model.") {
             return Err(bad(format!("its format is \"{}\"", text("format")?)));
         }
-        if text("format")? != "lungfish.model.1" {
-            return Err(bad(format!("its format {} is of a newer version", text("format")?)));
+        // Files of older versions do not say, and are one-of.
+        let task = match file.metadata.get("task") {
+            Some(name) => name.parse::<Task>().map_err(|e| bad(format!("its task: {e}")))?,
+            None => Task::OneOf,
+        };
+        if text("format")? != task.model_format() {
+            let known = Task::ALL.iter().any(|task| text("format").is_ok_and(|format| format == task.model_format()));
+            let why =
+                if known { format!("not that of a model that is {task}") } else { "of a newer version".to_owned() };
+            return Err(bad(format!("its format {} is {why}", text("format")?)));
         }
         let indices: Map<String, Value> = parse("class_to_idx", text("class_to_idx")?).map_err(bad)?;
         let mut classes = vec![None; indices.len()];
@@ -102,7 +114,8 @@ impl ModelInfo {
             }
         }
         let classes: Vec<String> = classes.into_iter().flatten().collect();
-        if classes.len() < 2 {
+        let least = if task == Task::OneOf { 2 } else { 1 };
+        if classes.len() < least {
             return Err(bad(format!("it has {} classes", classes.len())));
         }
         let head: Value = parse("head", text("head")?).map_err(bad)?;
@@ -130,7 +143,8 @@ impl ModelInfo {
         let ancestors = lineage.ancestors;
         Ok(ModelInfo {
             architecture: text("architecture")?.parse()?,
-            head: HeadConfig { hidden, dropout: dropout as f32, ..HeadConfig::default() },
+            head: HeadConfig { hidden, dropout: dropout as f32, output: task.output() },
+            task,
             classes,
             preprocess,
             epoch: parse("metrics", text("metrics").or_else(|_| text("figures"))?).map_err(bad)?,

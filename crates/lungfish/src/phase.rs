@@ -8,8 +8,8 @@ mod keep;
 
 use std::time::{Duration, Instant};
 
-use lungfish_data::{Loader, LoaderItem, Pipeline, Split};
-use lungfish_engine::{Adam, AdamConfig, Input, PartId, Plan, PlanSpec, Seed, Store, clip_gradients};
+use lungfish_data::{CheckedFilm, Label, Loader, LoaderItem, Pipeline, Split, Task};
+use lungfish_engine::{Adam, AdamConfig, Input, PartId, Plan, PlanSpec, Store, clip_gradients};
 use lungfish_models::{Network, Tensors};
 
 use crate::checkpoint::{Checkpoint, State};
@@ -26,6 +26,7 @@ use crate::run_folder::{self, RunFolder};
 use crate::schedule::{self, Course};
 use crate::scorer::Scorer;
 use crate::targets::Targets;
+use crate::task::Answers;
 use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, film_cache, keys, weights};
 
 /// A training in memory.
@@ -74,13 +75,14 @@ impl<'a> Trainer<'a> {
         workers: usize,
         from: Checkpoint,
     ) -> Result<Self, Error> {
-        let network = weights::network(recipe, data.classes.len())?;
+        let network = weights::network(recipe, data.task, data.classes.len())?;
         let mut store = Store::new(&backend, &network.graph)?;
         model::restore(&mut store, &from.tensors)?;
-        let labels: Vec<usize> = data.splits.train.iter().map(|f| f.film.label).collect();
-        let targets = Targets::new(recipe.class_weights, recipe.label_smoothing, data.classes.len(), &labels);
-        let judged: Vec<usize> = data.splits.val.iter().map(|f| f.film.label).collect();
-        let judge = Judge::new(recipe.best, data.classes.len(), &judged);
+        let labels = |films: &'a [CheckedFilm]| -> Vec<&'a Label> { films.iter().map(|f| &f.film.label).collect() };
+        let (weights, smoothing) = (recipe.class_weights, recipe.label_smoothing);
+        let classes = data.classes.len();
+        let targets = Targets::new(data.task, weights, smoothing, classes, &labels(&data.splits.train));
+        let judge = Judge::new(data.task.judge(recipe.best), classes, &labels(&data.splits.val));
         let trainer = Trainer {
             recipe,
             run,
@@ -255,7 +257,6 @@ impl<'a> Trainer<'a> {
             Source::Pixels(_) => {
                 let item = |&i: &usize| LoaderItem {
                     path: films[i].film.path.clone(),
-                    label: films[i].film.label,
                     index: i,
                     key: match phase {
                         Phase::Frozen => view_key(recipe.seed, view, &films[i]),
@@ -274,7 +275,7 @@ impl<'a> Trainer<'a> {
                 return Ok(false);
             }
             let indices = &order[range.clone()];
-            let labels: Vec<usize> = indices.iter().map(|&i| films[i].film.label).collect();
+            let labels: Vec<&Label> = indices.iter().map(|&i| &films[i].film.label).collect();
             self.step(&mut tools.stepper, batches.next(indices)?.input(), &labels)?;
             watch.event(&Event::Progress { task: Activity::Training, done: range.end, total: films.len() });
             if !every.is_zero() && self.saved.elapsed() >= every {
@@ -288,14 +289,15 @@ impl<'a> Trainer<'a> {
     }
 
     /// One step: forward, backward, clipping, optimiser, sums.
-    fn step(&mut self, with: &mut Stepper, films: Input<'_>, labels: &[usize]) -> Result<(), Error> {
+    fn step(&mut self, with: &mut Stepper, films: Input<'_>, labels: &[&Label]) -> Result<(), Error> {
         let (epoch, step, recipe) = (self.state.epoch, self.state.step, self.recipe);
         let key = keys::dropout(recipe.seed, with.phase, epoch, step);
         with.plan.forward(&mut self.store, labels.len(), films, key)?;
-        let backward = with.plan.backward(&mut self.store, Seed::Targets(&self.targets.rows(labels)), false)?;
-        let (loss, output) = (backward.loss, backward.output.unwrap_or_default());
-        let rows = output.chunks_exact(self.data.classes.len());
-        let right = rows.zip(labels).filter(|(row, label)| lungfish_metrics::argmax(row) == **label).count();
+        let task = self.data.task;
+        let towards = self.targets.rows(labels);
+        let backward = with.plan.backward(&mut self.store, towards.seed(), false)?;
+        let (loss, rows) = (backward.loss, backward.output.unwrap_or_default());
+        let (right, known) = task.right(labels, &rows);
         if !loss.is_finite() {
             return Err(self.diverged(loss, step + 1));
         }
@@ -309,6 +311,9 @@ impl<'a> Trainer<'a> {
         let sums = &mut self.state.sums;
         sums.loss += loss * labels.len() as f64;
         sums.right += right;
+        if task == Task::AnyOf {
+            sums.known = Some(sums.known.unwrap_or(0) + known);
+        }
         sums.films += labels.len();
         self.state.step += 1;
         Ok(())
@@ -318,7 +323,7 @@ impl<'a> Trainer<'a> {
     fn validate(&mut self, tools: &mut Tools, watch: &mut Watch<'_>) -> Result<Option<Metrics>, Error> {
         let films = &self.data.splits.val;
         let classes = self.data.classes.len();
-        let labels: Vec<usize> = films.iter().map(|f| f.film.label).collect();
+        let labels: Vec<&Label> = films.iter().map(|f| &f.film.label).collect();
         let rows = match &mut tools.films {
             Source::Features(features, head) => {
                 let pass = self.pass();
@@ -345,7 +350,7 @@ impl<'a> Trainer<'a> {
                 rows
             }
         };
-        let metrics = Metrics::new(classes, &labels, &rows);
+        let metrics = Metrics::new(self.data.task, classes, &labels, &rows);
         match metrics.filter(|f| f.loss.is_finite()) {
             Some(metrics) => Ok(Some(metrics)),
             None => Err(self.diverged(f64::NAN, self.state.step)),

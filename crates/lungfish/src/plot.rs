@@ -12,7 +12,7 @@ use lungfish_pictures::{Heading, classify, percent};
 use rayon::prelude::*;
 
 use crate::picture::{PictureFormats, film, has_extension, may_be_replaced, name_of, write};
-use crate::{Activity, Error, Event, ModelInfo, Prediction, Watch};
+use crate::{Activity, Called, Error, Event, ModelInfo, Prediction, Watch};
 
 /// The longer side of the film in pixels: twice the size at which it is drawn.
 const LONGEST: usize = 960;
@@ -146,13 +146,16 @@ fn plot(model: &ModelInfo, prediction: &Prediction, to: &Path, formats: PictureF
     let image = decode_file(path, model.preprocess.channels)
         .map_err(|error| Error::refused(format!("{} cannot be drawn: {error}", escape(path))))?;
     let synthetic = is_synthetic_file(path);
-    let called = prediction.probabilities.iter().find(|(class, _)| *class == prediction.class);
-    let mut subtitle = format!(
-        "{} calls it {}, {}",
-        model.architecture,
-        prediction.class,
-        percent(called.map_or(f64::NAN, |(_, probability)| *probability))
-    );
+    let mut subtitle = match &prediction.called {
+        Called::Class(class) => {
+            let called = prediction.probabilities.iter().find(|(name, _)| name == class);
+            let probability = percent(called.map_or(f64::NAN, |(_, probability)| *probability));
+            format!("{} calls it {class}, {probability}", model.architecture)
+        }
+        labels => {
+            format!("{} finds {} of {} labels", model.architecture, labels.words(), prediction.probabilities.len())
+        }
+    };
     if model.synthetic && !synthetic {
         subtitle.push_str(". The model has learnt from synthetic films and knows nothing of real ones");
     }
@@ -186,8 +189,11 @@ mod tests {
     #[test]
     fn no_two_pictures_have_one_name() {
         let films = ["a/x.jpeg", "b/x.jpeg", "b/X.png", "c/x-2.png", "c/y.tar.png"];
-        let prediction =
-            |path: &&str| Prediction { path: path.into(), class: String::new(), probabilities: Vec::new() };
+        let prediction = |path: &&str| Prediction {
+            path: path.into(),
+            called: Called::Class(String::new()),
+            probabilities: Vec::new(),
+        };
         let predictions: Vec<Prediction> = films.iter().map(prediction).collect();
         assert_eq!(names(&predictions), ["x.png", "x-2.png", "X-3.png", "x-2-2.png", "y.tar.png"]);
     }

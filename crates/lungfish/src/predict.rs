@@ -1,16 +1,17 @@
-//! Prediction: a model and films in, one probability a class out.
+//! Prediction: a model and films in, one probability a class or label out.
 
 use std::path::{Path, PathBuf};
 
 use lungfish_data::decode::MAX_PIXELS;
 use lungfish_data::display::escape;
-use lungfish_data::{Image, PassedOver, Pipeline, decode};
+use lungfish_data::{Image, PassedOver, Pipeline, Task, decode};
 use serde::{Serialize, Serializer};
 
 use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
 use crate::scorer::{AT_ONCE, Known, Scored, Scorer};
-use crate::{Activity, Error, Event, FilmList, Watch};
+use crate::task::Answers;
+use crate::{Activity, Called, Error, Event, FilmList, Watch};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,25 +20,26 @@ pub struct Prediction {
     /// The film; empty for one that came from memory.
     #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
-    /// The most probable class.
-    pub class: String,
-    /// Each class with its probability, in index order; they sum to one.
+    /// The most probable class, or the labels that are more probable than not.
+    #[serde(flatten)]
+    pub called: Called,
+    /// Each class with its probability, in index order: they sum to one. Or each label with its own.
     #[serde(serialize_with = "as_map")]
     pub probabilities: Vec<(String, f64)>,
 }
 
 impl Prediction {
-    /// What a model may say; the class is the most probable one, the first of equals.
+    /// What a model of a task may say: one-of the most probable class, the first of equals; any-of the labels with a
+    /// probability of one half and more.
     ///
     /// ```
-    /// use lungfish::Prediction;
-    /// let said = Prediction::new("a.jpeg", vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)]);
-    /// assert_eq!(said.class, "PNEUMONIA");
+    /// use lungfish::{Prediction, Task};
+    /// let probabilities = vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)];
+    /// assert_eq!(Prediction::new("a.jpeg", Task::OneOf, probabilities).called.words(), "PNEUMONIA");
     /// ```
-    pub fn new(path: impl Into<PathBuf>, probabilities: Vec<(String, f64)>) -> Self {
-        let values: Vec<f64> = probabilities.iter().map(|(_, probability)| *probability).collect();
-        let class = probabilities.get(lungfish_metrics::argmax(&values)).map(|(class, _)| class.clone());
-        Prediction { path: path.into(), class: class.unwrap_or_default(), probabilities }
+    pub fn new(path: impl Into<PathBuf>, task: Task, probabilities: Vec<(String, f64)>) -> Self {
+        let (names, values): (Vec<String>, Vec<f64>) = probabilities.iter().cloned().unzip();
+        Prediction { path: path.into(), called: task.called(&names, &values), probabilities }
     }
 }
 
@@ -177,7 +179,7 @@ impl Predictor {
             while row < upto {
                 let outcome = match entries.get(row) {
                     Some(Ok(path)) => match batch.next() {
-                        Some(Ok(log_probabilities)) => Ok(prediction(info, &file, path, &log_probabilities)?),
+                        Some(Ok(row)) => Ok(prediction(info, &file, path, &row)?),
                         Some(Err(reason)) => Err(BadFilm::new(path, reason.to_string())),
                         None => break,
                     },
@@ -242,8 +244,8 @@ impl Predictor {
         prediction(&self.model.info, self.model.file(), Path::new(""), &row)
     }
 
-    /// One row of log-probabilities a film, or why there is none.
-    pub(crate) fn log_probabilities(&mut self, films: &[PathBuf], watch: &mut Watch<'_>) -> Result<Vec<Scored>, Error> {
+    /// One row of last values a film (log-probabilities, or logits of labels), or why there is none.
+    pub(crate) fn rows(&mut self, films: &[PathBuf], watch: &mut Watch<'_>) -> Result<Vec<Scored>, Error> {
         let unhashed: Vec<_> = films.iter().map(|path| (path.as_path(), None)).collect();
         let scored = self.scorer.score(&mut self.model.store, &unhashed, Activity::Predicting, watch)?;
         let scored = scored.ok_or(Error::Stopped)?;
@@ -253,25 +255,26 @@ impl Predictor {
         Ok(scored)
     }
 
-    /// Names and probabilities for a row of log-probabilities.
-    pub(crate) fn prediction(&self, path: &Path, log_probabilities: &[f32]) -> Prediction {
-        named(&self.model.info, path, log_probabilities)
+    /// Names and probabilities for a row of last values.
+    pub(crate) fn prediction(&self, path: &Path, row: &[f32]) -> Prediction {
+        named(&self.model.info, path, row)
     }
 }
 
-/// Names and probabilities for a row of log-probabilities, if it has numbers.
-fn prediction(info: &ModelInfo, model: &Path, film: &Path, log_probabilities: &[f32]) -> Result<Prediction, Error> {
-    require_numbers(model, film, log_probabilities)?;
-    Ok(named(info, film, log_probabilities))
+/// Names and probabilities for a row of last values, if it has numbers.
+fn prediction(info: &ModelInfo, model: &Path, film: &Path, row: &[f32]) -> Result<Prediction, Error> {
+    require_numbers(model, film, row)?;
+    Ok(named(info, film, row))
 }
 
-fn named(info: &ModelInfo, film: &Path, log_probabilities: &[f32]) -> Prediction {
-    Prediction::new(film, info.classes.iter().cloned().zip(probabilities(log_probabilities)).collect())
+fn named(info: &ModelInfo, film: &Path, row: &[f32]) -> Prediction {
+    let probabilities = info.task.probabilities(row);
+    Prediction::new(film, info.task, info.classes.iter().cloned().zip(probabilities).collect())
 }
 
 /// A class is never named by a comparison of what is no number.
-fn require_numbers(model: &Path, film: &Path, log_probabilities: &[f32]) -> Result<(), Error> {
-    if !log_probabilities.iter().any(|l| l.is_nan()) {
+fn require_numbers(model: &Path, film: &Path, row: &[f32]) -> Result<(), Error> {
+    if !row.iter().any(|l| l.is_nan()) {
         return Ok(());
     }
     Err(Error::damaged(format!(
@@ -279,13 +282,6 @@ fn require_numbers(model: &Path, film: &Path, log_probabilities: &[f32]) -> Resu
         escape(model),
         if film.as_os_str().is_empty() { "the image".to_owned() } else { escape(film) }
     )))
-}
-
-/// Probabilities that sum to one, from log-probabilities rounded to single floats.
-pub(crate) fn probabilities(log_probabilities: &[f32]) -> Vec<f64> {
-    let exp: Vec<f64> = log_probabilities.iter().map(|&l| f64::from(l).exp()).collect();
-    let sum: f64 = exp.iter().sum();
-    exp.into_iter().map(|p| p / sum).collect()
 }
 
 fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -302,19 +298,18 @@ mod tests {
 
     #[test]
     fn what_came_of_a_film_is_the_json_line_of_predict() {
-        let prediction = Prediction::new("a/b.jpeg", vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)]);
+        let prediction =
+            Prediction::new("a/b.jpeg", Task::OneOf, vec![("NORMAL".to_owned(), 0.25), ("PNEUMONIA".to_owned(), 0.75)]);
         assert_eq!(
             serde_json::to_string(&prediction).unwrap(),
             r#"{"path":"a/b.jpeg","class":"PNEUMONIA","probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75}}"#
         );
+        let labels = Prediction { called: Called::Labels(vec!["PNEUMONIA".to_owned()]), ..prediction };
+        assert_eq!(
+            serde_json::to_string(&labels).unwrap(),
+            r#"{"path":"a/b.jpeg","labels":["PNEUMONIA"],"probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75}}"#
+        );
         let bad = BadFilm::new("c.png", "the file is empty (0 bytes)");
         assert_eq!(serde_json::to_string(&bad).unwrap(), r#"{"path":"c.png","error":"the file is empty (0 bytes)"}"#);
-    }
-
-    #[test]
-    fn probabilities_sum_to_one() {
-        let rows = probabilities(&[-0.287_682_07, -1.386_294_4]);
-        assert!((rows.iter().sum::<f64>() - 1.0).abs() < 1e-15 && (rows[0] - 0.75).abs() < 1e-6);
-        assert_eq!(probabilities(&[0.0, f32::NEG_INFINITY]), [1.0, 0.0]);
     }
 }

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
 use lungfish_data::{
-    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, PatientRule, Pipeline, Split, decode_file,
-    is_synthetic_file, scan,
+    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, Pipeline, Split, Task, decode_file, is_synthetic_file,
 };
 use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
 
 use crate::data_set::content;
 use crate::features::film_key;
 use crate::picture::{PictureFormats, film, has_extension, name_of, write};
-use crate::{Error, Event, Recipe, Watch, keys};
+use crate::{Error, Event, Recipe, Watch, keys, source};
 
 /// The longest side of a film in the picture, in pixels.
 const LONGEST: usize = 512;
@@ -70,7 +69,7 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
         return Err(Error::refused(format!("{name} is no name for a picture: end it in .png or .svg")));
     }
     let recipe = &request.recipe;
-    let folder = scan(&request.data, &PatientRule::new(&recipe.patient)?)?;
+    let folder = source::open(&request.data, &recipe.patient)?;
     // Beside the films of a class it would be taken for one of them.
     let beside = request.out.parent().filter(|parent| !parent.as_os_str().is_empty());
     folder.refuse_among_classes(beside.unwrap_or(Path::new(".")))?;
@@ -79,14 +78,16 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
     };
     let films: Vec<&Film> = folder.layout.films().filter(|(of, _)| *of == split).map(|(_, film)| film).collect();
     let mut chosen: Vec<(&Film, (Tile, Tile))> = Vec::new();
-    for film in in_turn(&films, folder.classes.len(), recipe.seed) {
+    // Films of which each has any labels are not told apart by one.
+    let kinds = if folder.task == Task::OneOf { folder.classes.len() } else { 0 };
+    for film in in_turn(&films, kinds, recipe.seed) {
         if chosen.len() == request.films.max(1) {
             break;
         }
         if watch.stopped() {
             return Err(Error::Stopped);
         }
-        match tiles(film, &folder.classes[film.label], request) {
+        match tiles(film, &film.label.words(&folder.classes), request) {
             Ok(tiles) => chosen.push((film, tiles)),
             Err(reason) => watch.event(&Event::BadFilm { path: film.path.clone(), reason: reason.to_string() }),
         }
@@ -109,13 +110,14 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
     Ok(Preview { picture: request.out.clone(), pdf, films, split })
 }
 
-/// The films, each class by chance, one of each class in turn.
+/// The films, each class by chance, one of each class in turn; without classes all by chance.
 fn in_turn<'a>(films: &[&'a Film], classes: usize, seed: u64) -> Vec<&'a Film> {
-    let of_class = |label| {
-        let films: Vec<&Film> = films.iter().filter(|film| film.label == label).copied().collect();
-        keys::previewed(seed, label, films.len()).into_iter().map(|i| films[i]).collect::<Vec<_>>()
+    let of_class = |class| {
+        let is = |film: &&&Film| film.label.class().is_none_or(|of| of == class);
+        let films: Vec<&Film> = films.iter().filter(is).copied().collect();
+        keys::previewed(seed, class, films.len()).into_iter().map(|i| films[i]).collect::<Vec<_>>()
     };
-    let by_class: Vec<Vec<&Film>> = (0..classes).map(of_class).collect();
+    let by_class: Vec<Vec<&Film>> = (0..classes.max(1)).map(of_class).collect();
     let rounds = by_class.iter().map(Vec::len).max().unwrap_or(0);
     (0..rounds).flat_map(|round| by_class.iter().filter_map(move |films| films.get(round).copied())).collect()
 }
@@ -132,7 +134,7 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
         let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
         keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash, pixels: None }))
     });
-    let item = LoaderItem { path: of.path.clone(), label: of.label, index: 0, key, hash: None };
+    let item = LoaderItem { path: of.path.clone(), index: 0, key, hash: None };
     let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: Some(recipe.augment()), cache: None };
     let seen = pipeline.load(&item)?;
     let altered = match key.map(|key| recipe.augment().draw(key)) {
@@ -170,19 +172,30 @@ fn subtitle(request: &PreviewRequest) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lungfish_data::Label;
+
     use super::*;
 
     #[test]
     fn classes_come_in_turn_and_the_seed_chooses() {
         let films: Vec<Film> = (0..30)
-            .map(|i| Film { path: format!("{i}").into(), label: usize::from(i >= 4) * 2, group: i.to_string() })
+            .map(|i| {
+                let label = Label::Class(usize::from(i >= 4) * 2);
+                Film { path: format!("{i}").into(), label, group: i.to_string() }
+            })
             .collect();
         let films: Vec<&Film> = films.iter().collect();
         let order = in_turn(&films, 3, 0);
         assert_eq!(order.len(), 30);
-        let labels: Vec<usize> = order.iter().take(10).map(|film| film.label).collect();
+        let labels: Vec<usize> = order.iter().take(10).filter_map(|film| film.label.class()).collect();
         assert_eq!(labels, [0, 2, 0, 2, 0, 2, 0, 2, 2, 2]);
         assert_eq!(order, in_turn(&films, 3, 0));
         assert_ne!(order, in_turn(&films, 3, 1));
+
+        let rows: Vec<Film> =
+            films.iter().map(|film| Film { label: Label::Row(vec![None]), ..(*film).clone() }).collect();
+        let rows: Vec<&Film> = rows.iter().collect();
+        let order = in_turn(&rows, 0, 0);
+        assert!(order.len() == 30 && order != rows);
     }
 }

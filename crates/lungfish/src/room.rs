@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_step_beyond_all_memory_is_refused_with_what_would_fit() {
         let recipe = Recipe { batch_size: 65_536, epochs: 1, ..Recipe::default() };
-        let (network, cpu) = (weights::network(&recipe, 2).unwrap(), Compute::default());
+        let (network, cpu) = (weights::network(&recipe, lungfish_data::Task::OneOf, 2).unwrap(), Compute::default());
         let error = check_within(&recipe, &network, &cpu, 20 << 30).unwrap_err().to_string();
         assert!(error.starts_with("a step of the"), "{error}");
         assert!(

@@ -256,7 +256,7 @@ fn row(outcome: &Outcome, classes: usize) -> String {
     let mut cells = Vec::with_capacity(classes + 3);
     match outcome {
         Ok(film) => {
-            cells.extend([cell(&escape(&film.path)), cell(&escape(&film.class))]);
+            cells.extend([cell(&escape(&film.path)), cell(&escape(film.called.words()))]);
             cells.extend(film.probabilities.iter().map(|(_, probability)| probability.to_string()));
             cells.push(String::new());
         }
@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn rows_are_safe_in_a_spreadsheet_and_whole_on_one_line() {
-        let film = Prediction::new("=cmd,x.png", vec![("A".to_owned(), 0.25), ("=B\n".to_owned(), 0.75)]);
+        let film =
+            Prediction::new("=cmd,x.png", crate::Task::OneOf, vec![("A".to_owned(), 0.25), ("=B\n".to_owned(), 0.75)]);
         assert_eq!(row(&Ok(film), 2), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,\n");
         let bad = row(&Err(BadFilm::new("a \"b\".png", "cut,\noff")), 2);
         assert_eq!(bad, "\"a \"\"b\"\".png\",,,,\"cut,\\x0aoff\"\n");

@@ -136,7 +136,7 @@ impl Job<'_, '_> {
         };
         let folder = DataSet::list(&given, recipe)?;
         folder.refuse_among_classes(&self.request.out)?;
-        let network = weights::network(recipe, folder.classes.len())?;
+        let network = weights::network(recipe, folder.task, folder.classes.len())?;
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         room::check(recipe, &network, &self.device)?;
         let store = weights::start(recipe, &network, &folder.classes, &self.device, self.watch)?;
@@ -203,8 +203,8 @@ impl Job<'_, '_> {
             }
         };
         let (classes, caveats) = (model.info.classes.clone(), model.info.caveats.clone());
-        let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, classes, caveats)?;
-        let network = weights::network(&recipe, data.classes.len())?;
+        let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, (model.info.task, classes), caveats)?;
+        let network = weights::network(&recipe, data.task, data.classes.len())?;
         schedule::rates(&recipe, Phase::Unfrozen, &network)?;
         room::check(&recipe, &network, &self.device)?;
         let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
@@ -262,7 +262,7 @@ impl Job<'_, '_> {
             caveats: data.caveats.clone(),
             parent,
             instructions: Some(instructions()),
-            ..State::new(&absolute(&data.root), &data.classes, phase)
+            ..State::new(&absolute(&data.root), (data.task, &data.classes), phase)
         };
         let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
         let start = Checkpoint { state, tensors, best: None, moments: None, lineage };
@@ -309,8 +309,8 @@ impl Job<'_, '_> {
         }
         let split_file = run.file(run_folder::SPLIT);
         run_folder::check_split_file(&split_file, checkpoint.state.split_file.as_deref())?;
-        let State { classes, caveats, .. } = &checkpoint.state;
-        let data = DataSet::find_again(&split_file, &root, classes.clone(), caveats.clone())?;
+        let State { task, classes, caveats, .. } = &checkpoint.state;
+        let data = DataSet::find_again(&split_file, &root, (*task, classes.clone()), caveats.clone())?;
         if checkpoint.state.recipe.is_none() {
             // Of an older version, which wrote no lineage down.
             checkpoint.lineage = Lineage::of_weights(&recipe.weights)?.with_own(&data.splits.train, &data.splits.val);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lungfish_data::Task;
 use lungfish_data::display::escape;
 use lungfish_engine::Store;
 use lungfish_models::{
@@ -9,12 +10,17 @@ use lungfish_models::{
 };
 
 use crate::compute::Compute;
+use crate::task::Answers;
 use crate::{Error, Event, Recipe, Watch};
 
-/// The network that a recipe asks for.
-pub(crate) fn network(recipe: &Recipe, classes: usize) -> Result<Network, Error> {
-    let head = HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout as f32, ..HeadConfig::default() };
-    let mut network = Network::new(recipe.architecture, classes, &head)?;
+/// The head that a recipe asks for, and the task of its films.
+pub(crate) fn head(recipe: &Recipe, task: Task) -> HeadConfig {
+    HeadConfig { hidden: recipe.hidden, dropout: recipe.dropout as f32, output: task.output() }
+}
+
+/// The network that a recipe asks for, for films of so many classes or labels.
+pub(crate) fn network(recipe: &Recipe, task: Task, classes: usize) -> Result<Network, Error> {
+    let mut network = Network::new(recipe.architecture, classes, &head(recipe, task))?;
     if recipe.batch_norm_momentum > 0.0 {
         network.graph = network.graph.with_batch_norm_momentum(recipe.batch_norm_momentum as f32);
     }
@@ -134,7 +140,7 @@ mod tests {
         }
         let recipe = changes.apply(Recipe::default()).unwrap();
         let classes: Vec<String> = classes.iter().map(|&class| class.to_owned()).collect();
-        let network = network(&recipe, classes.len()).unwrap();
+        let network = network(&recipe, Task::OneOf, classes.len()).unwrap();
         let mut said = Vec::new();
         let mut observer = |event: &Event| match event {
             Event::Note(text) => said.push(format!("note: {text}")),
@@ -191,7 +197,7 @@ mod tests {
         assert_eq!(
             said,
             [format!(
-                "warning: the head of {} tells NORMAL, PNEUMONIA apart and this training's classes are COVID, Normal:                  the head starts at random",
+                "warning: the head of {} tells NORMAL, PNEUMONIA apart and this training's classes are COVID, Normal: the head starts at random",
                 path.display()
             )]
         );

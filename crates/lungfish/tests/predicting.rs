@@ -128,7 +128,7 @@ fn bytes_and_pixels_are_scored_as_their_file() {
         predictor.predict(std::slice::from_ref(&film), &mut Watch::new(&mut Silent, &GO)).unwrap().films.remove(0);
     let bytes = fs::read(&film).unwrap();
     let of_bytes = predictor.predict_bytes(&bytes).unwrap();
-    assert_eq!((bits(&of_bytes), &of_bytes.class, of_bytes.path), (bits(&file), &file.class, PathBuf::new()));
+    assert_eq!((bits(&of_bytes), &of_bytes.called, of_bytes.path), (bits(&file), &file.called, PathBuf::new()));
     for channels in [Channels::Gray, Channels::Rgb] {
         let image = decode(&bytes, channels).unwrap();
         assert_eq!(bits(&predictor.predict_pixels(image).unwrap()), bits(&file), "{channels:?}");

@@ -124,7 +124,7 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     for prediction in &whole.films {
         assert!((prediction.probabilities.iter().map(|(_, p)| p).sum::<f64>() - 1.0).abs() < 1e-9);
         let best = prediction.probabilities.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-        assert_eq!(best.0, prediction.class);
+        assert_eq!(best.0, prediction.called.words());
     }
 
     // A film's answer does not hang on its neighbours, and bad films are no error.
@@ -148,7 +148,8 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     });
     let val: Vec<PathBuf> = val.collect();
     let scored = predictor.predict(&val, &mut Watch::new(&mut Silent, &GO)).unwrap();
-    let right = scored.films.iter().filter(|p| p.path.to_str().unwrap().contains(&format!("/{}/", p.class))).count();
+    let right =
+        scored.films.iter().filter(|p| p.path.to_str().unwrap().contains(&format!("/{}/", p.called.words()))).count();
     let accuracy = predictor.info().epoch.val_accuracy;
     assert!((accuracy - right as f64 / val.len() as f64).abs() < 1e-12, "{accuracy} {right} of {}", val.len());
 

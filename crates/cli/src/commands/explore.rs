@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Exploration, ExploreRequest, Recipe, Split, Watch, percent};
+use lungfish::{Exploration, ExploreRequest, Recipe, Split, Task, Watch, percent};
 use lungfish_data::survey::{Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
@@ -23,7 +23,7 @@ Example:
   lungfish explore chest_xray --out pictures
   lungfish explore chest_xray --json | jq '.unreadable'")]
 pub struct Args {
-    /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
+    /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*, or with DIR/labels.csv
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: PathBuf,
     /// Regular expression on the file name whose group 1 is the patient [default: the recipe's, for the Kermany films]
@@ -105,7 +105,9 @@ fn counts(survey: &Survey) -> Vec<Vec<String>> {
     };
     let by_split = |of: &dyn Fn(&SplitSurvey) -> usize| splits.iter().map(|split| of(split).to_string()).collect();
     let names = splits.iter().filter_map(|split| split.split).map(|split| split.name().to_owned()).collect();
-    let mut rows = vec![row("class", names, [all, "share", "patients", "mean gray"])];
+    let any_of = survey.task == Task::AnyOf;
+    let kind = if any_of { "label" } else { "class" };
+    let mut rows = vec![row(kind, names, [all, "share", "patients", "mean gray"])];
     for (label, class) in survey.classes.iter().enumerate() {
         let share = percent(class.films as f64 / survey.films.max(1) as f64);
         let gray = class.brightness.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0}"));
@@ -113,7 +115,7 @@ fn counts(survey: &Survey) -> Vec<Vec<String>> {
         rows.push(row(&class.name, by_split(&|split| split.films[label]), [&films, &share, &patients, &gray]));
     }
     let (films, patients) = (survey.films.to_string(), survey.patients.count.to_string());
-    rows.push(row("all", by_split(&|split| split.films.iter().sum()), [&films, "100 %", &patients, ""]));
+    rows.push(row("all", by_split(&|split| split.count), [&films, "100 %", &patients, ""]));
     if !splits.is_empty() {
         rows.push(row("patients", by_split(&|split| split.patients), [&patients, "", "", ""]));
         rows.push(row(
@@ -143,10 +145,13 @@ fn sizes(width: Spread, height: Spread, bytes: Spread) -> Vec<Vec<String>> {
 /// What else there is to know, each with its name.
 fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
+    if survey.task == Task::AnyOf {
+        facts.push(("Labels", labels(survey)));
+    }
     let count = |class: &&lungfish_data::survey::ClassSurvey| class.films;
     let most = survey.classes.iter().max_by_key(count);
     let least = survey.classes.iter().min_by_key(count);
-    if let (Some(most), Some(least)) = (most, least)
+    if let (Task::OneOf, Some(most), Some(least)) = (survey.task, most, least)
         && most.films > least.films
         && least.films > 0
     {
@@ -166,6 +171,15 @@ fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
         facts.push(("Synthetic", format!("{synthetic}, made by lungfish itself: X-rays of nobody")));
     }
     facts
+}
+
+/// Of films that may have any label.
+fn labels(survey: &Survey) -> String {
+    let said = |class: &lungfish_data::survey::ClassSurvey| {
+        let (without, unknown) = (class.without.unwrap_or(0), class.unknown.unwrap_or(0));
+        format!("{} {} with, {without} without, {unknown} unknown", print::one_line(&class.name), class.films)
+    };
+    survey.classes.iter().map(said).collect::<Vec<_>>().join("; ")
 }
 
 fn kinds(survey: &Survey) -> String {
@@ -204,7 +218,8 @@ fn patients(survey: &Survey) -> String {
         });
     }
     if in_two_classes > 0 {
-        text.push_str(&format!("; {in_two_classes} in more than one class"));
+        let what = if survey.task == Task::AnyOf { "with films of different labels" } else { "in more than one class" };
+        text.push_str(&format!("; {in_two_classes} {what}"));
     }
     text
 }
@@ -215,7 +230,8 @@ fn copies(survey: &Survey) -> String {
         return "none: no two files are the same".to_owned();
     }
     let mut text = format!("{} the same as an earlier one, byte for byte", print::films(copies.films));
-    for (n, place) in [(copies.on_two_splits, "on another split"), (copies.in_two_classes, "in another class")] {
+    let other = if survey.task == Task::AnyOf { "with other labels" } else { "in another class" };
+    for (n, place) in [(copies.on_two_splits, "on another split"), (copies.in_two_classes, other)] {
         if n > 0 {
             text.push_str(&format!(
                 "; {} the same {place} too",

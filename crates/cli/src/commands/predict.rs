@@ -1,4 +1,4 @@
-//! `lungfish predict`: films in, a class and its probabilities each, as they come.
+//! `lungfish predict`: films in, a class or labels and the probabilities of each out, as they come.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -253,7 +253,7 @@ impl Columns {
         let Columns { path: path_width, class: class_width } = *self;
         let probabilities: Vec<String> =
             film.probabilities.iter().map(|(class, p)| format!("{} {p:.4}", print::one_line(class))).collect();
-        let (path, class) = (print::path(&film.path), print::one_line(&film.class));
+        let (path, class) = (print::path(&film.path), print::one_line(&film.called.words()));
         format!("{path:path_width$}  {class:class_width$}  {}", probabilities.join("  "))
     }
 }
@@ -275,7 +275,11 @@ mod tests {
     #[test]
     fn films_stand_in_columns() {
         let film = |path: &str, p: f64| {
-            Prediction::new(path, vec![("NORMAL".to_owned(), 1.0 - p), ("PNEUMONIA".to_owned(), p)])
+            Prediction::new(
+                path,
+                lungfish::Task::OneOf,
+                vec![("NORMAL".to_owned(), 1.0 - p), ("PNEUMONIA".to_owned(), p)],
+            )
         };
         assert_eq!(
             lines(&[film("a.png", 0.75), film("long\n.png", 0.125)]),

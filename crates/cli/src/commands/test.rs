@@ -7,15 +7,16 @@ use std::sync::atomic::AtomicBool;
 use anyhow::bail;
 use clap::ValueHint::DirPath;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{EpochChoice, Split, TestOutcome, TestRequest, Watch};
+use lungfish::{EpochChoice, Split, Task, TestOutcome, TestRequest, Watch};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, flags, print};
 
 /// Score a model on films that it was not trained on
 ///
-/// Writes predictions-{split}.csv: path, label, predicted, one probability a class; metrics-{split}.json, what --json prints;
-/// and pictures, each as PNG and SVG:
+/// Writes predictions-{split}.csv: path, label, predicted, one probability a class (of films that may have any label:
+/// path, and for each label 1, 0 or nothing and its probability); metrics-{split}.json, what --json prints; and pictures,
+/// each as PNG and SVG:
 /// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, films-{split} and
 /// worst-errors-{split}. On the data that the run was trained on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
 #[derive(clap::Args)]
@@ -83,6 +84,9 @@ pub fn report(outcome: &TestOutcome, pdf: bool) -> anyhow::Result<()> {
 
 fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     let names: Vec<String> = outcome.classes.iter().map(|class| print::one_line(&class.name)).collect();
+    if outcome.task == Task::AnyOf {
+        return lines_of_labels(outcome, pdf);
+    }
     // Columns are as wide as the longest name, and wide enough for the headings.
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
     let mut lines = vec![
@@ -124,6 +128,43 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
+/// The metrics of films that may have any label.
+fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
+    let names: Vec<String> = outcome.labels.iter().map(|label| print::one_line(&label.name)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
+    let mut lines = vec![
+        format!("{} of the {} split", print::films(outcome.films), outcome.split),
+        format!(
+            "{} Loss: {:.4} Acc: {:.4} mean AUC: {}",
+            outcome.split,
+            outcome.loss,
+            outcome.accuracy,
+            print::metric(outcome.auc)
+        ),
+        String::new(),
+        format!("{:width$}  AUC     loss    accuracy  sensitivity       specificity       unknown", "label"),
+    ];
+    for (label, name) in outcome.labels.iter().zip(&names) {
+        let [auc, loss, accuracy] = [label.auc, label.loss, label.accuracy].map(print::metric);
+        let share = |share: Option<f64>, part: u64, of: u64| format!("{} ({part}/{of})", print::metric(share));
+        let sensitivity = share(label.sensitivity, label.true_positives, label.positives);
+        let specificity = share(label.specificity, label.true_negatives, label.negatives);
+        lines.push(format!(
+            "{name:width$}  {auc:6}  {loss:6}  {accuracy:8}  {sensitivity:16}  {specificity:16}  {}",
+            label.unknown
+        ));
+    }
+    lines.push(String::new());
+    lines.push("A film is called to have a label from a probability of 0.5 on; unknown ones count nowhere.".to_owned());
+    lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
+    lines.extend(pictures(&outcome.pictures, pdf));
+    if !outcome.bad.is_empty() {
+        lines.push(format!("Not in these metrics: {} that could not be read.", print::films(outcome.bad.len())));
+    }
+    lines.extend(outcome.caveats.iter().map(|caveat| format!("Caution: {}.", print::one_line(&caveat.text))));
+    lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
 /// Where the pictures lie, all in one folder, and what they are called.
 fn pictures(paths: &[PathBuf], pdf: bool) -> Option<String> {
     let folder = paths.first()?.parent()?;
@@ -135,6 +176,8 @@ fn pictures(paths: &[PathBuf], pdf: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use lungfish::LabelMetrics;
+
     use super::*;
 
     #[test]
@@ -147,12 +190,14 @@ mod tests {
             support,
         };
         let outcome = TestOutcome {
+            task: Task::OneOf,
             films: 3,
             accuracy: 2.0 / 3.0,
             loss: 0.5,
             auc: None,
             classes: vec![class("NORMAL", None, 1), class("PNEUMONIA", Some(1.0), 2)],
             confusion: vec![vec![0, 1], vec![0, 2]],
+            labels: Vec::new(),
             threshold: Some(0.5),
             split: Split::Test,
             caveats: vec![],
@@ -188,5 +233,40 @@ Each film: run/predictions-test.csv
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
         assert_eq!(lines(&outcome, false).join("\n"), expected);
         assert_eq!(lines(&outcome, true).join("\n"), expected.replace("PNG and SVG", "PNG, SVG and PDF"));
+
+        let label = |name: &str, auc| LabelMetrics {
+            name: name.to_owned(),
+            auc,
+            loss: Some(0.25),
+            accuracy: Some(0.75),
+            sensitivity: auc.map(|_| 0.5),
+            specificity: Some(1.0),
+            positives: 2,
+            true_positives: 1,
+            negatives: 10,
+            true_negatives: 10,
+            unknown: 3,
+        };
+        let labels = vec![label("MASS", Some(0.875)), label("A LONG NAME", None)];
+        let outcome = TestOutcome {
+            task: Task::AnyOf,
+            labels,
+            auc: Some(0.875),
+            classes: Vec::new(),
+            confusion: Vec::new(),
+            ..outcome
+        };
+        let expected = "\
+3 films of the test split
+test Loss: 0.5000 Acc: 0.6667 mean AUC: 0.8750
+
+label        AUC     loss    accuracy  sensitivity       specificity       unknown
+MASS         0.8750  0.2500  0.7500    0.5000 (1/2)      1.0000 (10/10)    3
+A LONG NAME  -       0.2500  0.7500    - (1/2)           1.0000 (10/10)    3
+
+A film is called to have a label from a probability of 0.5 on; unknown ones count nowhere.
+Each film: run/predictions-test.csv
+Pictures, PNG and SVG, in run: learning-curves, roc-test";
+        assert_eq!(lines(&outcome, false).join("\n"), expected);
     }
 }

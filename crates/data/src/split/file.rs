@@ -9,6 +9,7 @@ use crate::check::CheckedFilm;
 use crate::display::{cell, escape, escape_exactly, uncell, unescape};
 use crate::error::DataError;
 use crate::folder::Film;
+use crate::label::{Label, Task};
 use crate::names::Split;
 
 const COLUMNS: [&str; 6] = ["path", "label", "group", "split", "hash", "pixels"];
@@ -16,7 +17,8 @@ const COLUMNS: [&str; 6] = ["path", "label", "group", "split", "hash", "pixels"]
 const OLD_COLUMNS: [&str; 5] = ["path", "label", "group", "side", "hash"];
 
 impl Splits {
-    /// The text of `split.csv`. Paths are relative to `root` and joined by `/`; labels are names. What is no plain
+    /// The text of `split.csv`. Paths are relative to `root` and joined by `/`; a label is the name of its class, or in an
+    /// any-of data set 1, 0 or ? (unknown) for each label, with spaces between. What is no plain
     /// text in a name is escaped (`\x1b`, `\\`), and what a spreadsheet would run is neutralised; [`Splits::read_csv`]
     /// undoes both.
     pub fn to_csv(&self, root: &Path, classes: &[String]) -> String {
@@ -25,10 +27,10 @@ impl Splits {
             for CheckedFilm { film, hash, pixels } in self.of(split) {
                 let names = film.path.strip_prefix(root).unwrap_or(&film.path).components();
                 let path: Vec<String> = names.map(|name| escape_exactly(name.as_os_str())).collect();
-                let label = classes.get(film.label).map_or("", String::as_str);
+                let label = film.label.to_cell(classes);
                 let group = escape_exactly(film.group.as_ref());
                 let pixels = pixels.map_or_else(String::new, |pixels| pixels.to_string());
-                let cells = [&path.join("/"), label, &group, split.name(), &hash.to_string(), &pixels].map(cell);
+                let cells = [&path.join("/"), &label, &group, split.name(), &hash.to_string(), &pixels].map(cell);
                 text += &(cells.join(",") + "\n");
             }
         }
@@ -39,7 +41,7 @@ impl Splits {
     ///
     /// # Errors
     /// A file that cannot be read, or a line that is none of ours: its number and what is wrong with it.
-    pub fn read_csv(path: &Path, root: &Path, classes: &[String]) -> Result<Self, DataError> {
+    pub fn read_csv(path: &Path, root: &Path, task: Task, classes: &[String]) -> Result<Self, DataError> {
         let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
         let wrong = |line: u64, reason: String| DataError::SplitFile { path: path.to_path_buf(), line, reason };
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes.as_slice());
@@ -66,7 +68,7 @@ impl Splits {
                 }
                 _ => return Err(wrong(line, format!("{} cells instead of {columns}", cells.len()))),
             };
-            let (split, film) = parse(root, classes, cells).map_err(|r| wrong(line, r))?;
+            let (split, film) = parse(root, task, classes, cells).map_err(|reason| wrong(line, reason))?;
             match split {
                 Split::Train => splits.train.push(film),
                 Split::Val => splits.val.push(film),
@@ -82,6 +84,7 @@ impl Splits {
 
 fn parse(
     root: &Path,
+    task: Task,
     classes: &[String],
     [path, label, group, split, hash, pixels]: [&str; 6],
 ) -> Result<(Split, CheckedFilm), String> {
@@ -92,10 +95,7 @@ fn parse(
     if !plain || path.split('/').any(str::is_empty) {
         return Err(format!("{} is not a path below the data set", escape(path)));
     }
-    let label = classes
-        .iter()
-        .position(|class| class == label)
-        .ok_or_else(|| format!("no class {}; there are {}", escape(label), escape(classes.join(", "))))?;
+    let label = Label::from_cell(task, label, classes)?;
     let group = name(group)?.to_string_lossy().into_owned();
     let split: Split = split.parse().map_err(|error| format!("{error}"))?;
     let content = |text: &str| text.parse().map_err(|error| format!("{error}"));

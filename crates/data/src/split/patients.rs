@@ -10,7 +10,7 @@ pub(super) struct Patients {
     pub(super) of_film: Vec<usize>,
 }
 
-/// The patients of one class (and split).
+/// The patients of one kind: of a class, say (and of a split).
 #[derive(Default)]
 pub(super) struct Stratum {
     /// The films of each patient.
@@ -53,15 +53,15 @@ impl Patients {
         (patients, same_content)
     }
 
-    /// The patients by the kind of their first film.
-    pub(super) fn strata<K: Ord>(&self, kind: impl Fn(usize) -> K) -> BTreeMap<K, Stratum> {
+    /// The patients by the kind that their films, at least one each, have together.
+    pub(super) fn strata<K: Ord>(&self, kind: impl Fn(&[usize]) -> K) -> BTreeMap<K, Stratum> {
         let mut films: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (film, &patient) in self.of_film.iter().enumerate() {
             films.entry(patient).or_default().push(film);
         }
         let mut strata: BTreeMap<K, Stratum> = BTreeMap::new();
         for films in films.into_values() {
-            let stratum = strata.entry(kind(films[0])).or_default();
+            let stratum = strata.entry(kind(&films)).or_default();
             stratum.films += films.len();
             stratum.patients.push(films);
         }

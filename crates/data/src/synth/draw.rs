@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::plan::{Kind, SyntheticFilm};
+use super::plan::{Clouds, SyntheticFilm};
 use crate::decode::{Channels, Image};
 use crate::keys;
 use crate::random::{below, between, keyed, unit};
@@ -27,6 +27,9 @@ struct Chest {
 /// Values in [`Chest::texture`], a power of two.
 const TEXTURE: usize = 4096;
 
+/// How much wider and higher than its patient's a large heart is.
+const LARGE_HEART: f32 = 1.45;
+
 /// A cloud in a lung: what pneumonia looks like here.
 struct Cloud {
     at: (f32, f32),
@@ -37,8 +40,11 @@ struct Cloud {
 /// Draws the film; the same seed and film give the same picture.
 pub(super) fn draw(film: &SyntheticFilm, seed: u64) -> Image {
     let mut patient = keyed(keys::synth_patient(seed, film.patient));
-    let chest = Chest::new(&mut patient);
-    let mut clouds = clouds(film.kind, &chest, &mut patient);
+    let mut chest = Chest::new(&mut patient);
+    if film.large_heart {
+        chest.heart *= LARGE_HEART;
+    }
+    let mut clouds: Vec<Cloud> = film.clouds.iter().flat_map(|kind| clouds(*kind, &chest, &mut patient)).collect();
 
     let mut rng = keyed(keys::synth_film(seed, film.number));
     let mut vary = |low: f32, high: f32| between(&mut rng, low.into(), high.into()) as f32;
@@ -165,12 +171,11 @@ impl Chest {
     }
 }
 
-/// The clouds of a patient: none in clear lungs; some of the faint ones are easily missed.
-fn clouds(kind: Kind, chest: &Chest, rng: &mut impl Rng) -> Vec<Cloud> {
+/// The clouds of one kind of a patient; some of the faint ones are easily missed.
+fn clouds(kind: Clouds, chest: &Chest, rng: &mut impl Rng) -> Vec<Cloud> {
     let count = match kind {
-        Kind::Normal => 0,
-        Kind::Bacteria => 1 + below(rng, 2),
-        Kind::Virus => 4 + below(rng, 4),
+        Clouds::Dense => 1 + below(rng, 2),
+        Clouds::Faint => 4 + below(rng, 4),
     };
     let lobe = below(rng, 2);
     let mut clouds = Vec::with_capacity(count);
@@ -179,11 +184,11 @@ fn clouds(kind: Kind, chest: &Chest, rng: &mut impl Rng) -> Vec<Cloud> {
         if clouds.len() == count {
             break;
         }
-        let side = if kind == Kind::Bacteria && unit(rng) < 0.8 { lobe } else { below(rng, 2) };
+        let side = if kind == Clouds::Dense && unit(rng) < 0.8 { lobe } else { below(rng, 2) };
         let at = (between(rng, 0.15, 0.85) as f32, between(rng, 0.2, 0.8) as f32);
         let mut vary = |low: f32, high: f32| between(rng, low.into(), high.into()) as f32;
         let (size, density) = match kind {
-            Kind::Bacteria => ((vary(0.06, 0.13), vary(0.07, 0.16)), vary(0.35, 1.0)),
+            Clouds::Dense => ((vary(0.06, 0.13), vary(0.07, 0.16)), vary(0.35, 1.0)),
             _ => ((vary(0.04, 0.08), vary(0.04, 0.09)), vary(0.25, 0.65)),
         };
         if chest.lung(side, at.0, at.1) > 0.5 {

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use lungfish_data::display::escape;
-use lungfish_data::{CheckedFilm, FilmCache, Loader, LoaderItem, PatientRule, Pipeline, scan};
+use lungfish_data::{CheckedFilm, FilmCache, Loader, LoaderItem, Pipeline};
 use serde::Serialize;
 
 use super::median;
 use crate::data_set::read_all;
 use crate::features::film_key;
 use crate::film_cache::{self, MOST_BYTES};
-use crate::{Activity, Error, Event, Phase, Recipe, Watch, keys};
+use crate::{Activity, Error, Event, Phase, Recipe, Watch, keys, source};
 
 /// Passes that are timed, each over all films: every one in an order and with alterations of its own, as epochs are.
 const FILE_PASSES: usize = 3;
@@ -82,7 +82,7 @@ pub fn loader(request: &LoaderRequest, watch: &mut Watch<'_>) -> Result<LoaderMe
 /// With a cache of `most_bytes`.
 fn measure(request: &LoaderRequest, most_bytes: u64, watch: &mut Watch<'_>) -> Result<LoaderMeasure, Error> {
     let recipe = Recipe::default();
-    let folder = scan(&request.data, &PatientRule::new(&recipe.patient)?)?;
+    let folder = source::open(&request.data, &recipe.patient)?;
     let read = read_all(folder.layout, recipe.channels, &|_, _, _| {}, watch);
     let (layout, _) = read.ok_or(Error::Stopped)?;
     let films: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
@@ -149,7 +149,6 @@ impl Bench<'_, '_> {
         let films = self.films.len();
         let item = |i: usize| LoaderItem {
             path: self.films[i].film.path.clone(),
-            label: self.films[i].film.label,
             index: i,
             key: Some(keys::augment(seed, self.epoch, film_key(self.films[i]))),
             hash: Some(self.films[i].hash),

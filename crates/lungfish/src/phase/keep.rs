@@ -12,7 +12,7 @@ use crate::films::Source;
 use crate::metrics::Metrics;
 use crate::model::{self, ModelInfo};
 use crate::run_folder;
-use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, film_cache};
+use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, film_cache, weights};
 
 impl Trainer<'_> {
     /// Writes down an epoch: the checkpoint first, which is the truth, then the model and the log that follow from it.
@@ -35,7 +35,10 @@ impl Trainer<'_> {
             phase,
             epoch,
             train_loss: per_film(sums.loss),
-            train_accuracy: per_film(sums.right as f64),
+            train_accuracy: match sums.known {
+                Some(known) => (known > 0).then(|| sums.right as f64 / known as f64),
+                None => per_film(sums.right as f64),
+            },
             val_loss: metrics.loss,
             val_accuracy: metrics.accuracy,
             val_auc: metrics.auc,
@@ -115,11 +118,8 @@ impl Trainer<'_> {
         let (Some(tensors), Some(epoch)) = (&self.best, &self.state.best) else { return Ok(()) };
         let info = ModelInfo {
             architecture: self.recipe.architecture,
-            head: lungfish_models::HeadConfig {
-                hidden: self.recipe.hidden,
-                dropout: self.recipe.dropout as f32,
-                ..Default::default()
-            },
+            head: weights::head(self.recipe, self.data.task),
+            task: self.data.task,
             classes: self.data.classes.clone(),
             preprocess: self.pipeline.preprocess,
             epoch: epoch.clone(),

@@ -241,15 +241,15 @@ recipe! {
     div_factor: f64 = 25.0, (1 up);
     /// One-cycle schedule, either phase: the last learning rate is the first one divided by this.
     final_div_factor: f64 = 1e4, (1 up);
-    /// Weight of each class in the loss: none, or balanced (films / (classes * films of the class)).
+    /// Weight of each class in the loss: none, or balanced (films / (classes * films of the class); of a label that films may have, films without it / films with it, for those with it).
     class_weights: ClassWeights = ClassWeights::None, (any "none or balanced");
-    /// Label smoothing, as torch's CrossEntropyLoss.
+    /// Label smoothing, as torch's CrossEntropyLoss; labels that films may have move towards one half.
     label_smoothing: f64 = 0.0, (0 to below 1);
     /// Largest global norm of a step's gradient; 0 is no clipping.
     clip_norm: f64 = 0.0, (0 up, "0 or a number above 0");
     /// Stop a phase after so many epochs without a better validation metric; 0 is never.
     early_stopping: usize = 0, (any "a number of epochs");
-    /// The validation metric that decides which epoch is kept; among epochs alike in it within a standard error the AUC decides, then the loss.
+    /// The validation metric that decides which epoch is kept; among epochs alike in it within a standard error the AUC decides, then the loss. For labels that films may have it is always their mean AUC.
     best: Best = Best::Accuracy, (any "accuracy or auc");
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
     checkpoint_seconds: u64 = 300, (0 to 9223372036854775807, "a number of seconds");

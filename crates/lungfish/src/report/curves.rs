@@ -1,5 +1,6 @@
 //! The curves of a test and of the training before it.
 
+use lungfish_data::Task;
 use lungfish_metrics::{average_precision, precision_recall_curve, roc_auc, roc_curve};
 use lungfish_pictures::{Curve, Epoch};
 
@@ -10,17 +11,21 @@ use crate::run_folder::LOG;
 /// Points nearer than this in both directions are one in any picture.
 const NEAR: f64 = 1.0 / 4096.0;
 
-/// The ROC and the precision-recall curves: of class 1 for two classes, of each class against all others beyond. A class
+/// The ROC and the precision-recall curves: of class 1 for two classes, of each class against all others beyond,
+/// of each label any-of. A class
 /// for which a curve is undefined has none.
 pub(super) fn of_classes(tested: &Tested) -> [Vec<Curve>; 2] {
     let classes = &tested.model.classes;
-    let which = if classes.len() == 2 { 1..2 } else { 0..classes.len() };
+    let two = tested.model.task == Task::OneOf && classes.len() == 2;
     let (mut roc, mut precision_recall) = (Vec::new(), Vec::new());
-    for (class, name) in classes.iter().enumerate().skip(which.start) {
-        let positive: Vec<bool> = tested.labels.iter().map(|&label| label == class).collect();
-        let scores: Vec<f64> = tested.predictions.iter().map(|film| film.probabilities[class].1).collect();
+    for (class, name) in classes.iter().enumerate().skip(usize::from(two)) {
+        // Any-of: of the films of which the label is known.
+        let films = tested.labels.iter().zip(tested.predictions);
+        let known = films.filter_map(|(label, film)| Some((label.has(class)?, film.probabilities.get(class)?.1)));
+        let (positive, scores): (Vec<bool>, Vec<f64>) = known.unzip();
         // Beyond two classes a film is called by its largest probability, which is no threshold on a curve.
-        let operating = (classes.len() == 2).then(|| operating_point(tested, class));
+        let threshold = two || tested.model.task == Task::AnyOf;
+        let operating = threshold.then(|| operating_point(tested, class));
         if let Some(points) = roc_curve(&positive, &scores) {
             roc.push(Curve {
                 name: name.clone(),
@@ -50,12 +55,12 @@ struct Operating {
     precision: Option<f64>,
 }
 
-/// From the counts; only asked for where there are films of the class and of others.
+/// From what films are called; only asked for where there are films of the class and of others.
 fn operating_point(tested: &Tested, class: usize) -> Operating {
+    let name = &tested.model.classes[class];
     let count = |of: bool, called: bool| -> f64 {
-        let rows = tested.confusion.iter().enumerate().filter(|(label, _)| (*label == class) == of);
-        let cells = rows.flat_map(|(_, row)| row.iter().enumerate()).filter(|(as_, _)| (*as_ == class) == called);
-        cells.map(|(_, &films)| films as f64).sum()
+        let films = tested.labels.iter().zip(tested.predictions);
+        films.filter(|(label, film)| label.has(class) == Some(of) && film.called.has(name) == called).count() as f64
     };
     let (hits, misses) = (count(true, true), count(true, false));
     let (alarms, rest) = (count(false, true), count(false, false));

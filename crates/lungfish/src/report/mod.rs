@@ -5,8 +5,8 @@ mod tiles;
 
 use std::path::{Path, PathBuf};
 
-use lungfish_data::Split;
 use lungfish_data::synth::is_synthetic_file;
+use lungfish_data::{Label, Split, Task};
 use lungfish_pictures::{
     Curve, Heading, Picture, PictureError, confusion_matrix, learning_curves, precision_recall, roc,
 };
@@ -32,11 +32,11 @@ pub(crate) struct Tested<'a> {
     pub split: Split,
     /// What stands in the names of files: the split, and the epoch where it is not the best.
     pub name: &'a str,
-    /// The class of each film.
-    pub labels: &'a [usize],
+    /// What each film shows.
+    pub labels: &'a [Label],
     /// One a film.
     pub predictions: &'a [Prediction],
-    /// `[label][predicted]`, films.
+    /// One-of: `[label][predicted]`, films.
     pub confusion: &'a [Vec<u64>],
     pub accuracy: f64,
     pub auc: Option<f64>,
@@ -76,8 +76,15 @@ pub(crate) fn draw(
         Heading { title: title.to_owned(), subtitle, synthetic }
     };
     let [roc_curves, precision_recall_curves] = curves::of_classes(tested);
-    let shown = tiles::choose(tested);
-    let [films, worst] = tiles::tiles(tested, &shown, watch)?;
+    let one_of = tested.model.task == Task::OneOf;
+    let [films, worst] = if one_of {
+        tiles::tiles(tested, &tiles::choose(tested), watch)?
+    } else {
+        let text = "films that may have any label have no confusion matrix, and no single class to show them by: those \
+                    pictures are left out";
+        watch.note(text.to_owned());
+        Default::default()
+    };
 
     let [confusion_name, roc_name, precision_recall_name, films_name, worst_name] =
         OF_SPLIT.map(|what| format!("{what}-{}", tested.name));
@@ -105,9 +112,11 @@ pub(crate) fn draw(
     if tested.run.is_some() {
         add("learning-curves".to_owned(), learning);
     }
-    let matrix =
-        confusion_matrix(&heading("Confusion matrix", tested.with_metrics()), &tested.model.classes, tested.confusion);
-    add(confusion_name, Some(matrix));
+    let matrix = one_of.then(|| {
+        let heading = heading("Confusion matrix", tested.with_metrics());
+        confusion_matrix(&heading, &tested.model.classes, tested.confusion)
+    });
+    add(confusion_name, matrix);
     let curve = some(roc_curves).map(|curves| roc(&heading(&named("ROC curve", &curves), tested.of_curves()), &curves));
     add(roc_name, curve);
     let curve = some(precision_recall_curves).map(|curves| {
@@ -149,8 +158,11 @@ impl Tested<'_> {
     }
 
     fn of_curves(&self) -> String {
-        match self.model.classes.as_slice() {
-            [_, positive] => {
+        match (self.model.task, self.model.classes.as_slice()) {
+            (Task::AnyOf, _) => {
+                format!("{}; each label of the films of which it is known, threshold 0.5", self.on_films())
+            }
+            (Task::OneOf, [_, positive]) => {
                 format!("{}; positive is {positive}, threshold 0.5", self.on_films())
             }
             _ => format!("{}; each class against all others", self.on_films()),
@@ -202,18 +214,22 @@ fn remove_all(folder: &Path, name: &str) {
 }
 
 #[cfg(test)]
+pub(crate) use tests::model as model_for_tests;
+
+#[cfg(test)]
 mod tests {
     use lungfish_data::{Channels, Fit, Preprocess};
     use lungfish_models::{Architecture, HeadConfig};
 
     use super::*;
-    use crate::{BestEpoch, Phase, Recipe};
+    use crate::{BestEpoch, Called, Phase, Recipe};
 
     /// A model of two classes.
-    pub(super) fn model() -> ModelInfo {
+    pub(crate) fn model() -> ModelInfo {
         ModelInfo {
             architecture: Architecture::Resnet18,
             head: HeadConfig { hidden: 8, ..HeadConfig::default() },
+            task: Task::OneOf,
             classes: vec!["A".to_owned(), "B".to_owned()],
             preprocess: Preprocess {
                 channels: Channels::Gray,
@@ -243,7 +259,7 @@ mod tests {
     pub(super) fn prediction(p: f64) -> Prediction {
         Prediction {
             path: "folder/film.png".into(),
-            class: if p > 0.5 { "B".to_owned() } else { "A".to_owned() },
+            called: Called::Class(if p > 0.5 { "B".to_owned() } else { "A".to_owned() }),
             probabilities: vec![("A".to_owned(), 1.0 - p), ("B".to_owned(), p)],
         }
     }
@@ -260,7 +276,7 @@ mod tests {
             split: Split::Test,
             name: "test",
             caveats: &[],
-            labels: &[0],
+            labels: &[Label::Class(0)],
             predictions: &predictions,
             confusion: &[vec![1, 0], vec![0, 0]],
             accuracy: 1.0,
@@ -299,7 +315,7 @@ mod tests {
             split: Split::Test,
             name: "test",
             caveats: &[],
-            labels: &[1, 0, 1, 0],
+            labels: &[1, 0, 1, 0].map(Label::Class),
             predictions: &predictions,
             confusion: &[vec![1, 1], vec![1, 1]],
             accuracy: 0.5,
@@ -311,5 +327,20 @@ mod tests {
         assert!(roc[0].points.contains(&[0.5, 0.5]));
         assert_eq!((precision_recall[0].operating, precision_recall[0].baseline), (Some([0.5, 0.5]), Some(0.5)));
         assert!((precision_recall[0].area.unwrap() - (0.5 + 0.5 * 2.0 / 3.0)).abs() < 1e-12);
+
+        // Any-of: a curve a label, of the films of which it is known.
+        let model = ModelInfo { task: Task::AnyOf, ..model.clone() };
+        let row = |b: Option<bool>| Label::Row(vec![None, b]);
+        let labels = [Some(true), Some(false), None, Some(false)].map(row);
+        let label = |p: f64| Prediction {
+            called: Called::Labels(if p >= 0.5 { vec!["B".to_owned()] } else { Vec::new() }),
+            ..prediction(p)
+        };
+        let predictions = [0.9, 0.6, 0.4, 0.2].map(label);
+        let tested = Tested { model: &model, labels: &labels, predictions: &predictions, confusion: &[], ..tested };
+        let [roc, precision_recall] = curves::of_classes(&tested);
+        assert_eq!((roc.len(), precision_recall.len(), roc[0].name.as_str(), roc[0].area), (1, 1, "B", Some(1.0)));
+        assert_eq!(roc[0].operating, Some([0.5, 1.0]));
+        assert!(tested.of_curves().ends_with("each label of the films of which it is known, threshold 0.5"));
     }
 }

@@ -29,8 +29,9 @@ pub(super) struct Chosen {
 /// wrong, highest loss first. Where none is wrong, those with the highest loss.
 pub(super) fn choose(tested: &Tested) -> Chosen {
     let classes = tested.model.classes.len();
-    let of_class: Vec<Vec<usize>> =
-        (0..classes).map(|class| (0..tested.labels.len()).filter(|&i| tested.labels[i] == class).collect()).collect();
+    let of_class: Vec<Vec<usize>> = (0..classes)
+        .map(|class| (0..tested.labels.len()).filter(|&i| tested.labels[i].has(class) == Some(true)).collect())
+        .collect();
     let of_class: Vec<&Vec<usize>> = of_class.iter().filter(|films| !films.is_empty()).collect();
     // More rounds than a class has films pass it over; the next class gets its place.
     let mut some: Vec<usize> = Vec::new();
@@ -106,7 +107,12 @@ pub(super) fn words_of_worst(tested: &Tested, shown: usize) -> (&'static str, St
 
 impl Tested<'_> {
     fn is_right(&self, film: usize) -> bool {
-        self.predictions[film].class == self.model.classes[self.labels[film]]
+        self.predictions[film].called.words() == self.class_of(film)
+    }
+
+    /// The name of what it is.
+    fn class_of(&self, film: usize) -> String {
+        self.labels[film].words(&self.model.classes)
     }
 
     fn errors(&self) -> usize {
@@ -119,7 +125,8 @@ impl Tested<'_> {
     }
 
     fn of_label(&self, film: usize) -> f64 {
-        self.predictions[film].probabilities[self.labels[film]].1
+        let class = self.labels[film].class();
+        class.and_then(|class| self.predictions[film].probabilities.get(class)).map_or(f64::NAN, |(_, p)| *p)
     }
 
     fn tile(&self, film: usize, pixels: Film, lines: Vec<String>) -> Tile {
@@ -134,12 +141,9 @@ impl Tested<'_> {
     /// What it is called, and what it is. Numbers first: a long name loses its end.
     fn lines(&self, film: usize) -> Vec<String> {
         let prediction = &self.predictions[film];
-        let called = prediction.probabilities.iter().find(|(class, _)| *class == prediction.class);
+        let called = prediction.probabilities.iter().find(|(class, _)| prediction.called.has(class));
         let probability = percent(called.map_or(f64::NAN, |(_, p)| *p));
-        vec![
-            format!("{probability} {}", prediction.class),
-            format!("true class: {}", self.model.classes[self.labels[film]]),
-        ]
+        vec![format!("{probability} {}", prediction.called.words()), format!("true class: {}", self.class_of(film))]
     }
 
     fn lines_of_error(&self, film: usize) -> Vec<String> {
@@ -155,7 +159,7 @@ fn file_name(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lungfish_data::Split;
+    use lungfish_data::{Label, Split};
 
     use super::*;
     use crate::report::tests::{model, prediction};
@@ -163,7 +167,7 @@ mod tests {
     /// A test of films whose class 1 has the given probabilities.
     fn with<T>(films: &[(usize, f64)], look: impl Fn(&Tested) -> T) -> T {
         let model = model();
-        let labels: Vec<usize> = films.iter().map(|(label, _)| *label).collect();
+        let labels: Vec<Label> = films.iter().map(|(label, _)| Label::Class(*label)).collect();
         let predictions: Vec<_> = films.iter().map(|(_, p)| prediction(*p)).collect();
         look(&Tested {
             model: &model,

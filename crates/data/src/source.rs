@@ -1,0 +1,53 @@
+//! Where films come from. A source says of each film where it lies, what it shows, whose it is and on which split it is;
+//! who uses films asks the source and never a path.
+
+mod labels;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::DataError;
+use crate::folder::{FilmSet, resolve, scan};
+use crate::patient::PatientRule;
+
+/// The table of a folder whose films have labels and no class folders; `path` is its first column.
+pub const LABELS: &str = "labels.csv";
+
+/// A source of films.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FilmSource {
+    /// `root/{train,val,test}/{CLASS}/...` or `root/{CLASS}/...`: the folder of a film is its class.
+    ClassFolders(PathBuf),
+    /// `root/{train,val,test}/...` or `root/...`, and [`LABELS`] in `root`, a line a film: `path,LABEL,LABEL,...`, the path
+    /// below `root` with `/`, and 1, 0 or nothing (unknown) for each label.
+    LabelTable(PathBuf),
+}
+
+impl FilmSource {
+    /// What lies at `path`, which may also be the folder above one or two levels of `chest_xray/`. A [`LABELS`] whose
+    /// first column is no `path` is none of ours: the folder is then one of classes, if it has any.
+    ///
+    /// # Errors
+    /// No such folder, or a table that cannot be read.
+    pub fn find(path: &Path) -> Result<Self, DataError> {
+        let root = resolve(path)?;
+        Ok(if labels::is_table(&root.join(LABELS))? { Self::LabelTable(root) } else { Self::ClassFolders(root) })
+    }
+
+    /// Lists the films; the patient of each is what the rule finds in its file name.
+    ///
+    /// # Errors
+    /// As [`scan`]. Of a table: [`DataError::Labels`] with the line and what is wrong there,
+    /// [`DataError::FilmsWithoutLabels`].
+    pub fn list(&self, patient: &PatientRule) -> Result<FilmSet, DataError> {
+        match self {
+            Self::LabelTable(root) => labels::list(root, patient),
+            Self::ClassFolders(root) => scan(root, patient).map_err(|error| {
+                let table = root.join(LABELS);
+                let lost = matches!(error, DataError::FilmsWithoutClass { .. } | DataError::NoClassFolder { .. });
+                // Somebody meant it, and mistook its first line.
+                if lost && table.is_file() { labels::no_path_column(&table) } else { error }
+            }),
+        }
+    }
+}
