@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is asked of a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
     /// Which one of several classes it is.

@@ -49,6 +49,7 @@ impl Metrics {
 
 /// Metrics of one label of films that may have any.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LabelMetrics {
     /// The label.
     pub name: String,
