@@ -81,7 +81,10 @@ fn test_gives_metrics_and_a_line_a_film() {
     let printed = done(&["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(folder.path()), "--json"]);
     let metrics: Value = serde_json::from_str(&printed).unwrap();
     let keys: Vec<&String> = metrics.as_object().unwrap().keys().collect();
-    assert_eq!(keys[..8], ["schema", "films", "accuracy", "loss", "auc", "classes", "confusion", "threshold"]);
+    assert_eq!(
+        keys[..10],
+        ["schema", "task", "films", "accuracy", "loss", "auc", "classes", "confusion", "labels", "threshold"]
+    );
     assert_eq!((&metrics["schema"], &metrics["unreadable"]), (&"lungfish.test.1".into(), &serde_json::json!([])));
     conforms(&metrics, "test");
     let test = split(&FILMS, "test");
@@ -201,10 +204,11 @@ fn a_test_and_a_prediction_leave_pictures() {
     let test = ["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(&out)];
     let plain = done(&[&test[..], &["--no-pictures"]].concat());
     assert!(!plain.contains("Pictures"), "{plain}");
-    assert_eq!(files(&out), [out.join("predictions-test.csv")]);
+    let tables = ["metrics-test.json", "predictions-test.csv"].map(|name| out.join(name));
+    assert_eq!(files(&out), tables);
     let printed = done(&test);
     let names = ["confusion-matrix-test", "films-test", "learning-curves", "precision-recall-test", "roc-test"];
-    let mut expected = vec![out.join("predictions-test.csv")];
+    let mut expected = tables.to_vec();
     for name in names.into_iter().chain(["worst-errors-test"]) {
         expected.extend(["png", "svg"].map(|kind| out.join(name).with_extension(kind)));
     }
@@ -214,7 +218,7 @@ fn a_test_and_a_prediction_leave_pictures() {
     // No older pictures beside new metrics; learning curves are of the training, which is the same.
     done(&[&test[..], &["--no-pictures"]].concat());
     let curves = ["png", "svg"].map(|kind| out.join("learning-curves").with_extension(kind));
-    assert_eq!(files(&out), [&curves[..], &[out.join("predictions-test.csv")]].concat());
+    assert_eq!(files(&out), [&curves[..], &tables].concat());
 
     let films = split(&FILMS, "test");
     let (one, many) = (folder.path().join("one.svg"), folder.path().join("many"));

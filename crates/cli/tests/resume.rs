@@ -182,7 +182,7 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
     std::thread::sleep(Duration::from_millis(200));
     signal(&child, "-INT");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(log(&run).len() < log(&UNDISTURBED).len(), "the signal came too late to stop anything");
     let errors = text(&output.stderr);
     assert!(
@@ -207,7 +207,7 @@ fn a_training_whose_reader_goes_away_saves_and_is_not_done() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     // `lungfish train ... | head && next` must not take half a training for one.
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(text(&output.stderr).starts_with("stopped and saved; go on with: lungfish train"), "{}", said(&output));
     assert!(log(&run).len() < log(&UNDISTURBED).len());
     resume(&run);

@@ -90,10 +90,8 @@ pub struct ClassSurvey {
     /// Its films.
     pub films: usize,
     /// Any-of: films that are known not to have it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub without: Option<usize>,
     /// Any-of: films of which nobody knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<usize>,
     /// Patients they belong to.
     pub patients: usize,

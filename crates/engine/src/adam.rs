@@ -101,7 +101,7 @@ impl<B: Backend> Adam<B> {
         lr: impl Fn(PartId) -> f64,
         beta1: f64,
     ) -> Result<(), EngineError> {
-        self.layout.expect(&store.layout, "the store")?;
+        self.layout.require(&store.layout, "the store")?;
         let Some(grads) = &store.grads else {
             return Err(EngineError::NotKept { what: "a gradient".to_owned() });
         };
@@ -153,7 +153,7 @@ pub fn clip_gradients<B: Backend>(
     train: &[PartId],
     max_norm: f64,
 ) -> Result<f64, EngineError> {
-    graph.layout.expect(&store.layout, "the store")?;
+    graph.layout.require(&store.layout, "the store")?;
     graph.layout.expect_parts(train)?;
     let ranges = store.layout.parts(train);
     let Some(grads) = &mut store.grads else {

@@ -30,7 +30,7 @@ pub(crate) enum Fresh {
 /// # Errors
 /// [`EngineError::AnotherGraph`] where the store is not this graph's; [`EngineError::Device`].
 pub fn initialise<B: Backend>(store: &mut Store<B>, graph: &Graph, seed: u64) -> Result<(), EngineError> {
-    graph.layout.expect(&store.layout, "the store")?;
+    graph.layout.require(&store.layout, "the store")?;
     for (spec, fresh) in graph.nodes().iter().flat_map(|node| node.op.rules().fresh(&graph.layout)) {
         let values = match fresh {
             Fresh::Constant(value) => vec![value; spec.len()],

@@ -53,7 +53,7 @@ impl Layout {
     }
 
     /// That `other`, which belongs to `what` ("the store"), has the same tensors in the same places.
-    pub fn expect(self: &Arc<Self>, other: &Arc<Self>, what: &str) -> Result<(), EngineError> {
+    pub fn require(self: &Arc<Self>, other: &Arc<Self>, what: &str) -> Result<(), EngineError> {
         if Arc::ptr_eq(self, other) || self == other {
             return Ok(());
         }

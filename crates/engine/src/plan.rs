@@ -74,7 +74,7 @@ impl<B: Backend> Plan<B> {
         if n == 0 || n > self.spec.capacity {
             return Err(EngineError::Batch { n, capacity: self.spec.capacity });
         }
-        self.layout.expect(&store.layout, "the store")?;
+        self.layout.require(&store.layout, "the store")?;
         self.backend.feed(&mut self.program, self.schedule.input, n, input, &self.spec.normalization)?;
         self.backend.forward(&mut self.program, &self.schedule, &mut store.state(), n, key)?;
         store.touch(&self.spec.train);
@@ -121,7 +121,7 @@ impl<B: Backend> Plan<B> {
         seed: Seed<'_>,
         accumulate: bool,
     ) -> Result<Backward, EngineError> {
-        self.layout.expect(&store.layout, "the store")?;
+        self.layout.require(&store.layout, "the store")?;
         let of_output = |(loss, gradient), y| (self.spec.to, Cow::Owned(gradient), Backward { loss, output: Some(y) });
         let (value, gradient, given) = match seed {
             Seed::Targets(targets) => {

@@ -98,7 +98,7 @@ pub struct BestEpoch {
     /// Plain negative log-likelihood on the validation split.
     pub val_loss: f64,
     /// What it was kept for; none for an epoch that was only looked at, and in files of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub why: Option<Why>,
 }
 

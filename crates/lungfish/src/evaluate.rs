@@ -95,13 +95,10 @@ pub struct TestOutcome {
     /// labels of which it is defined; none where undefined.
     pub auc: Option<f64>,
     /// One-of: each class, in index order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassMetrics>,
     /// One-of: `confusion[label][predicted]`, films.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
     /// Any-of: each label, in index order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelMetrics>,
     /// With two classes the probability of class 1 above which a film is called class 1, none beyond; any-of that of a
     /// label from which on it is called.
@@ -262,7 +259,8 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         pictures_failed: false,
         bad,
     };
-    let json = serde_json::to_vec_pretty(&outcome)
+    let written = Written { schema: "lungfish.test.1", outcome: &outcome };
+    let json = serde_json::to_vec_pretty(&written)
         .map_err(|e| Error::refused(format!("cannot write {}: {e}", escape(&outcome.metrics))))?;
     write_atomically(&outcome.metrics, &json)?;
     #[cfg(feature = "pictures")]
@@ -332,6 +330,14 @@ fn indices(folder: &[String], model: &[String], root: &Path, task: Task) -> Resu
         })
     };
     folder.iter().map(index).collect()
+}
+
+/// `metrics-{split}.json`: the same object as `lungfish test --json` prints.
+#[derive(Serialize)]
+struct Written<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    outcome: &'a TestOutcome,
 }
 
 /// The films to score.
@@ -500,9 +506,9 @@ mod tests {
             concat!(
                 r#"{"task":"one-of","films":2,"accuracy":0.5,"loss":0.25,"auc":null,"#,
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
-                r#""confusion":[[1,1]],"threshold":0.5,"#,
+                r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"#,
                 r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,
-                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75}}"#
+                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"why":null},"unreadable":[]}"#
             )
         );
     }

@@ -8,7 +8,7 @@ use lungfish_data::display::escape;
 use lungfish_data::{PatientRule, Survey, Task, survey};
 use serde::{Serialize, Serializer};
 
-use crate::{Activity, Error, Event, Watch, source};
+use crate::{Activity, Caveat, Error, Event, Watch, source};
 #[cfg(feature = "pictures")]
 use {
     crate::picture::{PictureFormats, name_of, write_all},
@@ -46,6 +46,10 @@ pub struct Exploration {
     /// The films, counted.
     #[serde(flatten)]
     pub survey: Survey,
+    /// File names that the patient rule fits; each other film counts as a patient of its own.
+    pub patient_rule_fits: usize,
+    /// What must be known beside these counts.
+    pub caveats: Vec<Caveat>,
     /// The pictures written: PNG, SVG and, if asked for, PDF.
     #[serde(serialize_with = "as_texts")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
@@ -67,13 +71,16 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
         fs::create_dir_all(out).map_err(|e| Error::io("create", out, e))?;
     }
     let total = folder.layout.len();
+    let rule = PatientRule::new(&request.patient)?;
+    let fits = folder.layout.films().filter(|(_, film)| rule.fits(&film.path)).count();
+    let caveats = Caveat::patients(fits, total).into_iter().collect();
     let survey = survey(&folder, &mut |done| {
         watch.event(&Event::Progress { task: Activity::Checking, done, total });
         if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let Some(survey) = survey else { return Err(Error::Stopped) };
     #[cfg(feature = "pictures")]
-    let drawn = request.out.as_ref().map(|out| write_all(out, "explore", &draw(&survey)?, request.formats));
+    let drawn = request.out.as_ref().map(|out| write_all(out, "explore", &draw(&survey, fits)?, request.formats));
     #[cfg(not(feature = "pictures"))]
     let drawn: Option<Result<Vec<PathBuf>, Error>> = request
         .out
@@ -86,12 +93,15 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
             Vec::new()
         }
     };
-    Ok(Exploration { survey, pictures })
+    Ok(Exploration { survey, patient_rule_fits: fits, caveats, pictures })
 }
 
 #[cfg(feature = "pictures")]
-fn draw(survey: &Survey) -> Result<Picture, PictureError> {
-    let mut subtitle = format!("{} films of {} patients", survey.films, survey.patients.count);
+fn draw(survey: &Survey, fits: usize) -> Result<Picture, PictureError> {
+    let mut subtitle = match fits {
+        0 => format!("{} films; the patient rule fits no file name", survey.films),
+        _ => format!("{} films of {} patients", survey.films, survey.patients.count),
+    };
     if !survey.bad.is_empty() {
         subtitle.push_str(&format!("; {} more cannot be read", survey.bad.len()));
     }

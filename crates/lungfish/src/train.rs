@@ -139,7 +139,7 @@ impl Job<'_, '_> {
         let network = weights::network(recipe, folder.task, folder.classes.len())?;
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         room::check(recipe, &network, &self.device)?;
-        let store = weights::start(recipe, &network, &folder.classes, &self.device, self.watch)?;
+        let store = weights::start(recipe, &network, (folder.task, &folder.classes), &self.device, self.watch)?;
         let lineage = Lineage::of_weights(&recipe.weights)?;
         let mut caveats = Vec::new();
         if lineage.has_unknown_ancestor() {

@@ -35,7 +35,7 @@ pub(crate) fn network(recipe: &Recipe, task: Task, classes: usize) -> Result<Net
 pub(crate) fn start(
     recipe: &Recipe,
     network: &Network,
-    classes: &[String],
+    (task, classes): (Task, &[String]),
     backend: &Compute,
     watch: &mut Watch<'_>,
 ) -> Result<Store<Compute>, Error> {
@@ -61,13 +61,21 @@ pub(crate) fn start(
                     format!("there is no weights file {}; other weights are \"imagenet\" and \"none\"", escape(file));
                 return Err(Error::refused(what));
             }
-            let weights = read_weights(Path::new(file), watch.flag()).map_err(|e| match e {
+            let mut weights = read_weights(Path::new(file), watch.flag()).map_err(|e| match e {
                 WeightsError::Stopped => Error::Stopped,
                 e => e.into(),
             })?;
             if let Some((name, _)) = weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
                 let what = format!("the weights in {}: tensor {name} has values that are not finite", escape(file));
                 return Err(Error::refused(what));
+            }
+            // Files that say no task are of those that tell one class from the others.
+            let theirs = weights.task.clone().unwrap_or_else(|| Task::OneOf.to_string());
+            if theirs != task.name() && weights.classes.take().is_some() {
+                watch.warn(format!(
+                    "the head of {} was trained for {theirs} labels and this training's are {task}: it is not taken over",
+                    escape(file)
+                ));
             }
             let report = load_backbone(&mut store, network, &weights, classes)
                 .map_err(|e| Error::refused(format!("the weights in {}: {e}", escape(file))))?;
@@ -150,11 +158,29 @@ mod tests {
         let store = start(
             &recipe,
             &network,
-            &classes,
+            (Task::OneOf, &classes),
             &Compute::default(),
             &mut Watch::new(&mut observer, &AtomicBool::new(stop)),
         );
         (store, said)
+    }
+
+    #[test]
+    fn a_head_of_another_task_is_not_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.safetensors");
+        let recipe = Recipe { hidden: 8, ..Recipe::default() };
+        let network = network(&recipe, Task::AnyOf, 2).unwrap();
+        let mut store = Store::new(&Compute::default(), &network.graph).unwrap();
+        initialise(&mut store, &network, 1).unwrap();
+        let mut file = ModelFile { tensors: model::capture(&store).unwrap(), ..ModelFile::default() };
+        file.metadata.insert("classes".to_owned(), r#"["MASS","NODE"]"#.to_owned());
+        file.metadata.insert("task".to_owned(), "any-of".to_owned());
+        std::fs::write(&path, file.to_bytes().unwrap()).unwrap();
+        let (started, said) = begin(&[&format!("weights={}", path.display())], &["MASS", "NODE"], false);
+        assert!(said[0].contains("was trained for any-of labels and this training's are one-of"), "{said:?}");
+        let bias = |store: &Store<Compute>| store.get("_fc.fc2.weight").unwrap();
+        assert_ne!(bias(&started.unwrap()), bias(&store));
     }
 
     #[test]

@@ -195,8 +195,9 @@ fn whole_patients_are_claimed_only_where_there_are_patients() {
     // The caveat travels with the model to every number.
     let [known, unknown] = ["known", "unknown"].map(|name| {
         let tested = scored(&dir.path().join(name), &data, &dir.path().join("out")).unwrap();
-        let json: serde_json::Value =
+        let mut json: serde_json::Value =
             serde_json::from_slice(&fs::read(dir.path().join("out/metrics-test.json")).unwrap()).unwrap();
+        assert_eq!(json.as_object_mut().unwrap().remove("schema"), Some("lungfish.test.1".into()));
         assert_eq!(json, serde_json::to_value(&tested).unwrap());
         tested.caveats.iter().map(|caveat| caveat.kind).collect::<Vec<_>>()
     });

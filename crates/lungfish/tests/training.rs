@@ -50,7 +50,7 @@ fn a_run_leaves_what_it_promises() {
     assert_eq!((recipe.image_size, recipe.frozen_epochs, recipe.seed), (64, 3, 0));
 
     let table = fs::read_to_string(run.join("split.csv")).unwrap();
-    assert!(table.starts_with("path,label,group,split,hash\n") && table.contains(",val,"));
+    assert!(table.starts_with("path,label,group,split,hash,pixels\n") && table.contains(",val,"));
     let model = ModelFile::read(&run.join("best.safetensors")).unwrap();
     assert_eq!(model.metadata["architecture"], "efficientnet-lite0");
     assert_eq!(model.metadata["input_size"], "[3,64,64]");

@@ -28,12 +28,15 @@ pub struct Weights {
     pub tensors: Tensors,
     /// Class names in the order of the head's outputs; none where the file does not say them.
     pub classes: Option<Vec<String>>,
+    /// What the head was trained for, as a model file of lungfish says it (`one-of`, `any-of`): a head that tells one class
+    /// from the others knows nothing of labels that a film may have side by side, even where their names are the same.
+    pub task: Option<String>,
 }
 
 impl From<Tensors> for Weights {
     /// Tensors of which nothing else is known.
     fn from(tensors: Tensors) -> Weights {
-        Weights { tensors, classes: None }
+        Weights { tensors, classes: None, task: None }
     }
 }
 
@@ -84,7 +87,7 @@ fn from_safetensors(bytes: &[u8]) -> Result<Weights, Fault> {
     let prefix = prefix(&tensors.keys().map(String::as_str).collect::<Vec<_>>());
     let tensors =
         tensors.into_iter().filter_map(|(name, t)| Some((name.strip_prefix(&prefix)?.to_owned(), t))).collect();
-    Ok(Weights { tensors, classes: classes::of_metadata(&metadata) })
+    Ok(Weights { tensors, classes: classes::of_metadata(&metadata), task: metadata.get("task").cloned() })
 }
 
 /// The longest chain of [`WRAPPERS`] that leads to tensors, each followed by a dot.

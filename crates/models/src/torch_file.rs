@@ -195,7 +195,7 @@ fn gather<'a>(
             .ok_or_else(|| format!("its tensor {} reaches beyond its storage", shown(name)))?;
         tensors.insert(name.to_owned(), Tensor { shape: view.shape.clone(), data });
     }
-    Ok(Weights { tensors, classes: pickle.classes() })
+    Ok(Weights { tensors, classes: pickle.classes(), task: None })
 }
 
 /// A view's elements in row-major order; `None` where it leaves the storage. That they are not too many is the caller's

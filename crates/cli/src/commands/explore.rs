@@ -71,7 +71,7 @@ fn lines(found: &Exploration) -> Vec<String> {
         lines.push(String::new());
         lines.extend(aligned(&sizes(width, height, bytes)));
     }
-    let facts = facts(survey);
+    let facts = facts(found);
     let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     lines.push(String::new());
     lines.extend(facts.into_iter().map(|(name, text)| format!("{name:width$}  {text}")));
@@ -143,7 +143,8 @@ fn sizes(width: Spread, height: Spread, bytes: Spread) -> Vec<Vec<String>> {
 }
 
 /// What else there is to know, each with its name.
-fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
+fn facts(found: &Exploration) -> Vec<(&'static str, String)> {
+    let survey = &found.survey;
     let mut facts = Vec::new();
     if survey.task == Task::AnyOf {
         facts.push(("Labels", labels(survey)));
@@ -162,7 +163,7 @@ fn facts(survey: &Survey) -> Vec<(&'static str, String)> {
     if survey.films > 0 {
         facts.push(("Files", kinds(survey)));
         facts.push(("Colour", colour(survey)));
-        facts.push(("Patients", patients(survey)));
+        facts.push(("Patients", patients(found)));
         facts.push(("Copies", copies(survey)));
     }
     if survey.synthetic > 0 {
@@ -205,12 +206,19 @@ fn colour(survey: &Survey) -> String {
     }
 }
 
-fn patients(survey: &Survey) -> String {
+fn patients(found: &Exploration) -> String {
+    let (survey, fits) = (&found.survey, found.patient_rule_fits);
     let Patients { count, most_films, on_two_splits, in_two_classes } = survey.patients;
-    if most_films == 1 {
-        return format!("{count}, one film each by their names (--patient says how names tell patients)");
+    if fits == 0 {
+        return "unknown: the patient rule fits no file name, so every film counts as a patient of its own and one \
+                patient may lie on two splits (--patient says how names tell patients)"
+            .to_owned();
     }
-    let mut text = format!("{count} by the names of their films, up to {most_films} films each");
+    let rule = format!("the rule fits {fits} of {} file names", survey.films + survey.bad.len());
+    if most_films == 1 {
+        return format!("{count}, one film each by their names ({rule}; --patient says how names tell patients)");
+    }
+    let mut text = format!("{count} by the names of their films ({rule}), up to {most_films} films each");
     if survey.splits.len() > 1 {
         text.push_str(&match on_two_splits {
             0 => "; none is on two splits".to_owned(),

@@ -19,7 +19,7 @@ pub enum RecipeError {
         source: std::io::Error,
     },
     /// A recipe file that is not TOML.
-    #[error("{} is not a recipe: {reason}", lungfish_data::display::escape(path))]
+    #[error("{} is not a recipe: {}", lungfish_data::display::escape(path), lungfish_data::display::escape(reason))]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -27,19 +27,19 @@ pub enum RecipeError {
         reason: String,
     },
     /// A setting that is not `key=value`.
-    #[error("\"{text}\" is not KEY=VALUE, such as fit=squash")]
+    #[error("\"{}\" is not KEY=VALUE, such as fit=squash", lungfish_data::display::escape(text))]
     NotASetting {
         /// What was given.
         text: String,
     },
     /// A key that no recipe has.
-    #[error("a recipe has no key \"{key}\"{}", hint(key))]
+    #[error("a recipe has no key \"{}\"{}", lungfish_data::display::escape(key), hint(key))]
     UnknownKey {
         /// The key.
         key: String,
     },
     /// A value of the wrong kind or outside its range.
-    #[error("{key} = {value}: must be {allowed}")]
+    #[error("{} = {}: must be {allowed}", lungfish_data::display::escape(key), lungfish_data::display::escape(value))]
     Value {
         /// The key.
         key: String,
