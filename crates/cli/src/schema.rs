@@ -1,7 +1,7 @@
 //! What `--json` prints: every object names its schema, and docs/schema describes it.
 //!
 //! A schema's number rises when a field goes, or changes its type or its meaning; new fields may come without. The files
-//! are made from the types that are printed: `LUNGFISH_WRITE_SCHEMAS=1 cargo test -p lungfish-cli --features schema
+//! are made from the types that are printed: `LUNGFISH_WRITE_SCHEMAS=1 cargo test -p lungfish-cli
 //! schemas` writes them, and without the variable that test compares them. What the commands really print is held against
 //! them by the other tests.
 

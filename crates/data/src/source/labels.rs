@@ -40,7 +40,7 @@ pub(super) fn no_path_column(file: &Path) -> DataError {
 pub(super) fn list(root: &Path, patient: &PatientRule) -> Result<FilmSet, DataError> {
     let file = root.join(LABELS);
     let Table { labels, rows } = read(&file)?;
-    let mut unseen: HashMap<&PathBuf, &Row> = rows.iter().map(|(path, row)| (path, row)).collect();
+    let mut unseen: HashMap<&PathBuf, &Row> = rows.iter().collect();
     let mut unlabelled = Vec::new();
     let mut label_all = |paths: Vec<PathBuf>| -> Vec<Film> {
         let film = |path: PathBuf| {
