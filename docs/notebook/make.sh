@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes docs/notebook.md and its pictures by running every command that the page shows, on films drawn for it.
+# Makes docs/notebook.md and its pictures by running every command that the page shows, on synthetic films.
 #
 #   docs/notebook/make.sh PROGRAM           writes the page and the pictures anew
 #   docs/notebook/make.sh PROGRAM --check   makes them elsewhere, and fails where they are not what the page shows:
@@ -70,7 +70,7 @@ The well-known PyTorch notebook fine-tunes ResNet-34 on the Kermany chest X-rays
 of lungfish that does its work, and what comes out. [notebook/make.sh](notebook/make.sh) made this page by running every
 command on it; no figure and no picture was put in by hand.
 
-**The films on this page are drawn by the program**, so that it can be published: the figures say that the commands
+**The films on this page are synthetic, drawn by the program**, so that it can be published: the metrics say that the commands
 work, and nothing about lungs. With the real films the first command is another, and the others stay as they are. `...`
 stands for lines left out. lungfish is a research tool; what it says is not a diagnosis.
 
@@ -98,7 +98,7 @@ stands for lines left out. lungfish is a research tool; what it says is not a di
 
 *Here:* `lungfish fetch pneumonia` does that: no client, no account needed, a cut download goes on where it was, and the
 archive is verified and unpacked with care. It is the one command of this page that needs a network, which this page did
-without; so this is what it says then, and the films are drawn instead.
+without; so this is what it says then, and the films are synthetic instead.
 
 END
 refused 'LUNGFISH_OFFLINE=1 lungfish fetch pneumonia --out chest_xray'
@@ -113,7 +113,7 @@ text <<'END'
 
 END
 run 'lungfish explore chest_xray --out pictures'
-picture pictures/explore.png 800 'Bars of films by class and side, a scatter of image sizes, and a histogram of intensity for each class'
+picture pictures/explore.png 800 'Bars of films by class and split, a scatter of image sizes, and a histogram of intensity for each class'
 
 text <<'END'
 ## 3. Transforms
@@ -132,7 +132,7 @@ text <<'END'
 *The notebook:* `ImageFolder` and `DataLoader` for `train`, `val` and `test`, and a print of the data set.
 
 *Here:* `lungfish train` reads the same folders (`chest_xray/{train,val,test}/{CLASS}/*`) and prints the same. No
-patient is on two sides. A `val` of sixteen films, as the Kermany set has, is too small to judge by: it joins `train`,
+patient is on two splits. A `val` of sixteen films, as the Kermany set has, is too small to judge by: it joins `train`,
 and a new one is carved out of `train` by patient. The split is kept in `run/split.csv`.
 
 END
@@ -204,7 +204,7 @@ text <<'END'
 
 *The notebook:* a loop over the test loader that counts.
 
-*Here:* the figures, one line a film in a CSV file, and pictures (each as PNG and as SVG). Films that the model was
+*Here:* the metrics, one line a film in a CSV file, and pictures (each as PNG and as SVG). Films that the model was
 trained on are recognised and refused.
 
 END
@@ -263,9 +263,9 @@ text <<'END'
 | the notebook | lungfish | why |
 |-|-|-|
 | `train()` calls `model.train()` while the layers are frozen, so the running mean and variance of their batch normalisation drift | a frozen part keeps its statistics | "frozen" should mean it; the drifting statistics follow whatever batches came last |
-| judges each epoch by the 16 films of `val` | carves a validation side of 10 % out of `train`, by patient | one film of 16 is six points of accuracy: the epoch kept would be chosen by chance |
+| judges each epoch by the 16 films of `val` | carves a validation split of 10 % out of `train`, by patient | one film of 16 is six points of accuracy: the epoch kept would be chosen by chance |
 | `scheduler.step()` at the top of an epoch, before the optimiser has moved | the schedule moves after the epoch | stepped first, the first learning rate is never used, as PyTorch itself warns |
-| takes the sides as the folders have them | no patient is on two sides: films that would be leave `train`, counted | a network can recognise a patient |
+| takes the splits as the folders have them | no patient is on two splits: films that would be leave `train`, counted | a network can recognise a patient |
 | a corrupt file ends the training when the loader comes to it | every film is read before the first epoch, the bad ones are named and left out (`--strict` makes them an error) | a night of training is not lost |
 | three equal channels are decoded, stored and augmented | one gray channel, made three at the network's door | the same values for a third of the memory |
 | a checkpoint is a pickle, which can run code when it is opened | safetensors, and a reader of pickles that runs nothing | a model from somebody else is data |

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lungfish_data::display::escape;
 use lungfish_data::{ContentHash, FilmCache, Pipeline};
+use lungfish_kernels::machine;
 use lungfish_models::Tensors;
 
 use crate::checkpoint::{Checkpoint, State};
@@ -261,7 +262,7 @@ impl Job<'_, '_> {
             split_file: Some(ContentHash::of(split_file.as_bytes()).to_string()),
             caveats: data.caveats.clone(),
             parent,
-            instructions: Some(instructions()),
+            instructions: Some(machine::path().to_owned()),
             ..State::new(&absolute(&data.root), (data.task, &data.classes), phase)
         };
         let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
@@ -292,11 +293,11 @@ impl Job<'_, '_> {
             format!("going on from the {phase} phase, epoch {epoch}, after step {step}")
         };
         self.watch.note(text);
-        if let Some(before) = checkpoint.state.instructions.as_ref().filter(|before| **before != instructions()) {
+        if let Some(before) = checkpoint.state.instructions.as_ref().filter(|before| **before != machine::path()) {
             self.watch.warn(format!(
                 "the run was computed with {before} so far and goes on with {}, which rounds otherwise: what it ends in is \
                  as good, but not the same to the last bit",
-                instructions()
+                machine::path()
             ));
         }
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));
@@ -371,12 +372,6 @@ impl Job<'_, '_> {
 
 /// Keys that a run takes over from the one that it goes on from, and that cannot be asked for otherwise.
 const SETTLED: [&str; 6] = ["architecture", "hidden", "patient", "val_fraction", "test_fraction", "limit"];
-
-/// What computes, as far as it decides how results are rounded.
-fn instructions() -> String {
-    let simd = lungfish_kernels::machine::simd();
-    if lungfish_kernels::machine::plain() { format!("{simd}, plain") } else { simd.to_owned() }
-}
 
 /// The same folder from wherever a resume is asked for.
 fn absolute(path: &Path) -> PathBuf {
