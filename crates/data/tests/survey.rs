@@ -120,7 +120,7 @@ fn it_can_be_broken_off() {
 }
 
 #[test]
-fn a_folder_in_which_nothing_can_be_read_has_no_figures() {
+fn a_folder_in_which_nothing_can_be_read_has_no_metrics() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("A")).unwrap();
     fs::write(dir.path().join("A/a.png"), b"").unwrap();
@@ -128,6 +128,6 @@ fn a_folder_in_which_nothing_can_be_read_has_no_figures() {
     assert_eq!((survey.films, survey.width, survey.classes[0].brightness), (0, None, None));
     assert_eq!((survey.splits[0].split, survey.splits[0].bad), (None, 1));
     let json = serde_json::to_value(&survey).unwrap();
-    assert_eq!(json["bad"][0]["reason"], "the file is empty (0 bytes)");
+    assert_eq!(json["unreadable"][0]["reason"], "the file is empty (0 bytes)");
     assert_eq!(json["splits"][0]["split"], serde_json::Value::Null);
 }
