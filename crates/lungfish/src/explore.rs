@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{PatientRule, Survey, Task, survey};
+use lungfish_data::{PatientRule, Survey, survey};
 use serde::{Serialize, Serializer};
 
 use crate::{Activity, Caveat, Error, Event, Watch, source};
 #[cfg(feature = "pictures")]
 use {
     crate::picture::{PictureFormats, name_of, write_all},
-    lungfish_data::{Split, survey::ClassSurvey},
+    lungfish_data::{Split, Task, survey::ClassSurvey},
     lungfish_pictures::{ClassOverview, Heading, Picture, PictureError, overview},
 };
 

@@ -27,6 +27,7 @@ pub(crate) fn shuffled(seed: u64, phase: Phase, epoch: usize, films: usize) -> V
     shuffle(keys::shuffle(seed, number(phase), epoch), films)
 }
 
+#[cfg(any(feature = "pictures", test))]
 /// The order in which a preview goes through the `films` films of a class.
 pub(crate) fn previewed(seed: u64, label: usize, films: usize) -> Vec<usize> {
     shuffle(keys::preview(seed, label), films)

@@ -15,7 +15,7 @@
 //! ```no_run
 //! let mut predictor = lungfish::Predictor::open("run".as_ref())?;
 //! let said = predictor.predict_bytes(&std::fs::read("film.jpeg").unwrap())?;
-//! println!("{} {:?}", said.class, said.probabilities);
+//! println!("{} {:?}", said.called.words(), said.probabilities);
 //! # Ok::<(), lungfish::Error>(())
 //! ```
 //!

@@ -77,7 +77,7 @@ pub enum FreshHead {
 /// ```
 /// use lungfish_engine::{Cpu, Store};
 /// use lungfish_models::{Architecture, FreshHead, HeadConfig, HeadLoad, Network, imagenet, load_backbone};
-/// let network = Network::new(Architecture::EfficientnetLite0, 2, &HeadConfig::default())?;
+/// let network = Network::new(Architecture::EfficientnetLite0, 2, &HeadConfig::default()).unwrap();
 /// let mut store = Store::new(&Cpu::new(), &network.graph)?;
 /// let weights = imagenet(network.architecture)?.into();
 /// let report = load_backbone(&mut store, &network, &weights, &["NORMAL".into(), "PNEUMONIA".into()])?;

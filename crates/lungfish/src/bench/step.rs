@@ -110,7 +110,8 @@ pub struct StepMeasure {
 /// Times steps of a network with weights drawn at random, on films made up. Needs no file.
 ///
 /// ```
-/// use lungfish::Silent;
+/// use std::sync::atomic::AtomicBool;
+/// use lungfish::{Silent, Watch};
 /// use lungfish::bench::{Mode, StepRequest, step};
 /// use lungfish_models::Architecture;
 /// let mut request = StepRequest::new(Architecture::Resnet18);
