@@ -217,7 +217,6 @@ impl Job<'_, '_> {
             escape(parent)
         ));
         let run = RunFolder::create(&self.request.out)?;
-        run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
         let cache = self.cache(&recipe, &run);
         let tensors = model::capture(&model.store)?;
         self.set_out(&recipe, run, data, cache, tensors, (lineage, Some(model.info.epoch)))
@@ -268,6 +267,10 @@ impl Job<'_, '_> {
         let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
         let start = Checkpoint { state, tensors, best: None, moments: None, lineage };
         film_cache::write(cache.as_deref(), &run, run_folder::LAST, &start.to_bytes()?)?;
+        if !run.file(run_folder::RECIPE).exists() {
+            // A run that goes on from another: with a recipe and no checkpoint yet it would be resumed with a split of its own.
+            run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
+        }
         run.remove(run_folder::START)?;
         self.run(recipe, &run, &data, cache, start)
     }
