@@ -5,30 +5,47 @@ use std::sync::Arc;
 use lungfish_data::display::escape;
 use lungfish_data::{FilmCache, Preprocess};
 
-use crate::run_folder::{self, RunFolder};
-use crate::{Error, Watch};
+use crate::Watch;
+use crate::run_folder::{CACHE, RunFolder};
 
 /// Bytes of films that are kept: 85 thousand gray films of 224 pixels.
 pub(crate) const MOST_BYTES: u64 = 4 << 30;
 
-/// The run's cache, with what an earlier start of the run left in it; `None`, and no file, where it is not wanted or
-/// cannot be.
-pub(crate) fn open(
-    wanted: bool,
-    run: &RunFolder,
-    preprocess: &Preprocess,
-    watch: &mut Watch<'_>,
-) -> Option<Arc<FilmCache>> {
-    let path = run.file(run_folder::CACHE);
-    if !wanted {
-        remove(run, watch);
-        return None;
+impl RunFolder {
+    /// Opens the cache, with what an earlier start of the run left in it; none, and no file, where it is not wanted or
+    /// cannot be.
+    pub(crate) fn open_cache(&mut self, wanted: bool, preprocess: &Preprocess, watch: &mut Watch<'_>) {
+        if !wanted {
+            self.remove_cache(watch);
+            return;
+        }
+        match FilmCache::open(&self.file(CACHE), preprocess, MOST_BYTES) {
+            Ok(cache) => self.cache = Some(Arc::new(cache)),
+            Err(error) => watch.note(format!("films are decoded anew each time: {error}")),
+        }
     }
-    match FilmCache::open(&path, preprocess, MOST_BYTES) {
-        Ok(cache) => Some(Arc::new(cache)),
-        Err(error) => {
-            watch.note(format!("films are decoded anew each time: {error}"));
-            None
+
+    /// The cache; [`RunFolder::write`] empties it where a file needs its room.
+    pub(crate) fn cache(&self) -> Option<&Arc<FilmCache>> {
+        self.cache.as_ref()
+    }
+
+    /// Tells, once, of a cache that had to be given up.
+    pub(crate) fn tell_of_trouble(&self, watch: &mut Watch<'_>) {
+        if let Some(error) = self.cache().and_then(|cache| cache.trouble()) {
+            let path = self.file(CACHE);
+            watch.note(format!(
+                "films are decoded anew each time from here on: cannot write {}: {error}",
+                escape(&path)
+            ));
+        }
+    }
+
+    /// Deletes the cache; warns where it stays.
+    pub(crate) fn remove_cache(&mut self, watch: &mut Watch<'_>) {
+        self.cache = None;
+        if let Err(error) = FilmCache::remove(&self.file(CACHE)) {
+            watch.warn(format!("decoded films stay behind, delete them by hand: {error}"));
         }
     }
 }
@@ -38,28 +55,4 @@ pub(crate) fn bound(cache: &FilmCache, films: usize) -> Option<String> {
     let capacity = cache.capacity();
     (films > capacity)
         .then(|| format!("{capacity} of the {films} films are kept decoded, the others are decoded anew each time"))
-}
-
-/// Tells, once, of a cache that had to be given up.
-pub(crate) fn tell_of_trouble(cache: Option<&FilmCache>, run: &RunFolder, watch: &mut Watch<'_>) {
-    if let Some(error) = cache.and_then(FilmCache::trouble) {
-        let path = run.file(run_folder::CACHE);
-        let text = format!("films are decoded anew each time from here on: cannot write {}: {error}", escape(&path));
-        watch.note(text);
-    }
-}
-
-/// Writes a file of the run. Where that fails, decoded films, which can be made again, make room for it.
-pub(crate) fn write(cache: Option<&FilmCache>, run: &RunFolder, name: &str, bytes: &[u8]) -> Result<(), Error> {
-    match run.write(name, bytes) {
-        Err(_) if cache.is_some_and(FilmCache::discard) => run.write(name, bytes),
-        written => written,
-    }
-}
-
-/// Deletes what a run kept; warns where it stays.
-pub(crate) fn remove(run: &RunFolder, watch: &mut Watch<'_>) {
-    if let Err(error) = FilmCache::remove(&run.file(run_folder::CACHE)) {
-        watch.warn(format!("decoded films stay behind, delete them by hand: {error}"));
-    }
 }

@@ -27,7 +27,7 @@ use crate::schedule::{self, Course};
 use crate::scorer::Scorer;
 use crate::targets::Targets;
 use crate::task::Answers;
-use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, film_cache, keys, weights};
+use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, keys, weights};
 
 /// A training in memory.
 pub(crate) struct Trainer<'a> {
@@ -230,7 +230,7 @@ impl<'a> Trainer<'a> {
             };
             self.state.sums.seconds += trained;
             self.end_epoch(&mut tools, metrics, begun.elapsed().as_secs_f64() - trained, watch)?;
-            film_cache::tell_of_trouble(self.pipeline.cache.as_deref(), self.run, watch);
+            self.run.tell_of_trouble(watch);
             if self.out_of_patience() && self.state.epoch <= of {
                 watch.event(&Event::EarlyStop { phase, epoch, patience: self.recipe.early_stopping });
             }

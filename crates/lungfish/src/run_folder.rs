@@ -3,9 +3,10 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lungfish_data::ContentHash;
+use lungfish_data::{ContentHash, FilmCache};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Recipe};
@@ -31,6 +32,8 @@ const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
+    /// Decoded films, see [`crate::film_cache`].
+    pub(crate) cache: Option<Arc<FilmCache>>,
     _lock: File,
 }
 
@@ -92,13 +95,13 @@ impl RunFolder {
             held = file.try_lock();
         }
         match held {
-            Ok(()) => Ok(RunFolder { path: path.to_owned(), _lock: file }),
+            Ok(()) => Ok(RunFolder { path: path.to_owned(), cache: None, _lock: file }),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::refused(format!("another process is training in {}", shown(path))))
             }
             // A file system without locks (some network ones) must not keep a person from training.
             Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
-                Ok(RunFolder { path: path.to_owned(), _lock: file })
+                Ok(RunFolder { path: path.to_owned(), cache: None, _lock: file })
             }
             Err(TryLockError::Error(e)) => Err(Error::io("lock", &lock, e)),
         }
@@ -114,9 +117,14 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Writes a file in it, whole or not at all.
+    /// Writes a file in it, whole or not at all. Where that fails, decoded films, which can be made again, make room for
+    /// it.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        write_atomically(&self.file(name), bytes)
+        let path = self.file(name);
+        match write_atomically(&path, bytes) {
+            Err(_) if self.cache.as_ref().is_some_and(|cache| cache.discard()) => write_atomically(&path, bytes),
+            written => written,
+        }
     }
 
     /// The recipe of the run; none if it was killed before it wrote one.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lungfish_data::display::escape;
-use lungfish_data::{ContentHash, FilmCache, Pipeline};
+use lungfish_data::{ContentHash, Pipeline};
 use lungfish_kernels::machine;
 use lungfish_models::Tensors;
 
@@ -100,7 +100,7 @@ pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutco
     match run.recipe()? {
         Some(recipe) => {
             request.changes.agree_with(&recipe)?;
-            if run.file(run_folder::LAST).exists() { job.go_on(&recipe, &run) } else { job.begin(&recipe, Some(run)) }
+            if run.file(run_folder::LAST).exists() { job.go_on(&recipe, run) } else { job.begin(&recipe, Some(run)) }
         }
         // Killed before it wrote a thing: there is nothing to contradict.
         None => {
@@ -148,19 +148,19 @@ impl Job<'_, '_> {
             self.watch.warn(caveat.to_string());
             caveats.push(caveat);
         }
-        let (run, new) = match run {
+        let (mut run, new) = match run {
             Some(run) => (run, false),
             None => (RunFolder::create(&self.request.out)?, true),
         };
         // Before the films are read, which can take minutes: who kills the run then goes on with what it was asked for.
         Start { data: absolute(&given), recipe: recipe.to_toml() }.write(&run)?;
         run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
-        let cache = self.cache(recipe, &run);
-        let prepared = DataSet::prepare(folder, (recipe, &lineage), cache.as_deref(), self.watch);
-        film_cache::tell_of_trouble(cache.as_deref(), &run, self.watch);
+        self.open_cache(recipe, &mut run);
+        let prepared = DataSet::prepare(folder, (recipe, &lineage), run.cache().map(Arc::as_ref), self.watch);
+        run.tell_of_trouble(self.watch);
         if new && prepared.is_err() {
             // Films that are refused leave the folder free for another try.
-            film_cache::remove(&run, self.watch);
+            run.remove_cache(self.watch);
             run.remove(run_folder::RECIPE)?;
             run.remove(run_folder::START)?;
         }
@@ -175,7 +175,7 @@ impl Job<'_, '_> {
             });
         };
         data.caveats.splice(..0, caveats);
-        self.set_out(recipe, run, data, cache, model::capture(&store)?, (lineage, None))
+        self.set_out(recipe, run, data, model::capture(&store)?, (lineage, None))
     }
 
     /// Starts a run that goes on from another: its split, classes, preprocessing and recipe, but for what is asked for.
@@ -216,10 +216,10 @@ impl Job<'_, '_> {
              split, classes and recipe are taken over",
             escape(parent)
         ));
-        let run = RunFolder::create(&self.request.out)?;
-        let cache = self.cache(&recipe, &run);
+        let mut run = RunFolder::create(&self.request.out)?;
+        self.open_cache(&recipe, &mut run);
         let tensors = model::capture(&model.store)?;
-        self.set_out(&recipe, run, data, cache, tensors, (lineage, Some(model.info.epoch)))
+        self.set_out(&recipe, run, data, tensors, (lineage, Some(model.info.epoch)))
     }
 
     /// The recipe of a run that goes on from a model: the model's own with what is asked for, and only the epochs that
@@ -249,12 +249,11 @@ impl Job<'_, '_> {
         recipe: &Recipe,
         run: RunFolder,
         data: DataSet,
-        cache: Option<Arc<FilmCache>>,
         tensors: Tensors,
         (lineage, parent): (Lineage, Option<BestEpoch>),
     ) -> Result<TrainOutcome, Error> {
         let split_file = data.splits.to_csv(&data.root, &data.classes);
-        film_cache::write(cache.as_deref(), &run, run_folder::SPLIT, split_file.as_bytes())?;
+        run.write(run_folder::SPLIT, split_file.as_bytes())?;
         let phase = if recipe.frozen_epochs > 0 { Phase::Frozen } else { Phase::Unfrozen };
         let state = State {
             recipe: Some(recipe.to_toml()),
@@ -266,21 +265,21 @@ impl Job<'_, '_> {
         };
         let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
         let start = Checkpoint { state, tensors, best: None, moments: None, lineage };
-        film_cache::write(cache.as_deref(), &run, run_folder::LAST, &start.to_bytes()?)?;
+        run.write(run_folder::LAST, &start.to_bytes()?)?;
         if !run.file(run_folder::RECIPE).exists() {
             // A run that goes on from another: with a recipe and no checkpoint yet it would be resumed with a split of its own.
             run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
         }
         run.remove(run_folder::START)?;
-        self.run(recipe, &run, &data, cache, start)
+        self.run(recipe, run, &data, start)
     }
 
-    fn cache(&mut self, recipe: &Recipe, run: &RunFolder) -> Option<Arc<FilmCache>> {
-        film_cache::open(self.request.film_cache, run, &recipe.preprocess(), self.watch)
+    fn open_cache(&mut self, recipe: &Recipe, run: &mut RunFolder) {
+        run.open_cache(self.request.film_cache, &recipe.preprocess(), self.watch);
     }
 
     /// Goes on from the last checkpoint.
-    fn go_on(&mut self, recipe: &Recipe, run: &RunFolder) -> Result<TrainOutcome, Error> {
+    fn go_on(&mut self, recipe: &Recipe, mut run: RunFolder) -> Result<TrainOutcome, Error> {
         let last = run.file(run_folder::LAST);
         let mut checkpoint = Checkpoint::read(&last)?;
         checkpoint.state.check(recipe, &last)?;
@@ -320,37 +319,36 @@ impl Job<'_, '_> {
             checkpoint.lineage = Lineage::of_weights(&recipe.weights)?.with_own(&data.splits.train, &data.splits.val);
         }
         checkpoint.state.data = absolute(&root).to_string_lossy().into_owned();
-        let cache = self.cache(recipe, run);
-        self.run(recipe, run, &data, cache, checkpoint)
+        self.open_cache(recipe, &mut run);
+        self.run(recipe, run, &data, checkpoint)
     }
 
     fn run(
         &mut self,
         recipe: &Recipe,
-        run: &RunFolder,
+        mut run: RunFolder,
         data: &DataSet,
-        cache: Option<Arc<FilmCache>>,
         from: Checkpoint,
     ) -> Result<TrainOutcome, Error> {
         let (preprocess, augment) = (recipe.preprocess(), recipe.augment());
         let films = data.splits.train.len() + data.splits.val.len();
-        if let Some(text) = cache.as_ref().and_then(|cache| film_cache::bound(cache, films)) {
+        if let Some(text) = run.cache().and_then(|cache| film_cache::bound(cache, films)) {
             self.watch.note(text);
         }
-        let pipeline = Pipeline { preprocess, augment: Some(augment), cache };
+        let pipeline = Pipeline { preprocess, augment: Some(augment), cache: run.cache().cloned() };
         data.describe(&preprocess, augments(recipe).then_some(augment), self.watch);
         let workers = match self.request.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
         let parent = from.state.parent.clone();
-        let mut trainer = Trainer::new((recipe, run, data), self.device.clone(), pipeline, workers, from)?;
+        let mut trainer = Trainer::new((recipe, &run, data), self.device.clone(), pipeline, workers, from)?;
         let ended = trainer.run(self.watch);
         let (best, seconds) = trainer.result();
         drop(trainer);
         // Only a training that will go on has a use for it; a patient's films stay nowhere else than where they were.
         if !matches!(ended, Ok(false)) {
-            film_cache::remove(run, self.watch);
+            run.remove_cache(self.watch);
         }
         let stopped = !ended?;
         if let (false, Some(best), Some(parent)) = (stopped, &best, parent)

@@ -16,7 +16,7 @@ const METADATA: &str = "__metadata__";
 /// A model file in memory: text by key, tensors and byte strings by name.
 ///
 /// Its bytes depend on nothing but its content: F32 tensors sorted by name, then U8 tensors of
-/// one dimension sorted by name, metadata sorted by key, and among the metadata as `digest` a SHA-256 over all of it.
+/// one dimension sorted by name, metadata sorted by key, and among the metadata as `digest` a BLAKE3 over all of it.
 ///
 /// ```
 /// use lungfish_models::{ModelFile, Tensor};

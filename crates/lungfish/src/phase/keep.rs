@@ -12,7 +12,7 @@ use crate::films::Source;
 use crate::metrics::Metrics;
 use crate::model::{self, ModelInfo};
 use crate::run_folder;
-use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, film_cache, weights};
+use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, weights};
 
 impl Trainer<'_> {
     /// Writes down an epoch: the checkpoint first, which is the truth, then the model and the log that follow from it.
@@ -108,7 +108,7 @@ impl Trainer<'_> {
         }
         let moments = adam.state()?;
         let bytes = Checkpoint::bytes_of(&self.state, tensors, self.best.as_ref(), Some(moments), &self.lineage)?;
-        self.write(run_folder::LAST, &bytes)?;
+        self.run.write(run_folder::LAST, &bytes)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -134,11 +134,7 @@ impl Trainer<'_> {
         if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
             return Ok(());
         }
-        self.write(run_folder::BEST, &bytes)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        film_cache::write(self.pipeline.cache.as_deref(), self.run, name, bytes)
+        self.run.write(run_folder::BEST, &bytes)
     }
 
     pub(super) fn diverged(&self, loss: f64, step: usize) -> Error {
