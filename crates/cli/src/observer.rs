@@ -290,6 +290,10 @@ fn epoch_lines(record: &EpochRecord, seconds_left: Option<f64>) -> Vec<String> {
     }
     let auc = print::metric(record.val_auc);
     lines.push(format!("val Loss: {:.4} Acc: {:.4} AUC: {auc}", record.val_loss, record.val_accuracy));
+    if let Some(seen) = &record.robust {
+        let auc = print::metric(seen.auc);
+        lines.push(format!("augmented val Loss: {:.4} Acc: {:.4} AUC: {auc}", seen.loss, seen.accuracy));
+    }
     let parts: Vec<String> = record.part_lr.iter().map(|(part, lr)| format!("{part} {}", print::rate(*lr))).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
     let lr = record.train_loss.map(|_| format!("lr {}{parts}", print::rate(record.lr)));
@@ -362,6 +366,8 @@ fn prefix(what: What, pace: f64, left: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lungfish::RobustMetrics;
+
     use super::*;
 
     #[test]
@@ -374,6 +380,7 @@ mod tests {
             val_loss: 0.2,
             val_accuracy: 0.9,
             val_auc: Some(0.98765),
+            robust: Some(RobustMetrics { loss: 0.4, accuracy: 0.85, auc: Some(0.91234), choice: 0.3 }),
             lr: 1e-3,
             part_lr: [("layer4".to_owned(), 1e-5)].into(),
             seconds: 2.0,
@@ -384,6 +391,7 @@ mod tests {
             [
                 "train Loss: 0.1234 Acc: 0.9567",
                 "val Loss: 0.2000 Acc: 0.9000 AUC: 0.9877",
+                "augmented val Loss: 0.4000 Acc: 0.8500 AUC: 0.9123",
                 "lr 0.001 (layer4 1e-5), 41.2 films/s, 1m 12s left"
             ]
         );
@@ -392,6 +400,7 @@ mod tests {
             train_loss: None,
             train_accuracy: None,
             val_auc: None,
+            robust: None,
             films_per_s: None,
             ..record
         };

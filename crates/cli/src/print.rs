@@ -10,6 +10,10 @@ use lungfish_data::display::escape;
 
 use crate::schema::{Output, Versioned};
 
+/// Beside probabilities that are not for the classes as the training films had them.
+pub const EQUAL_PRIOR: &str =
+    "Probabilities are for classes that are equally frequent; among your films one may be rarer.";
+
 /// Standard output could not take what was written.
 #[derive(Debug)]
 pub struct OutputError(io::Error);

@@ -1,159 +1,327 @@
 //! Chance alterations of training films, keyed so that the same key gives the same film.
+//!
+//! How a film was taken (its sharpness, its contrast, how much of it is burnt out) can tell its class as well as the lung
+//! does, in one hospital and not in the next. A family of alterations that breaks such traces keeps a network from
+//! learning them. [`Augment`] is what may happen to a film, [`Alteration`] what happens to one.
 
-use std::ops::Range;
+mod photometric;
+mod rotate;
+mod warp;
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{Channels, Image};
+pub use photometric::unsharp;
+pub use rotate::{mirror, rotate};
+pub use warp::{Affine, warp};
+
+use crate::decode::Image;
+use crate::preprocess::resize;
 use crate::random::{between, keyed, unit};
 
-/// The notebook's alterations, after the film is a square and in this order: torchvision's `RandomRotation(rotation)`
-/// (nearest pixel, black corners, same size) and `RandomHorizontalFlip(flip)`.
+/// What stands at a place between pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interpolation {
+    /// The nearest pixel.
+    Nearest,
+    /// A mixture of the four pixels around it.
+    #[default]
+    Bilinear,
+}
+
+/// What may happen to a training film, once it is the network's square. Geometry comes first, in one resampling with black
+/// around the film, then what is done to the values, in the order of the fields. Every field is a range to draw from,
+/// always in the same order, so that no draw depends on the setting of another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Augment {
-    /// The angle is uniform in -rotation..rotation, in degrees.
+    /// Rotated by an angle uniform in -rotation..rotation, in degrees.
     pub rotation: f64,
     /// Probability of a mirrored film.
     pub flip: f64,
+    /// Between which two the side of the part that is seen lies, uniform, of the square's: 0.7 is a zoom into the middle.
+    pub zoom: [f64; 2],
+    /// Width by height is stretched by e to the power of a number uniform in -aspect..aspect.
+    pub aspect: f64,
+    /// Moved along each axis by up to this part of the side.
+    pub shift: f64,
+    /// How rotation, zoom, aspect and shift find their pixels. Rotation alone with the nearest pixel is torchvision's
+    /// `RandomRotation`, to the last bit.
+    pub interpolation: Interpolation,
+    /// Resolution is reduced by a factor uniform in 1..downsample, and the film is enlarged again; 0 is off.
+    pub downsample: f64,
+    /// Probability of that.
+    pub downsample_p: f64,
+    /// Edges are sharpened ([`unsharp`]) by an amount uniform in 0..sharpen.
+    pub sharpen: f64,
+    /// Probability of that.
+    pub sharpen_p: f64,
+    /// Values in 0..=1 are taken to the power of e to a number uniform in -gamma..gamma.
+    pub gamma: f64,
+    /// Distances from the film's mean are multiplied by e to the power of a number uniform in -contrast..contrast.
+    pub contrast: f64,
+    /// Values are multiplied by a number uniform in 1 - brightness..1 + brightness.
+    pub brightness: f64,
+    /// Standard deviation of noise, uniform in 0..noise, in levels of 255.
+    pub noise: f64,
+    /// Probability of a black rectangle: torchvision's `RandomErasing`, 2 to 33 % of the film, sides 0.3 to 3.3.
+    pub erase_p: f64,
 }
 
-/// What is done to one film.
+impl Augment {
+    /// Nothing happens.
+    pub const NONE: Augment = Augment {
+        rotation: 0.0,
+        flip: 0.0,
+        zoom: [1.0, 1.0],
+        aspect: 0.0,
+        shift: 0.0,
+        interpolation: Interpolation::Bilinear,
+        downsample: 0.0,
+        downsample_p: 0.0,
+        sharpen: 0.0,
+        sharpen_p: 0.0,
+        gamma: 0.0,
+        contrast: 0.0,
+        brightness: 0.0,
+        noise: 0.0,
+        erase_p: 0.0,
+    };
+
+    /// The notebook's: torchvision's `RandomRotation(20)` and `RandomHorizontalFlip(0.5)`.
+    pub const NOTEBOOK: Augment =
+        Augment { rotation: 20.0, flip: 0.5, interpolation: Interpolation::Nearest, ..Augment::NONE };
+
+    /// Breaks the traces of how a film was taken: its place, size, sharpness, contrast and noise.
+    pub const ROBUST: Augment = Augment {
+        rotation: 20.0,
+        flip: 0.5,
+        zoom: [0.7, 1.05],
+        aspect: 0.2,
+        shift: 0.05,
+        interpolation: Interpolation::Bilinear,
+        downsample: 4.0,
+        downsample_p: 0.5,
+        sharpen: 2.0,
+        sharpen_p: 0.5,
+        gamma: 0.4,
+        contrast: 0.4,
+        brightness: 0.15,
+        noise: 6.0,
+        erase_p: 0.0,
+    };
+
+    /// More of the same, and erasing.
+    pub const STRONG: Augment =
+        Augment { zoom: [0.6, 1.1], downsample: 5.0, gamma: 0.5, contrast: 0.5, erase_p: 0.25, ..Augment::ROBUST };
+
+    /// The presets with their names.
+    pub const PRESETS: [(&'static str, Augment); 4] = [
+        ("none", Augment::NONE),
+        ("notebook", Augment::NOTEBOOK),
+        ("robust", Augment::ROBUST),
+        ("strong", Augment::STRONG),
+    ];
+
+    /// The preset of a name.
+    pub fn preset(name: &str) -> Option<Self> {
+        Self::PRESETS.iter().find(|(of, _)| *of == name).map(|(_, preset)| *preset)
+    }
+
+    /// The name of the preset that this is, if it is one.
+    pub fn name(&self) -> Option<&'static str> {
+        Self::PRESETS.iter().find(|(_, preset)| preset == self).map(|(name, _)| *name)
+    }
+
+    /// What happens to the film of a key.
+    pub fn draw(&self, key: [u64; 4]) -> Alteration {
+        let mut rng = keyed(key);
+        let mut uniform = |low, high| between(&mut rng, low, high);
+        let degrees = uniform(-self.rotation, self.rotation);
+        let mirrored = uniform(0.0, 1.0) < self.flip;
+        let zoom = uniform(self.zoom[0], self.zoom[1]);
+        let aspect = uniform(-self.aspect, self.aspect).exp();
+        let shift = [uniform(-self.shift, self.shift), uniform(-self.shift, self.shift)];
+        let mut by_chance = |probability: f64, low: f64, high: f64| {
+            let happens = uniform(0.0, 1.0) < probability;
+            let value = uniform(low, high);
+            if happens { value } else { low }
+        };
+        let downsample = by_chance(self.downsample_p, 1.0, self.downsample.max(1.0));
+        let sharpen = by_chance(self.sharpen_p, 0.0, self.sharpen);
+        let gamma = uniform(-self.gamma, self.gamma).exp();
+        let contrast = uniform(-self.contrast, self.contrast).exp();
+        let brightness = uniform(1.0 - self.brightness, 1.0 + self.brightness);
+        let noise = uniform(0.0, self.noise);
+        let erased = uniform(0.0, 1.0) < self.erase_p;
+        let (area, ratio) = (uniform(0.02, 0.33), uniform(f64::ln(0.3), f64::ln(3.3)).exp());
+        let [width, height] = [(area * ratio).sqrt().min(1.0), (area / ratio).sqrt().min(1.0)];
+        let [left, top] = [uniform(0.0, 1.0 - width), uniform(0.0, 1.0 - height)];
+        Alteration {
+            degrees,
+            mirrored,
+            zoom,
+            aspect,
+            shift,
+            interpolation: self.interpolation,
+            downsample,
+            sharpen,
+            gamma,
+            contrast,
+            brightness,
+            noise,
+            erased: erased.then_some([left, top, width, height]),
+            grain: [unit(&mut rng).to_bits(), key[1], key[2], key[3]],
+        }
+    }
+
+    /// Alters a film as [`Self::draw`] says.
+    pub fn apply(&self, image: &mut Image, key: [u64; 4]) {
+        self.draw(key).apply(image);
+    }
+}
+
+/// What happens to one film.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Alteration {
     /// Turned counter-clockwise by so many degrees.
     pub degrees: f64,
     /// Mirrored after that.
     pub mirrored: bool,
+    /// Side of the part that is seen, of the square's.
+    pub zoom: f64,
+    /// Width by height of that part.
+    pub aspect: f64,
+    /// Moved, of the side.
+    pub shift: [f64; 2],
+    /// How a place between pixels is found.
+    pub interpolation: Interpolation,
+    /// Factor by which the resolution is reduced; 1 is not.
+    pub downsample: f64,
+    /// Amount of [`unsharp`].
+    pub sharpen: f64,
+    /// Exponent of values in 0..=1.
+    pub gamma: f64,
+    /// Factor of distances from the mean.
+    pub contrast: f64,
+    /// Factor of values.
+    pub brightness: f64,
+    /// Standard deviation of noise, levels.
+    pub noise: f64,
+    /// A rectangle made black: left, top, width and height, of the sides.
+    pub erased: Option<[f64; 4]>,
+    /// Key of the noise.
+    grain: [u64; 4],
 }
 
-impl Augment {
-    /// The alteration of a key: the angle is drawn first, then the flip, both always, so that neither depends on the
-    /// other's setting.
-    pub fn draw(&self, key: [u64; 4]) -> Alteration {
-        let mut rng = keyed(key);
-        let degrees = between(&mut rng, -self.rotation, self.rotation);
-        Alteration { degrees, mirrored: unit(&mut rng) < self.flip }
+impl Alteration {
+    /// Nothing happens.
+    pub fn none() -> Self {
+        Augment::NONE.draw([0; 4])
     }
 
-    /// Alters a film as [`Self::draw`] says.
-    pub fn apply(&self, image: &mut Image, key: [u64; 4]) {
-        let Alteration { degrees, mirrored } = self.draw(key);
-        if degrees != 0.0 {
-            *image = rotate(image, degrees);
+    /// Alters a film.
+    pub fn apply(&self, image: &mut Image) {
+        self.geometry(image);
+        if self.downsample > 1.0 {
+            let (width, height) = (image.width, image.height);
+            let reduced = |side: usize| ((side as f64 / self.downsample).round() as usize).max(1);
+            let small =
+                resize(std::mem::replace(image, Image::black(0, 0, image.channels)), reduced(width), reduced(height));
+            *image = resize(small, width, height);
         }
-        if mirrored {
-            mirror(image);
+        if self.sharpen > 0.0 {
+            unsharp(image, self.sharpen as f32);
         }
-    }
-}
-
-/// Turns a film counter-clockwise about its middle by `degrees`: Pillow's
-/// `Image.rotate(degrees, NEAREST, expand=False, fillcolor=0)`, to the last bit (quarter turns of a square and half
-/// turns move every pixel; all else is an affine map in 16.16 fixed point, `src/libImaging/Geometry.c`).
-pub fn rotate(image: &Image, degrees: f64) -> Image {
-    let (width, height) = (image.width, image.height);
-    let degrees = degrees.rem_euclid(360.0);
-    let (right, bottom) = (width.saturating_sub(1), height.saturating_sub(1));
-    match degrees {
-        0.0 => return image.clone(),
-        180.0 => return gather(image, |x, y| Some((right - x, bottom - y))),
-        90.0 if width == height => return gather(image, |x, y| Some((right - y, x))),
-        270.0 if width == height => return gather(image, |x, y| Some((y, bottom - x))),
-        _ => {}
-    }
-
-    let angle = -degrees.to_radians();
-    let (cos, sin) = (round15(angle.cos()), round15(angle.sin()));
-    let (middle_x, middle_y) = (width as f64 / 2.0, height as f64 / 2.0);
-    let offset_x = cos * -middle_x + sin * -middle_y + middle_x;
-    let offset_y = -sin * -middle_x + cos * -middle_y + middle_y;
-    let fixed = |value: f64| (value * 65536.0 + 0.5).floor() as i64;
-    let (xx, xy, x0) = (fixed(cos), fixed(sin), fixed(offset_x + cos * 0.5 + sin * 0.5));
-    let (yx, yy, y0) = (fixed(-sin), fixed(cos), fixed(offset_y - sin * 0.5 + cos * 0.5));
-    let mut out = Image::black(width, height, image.channels);
-    for (y, row) in out.pixels.chunks_exact_mut(image.stride().max(1)).enumerate() {
-        let y = y as i64;
-        let (x_of, y_of) = (Line { first: x0 + y * xy, step: xx }, Line { first: y0 + y * yy, step: yx });
-        let (a, b) = (x_of.within(width), y_of.within(height));
-        let columns = a.start.max(b.start)..a.end.min(b.end).min(width);
-        match image.channels {
-            Channels::Gray => sample::<1>(row, columns, image, (x_of, y_of)),
-            Channels::Rgb => sample::<3>(row, columns, image, (x_of, y_of)),
+        photometric::tone(image, [self.gamma, self.contrast, self.brightness], (self.noise, self.grain));
+        if let Some(part) = self.erased {
+            photometric::erase(image, part);
         }
     }
-    out
-}
 
-/// A coordinate along a row of the turned film, in 16.16 fixed point.
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    first: i64,
-    step: i64,
-}
+    fn geometry(&self, image: &mut Image) {
+        let Self { degrees, mirrored, zoom, aspect, shift, interpolation, .. } = *self;
+        let rotation_only = (zoom, aspect, shift) == (1.0, 1.0, [0.0; 2]);
+        if rotation_only && (interpolation == Interpolation::Nearest || degrees == 0.0) {
+            if degrees != 0.0 {
+                *image = rotate(image, degrees);
+            }
+            if mirrored {
+                mirror(image);
+            }
+            return;
+        }
+        let scale = [zoom * aspect.sqrt(), zoom / aspect.sqrt()];
+        *image = warp(image, &Affine { degrees, scale, shift, mirrored }, interpolation);
+    }
 
-impl Line {
-    /// The columns at which it is a pixel of `0..size`.
-    fn within(self, size: usize) -> Range<usize> {
-        let last = ((size as i64) << 16) - 1;
-        let Self { first, step } = self;
-        // `first + x * step` is in 0..=last.
-        let (low, high) = match step {
-            0 if (0..=last).contains(&first) => return 0..usize::MAX,
-            0 => return 0..0,
-            1.. => (div_ceil(-first, step), (last - first).div_euclid(step)),
-            _ => (div_ceil(first - last, -step), first.div_euclid(-step)),
+    /// The steps by themselves, each with its name and numbers, in their order; those that change nothing are left out.
+    pub fn steps(&self) -> Vec<(String, Alteration)> {
+        let none = Alteration { interpolation: self.interpolation, grain: self.grain, ..Alteration::none() };
+        let geometry = Alteration {
+            degrees: self.degrees,
+            mirrored: self.mirrored,
+            zoom: self.zoom,
+            aspect: self.aspect,
+            shift: self.shift,
+            ..none
         };
-        usize::try_from(low).unwrap_or(0)..usize::try_from(high + 1).unwrap_or(0)
+        let steps = [
+            geometry,
+            Alteration { downsample: self.downsample, ..none },
+            Alteration { sharpen: self.sharpen, ..none },
+            Alteration { gamma: self.gamma, contrast: self.contrast, brightness: self.brightness, ..none },
+            Alteration { noise: self.noise, ..none },
+            Alteration { erased: self.erased, ..none },
+        ];
+        steps.into_iter().filter(|step| *step != none).map(|step| (step.to_string(), step)).collect()
     }
 }
 
-/// Rounded up; `b` is above 0.
-fn div_ceil(a: i64, b: i64) -> i64 {
-    -(-a).div_euclid(b)
-}
-
-/// Fills the given columns of a row with the pixels at two coordinates, both of them within the film there.
-fn sample<const C: usize>(row: &mut [u8], columns: Range<usize>, from: &Image, (x_of, y_of): (Line, Line)) {
-    let pixels = from.pixels.as_chunks::<C>().0;
-    let row = row.as_chunks_mut::<C>().0;
-    let start = columns.start as i64;
-    let (mut x, mut y) = (x_of.first + start * x_of.step, y_of.first + start * y_of.step);
-    // An empty range may begin after its end.
-    for pixel in row.get_mut(columns).unwrap_or_default() {
-        *pixel = pixels[(y >> 16) as usize * from.width + (x >> 16) as usize];
-        x += x_of.step;
-        y += y_of.step;
-    }
-}
-
-/// Python's `round(value, 15)` for values in -1..=1: the nearest multiple of 1e-15.
-fn round15(value: f64) -> f64 {
-    // Formatting rounds the exact binary value correctly, as Python does; multiplying and dividing would not.
-    format!("{value:.15}").parse().unwrap_or(value)
-}
-
-/// Swaps left and right: Pillow's `FLIP_LEFT_RIGHT`.
-pub fn mirror(image: &mut Image) {
-    let (stride, channels) = (image.stride(), image.channels.count());
-    for row in image.pixels.chunks_exact_mut(stride.max(1)) {
-        match channels {
-            1 => row.reverse(),
-            _ => row.as_chunks_mut::<3>().0.reverse(),
+impl fmt::Display for Alteration {
+    /// Such as `turned 7.3° left, then mirrored, 1.2 times as large`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        if self.degrees != 0.0 {
+            words.push(format!(
+                "turned {:.1}° {}",
+                self.degrees.abs(),
+                if self.degrees < 0.0 { "right" } else { "left" }
+            ));
         }
-    }
-}
-
-/// A film of the same size whose pixel (x, y) is the given one's at `from(x, y)`, or black.
-fn gather(image: &Image, from: impl Fn(usize, usize) -> Option<(usize, usize)>) -> Image {
-    let mut out = Image::black(image.width, image.height, image.channels);
-    let channels = image.channels.count();
-    let places = (0..image.height).flat_map(|y| (0..image.width).map(move |x| (x, y)));
-    for ((x, y), pixel) in places.zip(out.pixels.chunks_exact_mut(channels)) {
-        if let Some((x, y)) = from(x, y) {
-            pixel.copy_from_slice(&image.pixels[(y * image.width + x) * channels..][..channels]);
+        if self.mirrored {
+            words.push("mirrored".to_owned());
         }
+        if self.zoom != 1.0 {
+            words.push(format!("{:.2} times as large", 1.0 / self.zoom));
+        }
+        if self.aspect != 1.0 {
+            words.push(format!("{:.2} times as narrow", self.aspect));
+        }
+        if self.shift != [0.0; 2] {
+            words.push(format!("moved by {:.0} and {:.0} %", -100.0 * self.shift[0], -100.0 * self.shift[1]));
+        }
+        if self.downsample > 1.0 {
+            words.push(format!("resolution 1/{:.1}", self.downsample));
+        }
+        if self.sharpen > 0.0 {
+            words.push(format!("sharpened by {:.1}", self.sharpen));
+        }
+        if (self.gamma, self.contrast, self.brightness) != (1.0, 1.0, 1.0) {
+            words.push(format!(
+                "gamma {:.2}, contrast {:.2}, brightness {:.2}",
+                self.gamma, self.contrast, self.brightness
+            ));
+        }
+        if self.noise > 0.0 {
+            words.push(format!("noise {:.1}", self.noise));
+        }
+        if self.erased.is_some() {
+            words.push("a part erased".to_owned());
+        }
+        f.write_str(if words.is_empty() { "as it is".to_owned() } else { words.join(", ") }.as_str())
     }
-    out
 }
 
 #[cfg(test)]
@@ -161,21 +329,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_within_the_film_where_each_of_its_columns_is() {
-        const COLUMNS: usize = 40;
-        for size in [1, 2, 7, 30] {
-            for first in (-20..20).flat_map(|i| [-1, 0, 1].map(|by| i * 65536 * 3 + by)) {
-                for step in [0, 1, 3, 65535, 65536, 61584, 22415, 131072] {
-                    for step in [step, -step] {
-                        let line = Line { first, step };
-                        let inside = |x: &usize| (0..size as i64).contains(&((first + *x as i64 * step) >> 16));
-                        let expected: Vec<usize> = (0..COLUMNS).filter(inside).collect();
-                        let range = line.within(size);
-                        let got: Vec<usize> = (range.start..range.end.min(COLUMNS)).collect();
-                        assert_eq!(got, expected, "{line:?} of {size}");
-                    }
-                }
-            }
+    fn the_notebooks_draws_are_what_they_were() {
+        let Alteration { degrees, mirrored, .. } = Augment::NOTEBOOK.draw([7, 3, 2, 77]);
+        let mut rng = keyed([7, 3, 2, 77]);
+        assert_eq!((degrees, mirrored), (between(&mut rng, -20.0, 20.0), unit(&mut rng) < 0.5));
+        assert_eq!(Augment::NONE.draw([7, 3, 2, 77]).to_string(), "as it is");
+    }
+
+    #[test]
+    fn draws_fill_their_ranges_and_no_setting_moves_another() {
+        let draws: Vec<Alteration> = (0..4000).map(|i| Augment::STRONG.draw([5, 3, 1, i])).collect();
+        let ends = |of: fn(&Alteration) -> f64| {
+            let values = draws.iter().map(of);
+            values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| [low.min(x), high.max(x)])
+        };
+        let fills = |of: fn(&Alteration) -> f64, low: f64, high: f64| {
+            let ([least, most], slack) = (ends(of), (high - low) * 0.01);
+            assert!((least - low).abs() < slack && (most - high).abs() < slack, "{least}..{most}, not {low}..{high}");
+        };
+        fills(|a| a.degrees, -20.0, 20.0);
+        fills(|a| a.zoom, 0.6, 1.1);
+        fills(|a| a.aspect.ln(), -0.2, 0.2);
+        fills(|a| a.shift[0], -0.05, 0.05);
+        fills(|a| a.shift[1], -0.05, 0.05);
+        fills(|a| a.downsample, 1.0, 5.0);
+        fills(|a| a.sharpen, 0.0, 2.0);
+        fills(|a| a.gamma.ln(), -0.5, 0.5);
+        fills(|a| a.contrast.ln(), -0.5, 0.5);
+        fills(|a| a.brightness, 0.85, 1.15);
+        fills(|a| a.noise, 0.0, 6.0);
+        let share = |of: fn(&Alteration) -> bool| draws.iter().filter(|a| of(a)).count() as f64 / 4000.0;
+        assert!((share(|a| a.mirrored) - 0.5).abs() < 0.03 && (share(|a| a.downsample > 1.0) - 0.5).abs() < 0.03);
+        assert!((share(|a| a.sharpen > 0.0) - 0.5).abs() < 0.03 && (share(|a| a.erased.is_some()) - 0.25).abs() < 0.03);
+        for [left, top, width, height] in draws.iter().filter_map(|a| a.erased) {
+            assert!(left >= 0.0 && top >= 0.0 && left + width <= 1.0 + 1e-9 && top + height <= 1.0 + 1e-9);
+            assert!((0.019..0.331).contains(&(width * height)));
         }
+        let gamma_alone = Augment { gamma: 0.5, ..Augment::NONE };
+        assert!(draws.iter().zip(0..).all(|(a, i)| gamma_alone.draw([5, 3, 1, i]).gamma == a.gamma));
+    }
+
+    #[test]
+    fn presets_have_names() {
+        for (name, preset) in Augment::PRESETS {
+            assert_eq!((Augment::preset(name), preset.name()), (Some(preset), Some(name)));
+        }
+        assert_eq!((Augment::preset("wild"), Augment { noise: 1.0, ..Augment::NONE }.name()), (None, None));
     }
 }

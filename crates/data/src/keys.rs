@@ -25,6 +25,7 @@ enum Purpose {
     Dropout = 4,
     Preview = 5,
     Sample = 6,
+    ValView = 7,
     // Four letters each: patient, film, plan, labels.
     SynthPatient = 0x7061_7469,
     SynthFilm = 0x6669_6c6d,
@@ -57,12 +58,13 @@ const fn only(purpose: Purpose) -> RangeInclusive<u64> {
 }
 
 /// All there are. In the order of the words: what, where, where.
-pub const USES: [Use; 13] = [
+pub const USES: [Use; 14] = [
     Use { what: "the order of an epoch's films", words: [only(Purpose::Shuffle), PLACE, NOTHING] },
     Use { what: "a view of a film in the frozen phase", words: [only(Purpose::ViewOrTestSplit), 1..=COUNT, HASH] },
     Use { what: "a film's augmentation in an epoch", words: [only(Purpose::AugmentOrValSplit), 1..=COUNT, HASH] },
     Use { what: "dropout in a step, a stream a layer", words: [only(Purpose::Dropout), PLACE, 0..=COUNT] },
     Use { what: "the order of a preview's films", words: [only(Purpose::Preview), 0..=COUNT, NOTHING] },
+    Use { what: "a view of a film that is validated on", words: [only(Purpose::ValView), 1..=COUNT, HASH] },
     Use { what: "the patients of a sample", words: [only(Purpose::Sample), 0..=3, 0..=COUNT] },
     Use { what: "the patients of the test split", words: [only(Purpose::ViewOrTestSplit), NOTHING, 0..=COUNT] },
     Use { what: "the patients of the val split", words: [only(Purpose::AugmentOrValSplit), NOTHING, 0..=COUNT] },
@@ -81,6 +83,12 @@ pub fn shuffle(seed: u64, phase: u64, epoch: usize) -> Key {
 /// A view (from 1; view 0 is the film as it is) of a film in the frozen phase; `film` is the start of its content hash.
 pub fn view(seed: u64, view: usize, film: u64) -> Key {
     [seed, Purpose::ViewOrTestSplit as u64, view as u64, film]
+}
+
+/// A view (from 1) of a film that is validated on; `film` is the start of its content hash. No seed is in it, so that all
+/// trainings are validated on the same views.
+pub fn val_view(view: usize, film: u64) -> Key {
+    [0, Purpose::ValView as u64, view as u64, film]
 }
 
 /// A film's augmentation in an epoch (from 1) of the unfrozen phase; `film` is the start of its content hash.
@@ -164,6 +172,7 @@ mod tests {
             ("a film's augmentation in an epoch", vec![augment(7, 1, 0), augment(7, 99, film)]),
             ("dropout in a step, a stream a layer", vec![dropout(7, 0, 1, 0), dropout(7, 1, 9, 1 << 20)]),
             ("the order of a preview's films", vec![preview(7, 0), preview(7, 65535)]),
+            ("a view of a film that is validated on", vec![val_view(1, 0), val_view(1024, film)]),
             ("the patients of a sample", vec![sample(7, None, 0), sample(7, Some(Split::Test), 1)]),
             ("the patients of the test split", vec![carve(7, Split::Test, 0), carve(7, Split::Test, 1)]),
             ("the patients of the val split", vec![carve(7, Split::Val, 0), carve(7, Split::Val, 1)]),

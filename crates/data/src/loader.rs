@@ -10,7 +10,7 @@ use crate::cache::FilmCache;
 use crate::check::ContentHash;
 use crate::decode::{Channels, DecodeError, Image, decode, read_film};
 use crate::error::DataError;
-use crate::preprocess::Preprocess;
+use crate::preprocess::{Preprocess, resize};
 
 /// One film to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub struct Pipeline {
     pub preprocess: Preprocess,
     /// How films that have a key are altered.
     pub augment: Option<Augment>,
+    /// The side of films that have a key, where it is another one than the preprocessing's: they are resized after they
+    /// were altered.
+    pub side: Option<usize>,
     /// Films that were decoded before. It changes no pixel, only how soon they are there.
     pub cache: Option<Arc<FilmCache>>,
 }
@@ -42,10 +45,20 @@ impl Pipeline {
     /// # Errors
     /// [`DataError::Film`] where it does not decode.
     pub fn load(&self, item: &LoaderItem) -> Result<Image, DataError> {
-        let mut image =
-            self.square(&item.path, item.hash).map_err(|reason| DataError::Film { path: item.path.clone(), reason })?;
-        if let (Some(augment), Some(key)) = (self.augment, item.key) {
+        self.seen(&item.path, item.hash, item.key).map_err(|reason| DataError::Film { path: item.path.clone(), reason })
+    }
+
+    /// A film as the network sees it: the square, altered where there is a key.
+    ///
+    /// # Errors
+    /// See [`DecodeError`].
+    pub fn seen(&self, path: &Path, hash: Option<ContentHash>, key: Option<[u64; 4]>) -> Result<Image, DecodeError> {
+        let mut image = self.square(path, hash)?;
+        if let (Some(augment), Some(key)) = (self.augment, key) {
             augment.apply(&mut image, key);
+            if let Some(side) = self.side {
+                image = resize(image, side, side);
+            }
         }
         Ok(image)
     }
@@ -178,7 +191,7 @@ impl Iterator for Loader {
         let end = (self.next + self.batch).min(self.shared.items.len());
         let items = self.shared.items.get(self.next..end).filter(|items| !items.is_empty())?;
         let mut batch = Batch {
-            pixels: Vec::with_capacity(items.len() * self.film_len),
+            pixels: Vec::with_capacity(items.len() * self.film_len), // Or less, where films are smaller.
             channels: self.shared.pipeline.preprocess.channels,
             indices: items.iter().map(|item| item.index).collect(),
         };

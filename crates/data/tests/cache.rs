@@ -42,7 +42,7 @@ impl Films {
     }
 
     fn load(&self, preprocess: Preprocess, cache: Option<Arc<FilmCache>>, workers: usize) -> Vec<u8> {
-        let pipeline = Pipeline { preprocess, augment: Some(AUGMENT), cache };
+        let pipeline = Pipeline { preprocess, augment: Some(AUGMENT), side: None, cache };
         let batches = Loader::new(self.items.clone(), pipeline, 2, workers).unwrap();
         batches.flat_map(|batch| batch.unwrap().pixels).collect()
     }

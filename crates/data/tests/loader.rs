@@ -29,7 +29,7 @@ fn items(count: usize) -> Vec<LoaderItem> {
 }
 
 fn pipeline(preprocess: Preprocess) -> Pipeline {
-    Pipeline { preprocess, augment: Some(AUGMENT), cache: None }
+    Pipeline { preprocess, augment: Some(AUGMENT), side: None, cache: None }
 }
 
 fn load(count: usize, batch: usize, workers: usize, channels: Channels) -> Vec<Batch> {

@@ -267,6 +267,7 @@ mod tests {
             val_accuracy: 2.0 / 3.0,
             val_auc: None,
             val_loss: 1e-17,
+            robust: None,
             why: None,
         });
         let current = Tensors::from([("a".into(), tensor(&[1.0, -0.0])), ("b".into(), tensor(&[0.25]))]);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use lungfish_data::augment::Interpolation;
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
@@ -280,18 +281,49 @@ pub(crate) fn transforms(preprocess: &Preprocess, augment: Option<Augment>) -> V
             steps.push(format!("Resize(size=({size}, {size}), interpolation=bilinear, antialias=True)"));
         }
     }
-    if let Some(Augment { rotation, flip }) = augment {
-        if rotation > 0.0 {
-            steps.push(format!(
-                "RandomRotation(degrees=[-{rotation:?}, {rotation:?}], interpolation=nearest, expand=False, fill=0)"
-            ));
-        }
-        if flip > 0.0 {
-            steps.push(format!("RandomHorizontalFlip(p={flip:?})"));
-        }
+    if let Some(augment) = augment {
+        steps.extend(augmentations(&augment));
     }
     steps.push("ToTensor()".to_owned());
     steps.push(format!("Normalize(mean={:?}, std={:?})", preprocess.mean, preprocess.std));
+    steps
+}
+
+/// What may happen to a film, in torchvision's words where it has any.
+fn augmentations(augment: &Augment) -> Vec<String> {
+    let &Augment { rotation, flip, zoom, aspect, shift, interpolation, .. } = augment;
+    let rotation_only = (zoom, aspect, shift) == ([1.0; 2], 0.0, 0.0) && interpolation == Interpolation::Nearest;
+    let mut steps = Vec::new();
+    if rotation_only && rotation > 0.0 {
+        steps.push(format!(
+            "RandomRotation(degrees=[-{rotation:?}, {rotation:?}], interpolation=nearest, expand=False, fill=0)"
+        ));
+    } else if !rotation_only && (rotation, zoom, aspect, shift) != (0.0, [1.0; 2], 0.0, 0.0) {
+        let interpolation = if interpolation == Interpolation::Nearest { "nearest" } else { "bilinear" };
+        steps.push(format!(
+            "RandomAffine(degrees={rotation:?}, zoom={zoom:?}, aspect=e^±{aspect:?}, shift={shift:?}, \
+             interpolation={interpolation}, fill=0)"
+        ));
+    }
+    if flip > 0.0 {
+        steps.push(format!("RandomHorizontalFlip(p={flip:?})"));
+    }
+    if augment.downsample > 1.0 && augment.downsample_p > 0.0 {
+        steps.push(format!("RandomDownsample(factor=1..{:?}, p={:?})", augment.downsample, augment.downsample_p));
+    }
+    if augment.sharpen > 0.0 && augment.sharpen_p > 0.0 {
+        steps.push(format!("RandomUnsharpMask(amount=0..{:?}, p={:?})", augment.sharpen, augment.sharpen_p));
+    }
+    let Augment { gamma, contrast, brightness, noise, erase_p, .. } = *augment;
+    if (gamma, contrast, brightness) != (0.0, 0.0, 0.0) {
+        steps.push(format!("RandomTone(gamma=e^±{gamma:?}, contrast=e^±{contrast:?}, brightness=±{brightness:?})"));
+    }
+    if noise > 0.0 {
+        steps.push(format!("RandomNoise(sigma=0..{noise:?} levels)"));
+    }
+    if erase_p > 0.0 {
+        steps.push(format!("RandomErasing(p={erase_p:?}, value=0)"));
+    }
     steps
 }
 
@@ -309,7 +341,7 @@ mod tests {
             std: [0.229, 0.224, 0.225],
         };
         assert_eq!(
-            transforms(&preprocess, Some(Augment { rotation: 20.0, flip: 0.5 })),
+            transforms(&preprocess, Some(Augment::NOTEBOOK)),
             [
                 "Resize(size=224, interpolation=bilinear, antialias=True)",
                 "CenterCrop(size=(224, 224))",

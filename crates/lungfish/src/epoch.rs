@@ -72,6 +72,9 @@ pub struct EpochRecord {
     pub val_accuracy: f64,
     /// Area under the ROC curve on the validation split; none where undefined.
     pub val_auc: Option<f64>,
+    /// On augmented views of the validation films; none where there are none, like all below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robust: Option<RobustMetrics>,
     /// Learning rate of the epoch's last step (a one-cycle moves it each step); for epoch 0 that of the first step.
     pub lr: f64,
     /// The same for each part that has a learning rate of its own (`lr.PART`).
@@ -81,6 +84,22 @@ pub struct EpochRecord {
     pub seconds: f64,
     /// Training films through the network in a second; none for epoch 0.
     pub films_per_s: Option<f64>,
+}
+
+/// Metrics on augmented views of the validation films, the same views in every epoch and every training: the preset
+/// `robust`, keyed by film and view.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RobustMetrics {
+    /// Plain negative log-likelihood, mean over all views.
+    pub loss: f64,
+    /// Part of the views that the network has right.
+    pub accuracy: f64,
+    /// Area under the ROC curve over all views; none where undefined.
+    pub auc: Option<f64>,
+    /// What `best = "robust"` compares, lower is better: the mean of the losses on the films as they are and on the views,
+    /// each class counting as much as another where the probabilities are for equal ones (`prior`).
+    pub choice: f64,
 }
 
 /// An epoch with its metrics on the validation split: the one whose weights a run keeps.
@@ -97,6 +116,9 @@ pub struct BestEpoch {
     pub val_auc: Option<f64>,
     /// Plain negative log-likelihood on the validation split.
     pub val_loss: f64,
+    /// On augmented views of the validation films; none without, and in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robust: Option<RobustMetrics>,
     /// What it was kept for; none for an epoch that was only looked at, and in files of older versions.
     #[serde(default)]
     pub why: Option<Why>,
@@ -104,7 +126,7 @@ pub struct BestEpoch {
 
 impl From<&EpochRecord> for BestEpoch {
     fn from(record: &EpochRecord) -> Self {
-        let &EpochRecord { phase, epoch, val_accuracy, val_auc, val_loss, .. } = record;
-        BestEpoch { phase, epoch, val_accuracy, val_auc, val_loss, why: None }
+        let &EpochRecord { phase, epoch, val_accuracy, val_auc, val_loss, robust, .. } = record;
+        BestEpoch { phase, epoch, val_accuracy, val_auc, val_loss, robust, why: None }
     }
 }

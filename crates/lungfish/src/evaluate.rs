@@ -103,6 +103,8 @@ pub struct TestOutcome {
     /// With two classes the probability of class 1 above which a film is called class 1, none beyond; any-of that of a
     /// label from which on it is called.
     pub threshold: Option<f64>,
+    /// Whether probabilities are for classes that are equally frequent, although the films that taught the model were not.
+    pub equal_prior: bool,
     /// What must be known beside these numbers.
     pub caveats: Vec<Caveat>,
     /// The split that was scored.
@@ -250,6 +252,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             Task::AnyOf => info.classes.iter().enumerate().map(label_metrics).collect(),
         },
         threshold: (task == Task::AnyOf || classes == 2).then_some(THRESHOLD),
+        equal_prior: info.for_equal_classes(),
         caveats,
         split,
         epoch: info.epoch.clone(),
@@ -493,6 +496,7 @@ mod tests {
                 val_accuracy: 0.5,
                 val_auc: None,
                 val_loss: 0.75,
+                robust: None,
                 why: None,
             },
             predictions: PathBuf::new(),

@@ -4,7 +4,7 @@
 //! The films of a pass are in the order of their split and in batches of one size, so that a resumed run, which
 //! makes its passes again, gets the same bits.
 
-use lungfish_data::{CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Split};
+use lungfish_data::{Augment, CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Split};
 use lungfish_engine::{Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
@@ -28,6 +28,16 @@ pub(crate) fn view_key(seed: u64, view: usize, film: &CheckedFilm) -> Option<[u6
     (view > 0).then(|| keys::view(seed, view, film_key(film)))
 }
 
+/// The key of a view of a validation film; the first is the film as it is.
+pub(crate) fn val_view_key(view: usize, film: &CheckedFilm) -> Option<[u64; 4]> {
+    (view > 0).then(|| keys::val_view(view, film_key(film)))
+}
+
+/// The pipeline of a training as validation films go through it: with the same alterations whatever the recipe is.
+pub(crate) fn validating(pipeline: &Pipeline) -> Pipeline {
+    Pipeline { augment: Some(Augment::ROBUST), ..pipeline.clone() }
+}
+
 /// The view that a frozen epoch (from 1) uses: one of `frozen_views` in turn, or a fresh one.
 pub(crate) fn view_of_epoch(recipe: &Recipe, epoch: usize) -> usize {
     if recipe.frozen_views == 0 { epoch } else { epoch.saturating_sub(1) % recipe.frozen_views }
@@ -46,7 +56,7 @@ pub(crate) struct Features {
     /// Numbers a film.
     pub width: usize,
     train: Vec<Option<Vec<f32>>>,
-    val: Option<Vec<f32>>,
+    val: Vec<Option<Vec<f32>>>,
     /// Seconds that the last pass over the train split took.
     pub pass_seconds: f64,
 }
@@ -74,7 +84,14 @@ impl Features {
         if films.saturating_mul(width).saturating_mul(4 * views) > MOST_BYTES {
             return Ok(None);
         }
-        Ok(Some(Features { plan, frontier, width, train: vec![None; views], val: None, pass_seconds: 0.0 }))
+        Ok(Some(Features {
+            plan,
+            frontier,
+            width,
+            train: vec![None; views],
+            val: vec![None; 1 + recipe.val_views],
+            pass_seconds: 0.0,
+        }))
     }
 
     /// Whether a view of the train split is there.
@@ -96,9 +113,9 @@ impl Features {
         self.train.get(view).and_then(Option::as_deref).unwrap_or_default()
     }
 
-    /// The validation split; empty before [`Features::compute`].
-    pub(crate) fn val(&self) -> &[f32] {
-        self.val.as_deref().unwrap_or_default()
+    /// A view of the validation split; empty before [`Features::compute`].
+    pub(crate) fn val(&self, view: usize) -> &[f32] {
+        self.val.get(view).and_then(Option::as_deref).unwrap_or_default()
     }
 
     /// Computes a view of a split where it is not there yet. False where it was stopped.
@@ -110,7 +127,7 @@ impl Features {
         pass: &Pass<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<bool, Error> {
-        if if split == Split::Train { self.has(view) } else { self.val.is_some() } {
+        if !(if split == Split::Train { self.train(view) } else { self.val(view) }).is_empty() {
             return Ok(true);
         }
         let begun = std::time::Instant::now();
@@ -120,11 +137,15 @@ impl Features {
             .map(|(index, film)| LoaderItem {
                 path: film.film.path.clone(),
                 index,
-                key: view_key(pass.recipe.seed, view, film),
+                key: match split {
+                    Split::Train => view_key(pass.recipe.seed, view, film),
+                    _ => val_view_key(view, film),
+                },
                 hash: Some(film.hash),
             })
             .collect();
-        let loader = Loader::new(items, pass.pipeline.clone(), AT_ONCE, pass.workers)?;
+        let pipeline = if split == Split::Train { pass.pipeline.clone() } else { validating(&pass.pipeline) };
+        let loader = Loader::new(items, pipeline, AT_ONCE, pass.workers)?;
         let mut features = Vec::with_capacity(films.len() * self.width);
         for batch in loader {
             if watch.stopped() {
@@ -141,8 +162,8 @@ impl Features {
             if let Some(place) = self.train.get_mut(view) {
                 *place = Some(features);
             }
-        } else {
-            self.val = Some(features);
+        } else if let Some(place) = self.val.get_mut(view) {
+            *place = Some(features);
         }
         Ok(true)
     }

@@ -1,6 +1,9 @@
 //! Which of two epochs a run keeps.
 //!
-//! The metric that the recipe names decides where it differs by more than chance moves it, which is one standard error on
+//! By default the one with the lower loss on the validation films as they are and on augmented views of them: films of the
+//! same source alone rank epochs, and recipes, by how well they have learnt that source.
+//!
+//! Where the recipe names accuracy or AUC, that decides where it differs by more than chance moves it, which is one standard error on
 //! so many validation films. Among epochs that are alike in it, the AUC decides in the same way, and then the loss, which
 //! sees every probability and not only on which side of a half it lies. An epoch is never alike to one that lies within a
 //! standard error of it and so on step by step: all are compared with the best value so far.
@@ -32,6 +35,7 @@ impl Why {
     pub fn words(self, by: Best) -> &'static str {
         match (self, by) {
             (Why::First, _) => "the first",
+            (_, Best::Robust) => "for its loss on films as they are and augmented",
             (Why::Metric, Best::Accuracy) => "for its accuracy",
             (Why::Metric, Best::Auc) => "for its AUC",
             (Why::Auc, _) => "for its AUC, among epochs of like accuracy",
@@ -61,6 +65,7 @@ impl Judge {
     /// The value that the recipe judges by; an AUC that is undefined is below every other.
     pub(crate) fn value(&self, epoch: &BestEpoch) -> f64 {
         match self.by {
+            Best::Robust => -epoch.robust.map_or(epoch.val_loss, |robust| robust.choice),
             Best::Accuracy => epoch.val_accuracy,
             Best::Auc => epoch.val_auc.unwrap_or(-1.0),
         }
@@ -70,6 +75,9 @@ impl Judge {
     pub(crate) fn better(&self, this: &BestEpoch, best: Option<&BestEpoch>, top: Option<f64>) -> Option<Why> {
         let Some(best) = best else { return Some(Why::First) };
         let (ours, theirs) = (self.value(this), self.value(best));
+        if self.by == Best::Robust {
+            return (ours > theirs).then_some(Why::Metric);
+        }
         let top = top.unwrap_or(theirs).max(ours);
         let alike = |value: f64| top - value <= self.tolerance(top);
         match (alike(ours), alike(theirs)) {
@@ -89,6 +97,8 @@ impl Judge {
     /// How far below the best value one counts as alike.
     fn tolerance(&self, top: f64) -> f64 {
         match self.by {
+            // Every probability of several views of every film is in it: it moves little by chance.
+            Best::Robust => 0.0,
             Best::Accuracy => {
                 let n = self.films.max(1) as f64;
                 // A single film is no difference; and a sum of binary fractions is not always what it should be.
@@ -113,10 +123,10 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Phase;
+    use crate::{Phase, RobustMetrics};
 
     fn epoch(val_accuracy: f64, val_auc: Option<f64>, val_loss: f64) -> BestEpoch {
-        BestEpoch { phase: Phase::Frozen, epoch: 1, val_accuracy, val_auc, val_loss, why: None }
+        BestEpoch { phase: Phase::Frozen, epoch: 1, val_accuracy, val_auc, val_loss, robust: None, why: None }
     }
 
     /// 400 films, 100 of the rarer class.
@@ -148,6 +158,20 @@ mod tests {
         let forwards = epoch(0.75, Some(0.65), 0.58);
         assert_eq!(judge.better(&forwards, Some(&backwards), Some(0.75)), Some(Why::Auc));
         assert_eq!(judge.better(&backwards, Some(&forwards), Some(0.75)), None);
+    }
+
+    #[test]
+    fn robust_is_the_lower_loss_whatever_else_is_said() {
+        let judge = judge(Best::Robust);
+        let with = |val_accuracy, choice| BestEpoch {
+            robust: Some(RobustMetrics { loss: 0.3, accuracy: 0.9, auc: None, choice }),
+            ..epoch(val_accuracy, None, 0.1)
+        };
+        let best = with(0.99, 0.20);
+        assert_eq!(judge.better(&with(0.90, 0.19), Some(&best), Some(-0.20)), Some(Why::Metric));
+        assert_eq!(judge.better(&with(1.00, 0.21), Some(&best), Some(-0.20)), None);
+        assert_eq!(judge.better(&best, Some(&best), Some(-0.20)), None, "the first of equals stays");
+        assert_eq!(Why::Metric.words(Best::Robust), "for its loss on films as they are and augmented");
     }
 
     #[test]

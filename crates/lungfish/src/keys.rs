@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::Phase;
 
-pub(crate) use lungfish_data::keys::{augment, view};
+pub(crate) use lungfish_data::keys::{augment, val_view, view};
 
 /// The number that stands for a phase in a key.
 fn number(phase: Phase) -> u64 {

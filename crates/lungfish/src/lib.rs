@@ -68,6 +68,7 @@ mod predict;
 mod predictions_file;
 #[cfg(feature = "pictures")]
 mod preview;
+mod prior;
 pub mod recipe;
 #[cfg(feature = "pictures")]
 mod report;
@@ -86,7 +87,7 @@ mod weights;
 
 pub use caveat::{Caveat, CaveatKind};
 pub use device::{Device, Gpus};
-pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase};
+pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase, RobustMetrics};
 pub use error::{Error, ErrorKind};
 pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
 pub use events::{Activity, Event, Transfer};

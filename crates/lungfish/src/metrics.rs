@@ -11,6 +11,8 @@ use crate::task::{Answers, known_of, softplus};
 pub(crate) struct Metrics {
     /// Plain negative log-likelihood, mean: of the films, or any-of of all labels that are known.
     pub loss: f64,
+    /// The same with each class counting as much as another; any-of the same as `loss`.
+    pub balanced_loss: f64,
     /// Part that is right, of the same.
     pub accuracy: f64,
     /// Any-of: the mean over the labels of which it is defined. None where undefined.
@@ -25,8 +27,15 @@ impl Metrics {
                 let labels: Vec<usize> = labels.iter().filter_map(|label| label.class()).collect();
                 let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
                 let scores: Vec<f64> = rows.chunks_exact(classes).flat_map(|row| task.probabilities(row)).collect();
+                let of_class = |class: usize| {
+                    let films = labels.iter().zip(rows.chunks_exact(classes)).filter(|(of, _)| **of == class);
+                    let (labels, rows): (Vec<usize>, Vec<&[f32]>) = films.unzip();
+                    lungfish_metrics::nll(classes, &labels, &rows.concat())
+                };
+                let by_class: Vec<f64> = (0..classes).filter_map(of_class).collect();
                 Some(Metrics {
                     loss: lungfish_metrics::nll(classes, &labels, rows)?,
+                    balanced_loss: by_class.iter().sum::<f64>() / by_class.len() as f64,
                     accuracy: lungfish_metrics::accuracy(&labels, &predicted)?,
                     auc: lungfish_metrics::roc_auc_one_vs_rest(classes, &labels, &scores),
                 })
@@ -41,7 +50,8 @@ impl Metrics {
                 let (right, known) = task.right(labels, rows);
                 let known = (known > 0).then_some(known as f64)?;
                 let auc = (!aucs.is_empty()).then(|| aucs.iter().sum::<f64>() / aucs.len() as f64);
-                Some(Metrics { loss: loss / known, accuracy: right as f64 / known, auc })
+                let loss = loss / known;
+                Some(Metrics { loss, balanced_loss: loss, accuracy: right as f64 / known, auc })
             }
         }
     }
@@ -120,7 +130,11 @@ mod tests {
         let metrics = Metrics::new(Task::OneOf, 2, &labels.each_ref(), &rows).unwrap();
         assert_eq!((metrics.accuracy, metrics.auc), (0.5, Some(0.75)));
         let loss = -(0.9_f64.ln() + 0.4_f64.ln() + 0.8_f64.ln() + 0.3_f64.ln()) / 4.0;
-        assert!((metrics.loss - loss).abs() < 1e-6);
+        assert!((metrics.loss - loss).abs() < 1e-6 && (metrics.balanced_loss - loss).abs() < 1e-6);
+        let labels = [0, 0, 0, 1].map(Label::Class);
+        let metrics = Metrics::new(Task::OneOf, 2, &labels.each_ref(), &rows).unwrap();
+        let balanced = -((0.9_f64.ln() + 0.4_f64.ln() + 0.2_f64.ln()) / 3.0 + 0.3_f64.ln()) / 2.0;
+        assert!((metrics.balanced_loss - balanced).abs() < 1e-6);
         assert_eq!(Metrics::new(Task::OneOf, 2, &[], &[]), None);
     }
 

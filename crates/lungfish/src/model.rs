@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::checkpoint::Checkpoint;
 use crate::compute::Compute;
 use crate::lineage::Lineage;
+use crate::prior::{PriorShift, Way};
 use crate::task::Answers;
 use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, Recipe, run_folder};
 
@@ -37,6 +38,8 @@ pub struct ModelInfo {
     pub epoch: BestEpoch,
     /// The recipe that trained it.
     pub recipe: Recipe,
+    /// What was taken off the logit of each class, so that probabilities are for classes that are equally frequent.
+    pub(crate) prior_shift: PriorShift,
     /// Whether films that trained it were synthetic, made by lungfish: what it has learnt then says nothing of real ones.
     pub synthetic: bool,
     /// What must be known beside whatever is said of it.
@@ -50,6 +53,11 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
+    /// Whether its probabilities are for classes that are equally frequent, although the training films' were not.
+    pub fn for_equal_classes(&self) -> bool {
+        !self.prior_shift.0.is_empty()
+    }
+
     /// The network, without weights.
     pub(crate) fn network(&self) -> Result<Network, Error> {
         Ok(Network::new(self.architecture, self.classes.len(), &self.head)?)
@@ -74,6 +82,7 @@ impl ModelInfo {
             ("metrics", json!(self.epoch).to_string()),
             ("versions", json!({ "lungfish": self.version }).to_string()),
             ("recipe", self.recipe.to_toml()),
+            ("prior_shift", json!(self.prior_shift.0).to_string()),
             ("synthetic", self.synthetic.to_string()),
             ("caveats", json!(self.caveats).to_string()),
             ("split_file", self.split_file.map_or_else(String::new, |hash| hash.to_string())),
@@ -136,6 +145,10 @@ impl ModelInfo {
             Some(text) => Some(text.parse().map_err(|e| bad(format!("\"split_file\": {e}")))?),
             None => None,
         };
+        let prior_shift = match file.metadata.get("prior_shift") {
+            Some(text) => PriorShift(parse("prior_shift", text).map_err(bad)?),
+            None => PriorShift::default(),
+        };
         let lineage = Lineage::read(path, file)?;
         if lineage.has_unknown_ancestor() && !file.metadata.contains_key("caveats") {
             caveats.push(Caveat::unknown_ancestor(&recipe.weights));
@@ -149,6 +162,7 @@ impl ModelInfo {
             preprocess,
             epoch: parse("metrics", text("metrics").or_else(|_| text("figures"))?).map_err(bad)?,
             recipe,
+            prior_shift,
             synthetic: ["synthetic", "drawn"]
                 .iter()
                 .any(|key| file.metadata.get(*key).is_some_and(|text| text == "true")),
@@ -198,7 +212,8 @@ impl Model {
                 return Err(Error::refused(text));
             };
             let file = run.join(run_folder::LAST);
-            let Checkpoint { state, tensors, .. } = Checkpoint::read(&file)?;
+            let Checkpoint { state, mut tensors, .. } = Checkpoint::read(&file)?;
+            model.info.prior_shift.fold(&mut tensors, &model.network.output_bias(), Way::In);
             model.info.epoch = state.last_epoch(&file)?;
             restore(&mut model.store, &tensors)?;
             model.file = file;

@@ -5,6 +5,7 @@
 //! over steps; between any two steps the whole of it can be saved and gone on with (see [`crate::checkpoint`]).
 
 mod keep;
+mod validation;
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,12 @@ use lungfish_models::{Network, Tensors};
 use crate::checkpoint::{Checkpoint, State};
 use crate::compute::Compute;
 use crate::data_set::DataSet;
-use crate::features::{Features, Pass, film_key, view_key, view_of_epoch};
+use crate::features::{Features, Pass, film_key, validating, view_key, view_of_epoch};
 use crate::films::{Batches, Source};
 use crate::judge::Judge;
 use crate::lineage::Lineage;
-use crate::metrics::Metrics;
 use crate::model::{self, normalization};
+use crate::prior::PriorShift;
 use crate::recipe::Optimizer;
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::{self, Course};
@@ -40,6 +41,7 @@ pub(crate) struct Trainer<'a> {
     network: Network,
     store: Store<Compute>,
     targets: Targets,
+    shift: PriorShift,
     judge: Judge,
     state: State,
     best: Option<Tensors>,
@@ -64,6 +66,8 @@ struct Stepper {
     rates: Vec<(PartId, f64)>,
     course: Course,
     plan: Plan<Compute>,
+    /// Side of the images that the plan is for.
+    side: usize,
     adam: Adam<Compute>,
 }
 
@@ -81,7 +85,9 @@ impl<'a> Trainer<'a> {
         let labels = |films: &'a [CheckedFilm]| -> Vec<&'a Label> { films.iter().map(|f| &f.film.label).collect() };
         let (weights, smoothing) = (recipe.class_weights, recipe.label_smoothing);
         let classes = data.classes.len();
-        let targets = Targets::new(data.task, weights, smoothing, classes, &labels(&data.splits.train));
+        let learnt = labels(&data.splits.train);
+        let targets = Targets::new(data.task, weights, smoothing, classes, &learnt);
+        let shift = PriorShift::new(recipe.prior, weights, data.task, classes, &learnt);
         let judge = Judge::new(data.task.judge(recipe.best), classes, &labels(&data.splits.val));
         let trainer = Trainer {
             recipe,
@@ -93,6 +99,7 @@ impl<'a> Trainer<'a> {
             network,
             store,
             targets,
+            shift,
             judge,
             state: from.state,
             best: from.best,
@@ -154,7 +161,7 @@ impl<'a> Trainer<'a> {
         // The last step of an epoch may have one film more, see `keys::steps`.
         let capacity = recipe.batch_size + usize::from(phase == Phase::Unfrozen);
         let norm = normalization(&self.pipeline.preprocess);
-        let mut spec = PlanSpec::training(graph, capacity, self.pipeline.preprocess.size, norm, &parts);
+        let mut spec = PlanSpec::training(graph, capacity, self.side(), norm, &parts);
         let train = self.data.splits.train.len();
         let features = match phase {
             Phase::Frozen => Features::new(recipe, &self.network, &self.pipeline.preprocess, train, &self.backend)?,
@@ -171,7 +178,7 @@ impl<'a> Trainer<'a> {
                     let text = "the features of all views are too many to keep and are computed anew every epoch";
                     watch.note(text.to_owned());
                 }
-                let scorer = Scorer::new(&self.backend, &self.network, self.pipeline.clone())?;
+                let scorer = Scorer::new(&self.backend, &self.network, validating(&self.pipeline))?;
                 Source::Pixels(Box::new(scorer))
             }
         };
@@ -202,7 +209,30 @@ impl<'a> Trainer<'a> {
         let plan = Plan::new(&self.backend, graph, spec)?;
         let steps = keys::steps(train, recipe.batch_size, phase == Phase::Unfrozen).len();
         let course = Course::new(recipe, phase, steps);
-        Ok(Tools { phase, stepper: Stepper { phase, parts, rates, course, plan, adam }, films })
+        Ok(Tools { phase, stepper: Stepper { phase, parts, rates, course, plan, side: self.side(), adam }, films })
+    }
+
+    /// Side of the image in the current epoch.
+    fn side(&self) -> usize {
+        match self.state.phase {
+            Phase::Frozen => self.pipeline.preprocess.size,
+            Phase::Unfrozen => self.recipe.side_of_epoch(self.state.epoch),
+        }
+    }
+
+    /// Compiles the step anew where the current epoch's images have another size than those before.
+    fn resize(&self, tools: &mut Tools, watch: &mut Watch<'_>) -> Result<(), Error> {
+        let (stepper, side) = (&mut tools.stepper, self.side());
+        if stepper.side == side {
+            return Ok(());
+        }
+        watch.note(format!("images of {side} pixels from here on"));
+        let capacity = self.recipe.batch_size + usize::from(tools.phase == Phase::Unfrozen);
+        let norm = normalization(&self.pipeline.preprocess);
+        let spec = PlanSpec::training(&self.network.graph, capacity, side, norm, &stepper.parts);
+        stepper.plan = Plan::new(&self.backend, &self.network.graph, spec)?;
+        stepper.side = side;
+        Ok(())
     }
 
     /// Runs what is left of the current phase. False where it was stopped.
@@ -216,6 +246,7 @@ impl<'a> Trainer<'a> {
         while !self.is_over() {
             let begun = Instant::now();
             let (phase, epoch, of) = (tools.phase, self.state.epoch, self.epochs());
+            self.resize(&mut tools, watch)?;
             watch.event(&Event::EpochStarted { phase, epoch, of });
             if !self.train_epoch(&mut tools, begun, watch)? {
                 self.state.sums.seconds += begun.elapsed().as_secs_f64();
@@ -265,7 +296,9 @@ impl<'a> Trainer<'a> {
                     hash: Some(films[i].hash),
                 };
                 let items = order[at..].iter().map(item).collect();
-                let loader = Loader::new(items, self.pipeline.clone(), recipe.batch_size, self.workers)?;
+                let side = Some(tools.stepper.side).filter(|side| *side != self.pipeline.preprocess.size);
+                let pipeline = Pipeline { side, ..self.pipeline.clone() };
+                let loader = Loader::new(items, pipeline, recipe.batch_size, self.workers)?;
                 Batches::Pixels(loader)
             }
         };
@@ -317,44 +350,6 @@ impl<'a> Trainer<'a> {
         sums.films += labels.len();
         self.state.step += 1;
         Ok(())
-    }
-
-    /// Metrics on the validation split. `None` where it was stopped.
-    fn validate(&mut self, tools: &mut Tools, watch: &mut Watch<'_>) -> Result<Option<Metrics>, Error> {
-        let films = &self.data.splits.val;
-        let classes = self.data.classes.len();
-        let labels: Vec<&Label> = films.iter().map(|f| &f.film.label).collect();
-        let rows = match &mut tools.films {
-            Source::Features(features, head) => {
-                let pass = self.pass();
-                if !features.compute(&mut self.store, (Split::Val, 0), films, &pass, watch)? {
-                    return Ok(None);
-                }
-                let mut rows = Vec::with_capacity(films.len() * classes);
-                for batch in features.val().chunks(self.recipe.batch_size * features.width) {
-                    head.forward(&mut self.store, batch.len() / features.width, Input::Values(batch), [0; 4])?;
-                    rows.extend(head.output()?);
-                }
-                rows
-            }
-            Source::Pixels(scorer) => {
-                let films: Vec<_> = films.iter().map(|f| (f.film.path.as_path(), Some(f.hash))).collect();
-                let Some(scored) = scorer.score(&mut self.store, &films, Activity::Validating, watch)? else {
-                    return Ok(None);
-                };
-                let mut rows = Vec::with_capacity(films.len() * classes);
-                for (row, (path, _)) in scored.into_iter().zip(films) {
-                    let failed = |reason| lungfish_data::DataError::Film { path: path.to_owned(), reason };
-                    rows.extend(row.map_err(failed)?);
-                }
-                rows
-            }
-        };
-        let metrics = Metrics::new(self.data.task, classes, &labels, &rows);
-        match metrics.filter(|f| f.loss.is_finite()) {
-            Some(metrics) => Ok(Some(metrics)),
-            None => Err(self.diverged(f64::NAN, self.state.step)),
-        }
     }
 
     fn pass(&self) -> Pass<'a> {

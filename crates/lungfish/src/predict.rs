@@ -102,7 +102,7 @@ impl Predictor {
     }
 
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
-        let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, cache: None };
+        let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let scorer = Scorer::new(backend, &model.network, pipeline)?;
         Ok(Predictor { model, scorer })
     }
@@ -163,7 +163,7 @@ impl Predictor {
         let known: Vec<(usize, Known<'_>)> = entries
             .iter()
             .enumerate()
-            .filter_map(|(row, entry)| Some((row, (entry.as_ref().ok()?.as_path(), None))))
+            .filter_map(|(row, entry)| Some((row, Known::file(entry.as_ref().ok()?))))
             .collect();
         let done = known.partition_point(|(row, _)| *row < from);
         // The whole batch of the first film that is wanted, unless none is.
@@ -246,7 +246,7 @@ impl Predictor {
 
     /// One row of last values a film (log-probabilities, or logits of labels), or why there is none.
     pub(crate) fn rows(&mut self, films: &[PathBuf], watch: &mut Watch<'_>) -> Result<Vec<Scored>, Error> {
-        let unhashed: Vec<_> = films.iter().map(|path| (path.as_path(), None)).collect();
+        let unhashed: Vec<_> = films.iter().map(|path| Known::file(path)).collect();
         let scored = self.scorer.score(&mut self.model.store, &unhashed, Activity::Predicting, watch)?;
         let scored = scored.ok_or(Error::Stopped)?;
         for (path, film) in films.iter().zip(&scored) {

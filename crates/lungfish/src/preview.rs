@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
 use lungfish_data::{
     Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, Pipeline, Split, Task, decode_file, is_synthetic_file,
@@ -135,14 +134,11 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
         keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash, pixels: None }))
     });
     let item = LoaderItem { path: of.path.clone(), index: 0, key, hash: None };
-    let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: Some(recipe.augment()), cache: None };
+    let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: Some(recipe.augment), side: None, cache: None };
     let seen = pipeline.load(&item)?;
-    let altered = match key.map(|key| recipe.augment().draw(key)) {
+    let altered = match key.map(|key| recipe.augment.draw(key)) {
         None => format!("{} × {} pixels", seen.width, seen.height),
-        Some(Alteration { degrees, mirrored }) => {
-            let way = if degrees < 0.0 { "right" } else { "left" };
-            format!("turned {:.1}° {way}{}", degrees.abs(), if mirrored { ", then mirrored" } else { "" })
-        }
+        Some(alteration) => alteration.to_string(),
     };
     let after =
         Tile { film: film(seen, LONGEST), lines: vec![class.to_owned(), altered], name: None, tone: Tone::Plain };
@@ -151,7 +147,7 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile
 
 /// What is done to the films.
 fn subtitle(request: &PreviewRequest) -> String {
-    let Recipe { channels, fit, image_size: size, rotation, flip, seed, .. } = &request.recipe;
+    let Recipe { channels, fit, image_size: size, augment, seed, .. } = &request.recipe;
     let fit = match fit {
         Fit::Crop => "middle cut out",
         Fit::Pad => "padded with black",
@@ -164,7 +160,8 @@ fn subtitle(request: &PreviewRequest) -> String {
     let mut text = format!("{fit}, {size} × {size} pixels, {channels}");
     if request.augmented {
         text.push_str(&format!(
-            "; turned by up to {rotation}° either way, mirrored with probability {flip} (seed {seed}, epoch 1)"
+            "; augmentation {} (seed {seed}, epoch 1)",
+            augment.name().unwrap_or("of the recipe's own keys")
         ));
     }
     text

@@ -13,11 +13,11 @@ mod text;
 use std::path::Path;
 
 pub use changes::Changes;
-pub use choices::{Best, ClassWeights, Optimizer, Schedule};
+pub use choices::{Best, ClassWeights, Optimizer, PriorRule, Schedule};
 pub use error::{Difference, RecipeError};
 pub use keys::{KEYS, Key, Recipe};
 use keys::{allowed, bad_value};
-use lungfish_data::{Augment, Preprocess};
+use lungfish_data::Preprocess;
 
 impl Recipe {
     /// Reads a recipe; keys that are not there keep their defaults.
@@ -66,6 +66,15 @@ impl Recipe {
             let allowed = "at least 2 where epochs is above 0: batch normalisation learns from several films at a time";
             return Err(bad_value("batch_size", 1, allowed));
         }
+        if let Some(last) = Self::sides(&self.sizes).unwrap_or_default().last().filter(|last| **last != self.image_size)
+        {
+            let allowed = format!("{last}, the last of sizes = \"{}\"", self.sizes);
+            return Err(bad_value("image_size", self.image_size, allowed));
+        }
+        if self.best == Best::Robust && self.val_views == 0 {
+            let allowed = "accuracy or auc where val_views is 0: there are no augmented views to validate on";
+            return Err(bad_value("best", "\"robust\"", allowed));
+        }
         Ok(())
     }
 
@@ -81,9 +90,25 @@ impl Recipe {
         }
     }
 
-    /// How training films are altered by chance.
-    pub fn augment(&self) -> Augment {
-        Augment { rotation: self.rotation, flip: self.flip }
+    /// Side of the image in an epoch (from 1) of the second phase; that of the first epoch in epoch 0, which trains nothing.
+    pub fn side_of_epoch(&self, epoch: usize) -> usize {
+        let sides = Self::sides(&self.sizes).unwrap_or_default();
+        let place = epoch.saturating_sub(1) * sides.len() / self.epochs.max(1);
+        sides.get(place).copied().unwrap_or(self.image_size)
+    }
+
+    /// The largest side of the image in any epoch.
+    pub fn largest_side(&self) -> usize {
+        Self::sides(&self.sizes).unwrap_or_default().into_iter().max().unwrap_or(0).max(self.image_size)
+    }
+
+    /// The sides in a value of `sizes`; none where it is no such value.
+    fn sides(sizes: &str) -> Option<Vec<usize>> {
+        if sizes.is_empty() {
+            return Some(Vec::new());
+        }
+        let side = |text: &str| text.trim().parse().ok().filter(|side| Recipe::IMAGE_SIZE.contains(side));
+        sizes.split(',').map(side).collect()
     }
 
     /// The recipe as TOML, every key with a comment line that says what it means.
@@ -189,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn sizes_share_the_epochs() {
+        let mut recipe = Recipe::default();
+        recipe.set("epochs=7").unwrap();
+        recipe.set("sizes=160,224").unwrap();
+        let sides: Vec<usize> = (0..=7).map(|epoch| recipe.side_of_epoch(epoch)).collect();
+        assert_eq!(sides, [160, 160, 160, 160, 160, 224, 224, 224]);
+        let error = recipe.set("image_size=256").unwrap_err().to_string();
+        assert_eq!(error, "image_size = 256: must be 224, the last of sizes = \"160,224\"");
+        recipe.set("sizes=").unwrap();
+        assert_eq!((recipe.side_of_epoch(1), recipe.largest_side()), (224, 224));
+    }
+
+    #[test]
     fn refusals_name_the_key_the_value_and_what_would_do() {
         let mut recipe = Recipe::default();
         let says = |recipe: &mut Recipe, setting: &str| recipe.set(setting).unwrap_err().to_string();
@@ -209,13 +247,14 @@ mod tests {
     #[test]
     fn every_range_holds_at_its_ends() {
         // What is taken, what is refused.
-        let cases: [(&str, &[&str], &[&str]); 16] = [
+        let cases: [(&str, &[&str], &[&str]); 17] = [
+            ("sizes", &["", "32,224", "160, 192,224"], &["31", "a", ",", "160,224,2049"]),
             ("weights", &["none"], &["\"\""]),
             ("hidden", &["1", "65536"], &["0", "65537"]),
             ("dropout", &["0", "0.5"], &["1", "0.9999999999", "nan"]),
             ("batch_norm_momentum", &["0", "1"], &["1.1", "nan"]),
             ("image_size", &["32", "2048"], &["31", "2049"]),
-            ("rotation", &["0", "180"], &["181", "inf"]),
+            ("augment.rotation", &["0", "180"], &["181", "inf"]),
             ("patient", &["^(a)"], &["("]),
             ("val_fraction", &["0.01", "0.5"], &["0", "0.51"]),
             ("test_fraction", &["0", "0.5"], &["0.51"]),

@@ -51,7 +51,8 @@ fn check_within(recipe: &Recipe, network: &Network, device: &Compute, most: u64)
 fn bytes(recipe: &Recipe, (network, device): (&Network, &Compute), phase: Phase, batch: usize) -> Result<u64, Error> {
     let parts: Vec<_> = schedule::rates(recipe, phase, network)?.into_iter().map(|(part, _)| part).collect();
     let preprocess = recipe.preprocess();
-    let mut spec = PlanSpec::training(&network.graph, batch, preprocess.size, normalization(&preprocess), &parts);
+    let side = if phase == Phase::Unfrozen { recipe.largest_side() } else { preprocess.size };
+    let mut spec = PlanSpec::training(&network.graph, batch, side, normalization(&preprocess), &parts);
     if phase == Phase::Frozen && recipe.cache_features && recipe.frozen_views > 0 {
         // Only the head goes by steps; what is before it gives its features a few films at a time.
         spec.from = network.graph.frontier(&parts).unwrap_or(spec.from);

@@ -16,8 +16,23 @@ use crate::{Activity, Error, Event, Watch};
 /// A film's row of log-probabilities, or why it has none.
 pub(crate) type Scored = Result<Vec<f32>, DecodeError>;
 
-/// A film, and its content where that is known: films that are kept decoded are known by it.
-pub(crate) type Known<'a> = (&'a Path, Option<ContentHash>);
+/// A film to be scored.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Its content where that is known: films that are kept decoded are known by it.
+    pub hash: Option<ContentHash>,
+    /// The key of a view of it; the film as it is without.
+    pub key: Option<[u64; 4]>,
+}
+
+impl<'a> Known<'a> {
+    /// A file as it is, of which nothing is known.
+    pub(crate) fn file(path: &'a Path) -> Self {
+        Known { path, hash: None, key: None }
+    }
+}
 
 /// Films that are read and go through a network at once where nothing is trained: enough for the late layers, whose
 /// weights are many and whose values are few. Early layers take fewer of them at a time by themselves.
@@ -93,7 +108,7 @@ impl Scorer {
 
 /// The squares of a batch, each a task of its own: films differ in size tenfold.
 fn decode(pipeline: &Pipeline, batch: &[Known<'_>]) -> Vec<Result<Vec<u8>, DecodeError>> {
-    let decode = |&(path, hash): &Known<'_>| pipeline.square(path, hash).map(|image| image.pixels);
+    let decode = |film: &Known<'_>| pipeline.seen(film.path, film.hash, film.key).map(|image| image.pixels);
     batch.par_iter().with_max_len(1).map(decode).collect()
 }
 

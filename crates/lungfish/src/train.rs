@@ -16,6 +16,7 @@ use crate::features::augments;
 use crate::lineage::Lineage;
 use crate::model::Model;
 use crate::phase::Trainer;
+use crate::prior::Way;
 use crate::recipe::Best;
 use crate::run_folder::{self, RunFolder, Start};
 use crate::{BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, room, schedule, weights};
@@ -218,7 +219,8 @@ impl Job<'_, '_> {
         ));
         let mut run = RunFolder::create(&self.request.out)?;
         self.open_cache(&recipe, &mut run);
-        let tensors = model::capture(&model.store)?;
+        let mut tensors = model::capture(&model.store)?;
+        model.info.prior_shift.fold(&mut tensors, &network.output_bias(), Way::Out);
         self.set_out(&recipe, run, data, tensors, (lineage, Some(model.info.epoch)))
     }
 
@@ -330,12 +332,12 @@ impl Job<'_, '_> {
         data: &DataSet,
         from: Checkpoint,
     ) -> Result<TrainOutcome, Error> {
-        let (preprocess, augment) = (recipe.preprocess(), recipe.augment());
+        let (preprocess, augment) = (recipe.preprocess(), recipe.augment);
         let films = data.splits.train.len() + data.splits.val.len();
         if let Some(text) = run.cache().and_then(|cache| film_cache::bound(cache, films)) {
             self.watch.note(text);
         }
-        let pipeline = Pipeline { preprocess, augment: Some(augment), cache: run.cache().cloned() };
+        let pipeline = Pipeline { preprocess, augment: Some(augment), side: None, cache: run.cache().cloned() };
         data.describe(&preprocess, augments(recipe).then_some(augment), self.watch);
         let workers = match self.request.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -99,6 +99,11 @@ impl Network {
         self.taps.iter().find(|(n, _)| n == name).map(|&(_, v)| v)
     }
 
+    /// The name of the bias of the last layer, a number a class.
+    pub fn output_bias(&self) -> String {
+        format!("{}.fc2.bias", self.architecture.facts().classifier)
+    }
+
     /// The parts named in a comma-separated list, or every part for `all`, in the network's order
     /// and each once. The head is always among them.
     ///

@@ -4,8 +4,8 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use lungfish_pictures::{
-    ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify, confusion_matrix,
-    film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
+    Augmented, ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify,
+    confusion_matrix, film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -135,6 +135,11 @@ fn epochs(frozen: usize, unfrozen: usize) -> Vec<Epoch> {
             train_accuracy: (epoch > 0).then_some(1.0 - train / 3.0),
             val_accuracy: 1.0 - val_loss / 2.4,
             val_auc: Some(1.0 - val_loss / 8.0),
+            augmented: Some(Augmented {
+                loss: val_loss * 1.4,
+                accuracy: 1.0 - val_loss / 1.9,
+                auc: Some(1.0 - val_loss / 5.0),
+            }),
             lr,
         }
     });

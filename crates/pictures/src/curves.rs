@@ -7,7 +7,7 @@ use crate::{
     font,
     legend::{self, Entry, Sample},
     page::{MARGIN, Page},
-    palette::{BLUE, GRAY, INK, Marker, Series, VERMILLION},
+    palette::{BLUE, GRAY, GREEN, INK, Marker, Series, VERMILLION},
 };
 
 const WIDTH: f64 = 1160.0;
@@ -24,6 +24,7 @@ const LEAST: f64 = 0.04;
 
 const TRAIN: Series = Series { colour: BLUE, dash: "7 4", marker: Marker::Circle };
 const VALIDATION: Series = Series { colour: VERMILLION, dash: "", marker: Marker::Square };
+const SEEN: Series = Series { colour: GREEN, dash: "2 3", marker: Marker::Triangle };
 const RATE: Series = Series { colour: INK, dash: "", marker: Marker::Diamond };
 const TINTS: [(&str, &str); 2] = [("#f1f4f8", "#dbe3ee"), ("#ffffff", "#ececec")];
 
@@ -44,8 +45,21 @@ pub struct Epoch {
     pub val_accuracy: f64,
     /// The area under the ROC curve on the validation films, 0 to 1; `None` where it is undefined.
     pub val_auc: Option<f64>,
+    /// Loss, accuracy and AUC on augmented views of the validation films; `None` without any.
+    pub augmented: Option<Augmented>,
     /// The learning rate.
     pub lr: f64,
+}
+
+/// Metrics on augmented views of the validation films.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Augmented {
+    /// The mean cross-entropy in nats.
+    pub loss: f64,
+    /// The share of the views that were right, 0 to 1.
+    pub accuracy: f64,
+    /// The area under the ROC curve, 0 to 1; `None` where it is undefined.
+    pub auc: Option<f64>,
 }
 
 /// Loss, accuracy, AUC and learning rate by epoch, in one picture of four panels. Epochs are counted through all phases;
@@ -63,14 +77,20 @@ pub fn learning_curves(heading: &Heading, epochs: &[Epoch], best: Option<usize>)
         Entry::new(Sample::Line(TRAIN, 2.2, Some(true)), "training films"),
         Entry::new(Sample::Line(VALIDATION, 2.2, Some(false)), "validation films"),
     ];
+    if epochs.iter().any(|epoch| epoch.augmented.is_some()) {
+        entries.push(Entry::new(Sample::Line(SEEN, 2.2, Some(false)), "validation films, augmented"));
+    }
     if let Some(best) = run.best {
         let text = format!("best epoch, kept as the model: {}", run.name(best));
         entries.push(Entry::new(Sample::Line(BEST, 1.5, None), text));
     }
     let legend = legend::across(&mut page.canvas, [MARGIN, page.top], WIDTH - 2.0 * MARGIN, &entries);
 
-    let loss = |epoch: &Epoch| [epoch.train_loss, Some(epoch.val_loss)];
-    let accuracy = |epoch: &Epoch| [epoch.train_accuracy, Some(epoch.val_accuracy)];
+    let augmented = |epoch: &Epoch| epoch.augmented;
+    let loss = |epoch: &Epoch| [epoch.train_loss, Some(epoch.val_loss), augmented(epoch).map(|seen| seen.loss)];
+    let accuracy =
+        |epoch: &Epoch| [epoch.train_accuracy, Some(epoch.val_accuracy), augmented(epoch).map(|seen| seen.accuracy)];
+    let area = |epoch: &Epoch| [epoch.val_auc, augmented(epoch).and_then(|seen| seen.auc)];
     let losses: Vec<f64> = epochs.iter().flat_map(loss).flatten().collect();
     let rates: Vec<f64> = epochs.iter().map(|epoch| epoch.lr).filter(|rate| *rate > 0.0).collect();
     let (low, high) = range(rates.iter().copied()).unwrap_or((1e-4, 1e-3));
@@ -82,6 +102,7 @@ pub fn learning_curves(heading: &Heading, epochs: &[Epoch], best: Option<usize>)
             lines: vec![
                 (TRAIN, run.line(|epoch| epoch.train_loss)),
                 (VALIDATION, run.line(|epoch| Some(epoch.val_loss))),
+                (SEEN, run.line(|epoch| augmented(epoch).map(|seen| seen.loss))),
             ],
         },
         Panel {
@@ -91,13 +112,17 @@ pub fn learning_curves(heading: &Heading, epochs: &[Epoch], best: Option<usize>)
             lines: vec![
                 (TRAIN, run.line(|epoch| epoch.train_accuracy)),
                 (VALIDATION, run.line(|epoch| Some(epoch.val_accuracy))),
+                (SEEN, run.line(|epoch| augmented(epoch).map(|seen| seen.accuracy))),
             ],
         },
         Panel {
             title: "AUC",
             unit: "area under the ROC curve, validation films",
-            axis: area_axis(epochs.iter().filter_map(|epoch| epoch.val_auc)),
-            lines: vec![(VALIDATION, run.line(|epoch| epoch.val_auc))],
+            axis: area_axis(epochs.iter().flat_map(area).flatten()),
+            lines: vec![
+                (VALIDATION, run.line(|epoch| epoch.val_auc)),
+                (SEEN, run.line(|epoch| augmented(epoch).and_then(|seen| seen.auc))),
+            ],
         },
         Panel {
             title: "Learning rate",

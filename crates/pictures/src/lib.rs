@@ -49,7 +49,7 @@ mod svg;
 pub use axis::percent;
 pub use classify::classify;
 pub use confusion::confusion_matrix;
-pub use curves::{Epoch, learning_curves};
+pub use curves::{Augmented, Epoch, learning_curves};
 pub use encode::is_picture;
 pub use film::Film;
 pub use grid::{Tile, Tone, film_grid, film_pairs};

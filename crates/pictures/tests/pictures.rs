@@ -4,8 +4,8 @@ use std::{io::Cursor, sync::OnceLock};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lungfish_pictures::{
-    ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify, confusion_matrix,
-    film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
+    Augmented, ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify,
+    confusion_matrix, film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
 };
 use proptest::prelude::*;
 use resvg::{
@@ -184,6 +184,7 @@ fn named(names: &[String]) -> Vec<Result<Picture, PictureError>> {
             train_accuracy: Some(0.8),
             val_accuracy: 0.9,
             val_auc: None,
+            augmented: None,
             lr: 1e-3,
         })
         .collect();
@@ -464,6 +465,7 @@ fn epoch() -> impl Strategy<Value = Epoch> {
             train_accuracy,
             val_accuracy,
             val_auc,
+            augmented: val_auc.map(|auc| Augmented { loss: val_loss, accuracy: val_accuracy, auc: Some(auc) }),
             lr,
         },
     )

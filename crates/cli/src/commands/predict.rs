@@ -118,6 +118,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 count => format!("Pictures: {count} in {}", print::path(to)),
             })?;
         }
+        if predictor.info().for_equal_classes() {
+            print::out(format_args!("\n{}", print::EQUAL_PRIOR))?;
+        }
         print::out(format_args!("\n{NOT_A_DIAGNOSIS}"))?;
     }
     verdict(good, bad, beside)

@@ -122,6 +122,9 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         lines.push(String::new());
         lines.push(format!("A film is called {positive} from a probability of {threshold} on."));
     }
+    if outcome.equal_prior {
+        lines.push(print::EQUAL_PRIOR.to_owned());
+    }
     lines.extend(outcome.caveats.iter().map(|caveat| format!("Caution: {}.", print::one_line(&caveat.text))));
     lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
     lines.extend(pictures(&outcome.pictures, pdf));
@@ -207,6 +210,7 @@ mod tests {
                 val_accuracy: 0.5,
                 val_auc: None,
                 val_loss: 0.5,
+                robust: None,
                 why: None,
             },
             metrics: PathBuf::from("run/metrics-test.json"),

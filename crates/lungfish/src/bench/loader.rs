@@ -154,9 +154,13 @@ impl Bench<'_, '_> {
             hash: Some(self.films[i].hash),
         };
         let items = keys::shuffled(seed, Phase::Unfrozen, self.epoch, films).into_iter().map(item).collect();
-        let augment = Some(self.recipe.augment());
-        let pipeline =
-            Pipeline { preprocess: self.recipe.preprocess(), augment, cache: Some(Arc::clone(&cache.films)) };
+        let augment = Some(self.recipe.augment);
+        let pipeline = Pipeline {
+            preprocess: self.recipe.preprocess(),
+            augment,
+            side: None,
+            cache: Some(Arc::clone(&cache.films)),
+        };
         let begun = Instant::now();
         let mut done = 0;
         for batch in Loader::new(items, pipeline, batch_size, self.workers)? {

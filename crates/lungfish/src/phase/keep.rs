@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use lungfish_engine::Adam;
 
+use super::validation::Validation;
 use super::{Tools, Trainer};
 use crate::checkpoint::Checkpoint;
 use crate::compute::Compute;
 use crate::films::Source;
-use crate::metrics::Metrics;
 use crate::model::{self, ModelInfo};
+use crate::prior::Way;
 use crate::run_folder;
 use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, weights};
 
@@ -19,7 +20,7 @@ impl Trainer<'_> {
     pub(super) fn end_epoch(
         &mut self,
         tools: &mut Tools,
-        metrics: Metrics,
+        Validation { plain: metrics, robust }: Validation,
         validation: f64,
         watch: &mut Watch<'_>,
     ) -> Result<(), Error> {
@@ -42,6 +43,7 @@ impl Trainer<'_> {
             val_loss: metrics.loss,
             val_accuracy: metrics.accuracy,
             val_auc: metrics.auc,
+            robust,
             lr: lr * factor,
             part_lr: match phase {
                 Phase::Frozen => BTreeMap::new(),
@@ -124,13 +126,16 @@ impl Trainer<'_> {
             preprocess: self.pipeline.preprocess,
             epoch: epoch.clone(),
             recipe: self.recipe.clone(),
+            prior_shift: self.shift.clone(),
             synthetic: self.data.synthetic,
             caveats: self.data.caveats.clone(),
             ancestors: self.lineage.ancestors.clone(),
             split_file: self.state.split_file.as_ref().and_then(|hash| hash.parse().ok()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let bytes = model::to_bytes(&info, tensors, &self.lineage)?;
+        let mut tensors = tensors.clone();
+        self.shift.fold(&mut tensors, &self.network.output_bias(), Way::In);
+        let bytes = model::to_bytes(&info, &tensors, &self.lineage)?;
         if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
             return Ok(());
         }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::keys::PRESET;
 use super::{Recipe, RecipeError, allowed, bad_value, text};
+
+/// Keys that a whole recipe of an older version has all of, and no other.
+const OLDER: [&str; 3] = ["rotation", "flip", "batch_size"];
 
 /// The keys that somebody asked for, with their values: a recipe file, `--set`, flags; later ones win.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,8 +23,20 @@ impl Changes {
             RecipeError::Syntax { path: path.to_owned(), reason: format!("line {line}: {}", e.message()) }
         })?;
         let mut changes = Changes::default();
+        if OLDER.iter().all(|key| table.contains_key(*key)) {
+            changes = Changes::of_older_versions()?;
+        }
         for (key, value) in table {
             changes.insert(&key, value)?;
+        }
+        Ok(changes)
+    }
+
+    /// What recipes of older versions meant without saying it: they could not be asked for anything else.
+    fn of_older_versions() -> Result<Self, RecipeError> {
+        let mut changes = Changes::default();
+        for setting in ["augment=notebook", "val_views=0", "prior=none", "best=accuracy"] {
+            changes.set(setting)?;
         }
         Ok(changes)
     }
@@ -80,6 +96,16 @@ impl Changes {
                 return rates.into_iter().try_for_each(|(part, rate)| self.insert(&format!("lr.{part}"), rate));
             }
             ("lr.default", value) => ("lr", value),
+            // The same of `augment.preset` and `augment.FIELD`.
+            (PRESET, toml::Value::Table(fields)) => {
+                return fields
+                    .into_iter()
+                    .try_for_each(|(field, value)| self.insert(&format!("augment.{field}"), value));
+            }
+            ("augment.preset", value) => (PRESET, value),
+            // Names of older versions.
+            ("rotation", value) => ("augment.rotation", value),
+            ("flip", value) => ("augment.flip", value),
             other => other,
         };
         let mut trial = Recipe::default();

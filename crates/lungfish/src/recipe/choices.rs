@@ -53,8 +53,20 @@ pub enum ClassWeights {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Best {
+    /// The mean of the losses on the validation films as they are and on augmented views of them.
+    Robust,
     /// Accuracy; of equal ones the lower loss.
     Accuracy,
     /// Area under the ROC curve; of equal ones the lower loss.
     Auc,
+}
+
+/// For which frequency of the classes probabilities are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PriorRule {
+    /// As the network gives them: that of the training films, as they are weighed.
+    None,
+    /// Classes that are equally frequent.
+    Equal,
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use lungfish_data::{Channels, Fit, PatientRule};
+use lungfish_data::{Augment, Channels, Fit, PatientRule};
 use lungfish_models::Architecture;
 use serde::de::DeserializeOwned;
 
-use super::{Best, ClassWeights, Optimizer, RecipeError, Schedule};
+use super::{Best, ClassWeights, Optimizer, PriorRule, RecipeError, Schedule};
 
 /// The words for the values that a key takes. These are the rules there are:
 ///
@@ -93,7 +93,10 @@ macro_rules! constant {
 /// Writes the struct once: field, type, default, which values it takes, and what it means (which is the doc comment, the
 /// TOML comment and the text of a refusal). A key without a rule does not compile.
 macro_rules! recipe {
-    ($($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $rule:tt;)+) => {
+    (
+        $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $rule:tt;)+
+        augment { $($(#[doc = $about:literal])+ $field:ident: $kind:ty, $range:tt;)+ }
+    ) => {
         /// Everything that decides what a training gives. Threads, workers, device and the place of the
         /// data are no part of it: they may differ between two runs of the same result.
         ///
@@ -108,11 +111,14 @@ macro_rules! recipe {
             $($(#[doc = $doc])+ pub $key: $type,)+
             /// Learning rates of single parts in the second phase, instead of `lr`; their keys are `lr.PART`.
             pub part_lr: BTreeMap<String, f64>,
+            /// How training films are altered by chance; its keys are `augment.FIELD`, and `augment` sets all of them to a
+            /// preset.
+            pub augment: Augment,
         }
 
         impl Default for Recipe {
             fn default() -> Self {
-                Recipe { $($key: $default,)+ part_lr: BTreeMap::new() }
+                Recipe { $($key: $default,)+ part_lr: BTreeMap::new(), augment: Augment::ROBUST }
             }
         }
 
@@ -130,6 +136,11 @@ macro_rules! recipe {
         /// Every key, in the order in which a recipe is written.
         pub const KEYS: &[Key] = &[
             $(Key { name: stringify!($key), about: concat!($($doc),+), allowed: words!($rule) },)+
+            $(Key {
+                name: concat!("augment.", stringify!($field)),
+                about: concat!($($about),+),
+                allowed: words!($range),
+            },)+
         ];
 
         impl Recipe {
@@ -139,6 +150,7 @@ macro_rules! recipe {
             pub(super) fn in_range(&self, key: &str) -> bool {
                 match (key, part(key)) {
                     $((stringify!($key), _) => allows!(&self.$key, $type, $rule),)+
+                    $((concat!("augment.", stringify!($field)), _) => allows!(&self.augment.$field, $kind, $range),)+
                     // A part's learning rate goes by the rule for all.
                     (_, Some(part)) => Recipe { lr: self.lr_of(part), ..Recipe::default() }.in_range("lr"),
                     _ => true,
@@ -149,6 +161,13 @@ macro_rules! recipe {
             pub(super) fn put(&mut self, key: &str, value: &toml::Value) -> Result<(), RecipeError> {
                 match (key, part(key)) {
                     $((stringify!($key), _) => self.$key = convert(key, value, words!($rule))?,)+
+                    $((concat!("augment.", stringify!($field)), _) => {
+                        self.augment.$field = convert(key, value, words!($range))?;
+                    })+
+                    (PRESET, _) => {
+                        let preset = value.as_str().and_then(Augment::preset);
+                        self.augment = preset.ok_or_else(|| bad_value(key, value, PRESETS))?;
+                    }
                     (_, Some(part)) => {
                         let rate = convert(key, value, allowed("lr"))?;
                         self.part_lr.insert(part.to_owned(), rate);
@@ -162,6 +181,7 @@ macro_rules! recipe {
             pub(super) fn value(&self, key: &str) -> Option<toml::Value> {
                 match (key, part(key)) {
                     $((stringify!($key), _) => toml::Value::try_from(&self.$key).ok(),)+
+                    $((concat!("augment.", stringify!($field)), _) => toml::Value::try_from(&self.augment.$field).ok(),)+
                     (_, Some(part)) => Some(toml::Value::Float(self.lr_of(part))),
                     _ => None,
                 }
@@ -187,10 +207,6 @@ recipe! {
     fit: Fit = Fit::Crop, (any "crop, pad or squash");
     /// Side of the image that the network sees, pixels.
     image_size: usize = 224, (32 to 2048 as IMAGE_SIZE);
-    /// Augmentation: rotated by up to so many degrees either way.
-    rotation: f64 = 20.0, (0 to 180);
-    /// Augmentation: probability of a mirror image.
-    flip: f64 = 0.5, (0 to 1);
     /// Regular expression on the file name whose group 1 is the patient; the file stem where it does not match.
     patient: String = PatientRule::KERMANY.to_owned(), (|rule| PatientRule::new(rule).is_ok(), "a regular expression with one group");
     /// Part of the films that becomes the validation split where the data has none or a tiny one.
@@ -209,6 +225,8 @@ recipe! {
     frozen_epochs: usize = 10, (any "a number of epochs");
     /// Epochs after those, with the parts of `unfreeze` training too.
     epochs: usize = 0, (any "a number of epochs");
+    /// Sides of the image in the epochs of the second phase, in equal parts, such as "160,224"; the last is image_size. Small ones come to the same in less time. Empty is image_size in all.
+    sizes: String = String::new(), (|sizes| Recipe::sides(sizes).is_some(), "empty, or numbers from 32 to 2048 with commas, such as \"160,224\"");
     /// Parts that train in the second phase: "all", or names with commas; the head always does.
     unfreeze: String = "all".to_owned(), (|parts| !parts.is_empty(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"");
     /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.
@@ -216,9 +234,9 @@ recipe! {
     /// Keep the features of each view in memory; false computes them anew every epoch, to the same metrics.
     cache_features: bool = true, (any "true or false");
     /// Optimiser.
-    optimizer: Optimizer = Optimizer::Adam, (any "adam or adamw");
+    optimizer: Optimizer = Optimizer::AdamW, (any "adam or adamw");
     /// Weight decay, as torch.optim's Adam (L2) or AdamW (decoupled).
-    weight_decay: f64 = 0.0, (0 up);
+    weight_decay: f64 = 0.01, (0 up);
     /// Learning rate of the frozen phase.
     frozen_lr: f64 = 1e-3, (above 0);
     /// Schedule of the frozen phase's learning rate: moved on each epoch, one-cycle each step.
@@ -228,9 +246,9 @@ recipe! {
     /// Frozen phase, step schedule: factor of a step.
     frozen_gamma: f64 = 0.1, (above 0 to 1);
     /// Learning rate of the second phase; a line such as lr.layer4 = 0.00001 gives a part its own.
-    lr: f64 = 1e-4, (above 0);
+    lr: f64 = 5e-4, (above 0);
     /// Schedule of the second phase's learning rates: moved on each epoch, one-cycle each step.
-    schedule: Schedule = Schedule::Cosine, (any "constant, step, cosine or one-cycle");
+    schedule: Schedule = Schedule::OneCycle, (any "constant, step, cosine or one-cycle");
     /// Second phase, step schedule: epochs between two steps.
     step_size: usize = 7, (above 0, "a number of epochs above 0");
     /// Second phase, step schedule: factor of a step.
@@ -244,16 +262,58 @@ recipe! {
     /// Weight of each class in the loss: none, or balanced (films / (classes * films of the class); of a label that films may have, films without it / films with it, for those with it).
     class_weights: ClassWeights = ClassWeights::None, (any "none or balanced");
     /// Label smoothing, as torch's CrossEntropyLoss; labels that films may have move towards one half.
-    label_smoothing: f64 = 0.0, (0 to below 1);
+    label_smoothing: f64 = 0.05, (0 to below 1);
     /// Largest global norm of a step's gradient; 0 is no clipping.
     clip_norm: f64 = 0.0, (0 up, "0 or a number above 0");
     /// Stop a phase after so many epochs without a better validation metric; 0 is never.
     early_stopping: usize = 0, (any "a number of epochs");
-    /// The validation metric that decides which epoch is kept; among epochs alike in it within a standard error the AUC decides, then the loss. For labels that films may have it is always their mean AUC.
-    best: Best = Best::Accuracy, (any "accuracy or auc");
+    /// The validation metric that decides which epoch is kept: robust is the mean of the losses on the films as they are and on their views (val_views); among epochs alike in accuracy or AUC within a standard error the AUC decides, then the loss. For labels that films may have it is always their mean AUC.
+    best: Best = Best::Robust, (any "robust, accuracy or auc");
+    /// Views of each validation film under a fixed draw of the preset robust, on which every epoch is validated too; 0 is none.
+    val_views: usize = 3, (0 to 1024, "a number of views up to 1024");
+    /// For which frequency of the classes the model's probabilities are: none leaves that of the training films, equal moves them to classes that are equally frequent. For labels that films may have it is always none.
+    prior: PriorRule = PriorRule::Equal, (any "none or equal");
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
     checkpoint_seconds: u64 = 300, (0 to 9223372036854775807, "a number of seconds");
+    augment {
+        /// Augmentation: rotated by up to so many degrees either way.
+        rotation: f64, (0 to 180);
+        /// Augmentation: probability of a mirror image.
+        flip: f64, (0 to 1);
+        /// Augmentation: between which two the side of the part that is seen lies, of the film's; below 1 enlarges.
+        zoom: [f64; 2], (|zoom| (0.1..=zoom[1]).contains(&zoom[0]) && zoom[1] <= 10.0, "two numbers from 0.1 to 10, the smaller first, such as [0.7, 1.05]");
+        /// Augmentation: width by height stretched by up to e to the power of this, either way.
+        aspect: f64, (0 to 2);
+        /// Augmentation: moved by up to this part of the side, along each axis.
+        shift: f64, (0 to 1);
+        /// Augmentation: how the geometry finds its pixels; rotation alone with nearest is torchvision's RandomRotation.
+        interpolation: Interpolation, (any "nearest or bilinear");
+        /// Augmentation: resolution reduced by a factor of up to this, and the film enlarged again; 0 is off.
+        downsample: f64, (|factor| *factor == 0.0 || (1.0..=32.0).contains(factor), "0 or a number from 1 to 32");
+        /// Augmentation: probability of that.
+        downsample_p: f64, (0 to 1);
+        /// Augmentation: unsharp masking by up to this.
+        sharpen: f64, (0 to 20);
+        /// Augmentation: probability of that.
+        sharpen_p: f64, (0 to 1);
+        /// Augmentation: values to the power of up to e to this, either way.
+        gamma: f64, (0 to 3);
+        /// Augmentation: distances from the film's mean by up to e to the power of this, either way.
+        contrast: f64, (0 to 3);
+        /// Augmentation: values brighter or darker by up to this part.
+        brightness: f64, (0 to 1);
+        /// Augmentation: noise of a standard deviation of up to so many of the 255 levels.
+        noise: f64, (0 to 128);
+        /// Augmentation: probability of a black rectangle, as torchvision's RandomErasing.
+        erase_p: f64, (0 to 1);
+    }
 }
+
+/// The key that sets all of `augment.FIELD` to a preset.
+pub(super) const PRESET: &str = "augment";
+
+/// The presets, in words.
+pub(super) const PRESETS: &str = "none, notebook, robust or strong";
 
 /// The part of a key `lr.PART`.
 fn part(key: &str) -> Option<&str> {
@@ -263,12 +323,15 @@ fn part(key: &str) -> Option<&str> {
 
 /// Which values a key takes.
 pub(super) fn allowed(key: &str) -> &'static str {
+    if key == PRESET {
+        return PRESETS;
+    }
     let name = if part(key).is_some() { "lr" } else { key };
     KEYS.iter().find(|key| key.name == name).map_or("", |key| key.allowed)
 }
 
-pub(super) fn bad_value(key: &str, value: impl ToString, allowed: &str) -> RecipeError {
-    RecipeError::Value { key: key.to_owned(), value: value.to_string(), allowed: allowed.to_owned() }
+pub(super) fn bad_value(key: &str, value: impl ToString, allowed: impl Into<String>) -> RecipeError {
+    RecipeError::Value { key: key.to_owned(), value: value.to_string(), allowed: allowed.into() }
 }
 
 fn convert<T: DeserializeOwned>(key: &str, value: &toml::Value, allowed: &str) -> Result<T, RecipeError> {

@@ -1,12 +1,23 @@
 //! A recipe as text: TOML with a comment a key.
 
+use super::keys::PRESETS;
 use super::{KEYS, Recipe};
+
+/// The first of the keys that a preset sets.
+const FIRST_OF_AUGMENT: &str = "augment.rotation";
 
 /// Every key with the comment that says what it means.
 pub(super) fn write(recipe: &Recipe) -> String {
     let mut text = String::from("# A lungfish recipe: everything that decides what a training gives.\n");
     for key in KEYS {
         let about = key.about.trim();
+        if key.name == FIRST_OF_AUGMENT {
+            let preset =
+                recipe.augment.name().map_or_else(|| "no preset".to_owned(), |name| format!("the preset {name}"));
+            text.push_str(&format!(
+                "\n# Augmentation, {preset}; augment.preset = \"NAME\" sets all of it ({PRESETS}).\n"
+            ));
+        }
         text.push_str(&format!("\n# {about} ({})\n", key.allowed));
         // TOML has no table that is a number too.
         let name = if key.name == "lr" && !recipe.part_lr.is_empty() { "lr.default" } else { key.name };

@@ -2,7 +2,7 @@
 
 use lungfish_data::Task;
 use lungfish_metrics::{average_precision, precision_recall_curve, roc_auc, roc_curve};
-use lungfish_pictures::{Curve, Epoch};
+use lungfish_pictures::{Augmented, Curve, Epoch};
 
 use super::Tested;
 use crate::EpochRecord;
@@ -100,6 +100,7 @@ pub(super) fn of_learning(tested: &Tested) -> Option<(Vec<Epoch>, Option<usize>)
         train_accuracy: record.train_accuracy,
         val_accuracy: record.val_accuracy,
         val_auc: record.val_auc,
+        augmented: record.robust.map(|seen| Augmented { loss: seen.loss, accuracy: seen.accuracy, auc: seen.auc }),
         lr: record.lr,
     };
     let epochs: Vec<Epoch> = records.into_iter().map(epoch).collect();

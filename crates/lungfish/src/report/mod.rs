@@ -244,6 +244,7 @@ mod tests {
                 val_accuracy: 0.9,
                 val_auc: None,
                 val_loss: 0.3,
+                robust: None,
                 why: None,
             },
             recipe: Recipe::default(),

@@ -1,0 +1,112 @@
+//! What is done to a film's values where they are.
+
+use rand::Rng;
+
+use crate::decode::Image;
+use crate::random::keyed;
+use crate::vector::vectorised;
+
+/// Adds `amount` times the difference from a blurred film (a binomial kernel of five pixels each way, which is a Gaussian
+/// of a standard deviation of one pixel; the film's border is repeated).
+pub fn unsharp(image: &mut Image, amount: f32) {
+    let (stride, channels) = (image.stride(), image.channels.count());
+    if stride == 0 {
+        return;
+    }
+    let mut across = vec![0_u16; image.pixels.len()];
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut wide = vec![0_u16; stride + 4 * channels];
+            for (row, out) in image.pixels.chunks_exact(stride).zip(across.chunks_exact_mut(stride)) {
+                for (wide, pixel) in wide[2 * channels..].iter_mut().zip(row) {
+                    *wide = u16::from(*pixel);
+                }
+                for c in 0..channels {
+                    let (first, last) = (u16::from(row[c]), u16::from(row[stride - channels + c]));
+                    for i in 0..2 {
+                        wide[i * channels + c] = first;
+                        wide[stride + (2 + i) * channels + c] = last;
+                    }
+                }
+                let shifted = |by: usize| &wide[by * channels..][..stride];
+                let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(shifted);
+                for (i, out) in out.iter_mut().enumerate() {
+                    *out = a[i] + e[i] + 4 * (b[i] + d[i]) + 6 * c[i];
+                }
+            }
+        },
+    );
+    let height = image.height;
+    vectorised(
+        #[inline(always)]
+        || {
+            for (y, pixels) in image.pixels.chunks_exact_mut(stride).enumerate() {
+                let row = |by: usize| &across[(y + by).saturating_sub(2).min(height - 1) * stride..][..stride];
+                let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(row);
+                for (i, pixel) in pixels.iter_mut().enumerate() {
+                    // At most 255 * 256, which 16 bits hold.
+                    let blurred = f32::from(a[i] + e[i] + 4 * (b[i] + d[i]) + 6 * c[i]) / 256.0;
+                    let value = f32::from(*pixel);
+                    *pixel = level(value + amount * (value - blurred));
+                }
+            }
+        },
+    );
+}
+
+/// Gamma, then contrast about the mean of what that gives, then brightness, and noise of a standard deviation in levels,
+/// the same on all channels of a pixel. All of it in one pass, rounded once.
+pub(super) fn tone(image: &mut Image, [gamma, contrast, brightness]: [f64; 3], (noise, key): (f64, [u64; 4])) {
+    let plain = [gamma, contrast, brightness] == [1.0; 3];
+    if plain && noise == 0.0 {
+        return;
+    }
+    let mut counts = [0_u64; 256];
+    image.pixels.iter().for_each(|value| counts[usize::from(*value)] += 1);
+    let curved: [f64; 256] = std::array::from_fn(|level| (level as f64 / 255.0).powf(gamma));
+    let sum: f64 = curved.iter().zip(counts).map(|(value, count)| value * count as f64).sum();
+    let mean = sum / image.pixels.len().max(1) as f64;
+    let table = curved.map(|value| (255.0 * brightness * (mean + contrast * (value - mean))) as f32);
+    if noise == 0.0 {
+        let table = table.map(level);
+        image.pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+        return;
+    }
+    let channels = image.channels.count();
+    let mut grain = vec![0; image.width * image.height * 4];
+    keyed(key).fill_bytes(&mut grain);
+    let factor = noise as f32 / FOUR_BYTES_DEVIATION;
+    vectorised(
+        #[inline(always)]
+        || {
+            let grain = grain.as_chunks::<4>().0;
+            for (pixel, bytes) in image.pixels.chunks_exact_mut(channels).zip(grain) {
+                let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
+                let by = factor * (sum - 510) as f32;
+                pixel.iter_mut().for_each(|value| *value = level(table[usize::from(*value)] + by));
+            }
+        },
+    );
+}
+
+/// Standard deviation of the sum of four bytes, which is close to normal: `sqrt(4 * (256^2 - 1) / 12)`.
+const FOUR_BYTES_DEVIATION: f32 = 147.8;
+
+/// Makes a part black: left, top, width and height, of the sides.
+pub(super) fn erase(image: &mut Image, [left, top, width, height]: [f64; 4]) {
+    let (stride, channels) = (image.stride(), image.channels.count());
+    let place = |part: f64, side: usize| ((part * side as f64).round() as usize).min(side);
+    let columns = place(left, image.width) * channels..place(left + width, image.width) * channels;
+    let rows = place(top, image.height)..place(top + height, image.height);
+    for row in image.pixels.chunks_exact_mut(stride.max(1)).take(rows.end).skip(rows.start) {
+        row[columns.clone()].fill(0);
+    }
+}
+
+/// The nearest level.
+#[inline(always)]
+fn level(value: f32) -> u8 {
+    // Truncation of a value that is not negative, plus a half, rounds; the conversion keeps within 0..=255.
+    (value + 0.5) as u8
+}
