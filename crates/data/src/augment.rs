@@ -212,7 +212,7 @@ pub struct Alteration {
     /// A rectangle made black: left, top, width and height, of the sides.
     pub erased: Option<[f64; 4]>,
     /// Key of the noise.
-    grain: [u64; 4],
+    pub grain: [u64; 4],
 }
 
 impl Alteration {
@@ -256,8 +256,9 @@ impl Alteration {
         *image = warp(image, &Affine { degrees, scale, shift, mirrored }, interpolation);
     }
 
-    /// The steps by themselves, each with its name and numbers, in their order; those that change nothing are left out.
-    pub fn steps(&self) -> Vec<(String, Alteration)> {
+    /// Each step by itself, in their order: geometry, resolution, sharpening, tone, noise, erasing. One that changes nothing
+    /// is there too.
+    pub fn steps(&self) -> [Alteration; 6] {
         let none = Alteration { interpolation: self.interpolation, grain: self.grain, ..Alteration::none() };
         let geometry = Alteration {
             degrees: self.degrees,
@@ -267,15 +268,14 @@ impl Alteration {
             shift: self.shift,
             ..none
         };
-        let steps = [
+        [
             geometry,
             Alteration { downsample: self.downsample, ..none },
             Alteration { sharpen: self.sharpen, ..none },
             Alteration { gamma: self.gamma, contrast: self.contrast, brightness: self.brightness, ..none },
             Alteration { noise: self.noise, ..none },
             Alteration { erased: self.erased, ..none },
-        ];
-        steps.into_iter().filter(|step| *step != none).map(|step| (step.to_string(), step)).collect()
+        ]
     }
 }
 
@@ -367,6 +367,23 @@ mod tests {
         }
         let gamma_alone = Augment { gamma: 0.5, ..Augment::NONE };
         assert!(draws.iter().zip(0..).all(|(a, i)| gamma_alone.draw([5, 3, 1, i]).gamma == a.gamma));
+    }
+
+    #[test]
+    fn steps_one_after_the_other_are_the_whole() {
+        let mut image = Image::black(48, 40, crate::Channels::Gray);
+        image.pixels.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 7 % 251) as u8);
+        for i in 0..50 {
+            let alteration = Augment::STRONG.draw([1, 2, 3, i]);
+            let mut whole = image.clone();
+            alteration.apply(&mut whole);
+            let mut by_steps = image.clone();
+            alteration.steps().iter().for_each(|step| step.apply(&mut by_steps));
+            // Tone and noise are rounded once together, and twice apart.
+            let most = whole.pixels.iter().zip(&by_steps.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(most <= Some(1), "{alteration}: {most:?} levels");
+        }
+        assert!(Augment::NONE.draw([1, 2, 3, 4]).steps().iter().all(|step| step.to_string() == "as it is"));
     }
 
     #[test]

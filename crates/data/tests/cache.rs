@@ -12,7 +12,7 @@ use lungfish_data::{Augment, Channels, ContentHash, FilmCache, Fit, Loader, Load
 
 const PREPROCESS: Preprocess =
     Preprocess { channels: Channels::Gray, fit: Fit::Crop, size: 16, mean: [0.5; 3], std: [0.25; 3] };
-const AUGMENT: Augment = Augment { rotation: 20.0, flip: 0.5 };
+const AUGMENT: Augment = Augment::NOTEBOOK;
 const MOST: u64 = 1 << 20;
 const FILMS: [&str; 5] = ["gray_baseline.jpg", "landscape.png", "rgb_24.bmp", "colour_420.jpg", "portrait.png"];
 /// Pixels, hash, checksum.

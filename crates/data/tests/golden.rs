@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use lungfish_data::augment::{mirror, rotate};
+use lungfish_data::augment::{Affine, Alteration, Interpolation, mirror, rotate, unsharp, warp};
 use lungfish_data::preprocess::{center_crop, resize};
 use lungfish_data::{Channels, Fit, Image, Preprocess, decode_file};
 use serde_json::Value;
@@ -95,5 +95,51 @@ fn transforms_are_torchvisions_to_the_bit() {
         let what = case.to_string();
         let most = difference(&ours, &expected, &what);
         assert_eq!(most, 0, "{what}: {most} levels");
+    }
+}
+
+/// Steps of the augmentation, in fixed point or single floats, against Pillow, NumPy and SciPy (`golden/data/augment.py`).
+#[test]
+fn alterations_are_within_a_level() {
+    let cases = cases("augment");
+    assert_eq!(cases.len(), 3 * (2 * 5 + 3 + 2 + 3));
+    for (case, expected) in cases {
+        let path = golden().join("files").join(case["file"].as_str().unwrap());
+        let mut image = decode_file(&path, expected.channels).unwrap();
+        let number = |i: usize| case["args"][i].as_f64().unwrap();
+        let affine = || Affine {
+            degrees: number(0),
+            scale: [number(1), number(2)],
+            shift: [number(3), number(4)],
+            mirrored: number(5) == 1.0,
+        };
+        let op = case["op"].as_str().unwrap();
+        match op {
+            "affine" => image = warp(&image, &affine(), Interpolation::Bilinear),
+            "affine_nearest" => image = warp(&image, &affine(), Interpolation::Nearest),
+            "downsample" => Alteration { downsample: number(0), ..Alteration::none() }.apply(&mut image),
+            "unsharp" => unsharp(&mut image, number(0) as f32),
+            "tone" => {
+                let [gamma, contrast, brightness] = [0, 1, 2].map(number);
+                Alteration { gamma, contrast, brightness, ..Alteration::none() }.apply(&mut image);
+            }
+            op => panic!("no operation {op}"),
+        }
+        let what = case.to_string();
+        let most = difference(&image, &expected, &what);
+        let unequal = image.pixels.iter().zip(&expected.pixels).filter(|(a, b)| a != b).count();
+        let share = unequal as f64 / expected.pixels.len() as f64;
+        println!("{op} {:?} {most} levels, {:.2} % of the pixels", expected.channels, 100.0 * share);
+        match op {
+            "downsample" => assert_eq!(most, 0, "{what}"),
+            // A place half way between two pixels may go to either of them.
+            "affine_nearest" => assert!(share < 0.005, "{what}: {share} of the pixels differ"),
+            // Pillow cuts the fraction off where we round: ours are the same or one above.
+            "affine" => {
+                let below = image.pixels.iter().zip(&expected.pixels).filter(|(ours, theirs)| ours < theirs).count();
+                assert!(most <= 1 && below * 100 <= expected.pixels.len(), "{what}: {most} levels, {below} below");
+            }
+            _ => assert!(most <= 1 && share < 0.02, "{what}: {most} levels, {share} of the pixels"),
+        }
     }
 }

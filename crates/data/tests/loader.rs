@@ -15,7 +15,7 @@ use lungfish_data::{
 
 const PREPROCESS: Preprocess =
     Preprocess { channels: Channels::Gray, fit: Fit::Crop, size: 32, mean: [0.5; 3], std: [0.25; 3] };
-const AUGMENT: Augment = Augment { rotation: 20.0, flip: 0.5 };
+const AUGMENT: Augment = Augment::NOTEBOOK;
 
 fn items(count: usize) -> Vec<LoaderItem> {
     let files = ["gray_baseline.jpg", "landscape.png", "rgb_24.bmp", "colour_420.jpg", "portrait.png"];
@@ -55,6 +55,26 @@ fn batches_come_in_order_whatever_the_workers() {
 }
 
 #[test]
+fn robust_batches_do_not_depend_on_the_workers_and_have_the_side_that_is_asked_for() {
+    for (channels, side) in [(Channels::Gray, None), (Channels::Rgb, None), (Channels::Gray, Some(20))] {
+        let preprocess = Preprocess { channels, ..PREPROCESS };
+        let pipeline = Pipeline { augment: Some(Augment::STRONG), side, ..pipeline(preprocess) };
+        let items: Vec<LoaderItem> = items(23).into_iter().filter(|item| item.key.is_some()).collect();
+        let load = |workers| -> Vec<u8> {
+            let loader = Loader::new(items.clone(), pipeline.clone(), 4, workers).unwrap();
+            loader.flat_map(|batch| batch.unwrap().pixels).collect()
+        };
+        let one = load(1);
+        let side = side.unwrap_or(32);
+        assert_eq!(one.len(), items.len() * side * side * channels.count());
+        assert!(one == load(3) && one == load(7));
+        let plain = Pipeline { augment: Some(Augment::NONE), ..pipeline.clone() };
+        let loader = Loader::new(items.clone(), plain, 4, 1).unwrap();
+        assert_ne!(one, loader.flat_map(|batch| batch.unwrap().pixels).collect::<Vec<u8>>());
+    }
+}
+
+#[test]
 fn a_film_is_what_its_steps_make_of_it() {
     let batch = &load(3, 3, 2, Channels::Gray)[0];
     let film = |i: usize| {
@@ -87,13 +107,13 @@ fn a_key_alone_decides_the_alteration() {
             mirror(&mut expected);
         }
         let mut image = square.clone();
-        Augment { rotation: 20.0, flip }.apply(&mut image, [0; 4]);
+        Augment { rotation: 20.0, flip, ..AUGMENT }.apply(&mut image, [0; 4]);
         assert_eq!(image, expected);
     }
     let mut still = square.clone();
-    Augment { rotation: 0.0, flip: 0.0 }.apply(&mut still, [1; 4]);
+    Augment { rotation: 0.0, flip: 0.0, ..AUGMENT }.apply(&mut still, [1; 4]);
     assert_eq!(still, square);
-    Augment { rotation: 0.0, flip: 1.0 }.apply(&mut still, [1; 4]);
+    Augment { rotation: 0.0, flip: 1.0, ..AUGMENT }.apply(&mut still, [1; 4]);
     assert_ne!(still, square);
 }
 
@@ -104,7 +124,7 @@ fn half_of_the_films_are_mirrored_and_angles_are_spread() {
     for i in 0..2000 {
         let mut image = Image::black(5, 1, Channels::Gray);
         image.pixels[0] = 255;
-        Augment { rotation: 0.0, flip: 0.3 }.apply(&mut image, [9, 0, i, 0]);
+        Augment { rotation: 0.0, flip: 0.3, ..AUGMENT }.apply(&mut image, [9, 0, i, 0]);
         flips += usize::from(image.pixels[4] == 255);
     }
     assert!((540..660).contains(&flips), "{flips} of 2000 at probability 0.3");

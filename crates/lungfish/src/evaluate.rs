@@ -488,6 +488,7 @@ mod tests {
             confusion: vec![vec![1, 1]],
             labels: Vec::new(),
             threshold: Some(0.5),
+            equal_prior: true,
             caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
             split: Split::Test,
             epoch: BestEpoch {
@@ -510,7 +511,7 @@ mod tests {
             concat!(
                 r#"{"task":"one-of","films":2,"accuracy":0.5,"loss":0.25,"auc":null,"#,
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
-                r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"#,
+                r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"equal_prior":true,"#,
                 r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,
                 r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"why":null},"unreadable":[]}"#
             )

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
 use lungfish_data::{
-    Channels, CheckedFilm, ContentHash, Film, Fit, LoaderItem, Pipeline, Split, Task, decode_file, is_synthetic_file,
+    Channels, CheckedFilm, ContentHash, Film, Fit, Image, Pipeline, Split, Task, decode_file, is_synthetic_file,
 };
-use lungfish_pictures::{Heading, Tile, Tone, film_pairs};
+use lungfish_pictures::{Heading, Tile, Tone, film_grid, film_pairs};
 
 use crate::data_set::content;
 use crate::features::film_key;
@@ -76,7 +77,7 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
         return Err(Error::refused(format!("{} has no film", escape(&folder.root))));
     };
     let films: Vec<&Film> = folder.layout.films().filter(|(of, _)| *of == split).map(|(_, film)| film).collect();
-    let mut chosen: Vec<(&Film, (Tile, Tile))> = Vec::new();
+    let mut chosen: Vec<(&Film, Vec<Tile>)> = Vec::new();
     // Films of which each has any labels are not told apart by one.
     let kinds = if folder.task == Task::OneOf { folder.classes.len() } else { 0 };
     for film in in_turn(&films, kinds, recipe.seed) {
@@ -91,7 +92,7 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
             Err(reason) => watch.event(&Event::BadFilm { path: film.path.clone(), reason: reason.to_string() }),
         }
     }
-    let (films, pairs): (Vec<&Film>, Vec<(Tile, Tile)>) = chosen.into_iter().unzip();
+    let (films, mut rows): (Vec<&Film>, Vec<Vec<Tile>>) = chosen.into_iter().unzip();
     if films.is_empty() {
         return Err(Error::refused(format!("no film of {} can be read", escape(&folder.root))));
     }
@@ -103,7 +104,15 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
         subtitle: Some(subtitle(request)),
         synthetic: films.iter().any(|film| is_synthetic_file(&film.path)),
     };
-    let picture = film_pairs(&heading, "as in its file", "as the network sees it", &pairs)?;
+    let picture = if request.augmented {
+        drop_idle_steps(&mut rows);
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(1);
+        film_grid(&heading, &rows.concat(), columns)?
+    } else {
+        let pairs: Vec<(Tile, Tile)> =
+            rows.into_iter().filter_map(|row| <[Tile; 2]>::try_from(row).ok().map(Into::into)).collect();
+        film_pairs(&heading, "as in its file", "as the network sees it", &pairs)?
+    };
     let pdf = write(&request.out, &picture, request.formats)?.into_iter().nth(1);
     let films = films.into_iter().map(|film| film.path.clone()).collect();
     Ok(Preview { picture: request.out.clone(), pdf, films, split })
@@ -121,28 +130,59 @@ fn in_turn<'a>(films: &[&'a Film], classes: usize, seed: u64) -> Vec<&'a Film> {
     (0..rounds).flat_map(|round| by_class.iter().filter_map(move |films| films.get(round).copied())).collect()
 }
 
-/// A film as it lies in its file, and as the network sees it.
-fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<(Tile, Tile), Error> {
+/// A film as it lies in its file, and as the network sees it; or, augmented, its square, that with all steps of an
+/// alteration, and with each step by itself.
+fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<Vec<Tile>, Error> {
     let recipe = &request.recipe;
-    let raw = decode_file(&of.path, Channels::Rgb)
-        .map_err(|reason| lungfish_data::DataError::Film { path: of.path.clone(), reason })?;
-    let size = format!("{} × {} pixels", raw.width, raw.height);
     let name = of.path.file_name().map(escape);
-    let before = Tile { film: film(raw, LONGEST), lines: vec![class.to_owned(), size], name, tone: Tone::Plain };
-    let key = request.augmented.then(|| {
-        let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
-        keys::augment(recipe.seed, 1, film_key(&CheckedFilm { film: of.clone(), hash, pixels: None }))
-    });
-    let item = LoaderItem { path: of.path.clone(), index: 0, key, hash: None };
-    let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: Some(recipe.augment), side: None, cache: None };
-    let seen = pipeline.load(&item)?;
-    let altered = match key.map(|key| recipe.augment.draw(key)) {
-        None => format!("{} × {} pixels", seen.width, seen.height),
-        Some(alteration) => alteration.to_string(),
+    let tile = |image, lines: Vec<String>, name| Tile { film: film(image, LONGEST), lines, name, tone: Tone::Plain };
+    let failed = |reason| lungfish_data::DataError::Film { path: of.path.clone(), reason };
+    let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: None, side: None, cache: None };
+    let square = pipeline.square(&of.path, None).map_err(failed)?;
+    let size = |image: &Image| format!("{} × {} pixels", image.width, image.height);
+    if !request.augmented {
+        let raw = decode_file(&of.path, Channels::Rgb).map_err(failed)?;
+        let sizes = [size(&raw), size(&square)];
+        let [before, after] = sizes.map(|size| vec![class.to_owned(), size]);
+        return Ok(vec![tile(raw, before, name), tile(square, after, None)]);
+    }
+    let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
+    let film = CheckedFilm { film: of.clone(), hash, pixels: None };
+    let alteration = recipe.augment.draw(keys::augment(recipe.seed, 1, film_key(&film)));
+    let altered = |alteration: &Alteration| {
+        let mut image = square.clone();
+        alteration.apply(&mut image);
+        image
     };
-    let after =
-        Tile { film: film(seen, LONGEST), lines: vec![class.to_owned(), altered], name: None, tone: Tone::Plain };
-    Ok((before, after))
+    let mut row = vec![
+        tile(square.clone(), vec![class.to_owned(), "not altered".to_owned()], name),
+        tile(altered(&alteration), vec![TOGETHER.to_owned()], None),
+    ];
+    row.extend(alteration.steps().iter().map(|step| {
+        let words = step.to_string();
+        tile(altered(step), words.split(", ").map(str::to_owned).collect(), None)
+    }));
+    Ok(row)
+}
+
+/// The words under a film with all steps.
+const TOGETHER: &str = "all steps together";
+
+/// Leaves out the steps that alter none of the films, and a single step, which is all of them together.
+fn drop_idle_steps(rows: &mut [Vec<Tile>]) {
+    let idle = |column: usize, rows: &[Vec<Tile>]| {
+        rows.iter().all(|row| row.get(column).is_none_or(|tile| tile.lines == ["as it is"]))
+    };
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let kept: Vec<bool> = (0..columns).map(|column| !idle(column, rows)).collect();
+    let steps = kept.iter().skip(2).filter(|kept| **kept).count();
+    for row in rows {
+        let mut column = 0;
+        row.retain(|_| {
+            column += 1;
+            kept[column - 1] && (column <= 2 || steps > 1)
+        });
+    }
 }
 
 /// What is done to the films.

@@ -90,9 +90,9 @@ mod tests {
 
     #[test]
     fn balanced_weights_no_rule_and_absent_classes_move_nothing() {
-        assert_eq!(shift(PriorRule::Equal, ClassWeights::Balanced, &[1, 3]).0, []);
-        assert_eq!(shift(PriorRule::None, ClassWeights::None, &[1, 3]).0, []);
-        assert_eq!(shift(PriorRule::Equal, ClassWeights::None, &[0, 3]).0, []);
+        assert_eq!(shift(PriorRule::Equal, ClassWeights::Balanced, &[1, 3]), PriorShift::default());
+        assert_eq!(shift(PriorRule::None, ClassWeights::None, &[1, 3]), PriorShift::default());
+        assert_eq!(shift(PriorRule::Equal, ClassWeights::None, &[0, 3]), PriorShift::default());
         assert!(shift(PriorRule::Equal, ClassWeights::None, &[3, 3, 3]).0.iter().all(|by| by.abs() < 1e-12));
     }
 

@@ -142,7 +142,7 @@ impl Recipe {
 
 #[cfg(test)]
 mod tests {
-    use lungfish_data::Fit;
+    use lungfish_data::{Augment, Fit};
 
     use super::*;
 
@@ -211,6 +211,41 @@ mod tests {
             text.lines().filter(|l| !new.iter().any(|key| l.starts_with(key))).map(|l| format!("{l}\n")).collect();
         assert_eq!(text.lines().count(), old.lines().count() + new.len());
         assert_eq!(Recipe::from_toml(&old).unwrap(), Recipe::default());
+    }
+
+    #[test]
+    fn whole_recipes_of_older_versions_mean_what_they_meant() {
+        let old = "rotation = 20.0\nflip = 0.5\nbatch_size = 32\n";
+        let recipe = Recipe::from_toml(old).unwrap();
+        assert_eq!((recipe.augment, recipe.val_views), (Augment::NOTEBOOK, 0));
+        assert_eq!((recipe.prior, recipe.best), (PriorRule::None, Best::Accuracy));
+        let recipe = Recipe::from_toml(&old.replace("20.0", "10.0")).unwrap();
+        assert_eq!(recipe.augment, Augment { rotation: 10.0, ..Augment::NOTEBOOK });
+        assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
+        // Somebody's own few keys are laid over today's defaults.
+        let recipe = Recipe::from_toml("rotation = 10").unwrap();
+        assert_eq!((recipe.augment, recipe.best), (Augment { rotation: 10.0, ..Augment::ROBUST }, Best::Robust));
+    }
+
+    #[test]
+    fn presets_come_before_single_keys() {
+        let mut recipe = Recipe::default();
+        let mut changes = Changes::default();
+        changes.set("augment.noise=9").unwrap();
+        changes.set("augment=notebook").unwrap();
+        recipe = changes.apply(recipe).unwrap();
+        assert_eq!(recipe.augment, Augment { noise: 9.0, ..Augment::NOTEBOOK });
+        assert!(recipe.to_toml().contains("# Augmentation, no preset;"));
+        assert!(Recipe::default().to_toml().contains("# Augmentation, the preset robust;"));
+        let from = Recipe::from_toml("augment.preset = \"strong\"\naugment.flip = 0").unwrap();
+        assert_eq!(from.augment, Augment { flip: 0.0, ..Augment::STRONG });
+        assert_eq!(Recipe::from_toml("augment = \"none\"").unwrap().augment, Augment::NONE);
+        let says = |setting: &str| Recipe::default().set(setting).unwrap_err().to_string();
+        assert_eq!(says("augment=wild"), "augment = \"wild\": must be none, notebook, robust or strong");
+        assert!(says("augment.zoom=[1.1, 0.7]").contains("the smaller first"));
+        assert!(says("augment.downsample=0.5").contains("0 or a number from 1 to 32"));
+        assert!(says("augment.rotate=5").contains("augment.rotation"));
+        assert!(says("val_views=0").contains("accuracy or auc where val_views is 0"));
     }
 
     #[test]

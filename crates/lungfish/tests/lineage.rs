@@ -146,7 +146,12 @@ fn a_run_goes_on_from_another_with_its_split() {
     // It begins where the parent's best epoch was.
     let log = log_without_times(&child);
     let best = went_on_metrics(&parent);
-    assert_eq!((log[0]["epoch"].as_u64(), log[0]["val_loss"].as_f64()), (Some(0), Some(best)));
+    // But for the rounding of what is folded into the last bias and taken out again.
+    assert!(
+        log[0]["epoch"] == 0 && (log[0]["val_loss"].as_f64().unwrap() - best).abs() < 1e-6,
+        "{} and {best}",
+        log[0]
+    );
     // What it says on the parent's test films is honest, and it says whom it comes from.
     let tested = scored(&child, &data, &dir.path().join("out")).unwrap();
     assert_eq!(tested.films, names(&parent, "test").len());

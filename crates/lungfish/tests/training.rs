@@ -25,6 +25,7 @@ const BOTH_PHASES: &[&str] = &[
     "clip_norm=1",
     "val_fraction=0.2",
     "best=auc",
+    "val_views=1",
 ];
 
 #[test]
@@ -66,7 +67,11 @@ fn a_run_leaves_what_it_promises() {
     assert_eq!(names(|e| matches!(e, Event::EpochDone { .. })), 3);
     let passes =
         |e: &Event| matches!(e, Event::Progress { task: Activity::Features { .. }, done, total } if done == total);
-    assert_eq!(events.iter().filter(|e| passes(e)).count(), 3, "two views of train and one of val, once each");
+    assert_eq!(
+        events.iter().filter(|e| passes(e)).count(),
+        5,
+        "two views of train, the val films as they are and two views of them, once each"
+    );
     assert!(
         events
             .iter()
@@ -111,6 +116,8 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
 #[test]
 fn a_stopped_one_cycle_goes_on_to_the_same_bits() {
     let more = ["schedule=one-cycle", "frozen_schedule=one-cycle", "lr.stage7=1e-5", "lr.head=1e-3"];
+    // And images that grow.
+    let more = [&more[..], &["image_size=48", "sizes=32,48", "best=robust"]].concat();
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(more).collect();
     stopped_and_gone_on(&settings);
 }
@@ -137,6 +144,47 @@ fn stopped_and_gone_on(settings: &[&str]) {
         assert_same_run(&whole, &run);
     }
     assert!(broken >= 12, "{broken} stops only");
+}
+
+/// The default: the epoch with the lowest mean of the losses on films as they are and augmented, whatever its accuracy is,
+/// and probabilities for classes that are equally frequent.
+#[test]
+fn the_robust_epoch_is_kept_and_its_model_takes_the_classes_for_equal() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 60);
+    let settings = |prior| ["image_size=32", "batch_size=8", "frozen_epochs=2", "epochs=2", "val_fraction=0.2", prior];
+    let run = |name: &str, prior| {
+        let run = dir.path().join(name);
+        let outcome = trained(&data, &run, &settings(prior));
+        (outcome.best.unwrap(), log_without_times(&run), ModelFile::read(&run.join("best.safetensors")).unwrap())
+    };
+    let (best, log, equal) = run("equal", "prior=equal");
+    let choice = |record: &serde_json::Value| record["robust"]["choice"].as_f64().unwrap();
+    let least = log.iter().filter(|record| record["epoch"] != 0).map(choice).fold(f64::MAX, f64::min);
+    assert_eq!(best.robust.unwrap().choice, least);
+    let kept = log.iter().find(|r| r["phase"] == best.phase.to_string() && r["epoch"] == best.epoch).unwrap();
+    assert!((choice(kept), kept["robust"]["loss"].as_f64()) == (least, best.robust.map(|seen| seen.loss)));
+    assert_ne!(kept["robust"]["loss"], kept["val_loss"], "the views are not the films as they are");
+
+    // The same training but for what is taken off in the end; where the same epoch is kept, only the last bias differs.
+    let (other, _, none) = run("none", "prior=none");
+    let table = fs::read_to_string(dir.path().join("equal/split.csv")).unwrap();
+    let films = |class: &str| table.lines().filter(|l| l.contains(",train,") && l.contains(class)).count() as f64;
+    let share = (films("PNEUMONIA") / films("NORMAL")).ln();
+    let shift: Vec<f64> = serde_json::from_str(&equal.metadata["prior_shift"]).unwrap();
+    assert!((shift[1] - shift[0] - share).abs() < 1e-9, "{shift:?} and {share}");
+    assert_eq!(none.metadata["prior_shift"], "[]");
+    assert_eq!((other.phase, other.epoch), (best.phase, best.epoch), "the test wants another seed");
+    for (name, tensor) in &none.tensors {
+        let theirs = &equal.tensors[name];
+        if name == "_fc.fc2.bias" {
+            let by: Vec<f64> =
+                tensor.data.iter().zip(&theirs.data).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
+            assert!(by.iter().zip(&shift).all(|(by, shift)| (by - shift).abs() < 1e-6), "{by:?}, not {shift:?}");
+        } else {
+            assert!(tensor.data == theirs.data, "{name}");
+        }
+    }
 }
 
 #[test]

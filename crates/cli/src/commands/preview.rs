@@ -12,8 +12,8 @@ use crate::{flags, print};
 /// Draw films beside what the network sees of them
 ///
 /// A picture of some films of the training split, the classes in turn: each as it lies in its file, and as a recipe cuts
-/// and shrinks it for the network; with --augmented also turned and mirrored by chance, as the unfrozen phase does (and
-/// the frozen one, with frozen_views other than 1).
+/// and shrinks it for the network; with --augmented as the network sees it, and then altered by chance as the unfrozen phase
+/// does (and the frozen one, with frozen_views other than 1): by all steps together, and by each of them alone.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:

@@ -202,6 +202,7 @@ mod tests {
             confusion: vec![vec![0, 1], vec![0, 2]],
             labels: Vec::new(),
             threshold: Some(0.5),
+            equal_prior: true,
             split: Split::Test,
             caveats: vec![],
             epoch: lungfish::BestEpoch {
@@ -233,6 +234,7 @@ NORMAL     0          1
 PNEUMONIA  0          2
 
 A film is called PNEUMONIA from a probability of 0.5 on.
+Probabilities are for classes that are equally frequent; among your films one may be rarer.
 Each film: run/predictions-test.csv
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
         assert_eq!(lines(&outcome, false).join("\n"), expected);

@@ -270,7 +270,7 @@ recipe! {
     /// The validation metric that decides which epoch is kept: robust is the mean of the losses on the films as they are and on their views (val_views); among epochs alike in accuracy or AUC within a standard error the AUC decides, then the loss. For labels that films may have it is always their mean AUC.
     best: Best = Best::Robust, (any "robust, accuracy or auc");
     /// Views of each validation film under a fixed draw of the preset robust, on which every epoch is validated too; 0 is none.
-    val_views: usize = 3, (0 to 1024, "a number of views up to 1024");
+    val_views: usize = 2, (0 to 1024, "a number of views up to 1024");
     /// For which frequency of the classes the model's probabilities are: none leaves that of the training films, equal moves them to classes that are equally frequent. For labels that films may have it is always none.
     prior: PriorRule = PriorRule::Equal, (any "none or equal");
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.

@@ -248,6 +248,7 @@ mod tests {
                 why: None,
             },
             recipe: Recipe::default(),
+            prior_shift: Default::default(),
             synthetic: false,
             caveats: Vec::new(),
             ancestors: Vec::new(),
