@@ -19,7 +19,7 @@ export PATH="$work/bin:$PATH" NO_COLOR=1 LC_ALL=C
 # Whatever the user of this script has cached or set is no part of the page.
 export TORCH_HOME="$work/torch"
 page=$work/notebook.md
-largest_picture=$((400 * 1024))
+largest_picture=$((500 * 1024))
 
 # text: what stands on standard input, as it is.
 text() { cat >>"$page"; }
@@ -120,11 +120,13 @@ text <<'END'
 
 *The notebook:* `Resize(224)`, `CenterCrop(224)`, `RandomRotation(20)`, `RandomHorizontalFlip()`, `ToTensor()`, `Normalize(mean, std)`.
 
-*Here:* the same, pixel for pixel as torchvision does it on Pillow's images. They are keys of the recipe, of which these
-are a few; `--set KEY=VALUE` changes any, and the model file carries them, so that predicting cannot use others.
+*Here:* `--set augment=notebook` is the same, pixel for pixel as torchvision does it on Pillow's images. The default, `robust`,
+goes further: it also breaks the traces of how a film was taken, which give its class away and are others in the next
+hospital. All are keys of the recipe, of which these are a few; `--set KEY=VALUE` changes any. Resize, crop and normalisation
+are in the model file, so that predicting cannot use others.
 
 END
-run "lungfish recipe | grep -B 1 -E '^(fit|image_size|rotation|flip) ='" grep -v '^--$'
+run "lungfish recipe | grep -B 1 -E '^(fit|image_size|augment.rotation|augment.zoom|augment.downsample) ='" grep -v '^--$'
 
 text <<'END'
 ## 4. Data sets and loaders
@@ -145,11 +147,12 @@ text <<'END'
 
 *The notebook:* `raw_imshow` of a batch as it lies on disk, `imshow` of a batch as the network gets it.
 
-*Here:* both, side by side, by the very code that trains.
+*Here:* a film as the network sees it, with all steps of a chance alteration together, and with each by itself, by the very
+code that trains. Without `--augmented`: as it lies in its file, beside its square.
 
 END
-run 'lungfish preview --data chest_xray --augmented --films 4'
-picture preview.png 800 'Four films, each as it lies in its file beside its augmented square'
+run 'lungfish preview --data chest_xray --augmented --films 3'
+picture preview.png 800 'Three films: as the network sees them, altered by all steps together, and by each step'
 
 text <<'END'
 ## 6. The network
@@ -194,7 +197,8 @@ text <<'END'
 
 *Here:* the second phase of the same run (`--epochs`), from the best of the first; `--unfreeze layer4` or
 `--unfreeze stage7,top` unfreezes by name. The first epoch after unfreezing can be worse than the start, as here, where
-films are few: the statistics of batch normalisation move first. The best epoch is the one that is kept.
+films are few: the statistics of batch normalisation move first. Each epoch is validated on the films as they are and on
+augmented views of them, and the epoch with the lowest mean of both losses is kept.
 
 END
 shown '1s/.*/.../p;/in unfrozen model/,$p'

@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    bench, completions, demo, doctor, explore, fetch, man, predict, preview, recipe, summary, synth, test, train,
+    bench, completions, demo, doctor, ensemble, explore, fetch, man, predict, preview, recipe, summary, synth, test,
+    train,
 };
 
 /// Said wherever a metric could be taken for a finding.
@@ -89,6 +90,7 @@ enum Command {
     Train(train::Args),
     Test(test::Args),
     Predict(predict::Args),
+    Ensemble(ensemble::Args),
     Summary(summary::Args),
     Synth(synth::Args),
     Recipe(recipe::Args),
@@ -129,6 +131,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(&args, threads),
         Command::Test(args) => test::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Ensemble(args) => ensemble::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),

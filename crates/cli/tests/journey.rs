@@ -58,6 +58,7 @@ fn a_training_prints_what_the_notebook_prints() {
         "val_loss",
         "val_accuracy",
         "val_auc",
+        "robust",
         "lr",
         "seconds",
         "films_per_s",

@@ -73,7 +73,7 @@ pub struct EpochRecord {
     /// Area under the ROC curve on the validation split; none where undefined.
     pub val_auc: Option<f64>,
     /// On augmented views of the validation films; none where there are none, like all below.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub robust: Option<RobustMetrics>,
     /// Learning rate of the epoch's last step (a one-cycle moves it each step); for epoch 0 that of the first step.
     pub lr: f64,
@@ -117,7 +117,7 @@ pub struct BestEpoch {
     /// Plain negative log-likelihood on the validation split.
     pub val_loss: f64,
     /// On augmented views of the validation films; none without, and in files of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub robust: Option<RobustMetrics>,
     /// What it was kept for; none for an epoch that was only looked at, and in files of older versions.
     #[serde(default)]

@@ -196,7 +196,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             Ok(row) => {
                 labels.push(film.film.label.clone());
                 predictions.push(predictor.prediction(&film.film.path, &row));
-                rows.extend(row);
+                rows.extend(row.values);
             }
             // It was whole a moment ago.
             Err(reason) => bad.push(BadFilm { path: film.film.path.clone(), reason: reason.to_string() }),
@@ -513,7 +513,7 @@ mod tests {
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
                 r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"equal_prior":true,"#,
                 r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,
-                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"why":null},"unreadable":[]}"#
+                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"robust":null,"why":null},"unreadable":[]}"#
             )
         );
     }

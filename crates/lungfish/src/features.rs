@@ -138,7 +138,7 @@ impl Features {
                 path: film.film.path.clone(),
                 index,
                 key: match split {
-                    Split::Train => view_key(pass.recipe.seed, view, film),
+                    Split::Train => view_key(pass.recipe.training_seed(), view, film),
                     _ => val_view_key(view, film),
                 },
                 hash: Some(film.hash),

@@ -42,6 +42,7 @@ mod checkpoint;
 mod compute;
 mod data_set;
 mod device;
+mod ensemble;
 mod epoch;
 mod error;
 mod evaluate;
@@ -87,6 +88,7 @@ mod weights;
 
 pub use caveat::{Caveat, CaveatKind};
 pub use device::{Device, Gpus};
+pub use ensemble::{EnsembleOutcome, ensemble};
 pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase, RobustMetrics};
 pub use error::{Error, ErrorKind};
 pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
@@ -97,7 +99,7 @@ pub use judge::Why;
 pub use lineage::{Ancestor, Descent};
 pub use memory::Memory;
 pub use metrics::LabelMetrics;
-pub use model::ModelInfo;
+pub use model::{Member, ModelInfo};
 #[cfg(feature = "pictures")]
 pub use picture::PictureFormats;
 #[cfg(feature = "pictures")]

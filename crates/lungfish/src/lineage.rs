@@ -151,6 +151,20 @@ impl Lineage {
         self
     }
 
+    /// Of a model that is made of several: the films of each are its own. Train counts before val.
+    pub(crate) fn merged(members: &[Lineage]) -> Self {
+        let mut all = Lineage::default();
+        for member in members {
+            all.own.train.add(&member.own.train);
+            all.own.val.add(&member.own.val);
+            all.before.train.add(&member.before.train);
+            all.before.val.add(&member.before.val);
+            let new = member.ancestors.iter().filter(|ancestor| !all.ancestors.contains(ancestor)).cloned();
+            all.ancestors.extend(new.collect::<Vec<_>>());
+        }
+        all
+    }
+
     /// The split on which the model or one of its ancestors had a film; train counts before val.
     pub(crate) fn split_of(&self, film: &CheckedFilm) -> Option<Split> {
         match (self.own.split_of(film), self.before.split_of(film)) {
@@ -257,6 +271,16 @@ mod tests {
         assert_eq!((third.own_split_of(&film(1)), third.own_split_of(&film(2)), third.own_len()), (val, None, 2));
         assert_eq!(third.ancestors.len(), 2);
         assert!(third.ancestors.iter().all(|a| a.known && a.how == Descent::From) && !third.has_unknown_ancestor());
+    }
+
+    #[test]
+    fn a_model_of_several_knows_the_films_of_each() {
+        let a = Lineage::default().with_own(&[film(1)], &[film(2)]);
+        let b = a.of_run(b"a").with_own(&[film(2)], &[film(3)]);
+        let both = Lineage::merged(&[a, b]);
+        let splits: Vec<Option<Split>> = (1..=4).map(|n| both.split_of(&film(n))).collect();
+        assert_eq!(splits, [Some(Split::Train), Some(Split::Train), Some(Split::Val), None]);
+        assert_eq!(both.ancestors.len(), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use lungfish_data::{ContentHash, Preprocess, Task};
 use lungfish_engine::{Normalization, Store};
 use lungfish_models::{Architecture, HeadConfig, ModelFile, Network, Tensor, Tensors};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::Checkpoint;
@@ -46,10 +47,38 @@ pub struct ModelInfo {
     pub caveats: Vec<Caveat>,
     /// The models that it came from, the first one first.
     pub ancestors: Vec<Ancestor>,
+    /// Of an ensemble its members, whose probabilities are averaged; the other fields are then those of the first, and
+    /// `epoch` has the means of their metrics. Empty for one network.
+    pub members: Vec<Member>,
     /// The content hash of the `split.csv` of its run; none in files of older versions.
     pub split_file: Option<ContentHash>,
     /// The version of lungfish that wrote it.
     pub version: String,
+}
+
+/// A network of an ensemble.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Member {
+    /// The network.
+    pub architecture: Architecture,
+    /// Features between the two linear layers of its head.
+    pub hidden: usize,
+    /// The epoch it comes from, with its metrics on its validation split.
+    pub epoch: BestEpoch,
+    /// The seed that trained it.
+    pub seed: u64,
+    /// Which member of that seed's it is.
+    #[serde(default)]
+    pub member: usize,
+}
+
+/// The format of an ensemble's file. A program that knows one network alone must not take the first for all of it.
+const ENSEMBLE: &str = "lungfish.ensemble.1";
+
+/// The name of a member's tensor in the ensemble's file.
+fn tensor_of(member: usize, name: &str) -> String {
+    format!("member.{member}/{name}")
 }
 
 impl ModelInfo {
@@ -58,9 +87,17 @@ impl ModelInfo {
         !self.prior_shift.0.is_empty()
     }
 
-    /// The network, without weights.
-    pub(crate) fn network(&self) -> Result<Network, Error> {
-        Ok(Network::new(self.architecture, self.classes.len(), &self.head)?)
+    /// The networks, without weights: one, or those of an ensemble.
+    pub(crate) fn networks(&self) -> Result<Vec<Network>, Error> {
+        let classes = self.classes.len();
+        if self.members.is_empty() {
+            return Ok(vec![Network::new(self.architecture, classes, &self.head)?]);
+        }
+        let network = |member: &Member| {
+            let head = HeadConfig { hidden: member.hidden, ..self.head.clone() };
+            Ok(Network::new(member.architecture, classes, &head)?)
+        };
+        self.members.iter().map(network).collect()
     }
 
     fn metadata(&self) -> Vec<(&'static str, String)> {
@@ -68,7 +105,8 @@ impl ModelInfo {
             self.classes.iter().enumerate().map(|(i, name)| (name.clone(), json!(i))).collect();
         let size = self.preprocess.size;
         vec![
-            ("format", self.task.model_format().to_owned()),
+            ("format", if self.members.is_empty() { self.task.model_format() } else { ENSEMBLE }.to_owned()),
+            ("members", json!(self.members).to_string()),
             ("task", self.task.to_string()),
             ("architecture", self.architecture.to_string()),
             ("head", json!({ "hidden": self.head.hidden, "dropout": self.head.dropout }).to_string()),
@@ -100,7 +138,8 @@ impl ModelInfo {
             let best = run_folder::BEST;
             return Err(bad(format!("it is what a training goes on from; the model is {best} beside it")));
         }
-        if !text("format")?.starts_with("lungfish.model.") {
+        let ensemble = text("format")? == ENSEMBLE;
+        if !ensemble && !text("format")?.starts_with("lungfish.model.") {
             return Err(bad(format!("its format is \"{}\"", text("format")?)));
         }
         // Files of older versions do not say, and are one-of.
@@ -108,7 +147,14 @@ impl ModelInfo {
             Some(name) => name.parse::<Task>().map_err(|e| bad(format!("its task: {e}")))?,
             None => Task::OneOf,
         };
-        if text("format")? != task.model_format() {
+        let members: Vec<Member> = match file.metadata.get("members") {
+            Some(text) => parse("members", text).map_err(bad)?,
+            None => Vec::new(),
+        };
+        if members.is_empty() == ensemble || members.iter().any(|member| !Recipe::HIDDEN.contains(&member.hidden)) {
+            return Err(bad(format!("its members are {}", text("members").map_or("not there", String::as_str))));
+        }
+        if !ensemble && text("format")? != task.model_format() {
             let known = Task::ALL.iter().any(|task| text("format").is_ok_and(|format| format == task.model_format()));
             let why =
                 if known { format!("not that of a model that is {task}") } else { "of a newer version".to_owned() };
@@ -168,6 +214,7 @@ impl ModelInfo {
                 .any(|key| file.metadata.get(*key).is_some_and(|text| text == "true")),
             caveats,
             ancestors,
+            members,
             split_file,
             version: versions["lungfish"].as_str().unwrap_or("unknown").to_owned(),
         })
@@ -177,8 +224,9 @@ impl ModelInfo {
 /// A model in memory.
 pub(crate) struct Model {
     pub info: ModelInfo,
-    pub network: Network,
-    pub store: Store<Compute>,
+    /// One, or those of an ensemble; each has its store.
+    pub networks: Vec<Network>,
+    pub stores: Vec<Store<Compute>>,
     pub lineage: Lineage,
     /// The file it came from.
     file: PathBuf,
@@ -197,6 +245,14 @@ impl Model {
         self.file.parent().unwrap_or(Path::new("")).to_owned()
     }
 
+    /// Refuses an ensemble where one network is wanted.
+    pub(crate) fn require_single(&self, why: &str) -> Result<(), Error> {
+        match self.info.members.len() {
+            0 => Ok(()),
+            n => Err(Error::refused(format!("{} is an ensemble of {n} networks: {why}", shown(&self.file)))),
+        }
+    }
+
     /// Refuses the split file of a run folder that is not the one the model was trained with.
     pub(crate) fn check_split_file(&self, run: &Path) -> Result<(), Error> {
         let hash = self.info.split_file.map(|hash| hash.to_string());
@@ -212,10 +268,11 @@ impl Model {
                 return Err(Error::refused(text));
             };
             let file = run.join(run_folder::LAST);
+            model.require_single("it has no last epoch of its own")?;
             let Checkpoint { state, mut tensors, .. } = Checkpoint::read(&file)?;
-            model.info.prior_shift.fold(&mut tensors, &model.network.output_bias(), Way::In);
+            model.info.prior_shift.fold(&mut tensors, &model.networks[0].output_bias(), Way::In);
             model.info.epoch = state.last_epoch(&file)?;
-            restore(&mut model.store, &tensors)?;
+            restore(&mut model.stores[0], &tensors)?;
             model.file = file;
         }
         Ok(model)
@@ -237,12 +294,17 @@ impl Model {
         }
         let content = ModelFile::read(&file)?;
         let info = ModelInfo::read(&file, &content)?;
-        let network = info.network()?;
-        let mut store = Store::new(backend, &network.graph)?;
-        restore(&mut store, &content.tensors)
-            .map_err(|e| Error::damaged(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
+        let networks = info.networks()?;
+        let mut stores = Vec::new();
+        for (index, network) in networks.iter().enumerate() {
+            let mut store = Store::new(backend, &network.graph)?;
+            let named = |name: &str| if info.members.is_empty() { name.to_owned() } else { tensor_of(index, name) };
+            restore_as(&mut store, &content.tensors, named)
+                .map_err(|e| Error::damaged(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
+            stores.push(store);
+        }
         let lineage = Lineage::read(&file, &content)?;
-        let mut model = Model { info, network, store, lineage, file, run: None };
+        let mut model = Model { info, networks, stores, lineage, file, run: None };
         model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());
         Ok(model)
     }
@@ -256,6 +318,14 @@ pub(crate) fn to_bytes(info: &ModelInfo, tensors: &Tensors, lineage: &Lineage) -
     Ok(file.to_bytes()?)
 }
 
+/// The bytes of an ensemble's file, from each member's tensors.
+pub(crate) fn ensemble_to_bytes(info: &ModelInfo, members: Vec<Tensors>, lineage: &Lineage) -> Result<Vec<u8>, Error> {
+    let named = |(index, tensors): (usize, Tensors)| {
+        tensors.into_iter().map(move |(name, tensor)| (tensor_of(index, &name), tensor))
+    };
+    to_bytes(info, &members.into_iter().enumerate().flat_map(named).collect(), lineage)
+}
+
 /// Every tensor of a store, by name.
 pub(crate) fn capture(store: &Store<Compute>) -> Result<Tensors, Error> {
     let mut tensors = Tensors::new();
@@ -267,8 +337,13 @@ pub(crate) fn capture(store: &Store<Compute>) -> Result<Tensors, Error> {
 
 /// Sets every tensor of a store; a missing one or one of another shape is an error, further ones are left alone.
 pub(crate) fn restore(store: &mut Store<Compute>, tensors: &Tensors) -> Result<(), Error> {
+    restore_as(store, tensors, str::to_owned)
+}
+
+/// [`restore`] from tensors that have other names than the store's.
+fn restore_as(store: &mut Store<Compute>, tensors: &Tensors, named: impl Fn(&str) -> String) -> Result<(), Error> {
     for spec in store.tensors().to_vec() {
-        match tensors.get(&spec.name) {
+        match tensors.get(&named(&spec.name)) {
             Some(tensor) if tensor.shape == spec.shape => store.set(&spec.name, &tensor.data)?,
             Some(tensor) => {
                 let text = format!("tensor {} has shape {:?}, not {:?}", spec.name, tensor.shape, spec.shape);

@@ -178,7 +178,12 @@ impl<'a> Trainer<'a> {
                     let text = "the features of all views are too many to keep and are computed anew every epoch";
                     watch.note(text.to_owned());
                 }
-                let scorer = Scorer::new(&self.backend, &self.network, validating(&self.pipeline))?;
+                let scorer = Scorer::new(
+                    &self.backend,
+                    std::slice::from_ref(&self.network),
+                    self.data.task,
+                    validating(&self.pipeline),
+                )?;
                 Source::Pixels(Box::new(scorer))
             }
         };
@@ -273,7 +278,7 @@ impl<'a> Trainer<'a> {
     fn train_epoch(&mut self, tools: &mut Tools, begun: Instant, watch: &mut Watch<'_>) -> Result<bool, Error> {
         let (phase, epoch, recipe, data) = (tools.phase, self.state.epoch, self.recipe, self.data);
         let films = &data.splits.train;
-        let order = keys::shuffled(recipe.seed, phase, epoch, films.len());
+        let order = keys::shuffled(recipe.training_seed(), phase, epoch, films.len());
         let steps = keys::steps(films.len(), recipe.batch_size, phase == Phase::Unfrozen);
         let Some(at) = steps.get(self.state.step).map(|s| s.start) else { return Ok(true) };
         let view = view_of_epoch(recipe, epoch);
@@ -290,8 +295,8 @@ impl<'a> Trainer<'a> {
                     path: films[i].film.path.clone(),
                     index: i,
                     key: match phase {
-                        Phase::Frozen => view_key(recipe.seed, view, &films[i]),
-                        Phase::Unfrozen => Some(keys::augment(recipe.seed, epoch, film_key(&films[i]))),
+                        Phase::Frozen => view_key(recipe.training_seed(), view, &films[i]),
+                        Phase::Unfrozen => Some(keys::augment(recipe.training_seed(), epoch, film_key(&films[i]))),
                     },
                     hash: Some(films[i].hash),
                 };
@@ -324,7 +329,7 @@ impl<'a> Trainer<'a> {
     /// One step: forward, backward, clipping, optimiser, sums.
     fn step(&mut self, with: &mut Stepper, films: Input<'_>, labels: &[&Label]) -> Result<(), Error> {
         let (epoch, step, recipe) = (self.state.epoch, self.state.step, self.recipe);
-        let key = keys::dropout(recipe.seed, with.phase, epoch, step);
+        let key = keys::dropout(recipe.training_seed(), with.phase, epoch, step);
         with.plan.forward(&mut self.store, labels.len(), films, key)?;
         let task = self.data.task;
         let towards = self.targets.rows(labels);

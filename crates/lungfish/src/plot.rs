@@ -193,6 +193,7 @@ mod tests {
             path: path.into(),
             called: Called::Class(String::new()),
             probabilities: Vec::new(),
+            spread: Vec::new(),
         };
         let predictions: Vec<Prediction> = films.iter().map(prediction).collect();
         assert_eq!(names(&predictions), ["x.png", "x-2.png", "X-3.png", "x-2-2.png", "y.tar.png"]);

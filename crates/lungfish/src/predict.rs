@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
-use crate::scorer::{AT_ONCE, Known, Scored, Scorer};
+use crate::scorer::{AT_ONCE, Known, Row, Scored, Scorer};
 use crate::task::Answers;
 use crate::{Activity, Called, Error, Event, FilmList, Watch};
 
@@ -26,6 +26,10 @@ pub struct Prediction {
     /// Each class with its probability, in index order: they sum to one. Or each label with its own.
     #[serde(serialize_with = "as_map")]
     pub probabilities: Vec<(String, f64)>,
+    /// Of an ensemble, for each class or label how far its members are apart: the standard deviation of their
+    /// probabilities. Empty for one network.
+    #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
+    pub spread: Vec<(String, f64)>,
 }
 
 impl Prediction {
@@ -39,7 +43,7 @@ impl Prediction {
     /// ```
     pub fn new(path: impl Into<PathBuf>, task: Task, probabilities: Vec<(String, f64)>) -> Self {
         let (names, values): (Vec<String>, Vec<f64>) = probabilities.iter().cloned().unzip();
-        Prediction { path: path.into(), called: task.called(&names, &values), probabilities }
+        Prediction { path: path.into(), called: task.called(&names, &values), probabilities, spread: Vec::new() }
     }
 }
 
@@ -103,7 +107,7 @@ impl Predictor {
 
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
-        let scorer = Scorer::new(backend, &model.network, pipeline)?;
+        let scorer = Scorer::new(backend, &model.networks, model.info.task, pipeline)?;
         Ok(Predictor { model, scorer })
     }
 
@@ -172,7 +176,7 @@ impl Predictor {
         let (total, mut scored) = (known.len(), first);
         let Predictor { model, scorer } = self;
         let file = model.file().to_owned();
-        let Model { info, store, .. } = model;
+        let Model { info, stores, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
         let mut hand_on = |upto: usize, batch: &mut dyn Iterator<Item = Scored>| {
             let mut outcomes = Vec::new();
@@ -193,7 +197,7 @@ impl Predictor {
             }
             if outcomes.is_empty() { Ok(()) } else { sink(outcomes) }
         };
-        let through = scorer.score_each(store, &wanted, watch.flag(), &mut |batch| {
+        let through = scorer.score_each(stores, &wanted, watch.flag(), &mut |batch| {
             scored += batch.len();
             let upto = known.get(scored).map_or(entries.len(), |(row, _)| *row);
             hand_on(upto, &mut batch.into_iter())?;
@@ -240,36 +244,37 @@ impl Predictor {
 
     fn predict_square(&mut self, image: Image) -> Result<Prediction, Error> {
         let square = self.model.info.preprocess.apply(image);
-        let row = self.scorer.score_square(&mut self.model.store, square.pixels)?;
+        let row = self.scorer.score_square(&mut self.model.stores, square.pixels)?;
         prediction(&self.model.info, self.model.file(), Path::new(""), &row)
     }
 
     /// One row of last values a film (log-probabilities, or logits of labels), or why there is none.
     pub(crate) fn rows(&mut self, films: &[PathBuf], watch: &mut Watch<'_>) -> Result<Vec<Scored>, Error> {
         let unhashed: Vec<_> = films.iter().map(|path| Known::file(path)).collect();
-        let scored = self.scorer.score(&mut self.model.store, &unhashed, Activity::Predicting, watch)?;
+        let scored = self.scorer.score(&mut self.model.stores, &unhashed, Activity::Predicting, watch)?;
         let scored = scored.ok_or(Error::Stopped)?;
         for (path, film) in films.iter().zip(&scored) {
-            require_numbers(self.model.file(), path, film.as_deref().unwrap_or_default())?;
+            require_numbers(self.model.file(), path, film.as_ref().map_or(&[], |row| &row.values))?;
         }
         Ok(scored)
     }
 
     /// Names and probabilities for a row of last values.
-    pub(crate) fn prediction(&self, path: &Path, row: &[f32]) -> Prediction {
+    pub(crate) fn prediction(&self, path: &Path, row: &Row) -> Prediction {
         named(&self.model.info, path, row)
     }
 }
 
 /// Names and probabilities for a row of last values, if it has numbers.
-fn prediction(info: &ModelInfo, model: &Path, film: &Path, row: &[f32]) -> Result<Prediction, Error> {
-    require_numbers(model, film, row)?;
+fn prediction(info: &ModelInfo, model: &Path, film: &Path, row: &Row) -> Result<Prediction, Error> {
+    require_numbers(model, film, &row.values)?;
     Ok(named(info, film, row))
 }
 
-fn named(info: &ModelInfo, film: &Path, row: &[f32]) -> Prediction {
-    let probabilities = info.task.probabilities(row);
-    Prediction::new(film, info.task, info.classes.iter().cloned().zip(probabilities).collect())
+fn named(info: &ModelInfo, film: &Path, row: &Row) -> Prediction {
+    let named = |values: &[f64]| info.classes.iter().cloned().zip(values.iter().copied()).collect();
+    let probabilities = named(&info.task.probabilities(&row.values));
+    Prediction { spread: named(&row.spread), ..Prediction::new(film, info.task, probabilities) }
 }
 
 /// A class is never named by a comparison of what is no number.

@@ -63,6 +63,7 @@ mod tests {
             path: "=cmd,x.png".into(),
             called: Called::Class("=B".to_owned()),
             probabilities: vec![("A".to_owned(), 0.25), ("=B".to_owned(), 0.75)],
+            spread: Vec::new(),
         };
         let file = write(dir.path(), "val", &model, &[Label::Class(0)], std::slice::from_ref(&prediction)).unwrap();
         assert_eq!(file, dir.path().join("predictions-val.csv"));

@@ -148,7 +148,7 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<Vec<Tile>, 
     }
     let hash = content(&of.path).unwrap_or(ContentHash([0; 16]));
     let film = CheckedFilm { film: of.clone(), hash, pixels: None };
-    let alteration = recipe.augment.draw(keys::augment(recipe.seed, 1, film_key(&film)));
+    let alteration = recipe.augment.draw(keys::augment(recipe.training_seed(), 1, film_key(&film)));
     let altered = |alteration: &Alteration| {
         let mut image = square.clone();
         alteration.apply(&mut image);

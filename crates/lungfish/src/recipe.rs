@@ -19,6 +19,12 @@ pub use keys::{KEYS, Key, Recipe};
 use keys::{allowed, bad_value};
 use lungfish_data::Preprocess;
 
+/// Words that `sizes` takes.
+const AUTO: &str = "auto";
+const FULL: &str = "full";
+/// Fewer epochs than these have none to spare for small images.
+const LEAST_FOR_AUTO: usize = 6;
+
 impl Recipe {
     /// Reads a recipe; keys that are not there keep their defaults.
     ///
@@ -90,11 +96,22 @@ impl Recipe {
         }
     }
 
+    /// The seed of what differs between members: the order of films, augmentation, dropout and fresh weights. The split has
+    /// [`Recipe::seed`].
+    pub(crate) fn training_seed(&self) -> u64 {
+        // An odd constant spreads members over all seeds (Knuth's multiplicative hash, 64 bits).
+        self.seed ^ (self.member as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
     /// Side of the image in an epoch (from 1) of the second phase; that of the first epoch in epoch 0, which trains nothing.
     pub fn side_of_epoch(&self, epoch: usize) -> usize {
+        let done = epoch.saturating_sub(1);
+        if self.sizes == AUTO {
+            let small = (self.image_size * 5 / 7 + 16) / 32 * 32;
+            return if self.epochs >= LEAST_FOR_AUTO && done < self.epochs * 3 / 4 { small.max(32) } else { self.image_size };
+        }
         let sides = Self::sides(&self.sizes).unwrap_or_default();
-        let place = epoch.saturating_sub(1) * sides.len() / self.epochs.max(1);
-        sides.get(place).copied().unwrap_or(self.image_size)
+        sides.get(done * sides.len() / self.epochs.max(1)).copied().unwrap_or(self.image_size)
     }
 
     /// The largest side of the image in any epoch.
@@ -102,9 +119,9 @@ impl Recipe {
         Self::sides(&self.sizes).unwrap_or_default().into_iter().max().unwrap_or(0).max(self.image_size)
     }
 
-    /// The sides in a value of `sizes`; none where it is no such value.
+    /// The sides in a value of `sizes`, none where it is a word; `None` where it is no such value.
     fn sides(sizes: &str) -> Option<Vec<usize>> {
-        if sizes.is_empty() {
+        if sizes == AUTO || sizes == FULL {
             return Some(Vec::new());
         }
         let side = |text: &str| text.trim().parse().ok().filter(|side| Recipe::IMAGE_SIZE.contains(side));
@@ -177,7 +194,7 @@ mod tests {
     #[test]
     fn a_part_has_a_key_for_its_learning_rate() {
         let mut recipe = Recipe::from_toml("lr.layer4 = 1e-5\nseed = 1").unwrap();
-        assert_eq!((recipe.lr, recipe.lr_of("layer4"), recipe.lr_of("layer3")), (1e-4, 1e-5, 1e-4));
+        assert_eq!((recipe.lr, recipe.lr_of("layer4"), recipe.lr_of("layer3")), (5e-4, 1e-5, 5e-4));
         recipe.set("lr.head=0.01").unwrap();
         recipe.set("lr=0.002").unwrap();
         assert_eq!((recipe.lr, recipe.lr_of("layer4"), recipe.lr_of("head")), (2e-3, 1e-5, 1e-2));
@@ -188,7 +205,7 @@ mod tests {
         assert_eq!(Recipe::from_toml(&text).unwrap(), recipe);
 
         // What `lungfish recipe` prints, with a line added.
-        let added = Recipe::default().to_toml().replace("\nlr = 0.0001\n", "\nlr = 0.0003\nlr.layer4 = 1e-5\n");
+        let added = Recipe::default().to_toml().replace("\nlr = 0.0005\n", "\nlr = 0.0003\nlr.layer4 = 1e-5\n");
         let added = Recipe::from_toml(&added).unwrap();
         assert_eq!((added.lr, added.lr_of("layer4")), (3e-4, 1e-5));
         for setting in ["lr={default=0.002, head=0.01, layer4=1e-5}", "lr.default=0.002"] {
@@ -218,7 +235,7 @@ mod tests {
         let old = "rotation = 20.0\nflip = 0.5\nbatch_size = 32\n";
         let recipe = Recipe::from_toml(old).unwrap();
         assert_eq!((recipe.augment, recipe.val_views), (Augment::NOTEBOOK, 0));
-        assert_eq!((recipe.prior, recipe.best), (PriorRule::None, Best::Accuracy));
+        assert_eq!((recipe.prior, recipe.best, recipe.sizes.as_str()), (PriorRule::None, Best::Accuracy, "full"));
         let recipe = Recipe::from_toml(&old.replace("20.0", "10.0")).unwrap();
         assert_eq!(recipe.augment, Augment { rotation: 10.0, ..Augment::NOTEBOOK });
         assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
@@ -257,8 +274,18 @@ mod tests {
         assert_eq!(sides, [160, 160, 160, 160, 160, 224, 224, 224]);
         let error = recipe.set("image_size=256").unwrap_err().to_string();
         assert_eq!(error, "image_size = 256: must be 224, the last of sizes = \"160,224\"");
-        recipe.set("sizes=").unwrap();
+        recipe.set("sizes=full").unwrap();
         assert_eq!((recipe.side_of_epoch(1), recipe.largest_side()), (224, 224));
+        recipe.set("sizes=auto").unwrap();
+        let sides = |recipe: &Recipe| (0..=recipe.epochs).map(|epoch| recipe.side_of_epoch(epoch)).collect::<Vec<_>>();
+        recipe.set("epochs=8").unwrap();
+        assert_eq!(sides(&recipe), [160, 160, 160, 160, 160, 160, 160, 224, 224]);
+        recipe.set("epochs=6").unwrap();
+        assert_eq!(sides(&recipe), [160, 160, 160, 160, 160, 224, 224]);
+        recipe.set("epochs=5").unwrap();
+        assert_eq!(sides(&recipe), [224; 6]);
+        recipe.set("image_size=32").unwrap();
+        assert_eq!(sides(&Recipe { epochs: 6, ..recipe }), [32; 7]);
     }
 
     #[test]
@@ -283,7 +310,7 @@ mod tests {
     fn every_range_holds_at_its_ends() {
         // What is taken, what is refused.
         let cases: [(&str, &[&str], &[&str]); 17] = [
-            ("sizes", &["", "32,224", "160, 192,224"], &["31", "a", ",", "160,224,2049"]),
+            ("sizes", &["auto", "full", "224", "32,224", "160, 192,224"], &["31", "a", ",", "160,224,2049"]),
             ("weights", &["none"], &["\"\""]),
             ("hidden", &["1", "65536"], &["0", "65537"]),
             ("dropout", &["0", "0.5"], &["1", "0.9999999999", "nan"]),

@@ -4,17 +4,27 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lungfish_data::{Channels, ContentHash, DecodeError, Pipeline};
+use lungfish_data::{Channels, ContentHash, DecodeError, Pipeline, Task};
 use lungfish_engine::{Input, Plan, PlanSpec, Store};
 use lungfish_models::Network;
 use rayon::prelude::*;
 
 use crate::compute::Compute;
 use crate::model::normalization;
+use crate::task::Answers;
 use crate::{Activity, Error, Event, Watch};
 
-/// A film's row of log-probabilities, or why it has none.
-pub(crate) type Scored = Result<Vec<f32>, DecodeError>;
+/// What a model says of a film.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Row {
+    /// Log-probabilities of classes, or logits of labels.
+    pub values: Vec<f32>,
+    /// How far the members of an ensemble are apart in each probability: their standard deviation. Empty for one network.
+    pub spread: Vec<f64>,
+}
+
+/// A film's row, or why it has none.
+pub(crate) type Scored = Result<Row, DecodeError>;
 
 /// A film to be scored.
 #[derive(Clone, Copy)]
@@ -39,29 +49,35 @@ impl<'a> Known<'a> {
 pub(crate) const AT_ONCE: usize = 32;
 
 /// Decodes films and runs a network on them, a batch after the other. The next batch is decoded while the network
-/// computes: both are work for the same threads, and none of them waits for the slowest film of a batch.
+/// computes: both are work for the same threads, and none of them waits for the slowest film of a batch. Of several
+/// networks, each is asked and their probabilities are averaged.
 pub(crate) struct Scorer {
-    plan: Plan<Compute>,
+    plans: Vec<Plan<Compute>>,
+    task: Task,
     pipeline: Pipeline,
 }
 
 impl Scorer {
-    pub(crate) fn new(backend: &Compute, network: &Network, pipeline: Pipeline) -> Result<Self, Error> {
+    pub(crate) fn new(backend: &Compute, networks: &[Network], task: Task, pipeline: Pipeline) -> Result<Self, Error> {
         let preprocess = &pipeline.preprocess;
-        let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
-        Ok(Scorer { plan: Plan::new(backend, &network.graph, spec)?, pipeline })
+        let plan = |network: &Network| {
+            let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
+            Plan::new(backend, &network.graph, spec)
+        };
+        let plans = networks.iter().map(plan).collect::<Result<_, _>>()?;
+        Ok(Scorer { plans, task, pipeline })
     }
 
-    /// A row of log-probabilities a film, in order, or why it has none. `None` where it was stopped.
+    /// A row a film, in order, or why it has none; a store a network. `None` where it was stopped.
     pub(crate) fn score(
         &mut self,
-        store: &mut Store<Compute>,
+        stores: &mut [Store<Compute>],
         films: &[Known<'_>],
         task: Activity,
         watch: &mut Watch<'_>,
     ) -> Result<Option<Vec<Scored>>, Error> {
         let mut all = Vec::with_capacity(films.len());
-        let through = self.score_each(store, films, watch.flag(), &mut |batch| {
+        let through = self.score_each(stores, films, watch.flag(), &mut |batch| {
             all.extend(batch);
             watch.event(&Event::Progress { task, done: all.len(), total: films.len() });
             Ok::<(), Error>(())
@@ -73,12 +89,12 @@ impl Scorer {
     /// before all were.
     pub(crate) fn score_each<E: From<Error>>(
         &mut self,
-        store: &mut Store<Compute>,
+        stores: &mut [Store<Compute>],
         films: &[Known<'_>],
         stop: &AtomicBool,
         each: &mut dyn FnMut(Vec<Scored>) -> Result<(), E>,
     ) -> Result<bool, E> {
-        let Scorer { plan, pipeline } = self;
+        let Scorer { plans, task, pipeline } = self;
         let stopped = || stop.load(Ordering::Relaxed);
         let mut batches = films.chunks(AT_ONCE);
         let mut ready = match batches.next() {
@@ -90,19 +106,21 @@ impl Scorer {
                 return Ok(false);
             }
             let (next, channels) = (batches.next(), pipeline.preprocess.channels);
-            let (scored, ahead) =
-                rayon::join(|| forward(plan, store, decoded, channels), || next.map(|batch| decode(pipeline, batch)));
+            let (scored, ahead) = rayon::join(
+                || forward((plans, stores, *task), decoded, channels),
+                || next.map(|batch| decode(pipeline, batch)),
+            );
             each(scored?)?;
             ready = ahead;
         }
         Ok(true)
     }
 
-    /// The row of log-probabilities of one film that is the network's square already.
-    pub(crate) fn score_square(&mut self, store: &mut Store<Compute>, pixels: Vec<u8>) -> Result<Vec<f32>, Error> {
+    /// The row of one film that is the network's square already.
+    pub(crate) fn score_square(&mut self, stores: &mut [Store<Compute>], pixels: Vec<u8>) -> Result<Row, Error> {
         let channels = self.pipeline.preprocess.channels;
-        let scored = forward(&mut self.plan, store, vec![Ok(pixels)], channels)?;
-        Ok(scored.into_iter().flatten().flatten().collect())
+        let scored = forward((&mut self.plans, stores, self.task), vec![Ok(pixels)], channels)?;
+        Ok(scored.into_iter().flatten().next().unwrap_or_default())
     }
 }
 
@@ -114,20 +132,39 @@ fn decode(pipeline: &Pipeline, batch: &[Known<'_>]) -> Vec<Result<Vec<u8>, Decod
 
 /// The films that could be read go through the network together.
 fn forward(
-    plan: &mut Plan<Compute>,
-    store: &mut Store<Compute>,
+    (plans, stores, task): (&mut [Plan<Compute>], &mut [Store<Compute>], Task),
     decoded: Vec<Result<Vec<u8>, DecodeError>>,
     channels: Channels,
 ) -> Result<Vec<Scored>, Error> {
     let pixels: Vec<u8> = decoded.iter().flatten().flatten().copied().collect();
     let n = decoded.iter().filter(|film| film.is_ok()).count();
-    let mut rows = Vec::new();
-    if n > 0 {
+    // Rows of each network, film after film.
+    let mut said = Vec::new();
+    for (plan, store) in plans.iter_mut().zip(stores).filter(|_| n > 0) {
         plan.forward(store, n, input(&pixels, channels), [0; 4])?;
-        rows = plan.output()?;
+        said.push(plan.output()?);
     }
-    let mut rows = rows.chunks_exact((rows.len() / n.max(1)).max(1));
-    Ok(decoded.into_iter().map(|film| film.map(|_| rows.next().unwrap_or_default().to_vec())).collect())
+    let width = said.first().map_or(0, |rows| rows.len() / n);
+    let row = |film: usize| {
+        let rows: Vec<&[f32]> = said.iter().filter_map(|rows| rows.get(film * width..(film + 1) * width)).collect();
+        averaged(task, &rows)
+    };
+    let mut rows = (0..n).map(row);
+    Ok(decoded.into_iter().map(|film| film.map(|_| rows.next().unwrap_or_default())).collect())
+}
+
+/// What several networks say of one film: the mean of their probabilities, as a network would have said it.
+fn averaged(task: Task, rows: &[&[f32]]) -> Row {
+    if let [row] = rows {
+        return Row { values: row.to_vec(), spread: Vec::new() };
+    }
+    let probabilities: Vec<Vec<f64>> = rows.iter().map(|row| task.probabilities(row)).collect();
+    let of = |class: usize| probabilities.iter().map(move |row| row[class]);
+    let count = rows.len() as f64;
+    let classes = 0..rows.first().map_or(0, |row| row.len());
+    let means: Vec<f64> = classes.clone().map(|class| of(class).sum::<f64>() / count).collect();
+    let spread = classes.map(|class| (of(class).map(|p| (p - means[class]).powi(2)).sum::<f64>() / count).sqrt());
+    Row { spread: spread.collect(), values: means.iter().map(|mean| task.value_of(*mean) as f32).collect() }
 }
 
 /// Pixels as the engine takes them.
@@ -135,5 +172,30 @@ pub(crate) fn input(pixels: &[u8], channels: Channels) -> Input<'_> {
     match channels {
         Channels::Gray => Input::Gray(pixels),
         Channels::Rgb => Input::Rgb(pixels),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_averaged_in_probability() {
+        let logs = |p: [f32; 2]| p.map(f32::ln);
+        let (a, b) = (logs([0.9, 0.1]), logs([0.5, 0.5]));
+        let row = averaged(Task::OneOf, &[&a, &b]);
+        assert!((row.values[0].exp() - 0.7).abs() < 1e-6 && (row.values[1].exp() - 0.3).abs() < 1e-6, "{row:?}");
+        assert!(row.spread.iter().all(|spread| (spread - 0.2).abs() < 1e-6), "{row:?}");
+        assert_eq!(averaged(Task::OneOf, &[&a]), Row { values: a.to_vec(), spread: Vec::new() });
+
+        let logit = |p: f32| (p / (1.0 - p)).ln();
+        let row = averaged(Task::AnyOf, &[&[logit(0.2), logit(0.8)], &[logit(0.4), logit(0.8)]]);
+        let probabilities = Task::AnyOf.probabilities(&row.values);
+        assert!((probabilities[0] - 0.3).abs() < 1e-6 && (probabilities[1] - 0.8).abs() < 1e-6, "{probabilities:?}");
+        assert!((row.spread[0] - 0.1).abs() < 1e-6 && row.spread[1] < 1e-6, "{row:?}");
+        // What is no number stays none, and certainty is finite or stays certain.
+        assert!(averaged(Task::OneOf, &[&[f32::NAN, 0.0], &a]).values[0].is_nan());
+        let sure = averaged(Task::AnyOf, &[&[200.0], &[300.0]]);
+        assert_eq!(Task::AnyOf.probabilities(&sure.values), [1.0]);
     }
 }

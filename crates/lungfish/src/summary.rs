@@ -100,15 +100,16 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
     let (network, model, size, trained) = match &request.of {
         SummaryOf::Model(path) => {
             let model = Model::open(path, &Compute::default())?;
+            model.require_single("look at one of its members")?;
             let file = model.file().to_owned();
-            let Model { info, network, .. } = model;
+            let Model { info, mut networks, .. } = model;
             let trained = match info.epoch.phase {
                 Phase::Frozen => "head".to_owned(),
                 Phase::Unfrozen => info.recipe.unfreeze.clone(),
             };
             let size = info.preprocess.size;
             let model = TrainedModel { file, class_names: info.classes, epoch: info.epoch, version: info.version };
-            (network, Some(model), size, trained)
+            (networks.swap_remove(0), Some(model), size, trained)
         }
         SummaryOf::Architecture { architecture, classes, image_size } => {
             within("classes", *classes, SummaryRequest::CLASSES)?;

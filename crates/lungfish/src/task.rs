@@ -49,6 +49,8 @@ pub(crate) trait Answers {
     fn output(self) -> Output;
     /// Probabilities from a film's row of last values. Those of classes sum to one, rounded to single floats as they are.
     fn probabilities(self, row: &[f32]) -> Vec<f64>;
+    /// The last value that stands for a probability.
+    fn value_of(self, probability: f64) -> f64;
     /// What a film is called.
     fn called(self, names: &[String], probabilities: &[f64]) -> Called;
     /// How many answers are right, of how many that are known: one a film, or one a label.
@@ -76,6 +78,14 @@ impl Answers for Task {
                 exp.into_iter().map(|p| p / sum).collect()
             }
             Task::AnyOf => row.iter().map(|&logit| sigmoid(f64::from(logit))).collect(),
+        }
+    }
+
+    fn value_of(self, probability: f64) -> f64 {
+        match self {
+            Task::OneOf => probability.ln(),
+            // A logit of 40 is a probability of 1 in double floats.
+            Task::AnyOf => (probability / (1.0 - probability)).ln().clamp(-40.0, 40.0),
         }
     }
 

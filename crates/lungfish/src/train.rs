@@ -189,6 +189,7 @@ impl Job<'_, '_> {
             )));
         }
         let model = Model::open(parent, &self.device)?;
+        model.require_single("go on from one of its members")?;
         model.check_split_file(parent)?;
         let recipe = self.recipe_after(&model)?;
         let root = match &self.request.data {
@@ -219,7 +220,7 @@ impl Job<'_, '_> {
         ));
         let mut run = RunFolder::create(&self.request.out)?;
         self.open_cache(&recipe, &mut run);
-        let mut tensors = model::capture(&model.store)?;
+        let mut tensors = model::capture(&model.stores[0])?;
         model.info.prior_shift.fold(&mut tensors, &network.output_bias(), Way::Out);
         self.set_out(&recipe, run, data, tensors, (lineage, Some(model.info.epoch)))
     }

@@ -40,7 +40,7 @@ pub(crate) fn start(
     watch: &mut Watch<'_>,
 ) -> Result<Store<Compute>, Error> {
     let mut store = Store::new(backend, &network.graph)?;
-    initialise(&mut store, network, recipe.seed)?;
+    initialise(&mut store, network, recipe.training_seed())?;
     let report = match recipe.weights.as_str() {
         "none" => {
             watch.event(&Event::Note("starting from random weights".to_owned()));

@@ -139,7 +139,8 @@ fn a_run_goes_on_from_another_with_its_split() {
     let table = |run: &Path| fs::read_to_string(run.join("split.csv")).unwrap();
     assert_eq!(table(&parent), table(&child));
     let recipe = fs::read_to_string(child.join("recipe.toml")).unwrap();
-    for line in ["flip = 0.25", "seed = 5", "image_size = 64", "frozen_epochs = 0", "epochs = 1", "unfreeze = \"top\""]
+    for line in
+        ["augment.flip = 0.25", "seed = 5", "image_size = 64", "frozen_epochs = 0", "epochs = 1", "unfreeze = \"top\""]
     {
         assert!(recipe.contains(&format!("\n{line}\n")), "{line} in {recipe}");
     }

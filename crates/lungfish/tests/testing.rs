@@ -21,7 +21,20 @@ fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result
 fn a_model_is_tested_on_what_it_has_not_seen() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run, out) = (synthetic(dir.path(), 80), dir.path().join("run"), dir.path().join("out"));
-    trained(&data, &run, &["image_size=64", "frozen_epochs=6", "frozen_views=1", "batch_size=8", "frozen_lr=0.003"]);
+    trained(
+        &data,
+        &run,
+        &[
+            "image_size=64",
+            "frozen_epochs=6",
+            "frozen_views=1",
+            "batch_size=8",
+            "frozen_lr=0.003",
+            "best=accuracy",
+            "prior=none",
+            "label_smoothing=0",
+        ],
+    );
     let table = fs::read_to_string(run.join("split.csv")).unwrap();
     let on_split = |split: &str| table.lines().filter(|l| l.contains(&format!(",{split},"))).count();
 

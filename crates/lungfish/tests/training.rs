@@ -26,6 +26,8 @@ const BOTH_PHASES: &[&str] = &[
     "val_fraction=0.2",
     "best=auc",
     "val_views=1",
+    "lr=1e-4",
+    "schedule=cosine",
 ];
 
 #[test]

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod ensemble;
 pub mod explore;
 pub mod fetch;
 pub mod man;

@@ -1,9 +1,9 @@
 //! `lungfish train`: flags over a recipe, a run folder out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -29,6 +29,9 @@ Example, the same with a one-cycle schedule and a learning rate of its own for a
 
 Example, all parts unfrozen, from what a run has learnt with most of them frozen:
   lungfish train --from run --out run2 --epochs 4
+
+Example, three networks and one model of them:
+  lungfish train --data chest_xray --out run --epochs 8 --seeds 3
 
 Example, going on after Ctrl-C, a crash or a power cut, to the very same weights:
   lungfish train --out run --resume"
@@ -91,10 +94,18 @@ pub struct Args {
     /// is asked for here; say for how long with --epochs, --frozen-epochs or both
     #[arg(long, value_name = "RUN", value_hint = DirPath, conflicts_with = "weights")]
     from: Option<PathBuf>,
+    /// Train so many networks on the same split, in RUN/member-0, RUN/member-1 and so on, and make one model of them: an
+    /// ensemble, in RUN. With --resume, those that are there go on
+    #[arg(long, value_name = "N", value_parser = flags::whole(2..=MOST_MEMBERS), conflicts_with = "from")]
+    #[arg(allow_negative_numbers = true)]
+    seeds: Option<usize>,
     /// Stop at a bad film instead of leaving it out
     #[arg(long)]
     strict: bool,
 }
+
+/// More would be averaged to no end.
+const MOST_MEMBERS: usize = 64;
 
 impl Args {
     /// The recipe's keys that were asked for: the file's, then the flags', then --set's; later ones win.
@@ -131,24 +142,57 @@ impl Args {
 }
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
-    let mut request = TrainRequest::resume(&args.out);
+    let Some(seeds) = args.seeds else {
+        return run_one(args, threads, (&args.out, args.resume), args.changes()?, &Arc::default());
+    };
+    let told = Arc::default();
+    let members: Vec<PathBuf> = (0..seeds).map(|member| args.out.join(format!("member-{member}"))).collect();
+    if !args.resume && args.out.exists() && args.out.read_dir().is_ok_and(|mut inside| inside.next().is_some()) {
+        anyhow::bail!("{} is not empty: go on with it with --resume, or choose another folder", print::path(&args.out));
+    }
+    for (member, run) in members.iter().enumerate() {
+        print::out(format_args!("\nNetwork {} of {seeds}: {}", member + 1, print::path(run)))?;
+        let mut changes = args.changes()?;
+        changes.set_key("member", &member.to_string())?;
+        let status = run_one(args, threads, (run, args.resume && run.exists()), changes, &told)?;
+        if status != ExitCode::SUCCESS {
+            return Ok(status);
+        }
+    }
+    print::out("")?;
+    super::ensemble::report(&lungfish::ensemble(&members, &args.out)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One training. Of several, one signal is answered once: `told` is whether it was.
+fn run_one(
+    args: &Args,
+    threads: Option<usize>,
+    (out, resume): (&Path, bool),
+    changes: Changes,
+    told: &Arc<AtomicBool>,
+) -> anyhow::Result<ExitCode> {
+    let mut request = TrainRequest::resume(out);
     request.data.clone_from(&args.data);
-    request.changes = args.changes()?;
-    request.resume = args.resume;
+    request.changes = changes;
+    request.resume = resume;
     request.from.clone_from(&args.from);
     request.workers = workers(args.workers, threads);
     request.film_cache = !args.no_film_cache;
     request.device = args.device;
     let stop = Arc::new(AtomicBool::new(false));
     let mut printer = Printer::training(Arc::clone(&stop));
-    let tell = printer.teller();
+    let (tell, told) = (printer.teller(), Arc::clone(told));
     stop::on_signal(Arc::clone(&stop), move || {
-        tell("finishing the step and saving; once more leaves at once and keeps the last checkpoint");
+        if !told.swap(true, Ordering::Relaxed) {
+            tell("finishing the step and saving; once more leaves at once and keeps the last checkpoint");
+        }
     })?;
     let outcome = lungfish::train(&request, &mut Watch::new(&mut printer, &stop))?;
     let printed = printer.finish();
     if outcome.stopped {
-        let run = print::argument(&outcome.run);
+        let seeds = args.seeds.map(|seeds| format!(" --seeds {seeds}")).unwrap_or_default();
+        let run = format!("{}{seeds}", print::argument(&args.out));
         // A run that had no checkpoint yet does not know where its films are.
         let data = args.data.as_ref().map(|data| format!("--data {} ", print::argument(data))).unwrap_or_default();
         print::err(format_args!("stopped and saved; go on with: lungfish train {data}--out {run} --resume"));

@@ -75,7 +75,9 @@ pub(super) fn tone(image: &mut Image, [gamma, contrast, brightness]: [f64; 3], (
     }
     let channels = image.channels.count();
     let mut grain = vec![0; image.width * image.height * 4];
-    keyed(key).fill_bytes(&mut grain);
+    let mut stream = keyed(key);
+    stream.set_stream(1);
+    stream.fill_bytes(&mut grain);
     let factor = noise as f32 / FOUR_BYTES_DEVIATION;
     vectorised(
         #[inline(always)]

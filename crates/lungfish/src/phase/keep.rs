@@ -130,6 +130,7 @@ impl Trainer<'_> {
             synthetic: self.data.synthetic,
             caveats: self.data.caveats.clone(),
             ancestors: self.lineage.ancestors.clone(),
+            members: Vec::new(),
             split_file: self.state.split_file.as_ref().and_then(|hash| hash.parse().ok()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };

@@ -75,11 +75,12 @@ impl Trainer<'_> {
                     })
                 };
                 let wanted: Vec<Known<'_>> = views.flat_map(known).collect();
-                let scored = scorer.score(&mut self.store, &wanted, Activity::Validating, watch)?;
+                let scored =
+                    scorer.score(std::slice::from_mut(&mut self.store), &wanted, Activity::Validating, watch)?;
                 let Some(scored) = scored else { return Ok(None) };
                 for (row, film) in scored.into_iter().zip(wanted) {
                     let failed = |reason| lungfish_data::DataError::Film { path: film.path.to_owned(), reason };
-                    rows.extend(row.map_err(failed)?);
+                    rows.extend(row.map_err(failed)?.values);
                 }
             }
         }

@@ -15,6 +15,18 @@ pub struct Changes {
     values: BTreeMap<String, toml::Value>,
 }
 
+/// The name by which a recipe knows a key.
+fn name_of(key: &str) -> &str {
+    match key {
+        "lr.default" => "lr",
+        "augment.preset" => PRESET,
+        // Names of older versions.
+        "rotation" => "augment.rotation",
+        "flip" => "augment.flip",
+        key => key,
+    }
+}
+
 impl Changes {
     pub(super) fn from_toml(text: &str, path: &Path) -> Result<Self, RecipeError> {
         let table = text::table(text).map_err(|e| {
@@ -35,7 +47,7 @@ impl Changes {
     /// What recipes of older versions meant without saying it: they could not be asked for anything else.
     fn of_older_versions() -> Result<Self, RecipeError> {
         let mut changes = Changes::default();
-        for setting in ["augment=notebook", "val_views=0", "prior=none", "best=accuracy"] {
+        for setting in ["augment=notebook", "val_views=0", "prior=none", "best=accuracy", "sizes=full"] {
             changes.set(setting)?;
         }
         Ok(changes)
@@ -68,6 +80,7 @@ impl Changes {
     /// An unknown key, a value of the wrong kind or out of range.
     pub fn set_key(&mut self, key: &str, value: &str) -> Result<(), RecipeError> {
         // A bare word is a string (fit=squash); a number can be meant as one (weights=7), so the key decides.
+        let key = name_of(key);
         let text = toml::Value::String(value.to_owned());
         let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
         match parsed {
@@ -95,18 +108,13 @@ impl Changes {
             ("lr", toml::Value::Table(rates)) => {
                 return rates.into_iter().try_for_each(|(part, rate)| self.insert(&format!("lr.{part}"), rate));
             }
-            ("lr.default", value) => ("lr", value),
             // The same of `augment.preset` and `augment.FIELD`.
             (PRESET, toml::Value::Table(fields)) => {
                 return fields
                     .into_iter()
                     .try_for_each(|(field, value)| self.insert(&format!("augment.{field}"), value));
             }
-            ("augment.preset", value) => (PRESET, value),
-            // Names of older versions.
-            ("rotation", value) => ("augment.rotation", value),
-            ("flip", value) => ("augment.flip", value),
-            other => other,
+            (key, value) => (name_of(key), value),
         };
         let mut trial = Recipe::default();
         trial.put(key, &value)?;
@@ -176,10 +184,10 @@ mod tests {
             settings.iter().for_each(|setting| asked.set(setting).unwrap());
             asked.agree_with(&run).map_err(|error| error.to_string())
         };
-        asked(&["lr=1e-4", "lr.layer4=1e-5", "lr.layer3=1e-4"]).unwrap();
+        asked(&["lr=5e-4", "lr.layer4=1e-5", "lr.layer3=5e-4"]).unwrap();
         let error = asked(&["lr.layer4=2e-5"]).unwrap_err();
         assert!(error.contains("lr.layer4 is 0.00001 there and 0.00002 was asked for"), "{error}");
         let error = asked(&["lr.layer3=2e-5"]).unwrap_err();
-        assert!(error.contains("lr.layer3 is 0.0001 there and 0.00002 was asked for"), "{error}");
+        assert!(error.contains("lr.layer3 is 0.0005 there and 0.00002 was asked for"), "{error}");
     }
 }

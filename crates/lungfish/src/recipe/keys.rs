@@ -219,14 +219,16 @@ recipe! {
     strict: bool = false, (any "true or false");
     /// Seed of every random number.
     seed: u64 = 0, (0 to 9223372036854775807 as SEED);
+    /// Which of several trainings with the same seed and so the same split this is: each has an order of films, augmentation and fresh weights of its own.
+    member: usize = 0, (0 to 1024, "a number up to 1024");
     /// Films a step.
     batch_size: usize = 32, (1 to 65536 as BATCH_SIZE);
     /// Epochs that train the head alone, the rest frozen.
     frozen_epochs: usize = 10, (any "a number of epochs");
     /// Epochs after those, with the parts of `unfreeze` training too.
     epochs: usize = 0, (any "a number of epochs");
-    /// Sides of the image in the epochs of the second phase, in equal parts, such as "160,224"; the last is image_size. Small ones come to the same in less time. Empty is image_size in all.
-    sizes: String = String::new(), (|sizes| Recipe::sides(sizes).is_some(), "empty, or numbers from 32 to 2048 with commas, such as \"160,224\"");
+    /// Sides of the image in the epochs of the second phase, in equal parts, such as "160,224"; the last is image_size. Small ones take less time. auto is about 5/7 of image_size in the first three of four epochs, where there are six or more; full is image_size in all.
+    sizes: String = "auto".to_owned(), (|sizes| Recipe::sides(sizes).is_some(), "auto, full, or numbers from 32 to 2048 with commas, such as \"160,224\"");
     /// Parts that train in the second phase: "all", or names with commas; the head always does.
     unfreeze: String = "all".to_owned(), (|parts| !parts.is_empty(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"");
     /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.

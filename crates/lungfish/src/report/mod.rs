@@ -247,11 +247,12 @@ mod tests {
                 robust: None,
                 why: None,
             },
-            recipe: Recipe::default(),
+            recipe: Recipe { label_smoothing: 0.0, ..Recipe::default() },
             prior_shift: Default::default(),
             synthetic: false,
             caveats: Vec::new(),
             ancestors: Vec::new(),
+            members: Vec::new(),
             split_file: None,
             version: "0".to_owned(),
         }
@@ -263,6 +264,7 @@ mod tests {
             path: "folder/film.png".into(),
             called: Called::Class(if p > 0.5 { "B".to_owned() } else { "A".to_owned() }),
             probabilities: vec![("A".to_owned(), 1.0 - p), ("B".to_owned(), p)],
+            spread: Vec::new(),
         }
     }
 

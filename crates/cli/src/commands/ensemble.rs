@@ -1,0 +1,48 @@
+//! `lungfish ensemble`: several models in, one out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lungfish::EnsembleOutcome;
+
+use crate::print;
+
+/// Make one model of several, whose probabilities are averaged
+///
+/// The models tell the same classes apart and prepare films in the same way; seeds, recipes and networks may differ. The
+/// file that comes of it is tested and predicted with like any other, and `predict --json` says how far its members are
+/// apart. A film that taught one of them has taught all of it. `lungfish train --seeds N` trains the members and does this.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  lungfish ensemble run1 run2 run3 --out together.safetensors
+  lungfish test --model together.safetensors --data chest_xray --out tested")]
+pub struct Args {
+    /// Run folders or model files, two or more
+    #[arg(value_name = "RUN|FILE", required = true, value_hint = clap::ValueHint::AnyPath)]
+    models: Vec<PathBuf>,
+    /// Model file to write (.safetensors), or a folder for it and, where the members have one split, that split
+    #[arg(long, value_name = "MODEL", value_hint = clap::ValueHint::AnyPath)]
+    out: PathBuf,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    report(&lungfish::ensemble(&args.models, &args.out)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the members were and where the model is.
+pub fn report(outcome: &EnsembleOutcome) -> anyhow::Result<()> {
+    let members = &outcome.info.members;
+    print::out(format_args!("An ensemble of {} networks", members.len()))?;
+    for member in members {
+        let (epoch, auc) = (&member.epoch, print::metric(member.epoch.val_auc));
+        let seen = epoch.robust.map_or(String::new(), |seen| format!(", augmented AUC: {}", print::metric(seen.auc)));
+        print::out(format_args!(
+            "{}, seed {}, member {}: {} epoch {}, val Acc: {:.4} AUC: {auc}{seen}",
+            member.architecture, member.seed, member.member, epoch.phase, epoch.epoch, epoch.val_accuracy
+        ))?;
+    }
+    print::out(format_args!("Model: {}", print::path(&outcome.model)))?;
+    Ok(())
+}

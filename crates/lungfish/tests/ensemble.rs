@@ -1,0 +1,97 @@
+//! Several models as one.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::*;
+use lungfish::{Predictor, Silent, TestRequest, Watch, ensemble, test, train};
+use lungfish_models::ModelFile;
+
+const SETTINGS: [&str; 6] =
+    ["image_size=32", "batch_size=8", "frozen_epochs=2", "hidden=16", "val_fraction=0.2", "val_views=1"];
+
+fn member(data: &Path, run: &Path, number: usize, more: &[&str]) -> PathBuf {
+    let member = format!("member={number}");
+    trained(data, run, &[&SETTINGS[..], &[member.as_str()], more].concat());
+    run.to_owned()
+}
+
+fn probabilities(model: &Path, data: &Path) -> Vec<(f64, f64)> {
+    let mut predictor = Predictor::open(model).unwrap();
+    let said = predictor.predict(&[data.join("test")], &mut Watch::new(&mut Silent, &GO)).unwrap();
+    let pair =
+        |film: &lungfish::Prediction| (film.probabilities[1].1, film.spread.get(1).map_or(0.0, |spread| spread.1));
+    said.films.iter().map(pair).collect()
+}
+
+#[test]
+fn members_share_a_split_and_are_averaged_in_probability() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 60);
+    let runs: Vec<PathBuf> =
+        (0..2).map(|number| member(&data, &dir.path().join(format!("m{number}")), number, &[])).collect();
+    let split = |run: &Path| fs::read(run.join("split.csv")).unwrap();
+    assert_eq!(split(&runs[0]), split(&runs[1]));
+    assert_ne!(log_without_times(&runs[0]), log_without_times(&runs[1]), "each has its own random numbers");
+
+    let out = dir.path().join("both");
+    let made = ensemble(&runs, &out).unwrap();
+    assert_eq!((made.model.as_path(), made.info.members.len()), (out.join("best.safetensors").as_path(), 2));
+    assert_eq!(split(&out), split(&runs[0]));
+    let [a, b, both] = [&runs[0], &runs[1], &out].map(|model| probabilities(model, &data));
+    assert!(!both.is_empty() && both.len() == a.len());
+    for ((both, spread), (a, b)) in both.iter().zip(a.iter().zip(&b)) {
+        assert!((both - (a.0 + b.0) / 2.0).abs() < 1e-5, "{both} is not the mean of {} and {}", a.0, b.0);
+        assert!((spread - (a.0 - b.0).abs() / 2.0).abs() < 1e-5, "{spread}");
+    }
+
+    // The folder is tested as a run, and its training films are refused as a test.
+    let tested = test(&TestRequest::new(&out, &data), &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert_eq!(tested.films, both.len());
+    let model = ModelFile::read(&made.model).unwrap();
+    assert_eq!(model.metadata["format"], "lungfish.ensemble.1");
+    assert_eq!(
+        model.bytes["films.train"],
+        ModelFile::read(&runs[0].join("best.safetensors")).unwrap().bytes["films.train"]
+    );
+    let error = |model: &Path, from: bool| {
+        let mut request = request(&data, &dir.path().join("child"), &["frozen_epochs=1"]);
+        if from {
+            request.from = Some(model.to_owned());
+        } else {
+            request.changes.set(&format!("weights={}", model.join("best.safetensors").display())).unwrap();
+        }
+        train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string()
+    };
+    assert!(error(&out, true).contains("is an ensemble of 2 networks: go on from one of its members"));
+    assert!(error(&out, false).contains("the weights in"), "no member is taken for all of it");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 40);
+    let settings: &[&str] = &["frozen_epochs=1", "hidden=8"];
+    let [a, wide, trained_prior] = [
+        ("a", settings.to_vec()),
+        ("wide", [settings, &["image_size=48"]].concat()),
+        ("prior", [settings, &["prior=none"]].concat()),
+    ]
+    .map(|(name, more)| member(&data, &dir.path().join(name), 0, &more));
+    let says = |models: &[&PathBuf], out: &str| {
+        let models: Vec<PathBuf> = models.iter().map(|path| (*path).clone()).collect();
+        ensemble(&models, &dir.path().join(out)).unwrap_err().to_string()
+    };
+    assert!(says(&[&a], "out").contains("two models or more"));
+    assert!(says(&[&a, &a], "out").contains("is named twice"));
+    assert!(says(&[&a, &wide], "out").contains("prepare films in different ways"));
+    assert!(says(&[&a, &trained_prior], "out").contains("different frequencies of the classes"));
+    assert!(says(&[&a, &dir.path().join("absent")], "out").contains("absent"));
+    assert!(!dir.path().join("out").exists());
+    let b = member(&data, &dir.path().join("b"), 1, settings);
+    ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors")).unwrap();
+    assert!(says(&[&a, &b], "one.safetensors").contains("is there already"));
+    assert!(says(&[&a, &dir.path().join("one.safetensors")], "out").contains("name its members instead"));
+}
