@@ -288,7 +288,7 @@ lungfish predict --model "$work/run" --json "$work"/notebook/*.png >"$work/opene
 
 # words FILE: a page without what differs between two machines: figures, times, the width of columns, the GPU.
 words() {
-    sed -E -e '/^gpu |NVIDIA/d' -e 's/([0-9]+[hm] )*[0-9]+s\b/T/g' -e 's/[0-9][0-9,]*(\.[0-9]+)?/N/g' \
+    sed -E -e '/^gpu |NVIDIA/d' -e '/on augmented views of its validation films/d' -e 's/([0-9]+[hm] )*[0-9]+s\b/T/g' -e 's/[0-9][0-9,]*(\.[0-9]+)?/N/g' \
         -e 's/(un)?frozen phase, epoch/phase, epoch/' -e 's/[[:space:]]+/ /g' "$1"
 }
 

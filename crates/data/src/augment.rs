@@ -4,20 +4,19 @@
 //! does, in one hospital and not in the next. A family of alterations that breaks such traces keeps a network from
 //! learning them. [`Augment`] is what may happen to a film, [`Alteration`] what happens to one.
 
+mod alteration;
 mod photometric;
 mod rotate;
 mod warp;
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+pub use alteration::Alteration;
 pub use photometric::unsharp;
 pub use rotate::{mirror, rotate};
 pub use warp::{Affine, warp};
 
 use crate::decode::Image;
-use crate::preprocess::resize;
 use crate::random::{between, keyed};
 
 /// What stands at a place between pixels.
@@ -182,148 +181,6 @@ impl Augment {
     }
 }
 
-/// What happens to one film.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Alteration {
-    /// Turned counter-clockwise by so many degrees.
-    pub degrees: f64,
-    /// Mirrored after that.
-    pub mirrored: bool,
-    /// Side of the part that is seen, of the square's.
-    pub zoom: f64,
-    /// Width by height of that part.
-    pub aspect: f64,
-    /// Moved, of the side.
-    pub shift: [f64; 2],
-    /// How a place between pixels is found.
-    pub interpolation: Interpolation,
-    /// Factor by which the resolution is reduced; 1 is not.
-    pub downsample: f64,
-    /// Amount of [`unsharp`].
-    pub sharpen: f64,
-    /// Exponent of values in 0..=1.
-    pub gamma: f64,
-    /// Factor of distances from the mean.
-    pub contrast: f64,
-    /// Factor of values.
-    pub brightness: f64,
-    /// Standard deviation of noise, levels.
-    pub noise: f64,
-    /// A rectangle made black: left, top, width and height, of the sides.
-    pub erased: Option<[f64; 4]>,
-    /// Key of the noise: the draw's own, of which it takes another stream.
-    pub grain: [u64; 4],
-}
-
-impl Alteration {
-    /// Nothing happens.
-    pub fn none() -> Self {
-        Augment::NONE.draw([0; 4])
-    }
-
-    /// Alters a film.
-    pub fn apply(&self, image: &mut Image) {
-        self.geometry(image);
-        if self.downsample > 1.0 {
-            let (width, height) = (image.width, image.height);
-            let reduced = |side: usize| ((side as f64 / self.downsample).round() as usize).max(1);
-            let small =
-                resize(std::mem::replace(image, Image::black(0, 0, image.channels)), reduced(width), reduced(height));
-            *image = resize(small, width, height);
-        }
-        if self.sharpen > 0.0 {
-            unsharp(image, self.sharpen as f32);
-        }
-        photometric::tone(image, [self.gamma, self.contrast, self.brightness], (self.noise, self.grain));
-        if let Some(part) = self.erased {
-            photometric::erase(image, part);
-        }
-    }
-
-    fn geometry(&self, image: &mut Image) {
-        let Self { degrees, mirrored, zoom, aspect, shift, interpolation, .. } = *self;
-        let rotation_only = (zoom, aspect, shift) == (1.0, 1.0, [0.0; 2]);
-        if rotation_only && (interpolation == Interpolation::Nearest || degrees == 0.0) {
-            if degrees != 0.0 {
-                *image = rotate(image, degrees);
-            }
-            if mirrored {
-                mirror(image);
-            }
-            return;
-        }
-        let scale = [zoom * aspect.sqrt(), zoom / aspect.sqrt()];
-        *image = warp(image, &Affine { degrees, scale, shift, mirrored }, interpolation);
-    }
-
-    /// Each step by itself, in their order: geometry, resolution, sharpening, tone, noise, erasing. One that changes nothing
-    /// is there too.
-    pub fn steps(&self) -> [Alteration; 6] {
-        let none = Alteration { interpolation: self.interpolation, grain: self.grain, ..Alteration::none() };
-        let geometry = Alteration {
-            degrees: self.degrees,
-            mirrored: self.mirrored,
-            zoom: self.zoom,
-            aspect: self.aspect,
-            shift: self.shift,
-            ..none
-        };
-        [
-            geometry,
-            Alteration { downsample: self.downsample, ..none },
-            Alteration { sharpen: self.sharpen, ..none },
-            Alteration { gamma: self.gamma, contrast: self.contrast, brightness: self.brightness, ..none },
-            Alteration { noise: self.noise, ..none },
-            Alteration { erased: self.erased, ..none },
-        ]
-    }
-}
-
-impl fmt::Display for Alteration {
-    /// Such as `turned 7.3° left, then mirrored, 1.2 times as large`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = Vec::new();
-        if self.degrees != 0.0 {
-            words.push(format!(
-                "turned {:.1}° {}",
-                self.degrees.abs(),
-                if self.degrees < 0.0 { "right" } else { "left" }
-            ));
-        }
-        if self.mirrored {
-            words.push("mirrored".to_owned());
-        }
-        if self.zoom != 1.0 {
-            words.push(format!("{:.2} times as large", 1.0 / self.zoom));
-        }
-        if self.aspect != 1.0 {
-            words.push(format!("{:.2} times as narrow", self.aspect));
-        }
-        if self.shift != [0.0; 2] {
-            words.push(format!("moved by {:.0} and {:.0} %", -100.0 * self.shift[0], -100.0 * self.shift[1]));
-        }
-        if self.downsample > 1.0 {
-            words.push(format!("resolution 1/{:.1}", self.downsample));
-        }
-        if self.sharpen > 0.0 {
-            words.push(format!("sharpened by {:.1}", self.sharpen));
-        }
-        if (self.gamma, self.contrast, self.brightness) != (1.0, 1.0, 1.0) {
-            words.push(format!(
-                "gamma {:.2}, contrast {:.2}, brightness {:.2}",
-                self.gamma, self.contrast, self.brightness
-            ));
-        }
-        if self.noise > 0.0 {
-            words.push(format!("noise {:.1}", self.noise));
-        }
-        if self.erased.is_some() {
-            words.push("a part erased".to_owned());
-        }
-        f.write_str(if words.is_empty() { "as it is".to_owned() } else { words.join(", ") }.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,22 +225,6 @@ mod tests {
         }
         let gamma_alone = Augment { gamma: 0.5, ..Augment::NONE };
         assert!(draws.iter().zip(0..).all(|(a, i)| gamma_alone.draw([5, 3, 1, i]).gamma == a.gamma));
-    }
-
-    #[test]
-    fn steps_one_after_the_other_are_the_whole() {
-        let mut image = Image::black(48, 40, crate::Channels::Gray);
-        image.pixels.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 7 % 251) as u8);
-        for i in 0..50 {
-            // Tone and noise are clipped once together, and twice apart.
-            let alteration = Augment { noise: 0.0, ..Augment::STRONG }.draw([1, 2, 3, i]);
-            let mut whole = image.clone();
-            alteration.apply(&mut whole);
-            let mut by_steps = image.clone();
-            alteration.steps().iter().for_each(|step| step.apply(&mut by_steps));
-            assert_eq!(whole, by_steps, "{alteration}");
-        }
-        assert!(Augment::NONE.draw([1, 2, 3, 4]).steps().iter().all(|step| step.to_string() == "as it is"));
     }
 
     #[test]

@@ -160,6 +160,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let split = request.split.unwrap_or(Split::Test);
     let Chosen { films, own, caveats } = choose(&layout, split, &model, &folder.root)?;
     let mut caveats = [model.info.caveats.clone(), caveats].concat();
+    caveats.extend(Caveat::acquisition(&model.info.epoch));
     let out = match (&request.out, &model.run) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) if own => run.clone(),

@@ -94,7 +94,7 @@ impl ModelInfo {
             return Ok(vec![Network::new(self.architecture, classes, &self.head)?]);
         }
         let network = |member: &Member| {
-            let head = HeadConfig { hidden: member.hidden, ..self.head.clone() };
+            let head = HeadConfig { hidden: member.hidden, ..self.head };
             Ok(Network::new(member.architecture, classes, &head)?)
         };
         self.members.iter().map(network).collect()

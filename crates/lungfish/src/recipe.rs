@@ -108,7 +108,11 @@ impl Recipe {
         let done = epoch.saturating_sub(1);
         if self.sizes == AUTO {
             let small = (self.image_size * 5 / 7 + 16) / 32 * 32;
-            return if self.epochs >= LEAST_FOR_AUTO && done < self.epochs * 3 / 4 { small.max(32) } else { self.image_size };
+            return if self.epochs >= LEAST_FOR_AUTO && done < self.epochs * 3 / 4 {
+                small.max(32)
+            } else {
+                self.image_size
+            };
         }
         let sides = Self::sides(&self.sizes).unwrap_or_default();
         sides.get(done * sides.len() / self.epochs.max(1)).copied().unwrap_or(self.image_size)

@@ -354,6 +354,14 @@ impl Job<'_, '_> {
             run.remove_cache(self.watch);
         }
         let stopped = !ended?;
+        if let Some(caveat) = best.as_ref().filter(|_| !stopped).and_then(Caveat::acquisition) {
+            let way_out = if recipe.epochs == 0 {
+                "; to train all parts so that they hold on other films, go on from this run: train --from, with --epochs 8"
+            } else {
+                ""
+            };
+            self.watch.warn(format!("{caveat}{way_out}"));
+        }
         if let (false, Some(best), Some(parent)) = (stopped, &best, parent)
             && parent.val_loss < best.val_loss
         {

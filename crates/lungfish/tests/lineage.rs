@@ -205,7 +205,9 @@ fn whole_patients_are_claimed_only_where_there_are_patients() {
             serde_json::from_slice(&fs::read(dir.path().join("out/metrics-test.json")).unwrap()).unwrap();
         assert_eq!(json.as_object_mut().unwrap().remove("schema"), Some("lungfish.test.1".into()));
         assert_eq!(json, serde_json::to_value(&tested).unwrap());
-        tested.caveats.iter().map(|caveat| caveat.kind).collect::<Vec<_>>()
+        // What so small a head makes of augmented films is no question here.
+        let kinds = tested.caveats.iter().map(|caveat| caveat.kind);
+        kinds.filter(|kind| *kind != CaveatKind::Acquisition).collect::<Vec<_>>()
     });
     assert_eq!(known, [CaveatKind::Synthetic]);
     assert_eq!(unknown, [CaveatKind::NoPatients, CaveatKind::Synthetic]);

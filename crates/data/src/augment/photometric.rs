@@ -74,26 +74,26 @@ pub(super) fn tone(image: &mut Image, [gamma, contrast, brightness]: [f64; 3], (
         return;
     }
     let channels = image.channels.count();
-    let mut grain = vec![0; image.width * image.height * 4];
+    let mut grain = vec![0; image.width * image.height * 2];
     let mut stream = keyed(key);
     stream.set_stream(1);
     stream.fill_bytes(&mut grain);
-    let factor = noise as f32 / FOUR_BYTES_DEVIATION;
+    let factor = noise as f32 / DEVIATION;
     vectorised(
         #[inline(always)]
         || {
-            let grain = grain.as_chunks::<4>().0;
+            let grain = grain.as_chunks::<2>().0;
             for (pixel, bytes) in image.pixels.chunks_exact_mut(channels).zip(grain) {
-                let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
-                let by = factor * (sum - 510) as f32;
+                let sum: i32 = bytes.iter().map(|byte| i32::from(byte & 15) + i32::from(byte >> 4)).sum();
+                let by = factor * (sum - 30) as f32;
                 pixel.iter_mut().for_each(|value| *value = level(table[usize::from(*value)] + by));
             }
         },
     );
 }
 
-/// Standard deviation of the sum of four bytes, which is close to normal: `sqrt(4 * (256^2 - 1) / 12)`.
-const FOUR_BYTES_DEVIATION: f32 = 147.8;
+/// Standard deviation of the sum of four numbers of four bits, which is close to normal: `sqrt(4 * (16^2 - 1) / 12)`.
+const DEVIATION: f32 = 9.219_544;
 
 /// Makes a part black: left, top, width and height, of the sides.
 pub(super) fn erase(image: &mut Image, [left, top, width, height]: [f64; 4]) {
@@ -111,4 +111,32 @@ pub(super) fn erase(image: &mut Image, [left, top, width, height]: [f64; 4]) {
 fn level(value: f32) -> u8 {
     // Truncation of a value that is not negative, plus a half, rounds; the conversion keeps within 0..=255.
     (value + 0.5) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Channels;
+
+    #[test]
+    fn noise_has_the_deviation_that_is_asked_for_and_is_the_same_on_all_channels() {
+        let mut gray = Image::black(200, 200, Channels::Gray);
+        gray.pixels.fill(128);
+        let mut rgb = Image::black(200, 200, Channels::Rgb);
+        rgb.pixels.fill(128);
+        for image in [&mut gray, &mut rgb] {
+            tone(image, [1.0; 3], (6.0, [1, 2, 3, 4]));
+        }
+        assert!(rgb.pixels.as_chunks::<3>().0.iter().zip(&gray.pixels).all(|(colours, level)| *colours == [*level; 3]));
+        let values: Vec<f64> = gray.pixels.iter().map(|level| f64::from(*level) - 128.0).collect();
+        let moment = |power| values.iter().map(|x| x.powi(power)).sum::<f64>() / values.len() as f64;
+        let variance = moment(2);
+        assert!(moment(1).abs() < 0.1 && (variance.sqrt() - 6.0).abs() < 0.1, "{} {}", moment(1), variance.sqrt());
+        // 3 of a normal distribution, 1.8 of a uniform one.
+        let kurtosis = moment(4) / (variance * variance);
+        assert!((2.6..3.1).contains(&kurtosis), "{kurtosis}");
+        let mut other = Image { pixels: vec![128; 200 * 200], ..gray.clone() };
+        tone(&mut other, [1.0; 3], (6.0, [1, 2, 3, 5]));
+        assert_ne!(other, gray);
+    }
 }

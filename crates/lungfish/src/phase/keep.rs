@@ -15,6 +15,9 @@ use crate::prior::Way;
 use crate::run_folder;
 use crate::{BestEpoch, EpochRecord, Error, Event, Phase, Watch, weights};
 
+/// Of more epochs it is no matter how large their images are.
+const MOST_COUNTED: usize = 10_000;
+
 impl Trainer<'_> {
     /// Writes down an epoch: the checkpoint first, which is the truth, then the model and the log that follow from it.
     pub(super) fn end_epoch(
@@ -85,13 +88,18 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// As this epoch took, so will the others; passes through the frozen parts count where they are still to come.
+    /// As this epoch took, so will the others, by how many pixels their images have; passes through the frozen parts count where they are still to come.
     fn seconds_left(&self, films: &Source, seconds: f64) -> Option<f64> {
         let left = (self.epochs() + 1).checked_sub(self.state.epoch)?;
         if self.state.epoch <= 1 && self.state.phase == Phase::Unfrozen {
             return None;
         }
         Some(match films {
+            Source::Pixels(_) if self.state.phase == Phase::Unfrozen && left <= MOST_COUNTED => {
+                let pixels = |epoch| (self.recipe.side_of_epoch(epoch) as f64).powi(2);
+                let to_come: f64 = (self.state.epoch..=self.epochs()).map(pixels).sum();
+                to_come / pixels(self.state.epoch - 1) * seconds
+            }
             Source::Pixels(_) => left as f64 * seconds,
             Source::Features(features, _) => {
                 let passes = features.passes_left(self.recipe, self.state.epoch);
