@@ -47,7 +47,11 @@ parser.add_argument("--peer-films", type=int, default=600, help="films that PyTo
 args = parser.parse_args()
 
 limit = ["--limit", str(args.limit)] if args.limit else []
-train = ["train", "--data", args.data, "--out", args.out, "--set", "fit=squash", "--epochs", str(args.epochs), *limit]
+# What PyTorch's side does: the notebook's augmentation, optimiser and loss.
+settings = ["fit=squash", "augment=notebook", "optimizer=adam", "weight_decay=0", "lr=1e-4", "schedule=cosine", "label_smoothing=0",
+            "prior=none", "best=accuracy", "val_views=0", "sizes=full"]
+settings = [word for setting in settings for word in ("--set", setting)]
+train = ["train", "--data", args.data, "--out", args.out, *settings, "--epochs", str(args.epochs), *limit]
 _, seconds = run([args.lungfish, *train], keep=False)
 memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 said, _ = run([args.lungfish, "test", "--model", args.out, "--data", args.data, "--no-pictures", "--json"], keep=True)
