@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lungfish_data::ContentHash;
 use lungfish_data::display::escape;
 
 use crate::compute::Compute;
@@ -37,21 +38,23 @@ pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error
     }
     let backend = Compute::default();
     let members: Vec<Model> = models.iter().map(|path| Model::open(path, &backend)).collect::<Result<_, _>>()?;
+    let content = |member: &Model| {
+        let bytes = std::fs::read(member.file()).map_err(|e| Error::io("read", member.file(), e))?;
+        Ok(ContentHash::of(&bytes))
+    };
+    let contents: Vec<ContentHash> = members.iter().map(content).collect::<Result<_, Error>>()?;
     for (index, member) in members.iter().enumerate() {
         member.require_single("name its members instead")?;
         let file = |model: &Model| escape(model.file());
-        if let Some(same) = members[..index].iter().find(|other| other.file() == member.file()) {
-            return Err(Error::refused(format!("{} is named twice", file(same))));
+        // Known by what is in it: a copy under another name would count twice in the mean and say that all agree.
+        if let Some(same) = contents[..index].iter().position(|content| *content == contents[index]) {
+            return Err(Error::refused(format!("{} and {} are the same model", file(&members[same]), file(member))));
         }
         fits(&members[0].info, &member.info)
             .map_err(|why| Error::refused(format!("{} and {} {why}", file(&members[0]), file(member))))?;
     }
     let as_folder = out.extension().is_none_or(|extension| extension != "safetensors");
     let file = if as_folder { out.join(run_folder::BEST) } else { out.to_owned() };
-    if file.exists() {
-        return Err(Error::refused(format!("{} is there already: choose another name", escape(&file))));
-    }
-
     let lineages: Vec<Lineage> = members.iter().map(|member| member.lineage.clone()).collect();
     let lineage = Lineage::merged(&lineages);
     let mut info = members[0].info.clone();
@@ -69,6 +72,10 @@ pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error
     }
     let tensors = members.iter().map(|member| model::capture(&member.stores[0])).collect::<Result<_, _>>()?;
     let bytes = model::ensemble_to_bytes(&info, tensors, &lineage)?;
+    // The same once more, as by a resume of what is finished, is no harm.
+    if file.exists() && std::fs::read(&file).ok().as_ref() != Some(&bytes) {
+        return Err(Error::refused(format!("{} is there already: choose another name", escape(&file))));
+    }
     if as_folder {
         std::fs::create_dir_all(out).map_err(|e| Error::io("create", out, e))?;
         if let (Some(run), true) = (&members[0].run, info.split_file.is_some()) {

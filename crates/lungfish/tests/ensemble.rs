@@ -85,13 +85,17 @@ fn what_does_not_fit_is_refused() {
         ensemble(&models, &dir.path().join(out)).unwrap_err().to_string()
     };
     assert!(says(&[&a], "out").contains("two models or more"));
-    assert!(says(&[&a, &a], "out").contains("is named twice"));
+    assert!(says(&[&a, &a], "out").contains("are the same model"));
+    let copy = dir.path().join("copy.safetensors");
+    fs::copy(a.join("best.safetensors"), &copy).unwrap();
+    assert!(says(&[&a, &copy], "out").contains("are the same model"), "whatever it is called");
     assert!(says(&[&a, &wide], "out").contains("prepare films in different ways"));
     assert!(says(&[&a, &trained_prior], "out").contains("different frequencies of the classes"));
     assert!(says(&[&a, &dir.path().join("absent")], "out").contains("absent"));
     assert!(!dir.path().join("out").exists());
     let b = member(&data, &dir.path().join("b"), 1, settings);
     ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors")).unwrap();
-    assert!(says(&[&a, &b], "one.safetensors").contains("is there already"));
+    ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors")).unwrap();
+    assert!(says(&[&b, &a], "one.safetensors").contains("is there already"));
     assert!(says(&[&a, &dir.path().join("one.safetensors")], "out").contains("name its members instead"));
 }

@@ -152,9 +152,17 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     }
     for (member, run) in members.iter().enumerate() {
         print::out(format_args!("\nNetwork {} of {seeds}: {}", member + 1, print::path(run)))?;
-        let mut changes = args.changes()?;
+        let resume = args.resume && run.exists();
+        let mut changes = Changes::default();
+        // One that had not begun is trained as the first was, whatever else the command that goes on says or leaves out.
+        let first = members[0].join("recipe.toml");
+        if args.resume && !resume && first.exists() {
+            changes.read(&first)?;
+        } else {
+            changes = args.changes()?;
+        }
         changes.set_key("member", &member.to_string())?;
-        let status = run_one(args, threads, (run, args.resume && run.exists()), changes, &told)?;
+        let status = run_one(args, threads, (run, resume), changes, &told)?;
         if status != ExitCode::SUCCESS {
             return Ok(status);
         }

@@ -88,7 +88,8 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// As this epoch took, so will the others, by how many pixels their images have; passes through the frozen parts count where they are still to come.
+    /// As this epoch took, so will the others, by how many pixels their images have; passes through the frozen parts count
+    /// where they are still to come.
     fn seconds_left(&self, films: &Source, seconds: f64) -> Option<f64> {
         let left = (self.epochs() + 1).checked_sub(self.state.epoch)?;
         if self.state.epoch <= 1 && self.state.phase == Phase::Unfrozen {
