@@ -52,6 +52,8 @@ pub(crate) struct Judge {
     films: usize,
     /// Films of the smallest class, and all others.
     rare: [usize; 2],
+    /// Chance counts for nothing, see [`Judge::of_older_versions`].
+    exact: bool,
 }
 
 impl Judge {
@@ -59,7 +61,13 @@ impl Judge {
     pub(crate) fn new(by: Best, classes: usize, labels: &[&Label]) -> Self {
         let of = |class| labels.iter().filter(|label| label.has(class) == Some(true)).count();
         let rare = (0..classes).map(of).filter(|count| *count > 0).min().unwrap_or(0);
-        Judge { by, films: labels.len(), rare: [rare, labels.len() - rare] }
+        Judge { by, films: labels.len(), rare: [rare, labels.len() - rare], exact: false }
+    }
+
+    /// The rule of older versions: the higher metric, however little it is higher, and of equal ones the lower loss. A run
+    /// that one of them began ends as it would have ended there.
+    pub(crate) fn of_older_versions(self) -> Self {
+        Judge { exact: true, ..self }
     }
 
     /// The value that the recipe judges by; an AUC that is undefined is below every other.
@@ -75,6 +83,10 @@ impl Judge {
     pub(crate) fn better(&self, this: &BestEpoch, best: Option<&BestEpoch>, top: Option<f64>) -> Option<Why> {
         let Some(best) = best else { return Some(Why::First) };
         let (ours, theirs) = (self.value(this), self.value(best));
+        if self.exact {
+            let metric = (ours > theirs).then_some(Why::Metric);
+            return metric.or((ours == theirs && this.val_loss < best.val_loss).then_some(Why::Loss));
+        }
         if self.by == Best::Robust {
             return (ours > theirs).then_some(Why::Metric);
         }
@@ -148,6 +160,17 @@ mod tests {
         assert_eq!(better(&epoch(0.955, Some(0.70), 0.10)), None, "a worse ranking at a like accuracy");
         assert_eq!(better(&epoch(0.90, Some(0.99), 0.10)), None);
         assert_eq!(better(&best), None, "the first of equals stays");
+    }
+
+    #[test]
+    fn a_run_of_an_older_version_is_judged_as_it_was() {
+        let judge = judge(Best::Accuracy).of_older_versions();
+        let best = epoch(0.95, Some(0.97), 0.20);
+        let better = |this: &BestEpoch| judge.better(this, Some(&best), Some(0.95));
+        assert_eq!(better(&epoch(0.951, Some(0.5), 9.0)), Some(Why::Metric));
+        assert_eq!(better(&epoch(0.949, Some(0.99), 0.01)), None);
+        assert_eq!(better(&epoch(0.95, Some(0.5), 0.19)), Some(Why::Loss));
+        assert_eq!(better(&best), None);
     }
 
     #[test]

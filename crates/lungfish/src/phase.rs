@@ -88,7 +88,11 @@ impl<'a> Trainer<'a> {
         let learnt = labels(&data.splits.train);
         let targets = Targets::new(data.task, weights, smoothing, classes, &learnt);
         let shift = PriorShift::new(recipe.prior, weights, data.task, classes, &learnt);
-        let judge = Judge::new(data.task.judge(recipe.best), classes, &labels(&data.splits.val));
+        let mut judge = Judge::new(data.task.judge(recipe.best), classes, &labels(&data.splits.val));
+        // Checkpoints say with which recipe a run began since epochs are judged with an eye on chance.
+        if from.state.recipe.is_none() {
+            judge = judge.of_older_versions();
+        }
         let trainer = Trainer {
             recipe,
             run,
