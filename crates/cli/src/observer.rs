@@ -333,6 +333,7 @@ fn name(what: What) -> String {
         What::Films(Activity::Features { split, view }) => return format!("features of {split}, view {view}"),
         What::Films(Activity::Checking) => "checking",
         What::Films(Activity::Training) => "train",
+        What::Films(Activity::Averaging) => "averaging",
         What::Films(Activity::Validating) => "val",
         What::Films(Activity::Predicting) => "predicting",
         What::Films(Activity::Drawing) => "drawing",

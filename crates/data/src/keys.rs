@@ -26,6 +26,8 @@ enum Purpose {
     Preview = 5,
     Sample = 6,
     ValView = 7,
+    Mixing = 8,
+    Balance = 9,
     // Four letters each: patient, film, plan, labels.
     SynthPatient = 0x7061_7469,
     SynthFilm = 0x6669_6c6d,
@@ -58,11 +60,13 @@ const fn only(purpose: Purpose) -> RangeInclusive<u64> {
 }
 
 /// All there are. In the order of the words: what, where, where.
-pub const USES: [Use; 14] = [
+pub const USES: [Use; 16] = [
     Use { what: "the order of an epoch's films", words: [only(Purpose::Shuffle), PLACE, NOTHING] },
     Use { what: "a view of a film in the frozen phase", words: [only(Purpose::ViewOrTestSplit), 1..=COUNT, HASH] },
     Use { what: "a film's augmentation in an epoch", words: [only(Purpose::AugmentOrValSplit), 1..=COUNT, HASH] },
     Use { what: "dropout in a step, a stream a layer", words: [only(Purpose::Dropout), PLACE, 0..=COUNT] },
+    Use { what: "how the films of a step are mixed", words: [only(Purpose::Mixing), PLACE, 0..=COUNT] },
+    Use { what: "which films of a class a balanced epoch has", words: [only(Purpose::Balance), PLACE, 0..=COUNT] },
     Use { what: "the order of a preview's films", words: [only(Purpose::Preview), 0..=COUNT, NOTHING] },
     Use { what: "a view of a film that is validated on", words: [only(Purpose::ValView), 1..=COUNT, HASH] },
     Use { what: "the patients of a sample", words: [only(Purpose::Sample), 0..=3, 0..=COUNT] },
@@ -99,6 +103,16 @@ pub fn augment(seed: u64, epoch: usize, film: u64) -> Key {
 /// The dropout of one step of an epoch (from 1); each layer takes a stream of its own of it.
 pub fn dropout(seed: u64, phase: u64, epoch: usize, step: usize) -> Key {
     [seed, Purpose::Dropout as u64, place(phase, epoch), step as u64]
+}
+
+/// How the films of one step of an epoch (from 1) of the unfrozen phase are mixed.
+pub fn mixing(seed: u64, epoch: usize, step: usize) -> Key {
+    [seed, Purpose::Mixing as u64, place(1, epoch), step as u64]
+}
+
+/// Which films of a class an epoch (from 1) has that draws the classes equally often.
+pub fn balance(seed: u64, phase: u64, epoch: usize, class: usize) -> Key {
+    [seed, Purpose::Balance as u64, place(phase, epoch), class as u64]
 }
 
 /// The order in which a preview goes through the films of a class.
@@ -171,6 +185,8 @@ mod tests {
             ("a view of a film in the frozen phase", vec![view(7, 1, 0), view(7, 1023, film)]),
             ("a film's augmentation in an epoch", vec![augment(7, 1, 0), augment(7, 99, film)]),
             ("dropout in a step, a stream a layer", vec![dropout(7, 0, 1, 0), dropout(7, 1, 9, 1 << 20)]),
+            ("how the films of a step are mixed", vec![mixing(7, 1, 0), mixing(7, 9, 1 << 20)]),
+            ("which films of a class a balanced epoch has", vec![balance(7, 0, 1, 0), balance(7, 1, 9, 65535)]),
             ("the order of a preview's films", vec![preview(7, 0), preview(7, 65535)]),
             ("a view of a film that is validated on", vec![val_view(1, 0), val_view(1024, film)]),
             ("the patients of a sample", vec![sample(7, None, 0), sample(7, Some(Split::Test), 1)]),

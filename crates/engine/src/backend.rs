@@ -183,6 +183,18 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// [`EngineError::Device`].
     fn sum_of_squares(&self, buffer: &Self::Buffer, ranges: &[Range<usize>]) -> Result<f64, EngineError>;
 
+    /// Moves `ranges` of a buffer towards those of another of the same length: `into += weight * (from - into)`.
+    ///
+    /// # Errors
+    /// [`EngineError::Device`].
+    fn blend(
+        &self,
+        into: &mut Self::Buffer,
+        from: &Self::Buffer,
+        ranges: &[Range<usize>],
+        weight: f32,
+    ) -> Result<(), EngineError>;
+
     /// Multiplies `ranges` by `factor`.
     ///
     /// # Errors

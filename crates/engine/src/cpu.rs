@@ -257,6 +257,19 @@ impl Backend for Cpu {
         Ok(ranges.iter().map(|r| optim::sum_of_squares(&buffer[r.clone()])).sum())
     }
 
+    fn blend(
+        &self,
+        into: &mut Vec<f32>,
+        from: &Vec<f32>,
+        ranges: &[Range<usize>],
+        weight: f32,
+    ) -> Result<(), EngineError> {
+        for range in ranges {
+            optim::blend(&mut into[range.clone()], &from[range.clone()], weight);
+        }
+        Ok(())
+    }
+
     fn scale(&self, buffer: &mut Vec<f32>, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError> {
         for range in ranges {
             optim::scale_in_place(&mut buffer[range.clone()], factor);

@@ -182,6 +182,14 @@ impl Graph {
         self.nodes.iter().find(|n| n.output == value)
     }
 
+    /// What the first batch normalisation weighs a batch's statistics by; none where there is none.
+    pub fn batch_norm_momentum(&self) -> Option<f32> {
+        self.nodes.iter().find_map(|node| match &node.op {
+            Op::BatchNormalization(norm) => Some(norm.momentum),
+            _ => None,
+        })
+    }
+
     /// The same network whose batch normalisations weigh a batch's statistics by `momentum`. Short
     /// fine-tunings need a larger one than the long training that the weights come from.
     #[must_use]

@@ -116,6 +116,20 @@ impl<B: Backend> Store<B> {
         self.grads.as_ref().map_or_else(|| Ok(vec![0.0; range.len()]), |g| self.fetch(g, range))
     }
 
+    /// Moves the parameters of `parts` towards those of another store of the same network, each by `weight` of what lies
+    /// between them: what an average of weights over a training is made with. Running statistics stay as they are.
+    ///
+    /// # Errors
+    /// [`EngineError::AnotherGraph`] for the store or a part of another.
+    pub fn blend(&mut self, from: &Store<B>, parts: &[PartId], weight: f64) -> Result<(), EngineError> {
+        self.layout.require(&from.layout, "the store")?;
+        self.layout.expect_parts(parts)?;
+        let ranges = self.layout.parts(parts);
+        self.backend.blend(&mut self.params, &from.params, &ranges, weight as f32)?;
+        self.touch(parts);
+        Ok(())
+    }
+
     /// Takes room for gradients, once.
     pub(crate) fn need_gradients(&mut self) -> Result<(), EngineError> {
         if self.grads.is_none() {

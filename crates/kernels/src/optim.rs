@@ -65,6 +65,15 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
     lanes.iter().sum()
 }
 
+/// `into += weight * (from - into)`.
+pub fn blend(into: &mut [f32], from: &[f32], weight: f32) {
+    assert_eq!(into.len(), from.len());
+    for_chunks(into, ELEMENTS, |index, into| {
+        let from = &from[index * ELEMENTS..][..into.len()];
+        vectorised(|| into.iter_mut().zip(from).for_each(|(into, from)| *into += weight * (from - *into)));
+    });
+}
+
 /// `x *= factor`.
 pub fn scale_in_place(x: &mut [f32], factor: f32) {
     for_chunks(x, ELEMENTS, |_, x| vectorised(|| x.iter_mut().for_each(|x| *x *= factor)));

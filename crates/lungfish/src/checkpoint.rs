@@ -22,6 +22,8 @@ use crate::{BestEpoch, Caveat, EpochRecord, Error, Phase, Recipe};
 const FORMAT: &str = "lungfish.training.1";
 /// Before the names of the best epoch's tensors; those that are as in the current weights are left out.
 const BEST: &str = "best/";
+/// Before those of the average of the weights, in the same way.
+const AVERAGE: &str = "average/";
 const MOMENTS: [&str; 2] = ["optimizer/m", "optimizer/v"];
 
 /// Where a training is. All but the tensors.
@@ -68,6 +70,9 @@ pub(crate) struct State {
     /// The best value so far of the metric that chooses between epochs.
     #[serde(default)]
     pub top: Option<f64>,
+    /// The content hash of the file of the model that is learnt from, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
     /// The vector instructions that computed it: other ones round otherwise.
     #[serde(default)]
     pub instructions: Option<String>,
@@ -110,6 +115,7 @@ impl State {
             caveats: Vec::new(),
             parent: None,
             top: None,
+            teacher: None,
             instructions: None,
         }
     }
@@ -172,6 +178,8 @@ pub(crate) struct Checkpoint {
     pub tensors: Tensors,
     /// Those of the best epoch, complete.
     pub best: Option<Tensors>,
+    /// Those of the average of the weights, complete, where the recipe asks for one.
+    pub average: Option<Tensors>,
     /// The optimiser's moments; none before the first step of a phase.
     pub moments: Option<AdamState>,
     /// The films that had a part in it.
@@ -181,22 +189,25 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     /// The bytes of one that a run begins with.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        Self::bytes_of(&self.state, self.tensors.clone(), self.best.as_ref(), self.moments.clone(), &self.lineage)
+        let kept = (self.best.as_ref(), self.average.as_ref());
+        Self::bytes_of(&self.state, self.tensors.clone(), kept, self.moments.clone(), &self.lineage)
     }
 
     /// The bytes of a checkpoint, from what it is made of.
     pub(crate) fn bytes_of(
         state: &State,
         tensors: Tensors,
-        best: Option<&Tensors>,
+        (best, average): (Option<&Tensors>, Option<&Tensors>),
         moments: Option<AdamState>,
         lineage: &Lineage,
     ) -> Result<Vec<u8>, Error> {
         let mut state = state.clone();
         let mut file = ModelFile::default();
-        for (name, tensor) in best.into_iter().flatten() {
-            if tensors.get(name).is_none_or(|current| !same_bits(&current.data, &tensor.data)) {
-                file.tensors.insert(format!("{BEST}{name}"), tensor.clone());
+        for (before, kept) in [(BEST, best), (AVERAGE, average)] {
+            for (name, tensor) in kept.into_iter().flatten() {
+                if tensors.get(name).is_none_or(|current| !same_bits(&current.data, &tensor.data)) {
+                    file.tensors.insert(format!("{before}{name}"), tensor.clone());
+                }
             }
         }
         if let Some(moments) = moments {
@@ -232,13 +243,22 @@ impl Checkpoint {
         if let Some((name, _)) = file.tensors.iter().find(|(_, t)| t.data.iter().any(|x| !x.is_finite())) {
             return Err(bad(format!("tensor {name} has values that are not finite")));
         }
-        let (changed, tensors): (Tensors, Tensors) = file.tensors.into_iter().partition(|(n, _)| n.starts_with(BEST));
-        let best = state.best.is_some().then(|| {
-            let mut best = tensors.clone();
-            best.extend(changed.into_iter().filter_map(|(n, t)| Some((n.strip_prefix(BEST)?.to_owned(), t))));
-            best
-        });
-        Ok(Checkpoint { state, tensors, best, moments, lineage })
+        let (of_best, rest): (Tensors, Tensors) = file.tensors.into_iter().partition(|(n, _)| n.starts_with(BEST));
+        let (of_average, tensors): (Tensors, Tensors) = rest.into_iter().partition(|(n, _)| n.starts_with(AVERAGE));
+        let whole = |before: &str, changed: Tensors| {
+            let mut whole = tensors.clone();
+            whole.extend(changed.into_iter().filter_map(|(n, t)| Some((n.strip_prefix(before)?.to_owned(), t))));
+            whole
+        };
+        let best = state.best.is_some().then(|| whole(BEST, of_best));
+        let average = (!of_average.is_empty()).then(|| whole(AVERAGE, of_average));
+        Ok(Checkpoint { state, tensors, best, average, moments, lineage })
+    }
+
+    /// The tensors that the epoch that was finished last was validated with.
+    pub(crate) fn into_validated(self, recipe: &Recipe) -> Tensors {
+        let averaged = self.state.phase == Phase::Unfrozen && recipe.averages(self.state.epoch.saturating_sub(1));
+        self.average.filter(|_| averaged).unwrap_or(self.tensors)
     }
 }
 
@@ -272,10 +292,17 @@ mod tests {
         });
         let current = Tensors::from([("a".into(), tensor(&[1.0, -0.0])), ("b".into(), tensor(&[0.25]))]);
         let best = Tensors::from([("a".into(), tensor(&[1.0, 0.0])), ("b".into(), tensor(&[0.25]))]);
+        let average = Tensors::from([("a".into(), tensor(&[1.0, -0.0])), ("b".into(), tensor(&[0.5]))]);
         let moments = AdamState { step: 17, m: vec![0.5, 1e-30], v: vec![3.0, 4.0] };
         let lineage = Lineage::default();
-        let bytes =
-            Checkpoint::bytes_of(&state, current.clone(), Some(&best), Some(moments.clone()), &lineage).unwrap();
+        let bytes = Checkpoint::bytes_of(
+            &state,
+            current.clone(),
+            (Some(&best), Some(&average)),
+            Some(moments.clone()),
+            &lineage,
+        )
+        .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("last.safetensors");
         std::fs::write(&path, bytes).unwrap();
@@ -284,7 +311,16 @@ mod tests {
         assert_eq!(read.moments, Some(moments));
         let bits = |t: &Tensors| t.values().flat_map(|t| t.data.iter().map(|x| x.to_bits())).collect::<Vec<_>>();
         assert_eq!(bits(&read.tensors), bits(&current));
-        assert_eq!(bits(&read.best.unwrap()), bits(&best), "minus zero is not zero");
+        assert_eq!(bits(read.best.as_ref().unwrap()), bits(&best), "minus zero is not zero");
+        assert_eq!(bits(read.average.as_ref().unwrap()), bits(&average));
+        // The state stands in the unfrozen phase's epoch 1, which is the validation before it: nothing is averaged yet.
+        let ema = Recipe { epochs: 3, ema_decay: 0.9, ..Recipe::default() };
+        let at = |epoch| {
+            let mut checkpoint = Checkpoint::read(&path).unwrap();
+            checkpoint.state.epoch = epoch;
+            bits(&checkpoint.into_validated(&ema))
+        };
+        assert_eq!((at(1), at(2)), (bits(&current), bits(&average)));
         std::fs::write(&path, b"not a checkpoint").unwrap();
         assert!(Checkpoint::read(&path).is_err());
     }

@@ -122,6 +122,11 @@ impl Backend for Compute {
         cpu.sum_of_squares(buffer, ranges)
     }
 
+    fn blend(&self, into: &mut Buffer, from: &Buffer, ranges: &[Range<usize>], weight: f32) -> Result<(), EngineError> {
+        let (Compute::Cpu(cpu), On::Cpu(from)) = (self, from);
+        cpu.blend(on_cpu(into)?, from, ranges, weight)
+    }
+
     fn scale(&self, buffer: &mut Buffer, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError> {
         let Compute::Cpu(cpu) = self;
         cpu.scale(on_cpu(buffer)?, ranges, factor)

@@ -25,6 +25,8 @@ pub enum Activity {
     },
     /// An epoch's steps.
     Training,
+    /// The batch-norm statistics of an average of weights.
+    Averaging,
     /// Metrics on the validation split.
     Validating,
     /// Scoring films for a test or a prediction.

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::Phase;
 
-pub(crate) use lungfish_data::keys::{augment, val_view, view};
+pub(crate) use lungfish_data::keys::{augment, mixing, val_view, view};
 
 /// The number that stands for a phase in a key.
 fn number(phase: Phase) -> u64 {
@@ -25,6 +25,25 @@ pub(crate) fn dropout(seed: u64, phase: Phase, epoch: usize, step: usize) -> Key
 /// The order in which an epoch goes through `films` films.
 pub(crate) fn shuffled(seed: u64, phase: Phase, epoch: usize, films: usize) -> Vec<usize> {
     shuffle(keys::shuffle(seed, number(phase), epoch), films)
+}
+
+/// The order of an epoch that draws as many films as there are, the classes equally often: each class goes through all its
+/// films before one comes again. `labels` has the class of each film.
+pub(crate) fn balanced(seed: u64, phase: Phase, epoch: usize, labels: &[usize]) -> Vec<usize> {
+    let classes = labels.iter().max().map_or(0, |last| last + 1);
+    let mut films = vec![Vec::new(); classes];
+    labels.iter().enumerate().for_each(|(film, &class)| films[class].push(film));
+    for (class, films) in films.iter_mut().enumerate() {
+        let order = shuffle(keys::balance(seed, number(phase), epoch, class), films.len());
+        *films = order.into_iter().map(|place| films[place]).collect();
+    }
+    films.retain(|films| !films.is_empty());
+    let drawn = |place: usize| {
+        // Where the films cannot be shared out evenly, the class that has one more takes turns.
+        let of_class = &films[(place + epoch) % films.len()];
+        of_class[place / films.len() % of_class.len()]
+    };
+    shuffled(seed, phase, epoch, labels.len()).into_iter().map(drawn).collect()
 }
 
 #[cfg(any(feature = "pictures", test))]
@@ -76,6 +95,22 @@ mod tests {
         assert_eq!(first, shuffled(7, Phase::Frozen, 1, 100));
         for other in [(8, Phase::Frozen, 1), (7, Phase::Unfrozen, 1), (7, Phase::Frozen, 2)] {
             assert_ne!(first, shuffled(other.0, other.1, other.2, 100));
+        }
+    }
+
+    #[test]
+    fn a_balanced_epoch_has_the_classes_equally_often_and_no_film_twice_before_all_of_its_class() {
+        let labels: Vec<usize> = (0..101).map(|film| if film < 20 { 0 } else { 2 }).collect();
+        for epoch in [1, 2] {
+            let order = balanced(7, Phase::Unfrozen, epoch, &labels);
+            let times = |film| order.iter().filter(|drawn| **drawn == film).count();
+            let of = |class| (0..101).filter(|&film| labels[film] == class).map(times).collect::<Vec<_>>();
+            let (rare, common) = (of(0), of(2));
+            assert_eq!(order.len(), 101);
+            assert_eq!((rare.iter().sum::<usize>() + epoch % 2, common.iter().sum::<usize>()), (51, 50 + epoch % 2));
+            assert!(rare.iter().all(|n| [2, 3].contains(n)) && common.iter().all(|n| *n <= 1), "{rare:?} {common:?}");
+            assert_eq!(order, balanced(7, Phase::Unfrozen, epoch, &labels));
+            assert_ne!(order, balanced(8, Phase::Unfrozen, epoch, &labels));
         }
     }
 

@@ -82,6 +82,7 @@ mod source;
 mod summary;
 mod targets;
 mod task;
+mod teacher;
 mod train;
 mod watch;
 mod weights;

@@ -30,6 +30,8 @@ pub enum Descent {
     Weights,
     /// It went on from that run (`train --from RUN`).
     From,
+    /// It learnt from what that model says (`teacher = FILE`).
+    Teacher,
 }
 
 /// A model that another one came from.
@@ -134,6 +136,12 @@ impl Lineage {
     /// The lineage of a run that goes on from a model whose file is `bytes`.
     pub(crate) fn of_run(&self, bytes: &[u8]) -> Self {
         self.child(Ancestor { how: Descent::From, file: ContentHash::of(bytes).to_string(), known: true })
+    }
+
+    /// The lineage of what a model teaches whose file is `bytes`.
+    pub(crate) fn of_teacher(&self, bytes: &[u8]) -> Self {
+        let known = !self.own.train.files.is_empty();
+        self.child(Ancestor { how: Descent::Teacher, file: ContentHash::of(bytes).to_string(), known })
     }
 
     /// What comes from this model: its films are an ancestor's.

@@ -269,9 +269,10 @@ impl Model {
             };
             let file = run.join(run_folder::LAST);
             model.require_single("it has no last epoch of its own")?;
-            let Checkpoint { state, mut tensors, .. } = Checkpoint::read(&file)?;
+            let checkpoint = Checkpoint::read(&file)?;
+            model.info.epoch = checkpoint.state.last_epoch(&file)?;
+            let mut tensors = checkpoint.into_validated(&model.info.recipe);
             model.info.prior_shift.fold(&mut tensors, &model.networks[0].output_bias(), Way::In);
-            model.info.epoch = state.last_epoch(&file)?;
             restore(&mut model.stores[0], &tensors)?;
             model.file = file;
         }

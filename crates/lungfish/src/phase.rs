@@ -4,30 +4,32 @@
 //! fresh optimiser; the second starts from the best weights of the first. A phase is a loop over epochs, an epoch a loop
 //! over steps; between any two steps the whole of it can be saved and gone on with (see [`crate::checkpoint`]).
 
+mod average;
 mod keep;
 mod validation;
 
 use std::time::{Duration, Instant};
 
 use lungfish_data::{CheckedFilm, Label, Loader, LoaderItem, Pipeline, Split, Task};
-use lungfish_engine::{Adam, AdamConfig, Input, PartId, Plan, PlanSpec, Store, clip_gradients};
+use lungfish_engine::{Adam, AdamConfig, PartId, Plan, PlanSpec, Store, clip_gradients};
 use lungfish_models::{Network, Tensors};
 
 use crate::checkpoint::{Checkpoint, State};
 use crate::compute::Compute;
 use crate::data_set::DataSet;
 use crate::features::{Features, Pass, film_key, validating, view_key, view_of_epoch};
-use crate::films::{Batches, Source};
+use crate::films::{Batches, Films, Source};
 use crate::judge::Judge;
 use crate::lineage::Lineage;
 use crate::model::{self, normalization};
 use crate::prior::PriorShift;
-use crate::recipe::Optimizer;
+use crate::recipe::{Optimizer, Sampling};
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::{self, Course};
 use crate::scorer::Scorer;
 use crate::targets::Targets;
 use crate::task::Answers;
+use crate::teacher::Teacher;
 use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, keys, weights};
 
 /// A training in memory.
@@ -40,7 +42,10 @@ pub(crate) struct Trainer<'a> {
     backend: Compute,
     network: Network,
     store: Store<Compute>,
+    /// The average of its weights, where the recipe asks for one.
+    average: Option<Store<Compute>>,
     targets: Targets,
+    teacher: Option<Teacher>,
     shift: PriorShift,
     judge: Judge,
     state: State,
@@ -83,11 +88,24 @@ impl<'a> Trainer<'a> {
         let mut store = Store::new(&backend, &network.graph)?;
         model::restore(&mut store, &from.tensors)?;
         let labels = |films: &'a [CheckedFilm]| -> Vec<&'a Label> { films.iter().map(|f| &f.film.label).collect() };
-        let (weights, smoothing) = (recipe.class_weights, recipe.label_smoothing);
+        let average = match recipe.averages(recipe.epochs) {
+            true => {
+                let mut average = Store::new(&backend, &network.graph)?;
+                model::restore(&mut average, from.average.as_ref().unwrap_or(&from.tensors))?;
+                Some(average)
+            }
+            false => None,
+        };
         let classes = data.classes.len();
         let learnt = labels(&data.splits.train);
-        let targets = Targets::new(data.task, weights, smoothing, classes, &learnt);
-        let shift = PriorShift::new(recipe.prior, weights, data.task, classes, &learnt);
+        let targets = Targets::new(data.task, recipe.class_weights, recipe.label_smoothing, classes, &learnt);
+        let shift = PriorShift::new(recipe, data.task, classes, &learnt);
+        let prejudice = PriorShift::of_training(recipe, data.task, classes, &learnt);
+        let teacher = Teacher::open(recipe, (data.task, &data.classes), prejudice, &backend)?;
+        if recipe.sampling == Sampling::Balanced && data.task == Task::AnyOf {
+            let text = "sampling = \"balanced\": must be shuffled for labels of which a film may have any number";
+            return Err(Error::refused(text));
+        }
         let mut judge = Judge::new(data.task.judge(recipe.best), classes, &labels(&data.splits.val));
         // Checkpoints say with which recipe a run began since epochs are judged with an eye on chance.
         if from.state.recipe.is_none() {
@@ -102,7 +120,9 @@ impl<'a> Trainer<'a> {
             backend,
             network,
             store,
+            average,
             targets,
+            teacher,
             shift,
             judge,
             state: from.state,
@@ -127,6 +147,9 @@ impl<'a> Trainer<'a> {
             }
             if let Some(best) = &self.best {
                 model::restore(&mut self.store, best)?;
+            }
+            if let Some(average) = &mut self.average {
+                model::restore(average, &model::capture(&self.store)?)?;
             }
             self.state.phase = Phase::Unfrozen;
             self.state.epoch = 0;
@@ -282,7 +305,7 @@ impl<'a> Trainer<'a> {
     fn train_epoch(&mut self, tools: &mut Tools, begun: Instant, watch: &mut Watch<'_>) -> Result<bool, Error> {
         let (phase, epoch, recipe, data) = (tools.phase, self.state.epoch, self.recipe, self.data);
         let films = &data.splits.train;
-        let order = keys::shuffled(recipe.training_seed(), phase, epoch, films.len());
+        let order = self.order(phase, epoch);
         let steps = keys::steps(films.len(), recipe.batch_size, phase == Phase::Unfrozen);
         let Some(at) = steps.get(self.state.step).map(|s| s.start) else { return Ok(true) };
         let view = view_of_epoch(recipe, epoch);
@@ -294,22 +317,7 @@ impl<'a> Trainer<'a> {
                 }
                 Batches::Features { rows: features.train(view), width: features.width }
             }
-            Source::Pixels(_) => {
-                let item = |&i: &usize| LoaderItem {
-                    path: films[i].film.path.clone(),
-                    index: i,
-                    key: match phase {
-                        Phase::Frozen => view_key(recipe.training_seed(), view, &films[i]),
-                        Phase::Unfrozen => Some(keys::augment(recipe.training_seed(), epoch, film_key(&films[i]))),
-                    },
-                    hash: Some(films[i].hash),
-                };
-                let items = order[at..].iter().map(item).collect();
-                let side = Some(tools.stepper.side).filter(|side| *side != self.pipeline.preprocess.size);
-                let pipeline = Pipeline { side, ..self.pipeline.clone() };
-                let loader = Loader::new(items, pipeline, recipe.batch_size, self.workers)?;
-                Batches::Pixels(loader)
-            }
+            Source::Pixels(_) => Batches::Pixels(self.loader(&tools.stepper, &order[at..])?),
         };
         let (every, before) = (Duration::from_secs(recipe.checkpoint_seconds), self.state.sums.seconds);
         for range in &steps[self.state.step..] {
@@ -318,7 +326,14 @@ impl<'a> Trainer<'a> {
             }
             let indices = &order[range.clone()];
             let labels: Vec<&Label> = indices.iter().map(|&i| &films[i].film.label).collect();
-            self.step(&mut tools.stepper, batches.next(indices)?.input(), &labels)?;
+            let share = match phase {
+                Phase::Frozen => 0.0,
+                Phase::Unfrozen => recipe.average_share(epoch, self.state.step + 1, steps.len()),
+            };
+            self.step(&mut tools.stepper, batches.next(indices)?, &labels)?;
+            if let Some(average) = self.average.as_mut().filter(|_| share > 0.0) {
+                average.blend(&self.store, &tools.stepper.parts, share)?;
+            }
             watch.event(&Event::Progress { task: Activity::Training, done: range.end, total: films.len() });
             if !every.is_zero() && self.saved.elapsed() >= every {
                 self.state.sums.seconds = before + begun.elapsed().as_secs_f64();
@@ -330,13 +345,51 @@ impl<'a> Trainer<'a> {
         Ok(true)
     }
 
-    /// One step: forward, backward, clipping, optimiser, sums.
-    fn step(&mut self, with: &mut Stepper, films: Input<'_>, labels: &[&Label]) -> Result<(), Error> {
+    /// The order in which an epoch goes through the training films.
+    fn order(&self, phase: Phase, epoch: usize) -> Vec<usize> {
+        let (seed, films) = (self.recipe.training_seed(), &self.data.splits.train);
+        match self.recipe.sampling {
+            Sampling::Shuffled => keys::shuffled(seed, phase, epoch, films.len()),
+            Sampling::Balanced => {
+                let classes: Vec<usize> = films.iter().filter_map(|film| film.film.label.class()).collect();
+                keys::balanced(seed, phase, epoch, &classes)
+            }
+        }
+    }
+
+    /// Decodes films of the train split ahead, as the current epoch sees them.
+    fn loader(&self, with: &Stepper, order: &[usize]) -> Result<Loader, Error> {
+        let (seed, epoch, films) = (self.recipe.training_seed(), self.state.epoch, &self.data.splits.train);
+        let item = |&i: &usize| LoaderItem {
+            path: films[i].film.path.clone(),
+            index: i,
+            key: match with.phase {
+                Phase::Frozen => view_key(seed, view_of_epoch(self.recipe, epoch), &films[i]),
+                Phase::Unfrozen => Some(keys::augment(seed, epoch, film_key(&films[i]))),
+            },
+            hash: Some(films[i].hash),
+        };
+        let side = Some(with.side).filter(|side| *side != self.pipeline.preprocess.size);
+        let pipeline = Pipeline { side, ..self.pipeline.clone() };
+        Ok(Loader::new(order.iter().map(item).collect(), pipeline, self.recipe.batch_size, self.workers)?)
+    }
+
+    /// One step: mixing, forward, backward, clipping, optimiser, sums.
+    fn step(&mut self, with: &mut Stepper, mut films: Films, labels: &[&Label]) -> Result<(), Error> {
         let (epoch, step, recipe) = (self.state.epoch, self.state.step, self.recipe);
-        let key = keys::dropout(recipe.training_seed(), with.phase, epoch, step);
-        with.plan.forward(&mut self.store, labels.len(), films, key)?;
         let task = self.data.task;
-        let towards = self.targets.rows(labels);
+        let mut towards = self.targets.rows(labels);
+        if let (Phase::Unfrozen, Films::Pixels(pixels, channels)) = (with.phase, &mut films) {
+            let mixed = recipe.mixing().draw(keys::mixing(recipe.training_seed(), epoch, step), with.side);
+            mixed.apply(pixels, with.side * with.side * channels.count(), with.side);
+            towards.mix(mixed.own(with.side), labels.len());
+            if let Some(teacher) = &mut self.teacher {
+                let says = teacher.probabilities(pixels, with.side, *channels)?;
+                self.targets.teach(&mut towards, labels, &says, recipe.teacher_weight);
+            }
+        }
+        let key = keys::dropout(recipe.training_seed(), with.phase, epoch, step);
+        with.plan.forward(&mut self.store, labels.len(), films.input(), key)?;
         let backward = with.plan.backward(&mut self.store, towards.seed(), false)?;
         let (loss, rows) = (backward.loss, backward.output.unwrap_or_default());
         let (right, known) = task.right(labels, &rows);

@@ -244,7 +244,8 @@ impl Predictor {
 
     fn predict_square(&mut self, image: Image) -> Result<Prediction, Error> {
         let square = self.model.info.preprocess.apply(image);
-        let row = self.scorer.score_square(&mut self.model.stores, square.pixels)?;
+        let rows = self.scorer.score_squares(&mut self.model.stores, vec![square.pixels])?;
+        let row = rows.into_iter().next().unwrap_or_default();
         prediction(&self.model.info, self.model.file(), Path::new(""), &row)
     }
 

@@ -9,19 +9,29 @@
 use lungfish_data::{Label, Task};
 use lungfish_models::Tensors;
 
-use crate::recipe::{ClassWeights, PriorRule};
+use crate::Recipe;
+use crate::recipe::{ClassWeights, PriorRule, Sampling};
 
 /// What is taken off the logit of each class; empty where nothing is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct PriorShift(pub Vec<f64>);
 
 impl PriorShift {
-    /// From the labels that a training learns from. Balanced weights have made the classes equal already.
-    pub(crate) fn new(rule: PriorRule, weights: ClassWeights, task: Task, classes: usize, labels: &[&Label]) -> Self {
+    /// What a recipe has taken off, from the labels that a training learns from.
+    pub(crate) fn new(recipe: &Recipe, task: Task, classes: usize, labels: &[&Label]) -> Self {
+        match recipe.prior {
+            PriorRule::None => PriorShift::default(),
+            PriorRule::Equal => Self::of_training(recipe, task, classes, labels),
+        }
+    }
+
+    /// What lies between the frequencies of the classes, as a training learns them, and equal ones. Balanced weights or
+    /// sampling have made the classes equal already.
+    pub(crate) fn of_training(recipe: &Recipe, task: Task, classes: usize, labels: &[&Label]) -> Self {
         let counts: Vec<usize> =
             (0..classes).map(|class| labels.iter().filter(|label| label.has(class) == Some(true)).count()).collect();
-        let nothing = rule == PriorRule::None || weights == ClassWeights::Balanced || task == Task::AnyOf;
-        if nothing || counts.contains(&0) {
+        let balanced = recipe.class_weights == ClassWeights::Balanced || recipe.sampling == Sampling::Balanced;
+        if balanced || task == Task::AnyOf || counts.contains(&0) {
             return PriorShift::default();
         }
         let logs: Vec<f64> = counts.iter().map(|count| (*count as f64 / labels.len() as f64).ln()).collect();
@@ -41,6 +51,11 @@ impl PriorShift {
             let sum = most + moved.iter().map(|value| (value - most).exp()).sum::<f64>().ln();
             row.iter_mut().zip(moved).for_each(|(value, moved)| *value = (moved - sum) as f32);
         }
+    }
+
+    /// Moves rows back to where they were before [`Self::apply`].
+    pub(crate) fn undo(&self, rows: &mut [f32]) {
+        PriorShift(self.0.iter().map(|by| -by).collect()).apply(rows);
     }
 
     /// Folds it into the bias of the last layer, or takes it out again.
@@ -71,9 +86,13 @@ mod tests {
         counts.iter().enumerate().flat_map(|(class, n)| std::iter::repeat_n(Label::Class(class), *n)).collect()
     }
 
-    fn shift(rule: PriorRule, weights: ClassWeights, counts: &[usize]) -> PriorShift {
+    fn shift(prior: PriorRule, class_weights: ClassWeights, counts: &[usize]) -> PriorShift {
+        shift_of(&Recipe { prior, class_weights, ..Recipe::default() }, counts)
+    }
+
+    fn shift_of(recipe: &Recipe, counts: &[usize]) -> PriorShift {
         let labels = labels(counts);
-        PriorShift::new(rule, weights, Task::OneOf, counts.len(), &labels.iter().collect::<Vec<_>>())
+        PriorShift::new(recipe, Task::OneOf, counts.len(), &labels.iter().collect::<Vec<_>>())
     }
 
     #[test]
@@ -85,12 +104,17 @@ mod tests {
         );
         let mut rows = [0.26_f32.ln(), 0.74_f32.ln(), 0.5_f32.ln(), 0.5_f32.ln()];
         equal.apply(&mut rows);
+        let mut back = rows;
+        equal.undo(&mut back);
+        assert!((back[0].exp() - 0.26).abs() < 1e-6 && (back[3].exp() - 0.5).abs() < 1e-6, "{back:?}");
         assert!((rows[0].exp() - 0.5).abs() < 1e-6 && (rows[3].exp() - 0.26).abs() < 1e-6, "{rows:?}");
     }
 
     #[test]
     fn balanced_weights_no_rule_and_absent_classes_move_nothing() {
         assert_eq!(shift(PriorRule::Equal, ClassWeights::Balanced, &[1, 3]), PriorShift::default());
+        let sampled = Recipe { sampling: Sampling::Balanced, ..Recipe::default() };
+        assert_eq!(shift_of(&sampled, &[1, 3]), PriorShift::default());
         assert_eq!(shift(PriorRule::None, ClassWeights::None, &[1, 3]), PriorShift::default());
         assert_eq!(shift(PriorRule::Equal, ClassWeights::None, &[0, 3]), PriorShift::default());
         assert!(shift(PriorRule::Equal, ClassWeights::None, &[3, 3, 3]).0.iter().all(|by| by.abs() < 1e-12));

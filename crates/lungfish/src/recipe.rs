@@ -13,11 +13,11 @@ mod text;
 use std::path::Path;
 
 pub use changes::Changes;
-pub use choices::{Best, ClassWeights, Optimizer, PriorRule, Schedule};
+pub use choices::{Best, ClassWeights, Optimizer, PriorRule, Sampling, Schedule};
 pub use error::{Difference, RecipeError};
 pub use keys::{KEYS, Key, Recipe};
 use keys::{allowed, bad_value};
-use lungfish_data::Preprocess;
+use lungfish_data::{Mixing, Preprocess};
 
 /// Words that `sizes` takes.
 const AUTO: &str = "auto";
@@ -81,7 +81,36 @@ impl Recipe {
             let allowed = "accuracy or auc where val_views is 0: there are no augmented views to validate on";
             return Err(bad_value("best", "\"robust\"", allowed));
         }
+        if self.ema_decay > 0.0 && self.swa_epochs > 0 {
+            let allowed = "0 where ema_decay is above 0: weights are averaged in one way or the other";
+            return Err(bad_value("swa_epochs", self.swa_epochs, allowed));
+        }
+        if self.sampling == Sampling::Balanced && self.class_weights == ClassWeights::Balanced {
+            let allowed = "none where sampling is balanced: rare classes would be made up for twice";
+            return Err(bad_value("class_weights", "\"balanced\"", allowed));
+        }
         Ok(())
+    }
+
+    /// How the films of a step are mixed.
+    pub(crate) fn mixing(&self) -> Mixing {
+        Mixing { mixup: self.mixup, cutmix: self.cutmix }
+    }
+
+    /// Whether what is validated and kept of an epoch (from 1) of the second phase is an average of weights.
+    pub(crate) fn averages(&self, epoch: usize) -> bool {
+        self.ema_decay > 0.0 && epoch > 0 || epoch > self.epochs.saturating_sub(self.swa_epochs)
+    }
+
+    /// What the average of the weights moves by towards those after a step of the second phase, counted from 1 in an epoch
+    /// (from 1) of `steps`: the share of what lies between them. The first share is 1, whatever stood there.
+    pub(crate) fn average_share(&self, epoch: usize, step: usize, steps: usize) -> f64 {
+        if self.ema_decay > 0.0 {
+            let taken = (epoch.saturating_sub(1) * steps + step) as f64;
+            return (1.0 - self.ema_decay) / (1.0 - self.ema_decay.powf(taken));
+        }
+        let before = self.epochs.saturating_sub(self.swa_epochs);
+        if step == steps && epoch > before { 1.0 / (epoch - before) as f64 } else { 0.0 }
     }
 
     /// What is done to every film before the network sees it.
@@ -267,6 +296,35 @@ mod tests {
         assert!(says("augment.downsample=0.5").contains("0 or a number from 1 to 32"));
         assert!(says("augment.rotate=5").contains("augment.rotation"));
         assert!(says("val_views=0").contains("accuracy or auc where val_views is 0"));
+    }
+
+    #[test]
+    fn averages_of_weights_are_weighted_means() {
+        // The shares applied to a sequence of numbers, against the mean that they stand for.
+        let mean = |recipe: &Recipe, steps: usize, weight: &dyn Fn(usize, usize) -> f64| {
+            let (mut average, mut sum, mut weights) = (1e9, 0.0, 0.0);
+            for (epoch, step) in (1..=recipe.epochs).flat_map(|epoch| (1..=steps).map(move |step| (epoch, step))) {
+                let now = (epoch * 10 + step) as f64;
+                average += recipe.average_share(epoch, step, steps) * (now - average);
+                sum += weight(epoch, step) * now;
+                weights += weight(epoch, step);
+            }
+            assert!((average - sum / weights).abs() < 1e-6, "{average} {}", sum / weights);
+        };
+        let ema = Recipe { epochs: 5, ema_decay: 0.9, ..Recipe::default() };
+        mean(&ema, 3, &|epoch, step| 0.9_f64.powi(-(((epoch - 1) * 3 + step) as i32)));
+        assert!(!ema.averages(0) && (1..=5).all(|epoch| ema.averages(epoch)));
+        let swa = Recipe { epochs: 5, swa_epochs: 2, ..Recipe::default() };
+        mean(&swa, 3, &|epoch, step| f64::from(u8::from(epoch > 3 && step == 3)));
+        assert_eq!(
+            (0..=5).map(|epoch| swa.averages(epoch)).collect::<Vec<_>>(),
+            [false, false, false, false, true, true]
+        );
+        assert!((0..=5).all(|epoch| !Recipe { epochs: 5, ..Recipe::default() }.averages(epoch)));
+        let mut recipe = swa;
+        assert!(recipe.set("ema_decay=0.9").unwrap_err().to_string().contains("0 where ema_decay is above 0"));
+        recipe.set("class_weights=balanced").unwrap();
+        assert!(recipe.set("sampling=balanced").unwrap_err().to_string().contains("made up for twice"));
     }
 
     #[test]

@@ -116,11 +116,19 @@ impl Scorer {
         Ok(true)
     }
 
-    /// The row of one film that is the network's square already.
-    pub(crate) fn score_square(&mut self, stores: &mut [Store<Compute>], pixels: Vec<u8>) -> Result<Row, Error> {
+    /// The rows of films that are the network's squares already.
+    pub(crate) fn score_squares(
+        &mut self,
+        stores: &mut [Store<Compute>],
+        squares: Vec<Vec<u8>>,
+    ) -> Result<Vec<Row>, Error> {
         let channels = self.pipeline.preprocess.channels;
-        let scored = forward((&mut self.plans, stores, self.task), vec![Ok(pixels)], channels)?;
-        Ok(scored.into_iter().flatten().next().unwrap_or_default())
+        let mut rows = Vec::with_capacity(squares.len());
+        for batch in squares.chunks(AT_ONCE) {
+            let batch = batch.iter().cloned().map(Ok).collect();
+            rows.extend(forward((&mut self.plans, stores, self.task), batch, channels)?.into_iter().flatten());
+        }
+        Ok(rows)
     }
 }
 

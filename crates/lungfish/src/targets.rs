@@ -69,10 +69,36 @@ impl Targets {
         }
     }
 
+    /// Moves rows of a step by `share` towards what a teacher says of its films, a probability of each class or label; labels
+    /// that nobody knows stay without a part.
+    pub(crate) fn teach(&self, rows: &mut Rows, labels: &[&Label], says: &[Vec<f64>], share: f64) {
+        let blend = |row: &mut f32, taught: f64| *row = ((1.0 - share) * f64::from(*row) + share * taught) as f32;
+        match (&self.kind, rows) {
+            (Kind::OneOf(weights), Rows::OneOf(rows)) => {
+                let total = total_weight(weights, labels);
+                let taught = says.iter().flat_map(|row| row.iter().zip(weights).map(|(p, weight)| weight * p / total));
+                rows.iter_mut().zip(taught).for_each(|(row, taught)| blend(row, taught));
+            }
+            (Kind::AnyOf(weights), Rows::AnyOf { positive, negative }) => {
+                let total = known_of(labels, weights.len()) as f64;
+                for (film, (label, row)) in labels.iter().zip(says).enumerate() {
+                    for (index, ([with, without], p)) in weights.iter().zip(row).enumerate() {
+                        if label.has(index).is_some() {
+                            let at = film * weights.len() + index;
+                            blend(&mut positive[at], with * p / total);
+                            blend(&mut negative[at], without * (1.0 - p) / total);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn one_of(&self, weights: &[f64], labels: &[&Label]) -> Vec<f32> {
         let classes = weights.len();
         let known = || labels.iter().filter_map(|label| label.class());
-        let total: f64 = known().filter_map(|class| weights.get(class)).sum();
+        let total = total_weight(weights, labels);
         let mut rows = Vec::with_capacity(labels.len() * classes);
         for label in known() {
             for (class, weight) in weights.iter().enumerate() {
@@ -84,8 +110,7 @@ impl Targets {
     }
 
     fn any_of(&self, weights: &[[f64; 2]], labels: &[&Label]) -> Rows {
-        let known = labels.iter().map(|label| (0..weights.len()).filter(|&i| label.has(i).is_some()).count());
-        let total = known.sum::<usize>() as f64;
+        let total = known_of(labels, weights.len()) as f64;
         let (mut positive, mut negative) = (Vec::new(), Vec::new());
         for label in labels {
             for (index, [with, without]) in weights.iter().enumerate() {
@@ -104,7 +129,36 @@ impl Targets {
     }
 }
 
+/// The sum of the weights of a step's labels.
+fn total_weight(weights: &[f64], labels: &[&Label]) -> f64 {
+    labels.iter().filter_map(|label| weights.get(label.class()?)).sum()
+}
+
+/// How many labels of a step's films are known.
+fn known_of(labels: &[&Label], width: usize) -> usize {
+    labels.iter().map(|label| (0..width).filter(|&index| label.has(index).is_some()).count()).sum()
+}
+
 impl Rows {
+    /// Mixes the rows of a step as its films are ([`lungfish_data::Mixed`]): `own` is each film's own part, the rest is of
+    /// the one that is as far from the other end.
+    pub(crate) fn mix(&mut self, own: f64, films: usize) {
+        let each = |rows: &mut Vec<f32>| {
+            let width = rows.len() / films.max(1);
+            let own = own as f32;
+            for i in 0..films / 2 {
+                let (before, after) = rows.split_at_mut((films - 1 - i) * width);
+                for (a, b) in before[i * width..][..width].iter_mut().zip(&mut after[..width]) {
+                    (*a, *b) = (own * *a + (1.0 - own) * *b, own * *b + (1.0 - own) * *a);
+                }
+            }
+        };
+        match self {
+            Rows::OneOf(rows) => each(rows),
+            Rows::AnyOf { positive, negative } => [positive, negative].into_iter().for_each(each),
+        }
+    }
+
     /// As the engine takes them.
     pub(crate) fn seed(&self) -> Seed<'_> {
         match self {
@@ -197,6 +251,43 @@ mod tests {
                 assert!((f64::from(*ours) - theirs).abs() < 1e-6, "{case}");
             }
         }
+    }
+
+    #[test]
+    fn rows_are_mixed_with_those_from_the_other_end() {
+        let mut rows = Rows::OneOf(vec![1.0, 0.0, 0.0, 1.0, 0.0, 2.0]);
+        rows.mix(0.75, 3);
+        assert_eq!(rows, Rows::OneOf(vec![0.75, 0.5, 0.0, 1.0, 0.25, 1.5]));
+        let mut rows = Rows::AnyOf { positive: vec![1.0, 0.0], negative: vec![0.0, 1.0] };
+        rows.mix(0.5, 2);
+        assert_eq!(rows, Rows::AnyOf { positive: vec![0.5; 2], negative: vec![0.5; 2] });
+    }
+
+    #[test]
+    fn a_teacher_who_says_the_labels_changes_nothing_and_one_alone_is_the_target() {
+        let labels = [Label::Class(0), Label::Class(1), Label::Class(1)];
+        let labels: Vec<&Label> = labels.iter().collect();
+        let targets = Targets::new(Task::OneOf, ClassWeights::None, 0.0, 2, &labels);
+        let plain = targets.rows(&labels);
+        let mut taught = plain.clone();
+        targets.teach(&mut taught, &labels, &[vec![1.0, 0.0], vec![0.0, 1.0], vec![0.0, 1.0]], 0.5);
+        assert_eq!(taught, plain);
+        targets.teach(&mut taught, &labels, &vec![vec![0.25, 0.75]; 3], 1.0);
+        let Rows::OneOf(rows) = taught else { panic!("rows of classes") };
+        assert!(rows.chunks(2).all(|row| (row[0] - 0.25 / 3.0).abs() < 1e-7 && (row[1] - 0.25).abs() < 1e-7));
+        // The weights of classes hold for what is taught as well: 1.5 and 0.75, and the sum of the labels' is 3.
+        let balanced = Targets::new(Task::OneOf, ClassWeights::Balanced, 0.0, 2, &labels);
+        let mut rows = balanced.rows(&labels);
+        balanced.teach(&mut rows, &labels, &vec![vec![0.5, 0.5]; 3], 1.0);
+        let Rows::OneOf(rows) = rows else { panic!("rows of classes") };
+        assert!(rows.chunks(2).all(|row| (row[0] - 0.25).abs() < 1e-7 && (row[1] - 0.125).abs() < 1e-7), "{rows:?}");
+
+        let labels = [Label::Row(vec![Some(true), None])];
+        let labels: Vec<&Label> = labels.iter().collect();
+        let targets = Targets::new(Task::AnyOf, ClassWeights::None, 0.0, 2, &labels);
+        let mut rows = targets.rows(&labels);
+        targets.teach(&mut rows, &labels, &[vec![0.5, 0.5]], 0.5);
+        assert_eq!(rows, Rows::AnyOf { positive: vec![0.75, 0.0], negative: vec![0.25, 0.0] });
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lungfish_data::display::escape;
-use lungfish_data::{ContentHash, Pipeline};
+use lungfish_data::{ContentHash, Pipeline, Task};
 use lungfish_kernels::machine;
 use lungfish_models::Tensors;
 
@@ -16,9 +16,10 @@ use crate::features::augments;
 use crate::lineage::Lineage;
 use crate::model::Model;
 use crate::phase::Trainer;
-use crate::prior::Way;
+use crate::prior::{PriorShift, Way};
 use crate::recipe::Best;
 use crate::run_folder::{self, RunFolder, Start};
+use crate::teacher::{self, Teacher};
 use crate::{BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, room, schedule, weights};
 
 /// What to train.
@@ -142,13 +143,13 @@ impl Job<'_, '_> {
         schedule::rates(recipe, Phase::Unfrozen, &network)?;
         room::check(recipe, &network, &self.device)?;
         let store = weights::start(recipe, &network, (folder.task, &folder.classes), &self.device, self.watch)?;
-        let lineage = Lineage::of_weights(&recipe.weights)?;
+        let of_weights = Lineage::of_weights(&recipe.weights)?;
         let mut caveats = Vec::new();
-        if lineage.has_unknown_ancestor() {
-            let caveat = Caveat::unknown_ancestor(&recipe.weights);
-            self.watch.warn(caveat.to_string());
-            caveats.push(caveat);
+        if of_weights.has_unknown_ancestor() {
+            caveats.push(Caveat::unknown_ancestor(&recipe.weights));
         }
+        let (teacher, lineage) = self.taught(recipe, (folder.task, &folder.classes), of_weights, &mut caveats)?;
+        caveats.iter().for_each(|caveat| self.watch.warn(caveat.to_string()));
         let (mut run, new) = match run {
             Some(run) => (run, false),
             None => (RunFolder::create(&self.request.out)?, true),
@@ -176,7 +177,7 @@ impl Job<'_, '_> {
             });
         };
         data.caveats.splice(..0, caveats);
-        self.set_out(recipe, run, data, model::capture(&store)?, (lineage, None))
+        self.set_out(recipe, run, data, model::capture(&store)?, Origins { lineage, parent: None, teacher })
     }
 
     /// Starts a run that goes on from another: its split, classes, preprocessing and recipe, but for what is asked for.
@@ -212,6 +213,8 @@ impl Job<'_, '_> {
         room::check(&recipe, &network, &self.device)?;
         let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
         let lineage = model.lineage.of_run(&bytes);
+        let mut data = data;
+        let (teacher, lineage) = self.taught(&recipe, (data.task, &data.classes), lineage, &mut data.caveats)?;
         let BestEpoch { phase, epoch, val_loss, val_accuracy, .. } = &model.info.epoch;
         self.watch.note(format!(
             "going on from {}, {phase} epoch {epoch}: validation loss {val_loss:.4}, accuracy {val_accuracy:.4}; its \
@@ -222,7 +225,30 @@ impl Job<'_, '_> {
         self.open_cache(&recipe, &mut run);
         let mut tensors = model::capture(&model.stores[0])?;
         model.info.prior_shift.fold(&mut tensors, &network.output_bias(), Way::Out);
-        self.set_out(&recipe, run, data, tensors, (lineage, Some(model.info.epoch)))
+        self.set_out(&recipe, run, data, tensors, Origins { lineage, parent: Some(model.info.epoch), teacher })
+    }
+
+    /// The teacher's file by content, and the lineage with the films that taught it: they are as good as seen. A teacher that
+    /// does not fit is refused here, before anything is written.
+    fn taught(
+        &self,
+        recipe: &Recipe,
+        (task, classes): (Task, &[String]),
+        lineage: Lineage,
+        caveats: &mut Vec<Caveat>,
+    ) -> Result<(Option<String>, Lineage), Error> {
+        if recipe.epochs == 0 && recipe.teacher != teacher::NONE {
+            return Err(Error::refused(format!(
+                "teacher = \"{}\": a teacher has a part in the second phase only, and epochs is 0",
+                recipe.teacher
+            )));
+        }
+        Teacher::open(recipe, (task, classes), PriorShift::default(), &self.device)?;
+        let Some((file, of_teacher)) = Teacher::descent(recipe, &self.device)? else { return Ok((None, lineage)) };
+        if of_teacher.has_unknown_ancestor() {
+            caveats.push(Caveat::unknown_ancestor(&recipe.teacher));
+        }
+        Ok((Some(file), Lineage::merged(&[lineage, of_teacher])))
     }
 
     /// The recipe of a run that goes on from a model: the model's own with what is asked for, and only the epochs that
@@ -253,7 +279,7 @@ impl Job<'_, '_> {
         run: RunFolder,
         data: DataSet,
         tensors: Tensors,
-        (lineage, parent): (Lineage, Option<BestEpoch>),
+        Origins { lineage, parent, teacher }: Origins,
     ) -> Result<TrainOutcome, Error> {
         let split_file = data.splits.to_csv(&data.root, &data.classes);
         run.write(run_folder::SPLIT, split_file.as_bytes())?;
@@ -263,11 +289,12 @@ impl Job<'_, '_> {
             split_file: Some(ContentHash::of(split_file.as_bytes()).to_string()),
             caveats: data.caveats.clone(),
             parent,
+            teacher,
             instructions: Some(machine::path().to_owned()),
             ..State::new(&absolute(&data.root), (data.task, &data.classes), phase)
         };
         let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
-        let start = Checkpoint { state, tensors, best: None, moments: None, lineage };
+        let start = Checkpoint { state, tensors, best: None, average: None, moments: None, lineage };
         run.write(run_folder::LAST, &start.to_bytes()?)?;
         if !run.file(run_folder::RECIPE).exists() {
             // A run that goes on from another: with a recipe and no checkpoint yet it would be resumed with a split of its own.
@@ -286,6 +313,11 @@ impl Job<'_, '_> {
         let last = run.file(run_folder::LAST);
         let mut checkpoint = Checkpoint::read(&last)?;
         checkpoint.state.check(recipe, &last)?;
+        let teacher = Teacher::descent(recipe, &self.device)?.map(|(file, _)| file);
+        if teacher != checkpoint.state.teacher {
+            let text = format!("teacher {} is not the model that this run began to learn from", recipe.teacher);
+            return Err(Error::refused(text));
+        }
         let State { phase, epoch, step, log, .. } = &checkpoint.state;
         run.set_log(log)?;
         let over = match phase {
@@ -380,6 +412,15 @@ impl Job<'_, '_> {
             seconds,
         })
     }
+}
+
+/// What a run that begins comes from.
+struct Origins {
+    lineage: Lineage,
+    /// The epoch of the run that it goes on from.
+    parent: Option<BestEpoch>,
+    /// The teacher's file by content.
+    teacher: Option<String>,
 }
 
 /// Keys that a run takes over from the one that it goes on from, and that cannot be asked for otherwise.

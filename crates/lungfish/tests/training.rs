@@ -28,6 +28,7 @@ const BOTH_PHASES: &[&str] = &[
     "val_views=1",
     "lr=1e-4",
     "schedule=cosine",
+    "swa_epochs=1",
 ];
 
 #[test]
@@ -118,8 +119,9 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
 #[test]
 fn a_stopped_one_cycle_goes_on_to_the_same_bits() {
     let more = ["schedule=one-cycle", "frozen_schedule=one-cycle", "lr.stage7=1e-5", "lr.head=1e-3"];
-    // And images that grow.
-    let more = [&more[..], &["image_size=48", "sizes=32,48", "best=robust"]].concat();
+    // And images that grow, films that are mixed, classes that are drawn equally often, and an average of the weights.
+    let more = [&more[..], &["image_size=48", "sizes=32,48", "best=robust", "mixup=0.4", "cutmix=1"]].concat();
+    let more = [&more[..], &["class_weights=none", "sampling=balanced", "swa_epochs=0", "ema_decay=0.8"]].concat();
     let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(more).collect();
     stopped_and_gone_on(&settings);
 }
@@ -187,6 +189,36 @@ fn the_robust_epoch_is_kept_and_its_model_takes_the_classes_for_equal() {
             assert!(tensor.data == theirs.data, "{name}");
         }
     }
+}
+
+/// The mean of the weights at the ends of two epochs, with batch-norm statistics of its own, is what is validated and kept.
+#[test]
+fn an_average_of_epochs_is_validated_and_kept_while_training_goes_on_from_its_own_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 60);
+    let run = |name: &str, more: &[&str]| {
+        let run = dir.path().join(name);
+        let settings = ["image_size=32", "batch_size=8", "frozen_epochs=1", "val_fraction=0.2", "schedule=constant"];
+        let settings = [&settings[..], &["hidden=16", "lr=1e-3", "sizes=full"], more].concat();
+        trained(&data, &run, &settings);
+        (ModelFile::read(&run.join("last.safetensors")).unwrap().tensors, log_without_times(&run))
+    };
+    let (first, _) = run("one", &["epochs=1"]);
+    let (second, plain) = run("two", &["epochs=2"]);
+    let (averaged, log) = run("averaged", &["epochs=2", "swa_epochs=2"]);
+    let weights = "_blocks.5._project_conv.weight";
+    assert!(second.iter().all(|(name, tensor)| name.starts_with("best/") || averaged[name].data == tensor.data));
+    let mean = averaged[&format!("average/{weights}")].data.iter();
+    for (mean, (a, b)) in mean.zip(first[weights].data.iter().zip(&second[weights].data)) {
+        assert!((mean - (a + b) / 2.0).abs() < 1e-6, "{mean} is not between {a} and {b}");
+    }
+    assert_ne!(plain[3]["val_loss"], log[3]["val_loss"]);
+    // Its running statistics are those of its own activations, and near to what the training's have moved to.
+    let variance = "_blocks.5._bn2.running_var";
+    let ratios = averaged[&format!("average/{variance}")].data.iter().zip(&second[variance].data);
+    let ratios: Vec<f32> = ratios.map(|(own, moved)| own / moved).collect();
+    assert!(ratios.iter().all(|ratio| (0.2..5.0).contains(ratio)), "{ratios:?}");
+    assert!(ratios.iter().any(|ratio| *ratio != 1.0));
 }
 
 #[test]

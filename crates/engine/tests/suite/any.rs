@@ -158,6 +158,14 @@ impl Backend for Any {
         }
     }
 
+    fn blend(&self, into: &mut Buffer, from: &Buffer, ranges: &[Range<usize>], weight: f32) -> Result<(), EngineError> {
+        match (self, from) {
+            (Any::Cpu(own), Either::Cpu(from)) => own.blend(into.cpu()?, from, ranges, weight),
+            (Any::Naive(own), Either::Naive(from)) => own.blend(into.naive()?, from, ranges, weight),
+            _ => Err(elsewhere()),
+        }
+    }
+
     fn scale(&self, buffer: &mut Buffer, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError> {
         match self {
             Any::Cpu(own) => own.scale(buffer.cpu()?, ranges, factor),

@@ -72,6 +72,37 @@ fn steps_with_a_rate_a_part_are_torchs<B: Backend>(backend: &B) {
     }
 }
 
+/// An exponential moving average is a weighted mean: with the weights `(1 - d) / (1 - d^t)` it is Adam's corrected first
+/// moment, whatever it began as.
+fn blended_weights_are_an_average<B: Backend>(backend: &B) {
+    let (graph, mut store) = network(backend);
+    let mut average = Store::new(backend, &graph).unwrap();
+    let trained = [graph.part("first").unwrap(), graph.part("head").unwrap()];
+    let decay = 0.7_f64;
+    let len = FEATURES[0] * FEATURES[1];
+    let (mut sums, mut weights) = (vec![0.0_f64; len], 0.0);
+    for step in 1..=5 {
+        let now = sines(len, 100 + step, 0.5);
+        store.set("first.weight", &now).unwrap();
+        store.set("second.bias", &sines(FEATURES[2], 200 + step, 0.5)).unwrap();
+        average.blend(&store, &trained, (1.0 - decay) / (1.0 - decay.powi(step as i32))).unwrap();
+        sums.iter_mut().zip(&now).for_each(|(sum, x)| *sum = decay * *sum + (1.0 - decay) * f64::from(*x));
+        weights = decay * weights + (1.0 - decay);
+    }
+    for (got, sum) in average.get("first.weight").unwrap().iter().zip(&sums) {
+        assert!((f64::from(*got) - sum / weights).abs() < 1e-6, "{got} {}", sum / weights);
+    }
+    assert!(average.get("second.bias").unwrap().iter().all(|x| *x == 0.0), "a part that was not asked for");
+
+    let mut other = GraphBuilder::new(2);
+    let x = other.input();
+    let x = other.gemm("first", x, 2);
+    let other = other.finish(x).unwrap();
+    let error = average.blend(&Store::new(backend, &other).unwrap(), &trained, 0.5).unwrap_err();
+    assert!(error.to_string().contains("belongs to another graph"), "{error}");
+}
+
 on_every_backend! {
     steps_with_a_rate_a_part_are_torchs,
+    blended_weights_are_an_average,
 }

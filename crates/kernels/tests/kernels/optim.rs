@@ -79,7 +79,7 @@ fn adam_is_torch_adam() {
 }
 
 #[test]
-fn sum_of_squares_and_scaling() {
+fn sum_of_squares_scaling_and_blending() {
     for len in [0, 1, 5, 16, 17, 1000, 300_001] {
         let x = values(1, len);
         let expected: f64 = x.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
@@ -88,6 +88,12 @@ fn sum_of_squares_and_scaling() {
         let mut y = x.clone();
         optim::scale_in_place(&mut y, 0.5);
         assert!(y.iter().zip(&x).all(|(y, x)| *y == x * 0.5));
+        let from = values(2, len);
+        optim::blend(&mut y, &from, 0.25);
+        for ((y, x), from) in y.iter().zip(&x).zip(&from) {
+            let expected = 0.75 * 0.5 * f64::from(*x) + 0.25 * f64::from(*from);
+            assert!((f64::from(*y) - expected).abs() < 1e-6, "{len}: {y} {expected}");
+        }
     }
 }
 

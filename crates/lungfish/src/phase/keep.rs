@@ -64,7 +64,7 @@ impl Trainer<'_> {
         }
         let improved = this.why.is_some();
         if improved {
-            self.best = Some(model::capture(&self.store)?);
+            self.best = Some(model::capture(self.validated())?);
             self.state.best = Some(this.clone());
             self.state.stale = 0;
         } else if epoch > 0 {
@@ -118,7 +118,9 @@ impl Trainer<'_> {
             return Err(self.diverged(f64::NAN, self.state.step));
         }
         let moments = adam.state()?;
-        let bytes = Checkpoint::bytes_of(&self.state, tensors, self.best.as_ref(), Some(moments), &self.lineage)?;
+        let average = self.average.as_ref().map(model::capture).transpose()?;
+        let kept = (self.best.as_ref(), average.as_ref());
+        let bytes = Checkpoint::bytes_of(&self.state, tensors, kept, Some(moments), &self.lineage)?;
         self.run.write(run_folder::LAST, &bytes)?;
         self.saved = Instant::now();
         Ok(())

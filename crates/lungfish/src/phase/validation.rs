@@ -25,6 +25,9 @@ pub(super) struct Validation {
 impl Trainer<'_> {
     /// Metrics on the validation split, of what the model would say. `None` where it was stopped.
     pub(super) fn validate(&mut self, tools: &mut Tools, watch: &mut Watch<'_>) -> Result<Option<Validation>, Error> {
+        if !self.settle_average(tools, watch)? {
+            return Ok(None);
+        }
         let labels: Vec<&Label> = self.data.splits.val.iter().map(|film| &film.film.label).collect();
         let Some(plain) = self.validate_views(tools, 0..1, &labels, watch)? else { return Ok(None) };
         let views = self.recipe.val_views;
@@ -53,6 +56,7 @@ impl Trainer<'_> {
         let films = &self.data.splits.val;
         let classes = self.data.classes.len();
         let mut rows = Vec::with_capacity(labels.len() * classes);
+        let averaged = self.is_averaged();
         match &mut tools.films {
             Source::Features(features, head) => {
                 for view in views {
@@ -75,8 +79,11 @@ impl Trainer<'_> {
                     })
                 };
                 let wanted: Vec<Known<'_>> = views.flat_map(known).collect();
-                let scored =
-                    scorer.score(std::slice::from_mut(&mut self.store), &wanted, Activity::Validating, watch)?;
+                let store = match &mut self.average {
+                    Some(average) if averaged => average,
+                    _ => &mut self.store,
+                };
+                let scored = scorer.score(std::slice::from_mut(store), &wanted, Activity::Validating, watch)?;
                 let Some(scored) = scored else { return Ok(None) };
                 for (row, film) in scored.into_iter().zip(wanted) {
                     let failed = |reason| lungfish_data::DataError::Film { path: film.path.to_owned(), reason };

@@ -49,6 +49,16 @@ pub enum ClassWeights {
     Balanced,
 }
 
+/// How an epoch draws its training films.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sampling {
+    /// Each once.
+    Shuffled,
+    /// As many films, the classes equally often.
+    Balanced,
+}
+
 /// The validation metric that decides which epoch is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

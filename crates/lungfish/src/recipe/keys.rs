@@ -6,7 +6,7 @@ use lungfish_data::{Augment, Channels, Fit, PatientRule};
 use lungfish_models::Architecture;
 use serde::de::DeserializeOwned;
 
-use super::{Best, ClassWeights, Optimizer, PriorRule, RecipeError, Schedule};
+use super::{Best, ClassWeights, Optimizer, PriorRule, RecipeError, Sampling, Schedule};
 
 /// The words for the values that a key takes. These are the rules there are:
 ///
@@ -265,6 +265,20 @@ recipe! {
     class_weights: ClassWeights = ClassWeights::None, (any "none or balanced");
     /// Label smoothing, as torch's CrossEntropyLoss; labels that films may have move towards one half.
     label_smoothing: f64 = 0.05, (0 to below 1);
+    /// Second phase: a model that is learnt from besides the labels (distillation): a run folder, a model file or an ensemble of the same classes, asked about the same augmented films; "none" is none. The films that taught it count as training films of this model.
+    teacher: String = "none".to_owned(), (|teacher| !teacher.is_empty(), "\"none\", a model file or a run folder");
+    /// Share of the teacher in the targets; the labels have the rest.
+    teacher_weight: f64 = 0.5, (above 0 to 1);
+    /// How an epoch draws its training films: shuffled is each once; balanced is as many in all, the classes equally often, each film of a class as often as the others.
+    sampling: Sampling = Sampling::Shuffled, (any "shuffled or balanced");
+    /// Second phase: the films of a step are mixed in pairs, pixels and targets, in proportions of Beta(mixup, mixup) (Zhang et al. 2018), as timm; 0 is off.
+    mixup: f64 = 0.0, (0 to 100);
+    /// Second phase: a rectangle of each film comes from another film of the step, its area of Beta(cutmix, cutmix) (Yun et al. 2019), as timm; 0 is off. With mixup too, each step draws one of the two.
+    cutmix: f64 = 0.0, (0 to 100);
+    /// Second phase: what is validated and kept is an exponential moving average of the weights with this decay a step, bias-corrected, with batch-norm statistics of its own; 0 is the weights themselves.
+    ema_decay: f64 = 0.0, (0 to below 1);
+    /// Second phase: what is validated and kept in so many last epochs is the mean of the weights at their ends (stochastic weight averaging, Izmailov et al. 2018), with batch-norm statistics of its own; 0 is the weights themselves.
+    swa_epochs: usize = 0, (any "a number of epochs");
     /// Largest global norm of a step's gradient; 0 is no clipping.
     clip_norm: f64 = 0.0, (0 up, "0 or a number above 0");
     /// Stop a phase after so many epochs without a better validation metric; 0 is never.

@@ -293,6 +293,19 @@ impl Backend for Naive {
         Ok(ranges.iter().flat_map(|range| &buffer[range.clone()]).map(|v| f64::from(*v).powi(2)).sum())
     }
 
+    fn blend(
+        &self,
+        into: &mut Vec<f32>,
+        from: &Vec<f32>,
+        ranges: &[Range<usize>],
+        weight: f32,
+    ) -> Result<(), EngineError> {
+        for place in ranges.iter().cloned().flatten() {
+            into[place] += weight * (from[place] - into[place]);
+        }
+        Ok(())
+    }
+
     fn scale(&self, buffer: &mut Vec<f32>, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError> {
         ranges.iter().for_each(|range| buffer[range.clone()].iter_mut().for_each(|v| *v *= factor));
         Ok(())
