@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use lungfish::{Changes, PictureFormats, Print, RecipeError};
 
@@ -27,6 +28,32 @@ pub fn count(text: &str) -> Result<usize, String> {
 pub fn rate(text: &str) -> Result<f64, String> {
     let rate = text.trim().parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
     rate.ok_or_else(|| "it is a number above 0, such as 0.001 or 1e-4".to_owned())
+}
+
+/// Reads a time such as `90m`, `2h` or `1h30m`; a number alone is seconds.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let refused = || "it is a time such as 90m, 2h or 1h30m".to_owned();
+    let (mut seconds, mut digits) = (0.0, String::new());
+    for letter in text.trim().chars() {
+        let factor = match letter {
+            '0'..='9' | '.' => {
+                digits.push(letter);
+                continue;
+            }
+            'd' => 86_400.0,
+            'h' => 3600.0,
+            'm' => 60.0,
+            's' => 1.0,
+            _ => return Err(refused()),
+        };
+        seconds += factor * std::mem::take(&mut digits).parse::<f64>().map_err(|_| refused())?;
+    }
+    if !digits.is_empty() {
+        // A number after a unit, such as 1h30, is minutes to one and seconds to another.
+        let rest = digits.parse::<f64>().ok().filter(|_| seconds == 0.0);
+        seconds += rest.ok_or_else(refused)?;
+    }
+    Some(seconds).filter(|seconds| (1.0..=3.2e9).contains(seconds)).map(Duration::from_secs_f64).ok_or_else(refused)
 }
 
 /// How pictures are written besides PNG and SVG for a screen.
@@ -72,6 +99,18 @@ pub fn read_recipe(changes: &mut Changes, recipe: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times() {
+        let seconds = |text| time(text).map(|time| time.as_secs());
+        assert_eq!(
+            ["90m", "2h", "1h30m", "45s", "120", "1.5h", "1d"].map(seconds),
+            [5400, 7200, 5400, 45, 120, 5400, 86400].map(Ok)
+        );
+        for text in ["", "h", "2x", "1h30", "-2h", "0", "inf", "9e99"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn numbers_and_what_is_none() {

@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
     bench, completions, demo, doctor, ensemble, explore, fetch, man, predict, preview, recipe, summary, synth, test,
-    train,
+    train, tune,
 };
 
 /// Said wherever a metric could be taken for a finding.
@@ -88,6 +88,7 @@ enum Command {
     Explore(explore::Args),
     Preview(preview::Args),
     Train(train::Args),
+    Tune(tune::Args),
     Test(test::Args),
     Predict(predict::Args),
     Ensemble(ensemble::Args),
@@ -129,6 +130,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explore(args) => explore::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Train(args) => train::run(&args, threads),
+        Command::Tune(args) => tune::run(&args, threads),
         Command::Test(args) => test::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Ensemble(args) => ensemble::run(&args),

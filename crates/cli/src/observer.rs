@@ -255,6 +255,27 @@ impl Observer for Printer {
                 self.line(rates_line(rates, *schedule));
                 self.first_epoch = true;
             }
+            Event::TrialStarted { trial, rung, of, epochs, side, .. } => {
+                let of = if *of > 1 { format!(" ({of} on this rung)") } else { String::new() };
+                self.line(format_args!(
+                    "Rung {}, trial {}{of}, {epochs} epochs at {side} pixels: {}",
+                    rung + 1,
+                    trial.number,
+                    print::one_line(&trial.words())
+                ));
+            }
+            Event::TrialDone { trial, rung } => {
+                let Some(result) = trial.results.get(*rung) else { return };
+                let took = print::duration(result.seconds);
+                match result.choice {
+                    Some(loss) => self.line(format_args!(
+                        "    loss {loss:.4}, val AUC {}, augmented AUC {}, {took}",
+                        print::metric(result.auc),
+                        print::metric(result.robust_auc)
+                    )),
+                    None => self.line(format_args!("    ran away after {took}")),
+                }
+            }
             Event::EpochStarted { epoch, of, .. } => {
                 if !std::mem::take(&mut self.first_epoch) {
                     self.line("");
@@ -333,6 +354,7 @@ fn name(what: What) -> String {
         What::Films(Activity::Features { split, view }) => return format!("features of {split}, view {view}"),
         What::Films(Activity::Checking) => "checking",
         What::Films(Activity::Training) => "train",
+        What::Films(Activity::RangeTest) => "range test",
         What::Films(Activity::Averaging) => "averaging",
         What::Films(Activity::Validating) => "val",
         What::Films(Activity::Predicting) => "predicting",

@@ -28,6 +28,7 @@ enum Purpose {
     ValView = 7,
     Mixing = 8,
     Balance = 9,
+    Tuning = 10,
     // Four letters each: patient, film, plan, labels.
     SynthPatient = 0x7061_7469,
     SynthFilm = 0x6669_6c6d,
@@ -60,13 +61,14 @@ const fn only(purpose: Purpose) -> RangeInclusive<u64> {
 }
 
 /// All there are. In the order of the words: what, where, where.
-pub const USES: [Use; 16] = [
+pub const USES: [Use; 17] = [
     Use { what: "the order of an epoch's films", words: [only(Purpose::Shuffle), PLACE, NOTHING] },
     Use { what: "a view of a film in the frozen phase", words: [only(Purpose::ViewOrTestSplit), 1..=COUNT, HASH] },
     Use { what: "a film's augmentation in an epoch", words: [only(Purpose::AugmentOrValSplit), 1..=COUNT, HASH] },
     Use { what: "dropout in a step, a stream a layer", words: [only(Purpose::Dropout), PLACE, 0..=COUNT] },
     Use { what: "how the films of a step are mixed", words: [only(Purpose::Mixing), PLACE, 0..=COUNT] },
     Use { what: "which films of a class a balanced epoch has", words: [only(Purpose::Balance), PLACE, 0..=COUNT] },
+    Use { what: "a trial's value of a key of the recipe", words: [only(Purpose::Tuning), 1..=COUNT, HASH] },
     Use { what: "the order of a preview's films", words: [only(Purpose::Preview), 0..=COUNT, NOTHING] },
     Use { what: "a view of a film that is validated on", words: [only(Purpose::ValView), 1..=COUNT, HASH] },
     Use { what: "the patients of a sample", words: [only(Purpose::Sample), 0..=3, 0..=COUNT] },
@@ -113,6 +115,15 @@ pub fn mixing(seed: u64, epoch: usize, step: usize) -> Key {
 /// Which films of a class an epoch (from 1) has that draws the classes equally often.
 pub fn balance(seed: u64, phase: u64, epoch: usize, class: usize) -> Key {
     [seed, Purpose::Balance as u64, place(phase, epoch), class as u64]
+}
+
+/// The value of a key of the recipe in a trial (from 1) of a tuning.
+pub fn tuning(seed: u64, trial: usize, key: &str) -> Key {
+    // FNV-1a, 64 bits.
+    let hash = key
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    [seed, Purpose::Tuning as u64, trial as u64, hash]
 }
 
 /// The order in which a preview goes through the films of a class.
@@ -187,6 +198,7 @@ mod tests {
             ("dropout in a step, a stream a layer", vec![dropout(7, 0, 1, 0), dropout(7, 1, 9, 1 << 20)]),
             ("how the films of a step are mixed", vec![mixing(7, 1, 0), mixing(7, 9, 1 << 20)]),
             ("which films of a class a balanced epoch has", vec![balance(7, 0, 1, 0), balance(7, 1, 9, 65535)]),
+            ("a trial's value of a key of the recipe", vec![tuning(7, 1, "lr"), tuning(7, 99, "augment.zoom")]),
             ("the order of a preview's films", vec![preview(7, 0), preview(7, 65535)]),
             ("a view of a film that is validated on", vec![val_view(1, 0), val_view(1024, film)]),
             ("the patients of a sample", vec![sample(7, None, 0), sample(7, Some(Split::Test), 1)]),

@@ -131,7 +131,8 @@ pub fn split(
 }
 
 /// [`split`] for a training that starts from models which saw some of the films: patients of films that trained one of
-/// them are put on train, and those whose films chose its epoch are kept out of test.
+/// them are put on train, and those whose films chose its epoch are kept out of test. A val split that this leaves empty is
+/// carved out of train, where that may be.
 ///
 /// # Errors
 /// As [`split`]; [`DataError::NothingNew`] where that leaves a split without a film.
@@ -172,7 +173,9 @@ pub fn split_after(
     for (split, films, barred) in [(Split::Test, &mut test, &chose), (Split::Val, &mut val, &taught)] {
         let (joining, staying): (Vec<_>, Vec<_>) =
             std::mem::take(films).into_iter().partition(|(patient, _)| barred.contains(patient));
-        if staying.is_empty() && !joining.is_empty() {
+        // A val split can be carved anew, of those who chose the model's epoch; a test split is what it is.
+        let lost = staying.is_empty() && !joining.is_empty();
+        if lost && (split == Split::Test || rules.val_fraction <= 0.0) {
             return Err(DataError::NothingNew { root: root.to_path_buf(), split, films: joining.len() });
         }
         notes.known_joined_train += joining.len();

@@ -402,6 +402,22 @@ fn who_taught_a_model_does_not_judge_its_child() {
     let splits = after(flat, &known).unwrap();
     assert!(groups(&splits.test, &Split::ALL).is_empty() && groups(&splits.val, &[Split::Train]).is_empty());
     assert!(splits.test.len() > 100 && splits.val.len() > 60);
+    // A val folder whose films all taught the parent, as the 16 of the Kermany set do: those that chose its epoch take
+    // their place, and only where a val split may not be carved is there nothing.
+    let of_parent = |film: &CheckedFilm| {
+        let number: usize = film.film.group.rsplit('-').next()?.parse().ok()?;
+        match film.film.group.starts_with("test") {
+            true => None,
+            false if film.film.group.starts_with("train") && number % 10 == 0 => Some(Split::Val),
+            false => Some(Split::Train),
+        }
+    };
+    let splits = after(given(), &of_parent).unwrap();
+    assert_apart(&splits);
+    assert!(!splits.val.is_empty() && splits.val.iter().all(|film| of_parent(film) == Some(Split::Val)));
+    let none = SplitRules { val_fraction: 0.0, ..RULES };
+    let error = split_after(Path::new("/data"), Task::OneOf, &classes(2), given(), &none, &of_parent).unwrap_err();
+    assert!(matches!(error, DataError::NothingNew { split: Split::Val, .. }), "{error}");
     // Where a model knows every film there is nothing to test its child with.
     for layout in [given(), Layout::Flat(many("flat", 0, 90, 1).into_iter().chain(many("flat", 1, 90, 1)).collect())] {
         let error = after(layout, &|_| Some(Split::Train)).unwrap_err();

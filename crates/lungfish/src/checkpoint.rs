@@ -70,6 +70,9 @@ pub(crate) struct State {
     /// The best value so far of the metric that chooses between epochs.
     #[serde(default)]
     pub top: Option<f64>,
+    /// The learning rate that a range test found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
     /// The content hash of the file of the model that is learnt from, hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
@@ -115,6 +118,7 @@ impl State {
             caveats: Vec::new(),
             parent: None,
             top: None,
+            lr: None,
             teacher: None,
             instructions: None,
         }

@@ -7,6 +7,7 @@ use lungfish_data::{Split, Task};
 use serde::Serialize;
 
 use crate::recipe::Schedule;
+use crate::tune::Trial;
 use crate::{BestEpoch, EpochRecord, Phase};
 
 /// Something with an end that takes a while; all count films.
@@ -25,6 +26,8 @@ pub enum Activity {
     },
     /// An epoch's steps.
     Training,
+    /// Steps of a learning-rate range test.
+    RangeTest,
     /// The batch-norm statistics of an average of weights.
     Averaging,
     /// Metrics on the validation split.
@@ -116,6 +119,28 @@ pub enum Event {
         epoch: usize,
         /// Epochs of the phase.
         of: usize,
+    },
+    /// A trial of a tuning begins (or goes on).
+    TrialStarted {
+        /// The trial.
+        trial: Trial,
+        /// The rung, from 0.
+        rung: usize,
+        /// Rungs in all.
+        rungs: usize,
+        /// Trials on this rung; one before the first has shown how long one takes.
+        of: usize,
+        /// Epochs on it.
+        epochs: usize,
+        /// Side of its images.
+        side: usize,
+    },
+    /// A trial is over on a rung; its last result is that of the rung.
+    TrialDone {
+        /// The trial.
+        trial: Trial,
+        /// The rung, from 0.
+        rung: usize,
     },
     /// How far a task has come. `done == total` is sent once at its end.
     Progress {

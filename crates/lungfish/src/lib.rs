@@ -84,6 +84,7 @@ mod targets;
 mod task;
 mod teacher;
 mod train;
+pub mod tune;
 mod watch;
 mod weights;
 
@@ -113,6 +114,7 @@ pub use scores_file::ScoresFile;
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
 pub use task::Called;
 pub use train::{TrainOutcome, TrainRequest, train};
+pub use tune::{TuneOutcome, TuneRequest, tune};
 pub use watch::{Observer, Silent, Watch};
 
 // What stands in the signatures above, so that a program needs this crate alone.

@@ -6,6 +6,7 @@
 
 mod average;
 mod keep;
+mod lr_range;
 mod validation;
 
 use std::time::{Duration, Instant};
@@ -65,7 +66,6 @@ struct Tools {
 
 /// What a step needs.
 struct Stepper {
-    phase: Phase,
     parts: Vec<PartId>,
     /// Learning rate of each part before the schedule.
     rates: Vec<(PartId, f64)>,
@@ -183,12 +183,10 @@ impl<'a> Trainer<'a> {
     fn tools(&mut self, watch: &mut Watch<'_>) -> Result<Tools, Error> {
         let phase = self.state.phase;
         let (graph, recipe) = (&self.network.graph, self.recipe);
-        let rates = schedule::rates(recipe, phase, &self.network)?;
+        let rates = schedule::rates(recipe, phase, &self.network, self.found_lr())?;
         let parts: Vec<PartId> = rates.iter().map(|(part, _)| *part).collect();
-        // The last step of an epoch may have one film more, see `keys::steps`.
-        let capacity = recipe.batch_size + usize::from(phase == Phase::Unfrozen);
         let norm = normalization(&self.pipeline.preprocess);
-        let mut spec = PlanSpec::training(graph, capacity, self.side(), norm, &parts);
+        let mut spec = self.training_spec(&parts);
         let train = self.data.splits.train.len();
         let features = match phase {
             Phase::Frozen => Features::new(recipe, &self.network, &self.pipeline.preprocess, train, &self.backend)?,
@@ -214,12 +212,7 @@ impl<'a> Trainer<'a> {
                 Source::Pixels(Box::new(scorer))
             }
         };
-        let config = AdamConfig {
-            weight_decay: recipe.weight_decay,
-            decoupled: recipe.optimizer == Optimizer::AdamW,
-            ..AdamConfig::default()
-        };
-        let mut adam = Adam::new(&self.backend, graph, &parts, config)?;
+        let mut adam = self.adam(&parts)?;
         if let Some(moments) = self.moments.take() {
             adam.restore(&moments)?;
         }
@@ -236,12 +229,33 @@ impl<'a> Trainer<'a> {
         });
         let megabytes = Plan::bytes(&self.backend, graph, &spec)? >> 20;
         if megabytes >= 64 {
-            watch.note(format!("a step of {capacity} films takes {megabytes} MiB of memory"));
+            watch.note(format!("a step of {} films takes {megabytes} MiB of memory", self.capacity()));
         }
         let plan = Plan::new(&self.backend, graph, spec)?;
         let steps = keys::steps(train, recipe.batch_size, phase == Phase::Unfrozen).len();
         let course = Course::new(recipe, phase, steps);
-        Ok(Tools { phase, stepper: Stepper { phase, parts, rates, course, plan, side: self.side(), adam }, films })
+        Ok(Tools { phase, stepper: Stepper { parts, rates, course, plan, side: self.side(), adam }, films })
+    }
+
+    /// An optimiser of these parts that has taken no step.
+    fn adam(&self, parts: &[PartId]) -> Result<Adam<Compute>, Error> {
+        let config = AdamConfig {
+            weight_decay: self.recipe.weight_decay,
+            decoupled: self.recipe.optimizer == Optimizer::AdamW,
+            ..AdamConfig::default()
+        };
+        Ok(Adam::new(&self.backend, &self.network.graph, parts, config)?)
+    }
+
+    /// Films of the largest step: the last one of an epoch may have one more, see [`keys::steps`].
+    fn capacity(&self) -> usize {
+        self.recipe.batch_size + usize::from(self.state.phase == Phase::Unfrozen)
+    }
+
+    /// What a step is compiled for in the current epoch, on pixels.
+    fn training_spec(&self, parts: &[PartId]) -> PlanSpec {
+        let norm = normalization(&self.pipeline.preprocess);
+        PlanSpec::training(&self.network.graph, self.capacity(), self.side(), norm, parts)
     }
 
     /// Side of the image in the current epoch.
@@ -259,16 +273,16 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         watch.note(format!("images of {side} pixels from here on"));
-        let capacity = self.recipe.batch_size + usize::from(tools.phase == Phase::Unfrozen);
-        let norm = normalization(&self.pipeline.preprocess);
-        let spec = PlanSpec::training(&self.network.graph, capacity, side, norm, &stepper.parts);
-        stepper.plan = Plan::new(&self.backend, &self.network.graph, spec)?;
+        stepper.plan = Plan::new(&self.backend, &self.network.graph, self.training_spec(&stepper.parts))?;
         stepper.side = side;
         Ok(())
     }
 
     /// Runs what is left of the current phase. False where it was stopped.
     fn run_phase(&mut self, watch: &mut Watch<'_>) -> Result<bool, Error> {
+        if !self.find_lr(watch)? {
+            return Ok(false);
+        }
         let mut tools = self.tools(watch)?;
         if self.state.epoch == 0 {
             let begun = Instant::now();
@@ -317,7 +331,7 @@ impl<'a> Trainer<'a> {
                 }
                 Batches::Features { rows: features.train(view), width: features.width }
             }
-            Source::Pixels(_) => Batches::Pixels(self.loader(&tools.stepper, &order[at..])?),
+            Source::Pixels(_) => Batches::Pixels(self.loader(epoch, &order[at..])?),
         };
         let (every, before) = (Duration::from_secs(recipe.checkpoint_seconds), self.state.sums.seconds);
         for range in &steps[self.state.step..] {
@@ -357,48 +371,62 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Decodes films of the train split ahead, as the current epoch sees them.
-    fn loader(&self, with: &Stepper, order: &[usize]) -> Result<Loader, Error> {
-        let (seed, epoch, films) = (self.recipe.training_seed(), self.state.epoch, &self.data.splits.train);
+    /// Decodes films of the train split ahead, as an epoch of the current phase sees them.
+    fn loader(&self, epoch: usize, order: &[usize]) -> Result<Loader, Error> {
+        let (seed, films) = (self.recipe.training_seed(), &self.data.splits.train);
         let item = |&i: &usize| LoaderItem {
             path: films[i].film.path.clone(),
             index: i,
-            key: match with.phase {
+            key: match self.state.phase {
                 Phase::Frozen => view_key(seed, view_of_epoch(self.recipe, epoch), &films[i]),
                 Phase::Unfrozen => Some(keys::augment(seed, epoch, film_key(&films[i]))),
             },
             hash: Some(films[i].hash),
         };
-        let side = Some(with.side).filter(|side| *side != self.pipeline.preprocess.size);
+        let side = Some(self.side()).filter(|side| *side != self.pipeline.preprocess.size);
         let pipeline = Pipeline { side, ..self.pipeline.clone() };
         Ok(Loader::new(order.iter().map(item).collect(), pipeline, self.recipe.batch_size, self.workers)?)
     }
 
-    /// One step: mixing, forward, backward, clipping, optimiser, sums.
-    fn step(&mut self, with: &mut Stepper, mut films: Films, labels: &[&Label]) -> Result<(), Error> {
-        let (epoch, step, recipe) = (self.state.epoch, self.state.step, self.recipe);
-        let task = self.data.task;
+    /// Gradients of one step: mixing, forward, backward, clipping. The loss, and what the network said.
+    fn gradients(
+        &mut self,
+        plan: &mut Plan<Compute>,
+        (epoch, step): (usize, usize),
+        mut films: Films,
+        labels: &[&Label],
+    ) -> Result<(f64, Vec<f32>), Error> {
+        let (recipe, phase, side) = (self.recipe, self.state.phase, self.side());
+        let seed = recipe.training_seed();
         let mut towards = self.targets.rows(labels);
-        if let (Phase::Unfrozen, Films::Pixels(pixels, channels)) = (with.phase, &mut films) {
-            let mixed = recipe.mixing().draw(keys::mixing(recipe.training_seed(), epoch, step), with.side);
-            mixed.apply(pixels, with.side * with.side * channels.count(), with.side);
-            towards.mix(mixed.own(with.side), labels.len());
+        if let (Phase::Unfrozen, Films::Pixels(pixels, channels)) = (phase, &mut films) {
+            let mixed = recipe.mixing().draw(keys::mixing(seed, epoch, step), side);
+            mixed.apply(pixels, side * side * channels.count(), side);
+            towards.mix(mixed.own(side), labels.len());
             if let Some(teacher) = &mut self.teacher {
-                let says = teacher.probabilities(pixels, with.side, *channels)?;
+                let says = teacher.probabilities(pixels, side, *channels)?;
                 self.targets.teach(&mut towards, labels, &says, recipe.teacher_weight);
             }
         }
-        let key = keys::dropout(recipe.training_seed(), with.phase, epoch, step);
-        with.plan.forward(&mut self.store, labels.len(), films.input(), key)?;
-        let backward = with.plan.backward(&mut self.store, towards.seed(), false)?;
-        let (loss, rows) = (backward.loss, backward.output.unwrap_or_default());
-        let (right, known) = task.right(labels, &rows);
+        let key = keys::dropout(seed, phase, epoch, step);
+        plan.forward(&mut self.store, labels.len(), films.input(), key)?;
+        let backward = plan.backward(&mut self.store, towards.seed(), false)?;
+        if recipe.clip_norm > 0.0 && backward.loss.is_finite() {
+            let parts = plan.spec().train.clone();
+            clip_gradients(&mut self.store, &self.network.graph, &parts, recipe.clip_norm)?;
+        }
+        Ok((backward.loss, backward.output.unwrap_or_default()))
+    }
+
+    /// One step: gradients, optimiser, sums.
+    fn step(&mut self, with: &mut Stepper, films: Films, labels: &[&Label]) -> Result<(), Error> {
+        let (epoch, step) = (self.state.epoch, self.state.step);
+        let (loss, rows) = self.gradients(&mut with.plan, (epoch, step), films, labels)?;
         if !loss.is_finite() {
             return Err(self.diverged(loss, step + 1));
         }
-        if recipe.clip_norm > 0.0 {
-            clip_gradients(&mut self.store, &self.network.graph, &with.parts, recipe.clip_norm)?;
-        }
+        let task = self.data.task;
+        let (right, known) = task.right(labels, &rows);
         let pace = with.course.at(epoch, step);
         // cannot fail: the optimiser asks for the parts that it was made for.
         let rate = |part| with.rates.iter().find(|(of, _)| *of == part).map_or(0.0, |(_, rate)| rate * pace.factor);

@@ -13,7 +13,7 @@ mod text;
 use std::path::Path;
 
 pub use changes::Changes;
-pub use choices::{Best, ClassWeights, Optimizer, PriorRule, Sampling, Schedule};
+pub use choices::{Best, ClassWeights, LearningRate, Optimizer, PriorRule, Sampling, Schedule};
 pub use error::{Difference, RecipeError};
 pub use keys::{KEYS, Key, Recipe};
 use keys::{allowed, bad_value};
@@ -136,15 +136,19 @@ impl Recipe {
     pub fn side_of_epoch(&self, epoch: usize) -> usize {
         let done = epoch.saturating_sub(1);
         if self.sizes == AUTO {
-            let small = (self.image_size * 5 / 7 + 16) / 32 * 32;
             return if self.epochs >= LEAST_FOR_AUTO && done < self.epochs * 3 / 4 {
-                small.max(32)
+                Self::small_side(self.image_size)
             } else {
                 self.image_size
             };
         }
         let sides = Self::sides(&self.sizes).unwrap_or_default();
         sides.get(done * sides.len() / self.epochs.max(1)).copied().unwrap_or(self.image_size)
+    }
+
+    /// About 5/7 of a side, a multiple of 32: half the pixels.
+    pub(crate) fn small_side(side: usize) -> usize {
+        ((side * 5 / 7 + 16) / 32 * 32).max(32)
     }
 
     /// The largest side of the image in any epoch.
@@ -175,8 +179,8 @@ impl Recipe {
     }
 
     /// Learning rate with which a part begins the second phase, or comes to in a one-cycle: its own, else `lr`.
-    pub fn lr_of(&self, part: &str) -> f64 {
-        self.part_lr.get(part).copied().unwrap_or(self.lr)
+    pub fn lr_of(&self, part: &str) -> LearningRate {
+        self.part_lr.get(part).copied().map_or(self.lr, LearningRate::At)
     }
 
     /// Every key, with those of the parts that have a learning rate of their own.
@@ -215,7 +219,7 @@ mod tests {
         {
             recipe.set(setting).unwrap();
         }
-        assert_eq!((recipe.fit, recipe.lr, recipe.dropout), (Fit::Squash, 1e-5, 0.5));
+        assert_eq!((recipe.fit, recipe.lr, recipe.dropout), (Fit::Squash, LearningRate::At(1e-5), 0.5));
         assert_eq!((recipe.weight_decay, recipe.weights.as_str(), recipe.strict), (1.0, "a b.pth", true));
         recipe.set(r"patient=^(p\d+)_").unwrap();
         assert_eq!(recipe.patient, r"^(p\d+)_");
@@ -227,10 +231,11 @@ mod tests {
     #[test]
     fn a_part_has_a_key_for_its_learning_rate() {
         let mut recipe = Recipe::from_toml("lr.layer4 = 1e-5\nseed = 1").unwrap();
-        assert_eq!((recipe.lr, recipe.lr_of("layer4"), recipe.lr_of("layer3")), (5e-4, 1e-5, 5e-4));
+        let rates = |recipe: &Recipe, other: &str| [recipe.lr, recipe.lr_of("layer4"), recipe.lr_of(other)];
+        assert_eq!(rates(&recipe, "layer3"), [5e-4, 1e-5, 5e-4].map(LearningRate::At));
         recipe.set("lr.head=0.01").unwrap();
         recipe.set("lr=0.002").unwrap();
-        assert_eq!((recipe.lr, recipe.lr_of("layer4"), recipe.lr_of("head")), (2e-3, 1e-5, 1e-2));
+        assert_eq!(rates(&recipe, "head"), [2e-3, 1e-5, 1e-2].map(LearningRate::At));
         let text = recipe.to_toml();
         assert!(text.contains("\nlr.default = 0.002\nlr.head = 0.01\nlr.layer4 = 0.00001\n"), "{text}");
         let toml: toml::Table = text.parse().unwrap();
@@ -240,13 +245,18 @@ mod tests {
         // What `lungfish recipe` prints, with a line added.
         let added = Recipe::default().to_toml().replace("\nlr = 0.0005\n", "\nlr = 0.0003\nlr.layer4 = 1e-5\n");
         let added = Recipe::from_toml(&added).unwrap();
-        assert_eq!((added.lr, added.lr_of("layer4")), (3e-4, 1e-5));
+        assert_eq!(rates(&added, "layer4"), [3e-4, 1e-5, 1e-5].map(LearningRate::At));
         for setting in ["lr={default=0.002, head=0.01, layer4=1e-5}", "lr.default=0.002"] {
             recipe.set(setting).unwrap();
             assert_eq!(recipe.to_toml(), text);
         }
         let says = |setting: &str| Recipe::default().set(setting).unwrap_err().to_string();
         assert_eq!(says("lr.layer4=0"), "lr.layer4 = 0: must be a number above 0");
+        assert_eq!(says("lr.layer4=auto"), "lr.layer4 = \"auto\": must be a number above 0");
+        recipe.set("lr=auto").unwrap();
+        assert_eq!((recipe.lr, recipe.lr_of("layer4")), (LearningRate::Auto, LearningRate::At(1e-5)));
+        assert!(recipe.to_toml().contains("\nlr.default = \"auto\"\nlr.head = 0.01\n"));
+        assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
         assert_eq!(says("lr.layer4=fast"), "lr.layer4 = \"fast\": must be a number above 0");
         assert!(says("lr.=1").contains("no key \"lr.\"") && says("lr.a b=1").contains("no key \"lr.a b\""));
         assert!(says("seed.x=1").contains("no key \"seed.x\""));
@@ -357,7 +367,8 @@ mod tests {
         assert_eq!(says(&mut recipe, "fit=stretch"), "fit = \"stretch\": must be crop, pad or squash");
         assert_eq!(says(&mut recipe, "batch_size=0"), "batch_size = 0: must be a number from 1 to 65536");
         assert_eq!(says(&mut recipe, "batch_size=-3"), "batch_size = \"-3\": must be a number from 1 to 65536");
-        assert_eq!(says(&mut recipe, "lr=nan"), "lr = nan: must be a number above 0");
+        assert_eq!(says(&mut recipe, "lr=nan"), "lr = nan: must be a number above 0, or auto");
+        assert_eq!(says(&mut recipe, "lr=fast"), "lr = \"fast\": must be a number above 0, or auto");
         assert!(says(&mut recipe, "batchsize=3").contains("did you mean batch_size"));
         assert!(says(&mut recipe, "qqqqqqqq=3").contains("its keys are architecture, weights"));
         assert_eq!(says(&mut recipe, "fit"), "\"fit\" is not KEY=VALUE, such as fit=squash");
@@ -385,7 +396,7 @@ mod tests {
             ("seed", &["0", "9223372036854775807"], &["9223372036854775808"]),
             ("frozen_views", &["0", "1024"], &["1025"]),
             ("step_size", &["1"], &["0"]),
-            ("lr", &["1e-30", "5"], &["0", "inf", "nan"]),
+            ("lr", &["1e-30", "5", "auto"], &["0", "inf", "nan"]),
             ("gamma", &["0.1", "1"], &["0", "1.01", "nan"]),
             ("div_factor", &["1", "1e9"], &["0.99", "inf"]),
             ("clip_norm", &["0", "3"], &["inf", "nan"]),

@@ -49,7 +49,7 @@ fn check_within(recipe: &Recipe, network: &Network, device: &Compute, most: u64)
 
 /// Bytes that a phase takes with steps of `batch` films.
 fn bytes(recipe: &Recipe, (network, device): (&Network, &Compute), phase: Phase, batch: usize) -> Result<u64, Error> {
-    let parts: Vec<_> = schedule::rates(recipe, phase, network)?.into_iter().map(|(part, _)| part).collect();
+    let parts: Vec<_> = schedule::rates(recipe, phase, network, 0.0)?.into_iter().map(|(part, _)| part).collect();
     let preprocess = recipe.preprocess();
     let side = if phase == Phase::Unfrozen { recipe.largest_side() } else { preprocess.size };
     let mut spec = PlanSpec::training(&network.graph, batch, side, normalization(&preprocess), &parts);

@@ -25,6 +25,8 @@ pub(crate) const LAST: &str = "last.safetensors";
 pub(crate) const CACHE: &str = "films.cache";
 /// Where the films are and what was asked for, until there is a checkpoint that knows.
 pub(crate) const START: &str = "start.json";
+/// Loss and learning rate of each step of a range test.
+pub(crate) const LR_RANGE: &str = "lr.csv";
 /// Held by the process that trains.
 const LOCK: &str = ".lock";
 

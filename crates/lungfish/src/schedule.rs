@@ -86,11 +86,12 @@ impl Course {
     }
 }
 
-/// The learning rate of each part that a phase trains, before the schedule.
+/// The learning rate of each part that a phase trains, before the schedule; `found` where the recipe leaves it to a range
+/// test.
 ///
 /// # Errors
 /// `lr.PART` of a part that the network does not have, or that the second phase does not train.
-pub(crate) fn rates(recipe: &Recipe, phase: Phase, network: &Network) -> Result<Vec<(PartId, f64)>, Error> {
+pub(crate) fn rates(recipe: &Recipe, phase: Phase, network: &Network, found: f64) -> Result<Vec<(PartId, f64)>, Error> {
     let unfrozen = network.parts_by_names(&recipe.unfreeze)?;
     for (name, rate) in &recipe.part_lr {
         if !unfrozen.contains(&network.part(name)?) {
@@ -103,7 +104,8 @@ pub(crate) fn rates(recipe: &Recipe, phase: Phase, network: &Network) -> Result<
     Ok(match phase {
         Phase::Frozen => vec![(network.head, recipe.frozen_lr)],
         Phase::Unfrozen => {
-            unfrozen.into_iter().map(|part| (part, recipe.lr_of(network.graph.part_name(part)))).collect()
+            let rate = |part| recipe.lr_of(network.graph.part_name(part)).or(found);
+            unfrozen.into_iter().map(|part| (part, rate(part))).collect()
         }
     })
 }
@@ -111,6 +113,7 @@ pub(crate) fn rates(recipe: &Recipe, phase: Phase, network: &Network) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::LearningRate;
     use lungfish_models::{Architecture, HeadConfig};
     use serde_json::Value;
 
@@ -189,18 +192,26 @@ mod tests {
     #[test]
     fn a_part_has_its_own_rate_or_the_others() {
         let network = Network::new(Architecture::Resnet18, 2, &HeadConfig::default()).unwrap();
-        let mut recipe =
-            Recipe { lr: 1e-4, frozen_lr: 1e-2, unfreeze: "layer3,layer4".to_owned(), ..Recipe::default() };
+        let mut recipe = Recipe {
+            lr: LearningRate::At(1e-4),
+            frozen_lr: 1e-2,
+            unfreeze: "layer3,layer4".to_owned(),
+            ..Recipe::default()
+        };
         recipe.set("lr.layer4=1e-5").unwrap();
         let of = |recipe: &Recipe, phase| -> Vec<(String, f64)> {
-            let rates = rates(recipe, phase, &network).unwrap();
+            let rates = rates(recipe, phase, &network, 7.0).unwrap();
             rates.into_iter().map(|(part, rate)| (network.graph.part_name(part).to_owned(), rate)).collect()
         };
         assert_eq!(of(&recipe, Phase::Frozen), [("head".to_owned(), 1e-2)]);
         let expected = [("layer3", 1e-4), ("layer4", 1e-5), ("head", 1e-4)].map(|(name, rate)| (name.to_owned(), rate));
         assert_eq!(of(&recipe, Phase::Unfrozen), expected);
 
-        let says = |recipe: &Recipe| rates(recipe, Phase::Unfrozen, &network).unwrap_err().to_string();
+        let found = Recipe { lr: LearningRate::Auto, ..recipe.clone() };
+        let expected = [("layer3", 7.0), ("layer4", 1e-5), ("head", 7.0)].map(|(name, rate)| (name.to_owned(), rate));
+        assert_eq!(of(&found, Phase::Unfrozen), expected);
+
+        let says = |recipe: &Recipe| rates(recipe, Phase::Unfrozen, &network, 7.0).unwrap_err().to_string();
         recipe.set("lr.layer1=1e-5").unwrap();
         assert_eq!(says(&recipe), "lr.layer1 = 0.00001: layer1 does not train, unfreeze is \"layer3,layer4\"");
         recipe.set("lr.haed=1e-5").unwrap();

@@ -140,7 +140,7 @@ impl Job<'_, '_> {
         let folder = DataSet::list(&given, recipe)?;
         folder.refuse_among_classes(&self.request.out)?;
         let network = weights::network(recipe, folder.task, folder.classes.len())?;
-        schedule::rates(recipe, Phase::Unfrozen, &network)?;
+        schedule::rates(recipe, Phase::Unfrozen, &network, 0.0)?;
         room::check(recipe, &network, &self.device)?;
         let store = weights::start(recipe, &network, (folder.task, &folder.classes), &self.device, self.watch)?;
         let of_weights = Lineage::of_weights(&recipe.weights)?;
@@ -209,7 +209,7 @@ impl Job<'_, '_> {
         let (classes, caveats) = (model.info.classes.clone(), model.info.caveats.clone());
         let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, (model.info.task, classes), caveats)?;
         let network = weights::network(&recipe, data.task, data.classes.len())?;
-        schedule::rates(&recipe, Phase::Unfrozen, &network)?;
+        schedule::rates(&recipe, Phase::Unfrozen, &network, 0.0)?;
         room::check(&recipe, &network, &self.device)?;
         let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
         let lineage = model.lineage.of_run(&bytes);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{Predictor, Silent, TestRequest, Watch, ensemble, test, train};
+use lungfish::{Activity, Event, Predictor, Silent, TestRequest, Watch, ensemble, test, train};
 use lungfish_models::ModelFile;
 
 const SETTINGS: [&str; 6] =
@@ -98,4 +98,58 @@ fn what_does_not_fit_is_refused() {
     ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors")).unwrap();
     assert!(says(&[&b, &a], "one.safetensors").contains("is there already"));
     assert!(says(&[&a, &dir.path().join("one.safetensors")], "out").contains("name its members instead"));
+}
+
+/// A teacher has a part in every step of the second phase, its films count as the student's, and nothing else is taken for
+/// it halfway.
+#[test]
+fn a_student_learns_from_an_ensemble_and_inherits_what_it_has_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 60);
+    let runs: Vec<PathBuf> =
+        (0..2).map(|number| member(&data, &dir.path().join(format!("m{number}")), number, &[])).collect();
+    let teacher = dir.path().join("both");
+    ensemble(&runs, &teacher).unwrap();
+    let named = format!("teacher={}", teacher.display());
+    fn settings<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&SETTINGS[..], &["epochs=2", "sizes=32,32", "member=7"], more].concat()
+    }
+    let run = |name: &str, more: &[&str]| {
+        let run = dir.path().join(name);
+        trained(&data, &run, &settings(more));
+        run
+    };
+    let [alone, taught] = [run("alone", &[]), run("taught", &[&named, "teacher_weight=0.7"])];
+    let (without, with) = (log_without_times(&alone), log_without_times(&taught));
+    assert_eq!(without[..2], with[..2], "the frozen phase has no teacher");
+    assert_ne!(without[3]["train_loss"], with[3]["train_loss"]);
+    let model = ModelFile::read(&taught.join("best.safetensors")).unwrap();
+    assert!(model.metadata["ancestors"].contains(r#""how":"teacher""#), "{}", model.metadata["ancestors"]);
+    let bytes = |model: &ModelFile, name: &str| model.bytes[name].clone();
+    let of_teacher = ModelFile::read(&teacher.join("best.safetensors")).unwrap();
+    assert_eq!(bytes(&model, "ancestors.train"), bytes(&of_teacher, "films.train"));
+    let split = |run: &Path| fs::read(run.join("split.csv")).unwrap();
+    assert_eq!(split(&taught), split(&alone), "who taught the teacher still tests and chooses nothing");
+
+    // Stopped within the second phase: it goes on to the same bits, but not with another teacher in the same place.
+    let broken = dir.path().join("broken");
+    let asked = request(&data, &broken, &settings(&[&named, "teacher_weight=0.7"]));
+    let training = |event: &Event| matches!(event, Event::Progress { task: Activity::Training, .. });
+    assert!(stopped_at(&asked, 14, training).unwrap());
+    let kept = fs::read(teacher.join("best.safetensors")).unwrap();
+    fs::copy(runs[0].join("best.safetensors"), teacher.join("best.safetensors")).unwrap();
+    let go_on = || train(&resuming(&data, &broken), &mut Watch::new(&mut Silent, &GO));
+    assert!(go_on().unwrap_err().to_string().contains("is not the model that this run began to learn from"));
+    fs::write(teacher.join("best.safetensors"), kept).unwrap();
+    go_on().unwrap();
+    assert_same_run(&taught, &broken);
+
+    let refused = |more: &[&str]| {
+        let request = request(&data, &dir.path().join("none"), &settings(more));
+        train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string()
+    };
+    assert!(refused(&[&named, "epochs=0"]).contains("second phase only"));
+    assert!(refused(&[&named, "fit=pad"]).contains("another fit"));
+    assert!(refused(&["teacher=nowhere"]).contains("there is no run folder or model file nowhere"));
+    assert!(!dir.path().join("none").exists());
 }

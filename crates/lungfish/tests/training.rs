@@ -264,6 +264,44 @@ fn learning_rates_of_parts_and_steps_reach_the_weights_and_the_log() {
     assert!((lr(4) - 1e-4 / 25.0 / 1e4).abs() < 1e-16 && lr(3) > lr(4) && lr(3) < 1e-4);
 }
 
+/// A range test finds a rate, shows what it saw, leaves no trace in the weights, and is not made again by a resume.
+#[test]
+fn a_learning_rate_is_found_where_the_recipe_leaves_it_to_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 60);
+    let settings = |lr| ["image_size=32", "batch_size=8", "frozen_epochs=1", "epochs=2", "val_fraction=0.2", lr];
+    let run = dir.path().join("auto");
+    let testing = |e: &Event| matches!(e, Event::Progress { task: Activity::RangeTest, .. });
+    let counted = |request: &TrainRequest| {
+        let mut steps = 0;
+        train(request, &mut Watch::new(&mut |e: &Event| steps += usize::from(testing(e)), &GO)).unwrap();
+        steps
+    };
+    assert!((16..=100).contains(&counted(&request(&data, &run, &settings("lr=auto")))));
+    let table = fs::read_to_string(run.join("lr.csv")).unwrap();
+    let rates: Vec<f64> = table.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect();
+    assert!(table.starts_with("lr,loss,smoothed\n1e-7,") && rates.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(run.join("lr.png").exists() && run.join("lr.svg").exists());
+
+    // The same run with the rate written down: the test has moved no weight and no random number.
+    let checkpoint = ModelFile::read(&run.join("last.safetensors")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&checkpoint.metadata["state"]).unwrap();
+    let found = state["lr"].as_f64().unwrap();
+    assert!(rates.contains(&found) && (1e-6..1.0).contains(&found), "{found}");
+    let written = dir.path().join("written");
+    let same = format!("lr={found:e}");
+    trained(&data, &written, &settings(&same));
+    assert_eq!(log_without_times(&run), log_without_times(&written));
+    assert!(last_bits(&run) == last_bits(&written));
+
+    let broken = dir.path().join("broken");
+    assert!(stopped_at(&request(&data, &broken, &settings("lr=auto")), 5, testing).unwrap());
+    let training = |e: &Event| matches!(e, Event::Progress { task: Activity::Training, .. });
+    assert!(stopped_at(&resuming(&data, &broken), 2, training).unwrap());
+    assert_eq!(counted(&resuming(&data, &broken)), 0);
+    assert_same_run(&run, &broken);
+}
+
 #[test]
 fn threads_do_not_change_a_bit() {
     let dir = tempfile::tempdir().unwrap();

@@ -87,6 +87,13 @@ impl Axis {
         Axis { low, high, logarithmic: true, ticks, from: 0.0, to: 1.0 }
     }
 
+    /// The places 0, 1 and so on of things that have names, with room beside the first and the last.
+    pub(crate) fn named(names: &[String], count: usize) -> Axis {
+        let last = count.saturating_sub(1) as f64;
+        let ticks = names.iter().take(count).enumerate().map(|(place, name)| (place as f64, name.clone())).collect();
+        Axis { low: -0.5, high: last + 0.5, logarithmic: false, ticks, from: 0.0, to: 1.0 }
+    }
+
     /// Without the numbers outside `low` to `high`, where the axis reaches beyond what can occur.
     pub(crate) fn between(mut self, low: f64, high: f64) -> Axis {
         self.ticks.retain(|(value, _)| (low - 1e-9..=high + 1e-9).contains(value));

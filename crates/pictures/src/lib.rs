@@ -42,9 +42,11 @@ mod palette;
 mod pdf;
 mod picture;
 mod print;
+mod range;
 mod roc;
 mod subset;
 mod svg;
+mod trials;
 
 pub use axis::percent;
 pub use classify::classify;
@@ -57,7 +59,9 @@ pub use overview::{ClassOverview, overview};
 pub use page::Heading;
 pub use picture::Picture;
 pub use print::Print;
+pub use range::{RangeStep, lr_range};
 pub use roc::{Curve, precision_recall, roc};
+pub use trials::{TrialPanel, TrialPoint, trials};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]

@@ -32,7 +32,7 @@ impl Trainer<'_> {
         }
         let order = self.order(self.state.phase, self.state.epoch);
         let order = &order[..order.len().min(FILMS)];
-        let mut batches = Batches::Pixels(self.loader(&tools.stepper, order)?);
+        let mut batches = Batches::Pixels(self.loader(self.state.epoch, order)?);
         let Some(average) = &mut self.average else { return Ok(true) };
         let Stepper { plan, parts, .. } = &mut tools.stepper;
         let graph = &self.network.graph;

@@ -32,7 +32,7 @@ impl Trainer<'_> {
         let factor = tools.stepper.course.at_end(epoch).factor;
         let lr = match phase {
             Phase::Frozen => self.recipe.frozen_lr,
-            Phase::Unfrozen => self.recipe.lr,
+            Phase::Unfrozen => self.recipe.lr.or(self.found_lr()),
         };
         let per_film = |sum: f64| (sums.films > 0).then(|| sum / sums.films as f64);
         let record = EpochRecord {

@@ -1,6 +1,7 @@
 //! The words that recipe keys choose between.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,61 @@ impl Schedule {
             Schedule::Step => "step",
             Schedule::Cosine => "cosine",
             Schedule::OneCycle => "one-cycle",
+        }
+    }
+}
+
+/// The learning rate of the second phase.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LearningRate {
+    /// This one.
+    At(f64),
+    /// The one that a range test finds before the phase (Smith 2017, arXiv:1506.01186).
+    Auto,
+}
+
+/// The word for [`LearningRate::Auto`].
+const AUTO: &str = "auto";
+
+impl LearningRate {
+    /// Whether it is one that can be trained with.
+    pub(super) fn is_valid(self) -> bool {
+        match self {
+            LearningRate::At(rate) => rate > 0.0 && rate.is_finite(),
+            LearningRate::Auto => true,
+        }
+    }
+
+    /// The rate; the one that was found, where the recipe leaves it to a range test.
+    pub fn or(self, found: f64) -> f64 {
+        match self {
+            LearningRate::At(rate) => rate,
+            LearningRate::Auto => found,
+        }
+    }
+}
+
+impl Serialize for LearningRate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            LearningRate::At(rate) => serializer.serialize_f64(*rate),
+            LearningRate::Auto => serializer.serialize_str(AUTO),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LearningRate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(f64),
+            Word(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(rate) => Ok(LearningRate::At(rate)),
+            Written::Word(word) if word == AUTO => Ok(LearningRate::Auto),
+            Written::Word(word) => Err(Error::custom(format!("{word} is no learning rate"))),
         }
     }
 }

@@ -6,7 +6,7 @@ use lungfish_data::{Augment, Channels, Fit, PatientRule};
 use lungfish_models::Architecture;
 use serde::de::DeserializeOwned;
 
-use super::{Best, ClassWeights, Optimizer, PriorRule, RecipeError, Sampling, Schedule};
+use super::{Best, ClassWeights, LearningRate, Optimizer, PriorRule, RecipeError, Sampling, Schedule};
 
 /// The words for the values that a key takes. These are the rules there are:
 ///
@@ -151,8 +151,7 @@ macro_rules! recipe {
                 match (key, part(key)) {
                     $((stringify!($key), _) => allows!(&self.$key, $type, $rule),)+
                     $((concat!("augment.", stringify!($field)), _) => allows!(&self.augment.$field, $kind, $range),)+
-                    // A part's learning rate goes by the rule for all.
-                    (_, Some(part)) => Recipe { lr: self.lr_of(part), ..Recipe::default() }.in_range("lr"),
+                    (_, Some(part)) => self.lr_of(part).is_valid(),
                     _ => true,
                 }
             }
@@ -169,7 +168,7 @@ macro_rules! recipe {
                         self.augment = preset.ok_or_else(|| bad_value(key, value, PRESETS))?;
                     }
                     (_, Some(part)) => {
-                        let rate = convert(key, value, allowed("lr"))?;
+                        let rate = convert(key, value, allowed(key))?;
                         self.part_lr.insert(part.to_owned(), rate);
                     }
                     _ => return Err(unknown(key)),
@@ -182,7 +181,7 @@ macro_rules! recipe {
                 match (key, part(key)) {
                     $((stringify!($key), _) => toml::Value::try_from(&self.$key).ok(),)+
                     $((concat!("augment.", stringify!($field)), _) => toml::Value::try_from(&self.augment.$field).ok(),)+
-                    (_, Some(part)) => Some(toml::Value::Float(self.lr_of(part))),
+                    (_, Some(part)) => toml::Value::try_from(self.lr_of(part)).ok(),
                     _ => None,
                 }
             }
@@ -247,8 +246,8 @@ recipe! {
     frozen_step_size: usize = 7, (above 0, "a number of epochs above 0");
     /// Frozen phase, step schedule: factor of a step.
     frozen_gamma: f64 = 0.1, (above 0 to 1);
-    /// Learning rate of the second phase; a line such as lr.layer4 = 0.00001 gives a part its own.
-    lr: f64 = 5e-4, (above 0);
+    /// Learning rate of the second phase; a line such as lr.layer4 = 0.00001 gives a part its own. auto is the one that a range test finds before the phase, in a hundred steps that are then undone (lr.csv and lr.svg in the run folder show it).
+    lr: LearningRate = LearningRate::At(5e-4), (|lr| lr.is_valid(), "a number above 0, or auto");
     /// Schedule of the second phase's learning rates: moved on each epoch, one-cycle each step.
     schedule: Schedule = Schedule::OneCycle, (any "constant, step, cosine or one-cycle");
     /// Second phase, step schedule: epochs between two steps.
@@ -342,8 +341,10 @@ pub(super) fn allowed(key: &str) -> &'static str {
     if key == PRESET {
         return PRESETS;
     }
-    let name = if part(key).is_some() { "lr" } else { key };
-    KEYS.iter().find(|key| key.name == name).map_or("", |key| key.allowed)
+    if part(key).is_some() {
+        return "a number above 0";
+    }
+    KEYS.iter().find(|known| known.name == key).map_or("", |key| key.allowed)
 }
 
 pub(super) fn bad_value(key: &str, value: impl ToString, allowed: impl Into<String>) -> RecipeError {
