@@ -258,9 +258,10 @@ impl Observer for Printer {
             Event::TrialStarted { trial, rung, of, epochs, side, .. } => {
                 let of = if *of > 1 { format!(" ({of} on this rung)") } else { String::new() };
                 self.line(format_args!(
-                    "Rung {}, trial {}{of}, {epochs} epochs at {side} pixels: {}",
+                    "Rung {}, trial {}{of}, {} at {side} pixels: {}",
                     rung + 1,
                     trial.number,
+                    print::epochs(*epochs),
                     print::one_line(&trial.words())
                 ));
             }

@@ -155,6 +155,11 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of epochs, in words.
+pub fn epochs(count: usize) -> String {
+    if count == 1 { "1 epoch".to_owned() } else { format!("{count} epochs") }
+}
+
 /// `1 film`, `2 films`.
 pub fn films(count: usize) -> String {
     if count == 1 { "1 film".to_owned() } else { format!("{count} films") }

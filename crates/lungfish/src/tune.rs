@@ -187,7 +187,7 @@ impl Tuning<'_, '_> {
             self.notes.write()?;
             let counts = self.notes.counts.iter().zip(&self.rungs);
             let words: Vec<String> = counts
-                .map(|(count, rung)| format!("{count} for {} epochs at {} pixels", rung.epochs, rung.side))
+                .map(|(count, rung)| format!("{count} for {} at {} pixels", epochs_in_words(rung.epochs), rung.side))
                 .collect();
             self.watch.note(format!("trials that fit into the budget: {}", words.join(", then ")));
         }
@@ -237,12 +237,13 @@ impl Tuning<'_, '_> {
         request.device = self.request.device;
         request.resume = folder.join(run_folder::RECIPE).exists();
         let begun = Instant::now();
-        // What every training says of the films is told once.
-        let first = number == 0 && rung == 0;
+        // What every training says of the films is told once, and what it says of itself here.
+        let mut first = number == 0 && rung == 0;
         let flag = self.watch.flag();
         let watch = &mut *self.watch;
         let mut pass_on = |event: &Event| match event {
             Event::Progress { .. } => watch.event(event),
+            Event::PhaseStarted { .. } => first = false,
             Event::Warning(_) | Event::BadFilm { .. } | Event::Dataset { .. } if first => watch.event(event),
             _ => {}
         };
@@ -379,7 +380,8 @@ impl Tuning<'_, '_> {
         let heading = Heading {
             title: "What mattered".to_owned(),
             subtitle: Some(format!(
-                "Validation loss of each trial after {epochs} epochs at {side} pixels, mean of films as they are and augmented."
+                "Validation loss of each trial after {} at {side} pixels, mean of films as they are and augmented.",
+                epochs_in_words(epochs)
             )),
             synthetic: self.notes.synthetic,
         };
@@ -391,6 +393,10 @@ impl Tuning<'_, '_> {
         crate::picture::write_all(&self.request.out, "tune", &picture, crate::PictureFormats::default())?;
         Ok(())
     }
+}
+
+fn epochs_in_words(count: usize) -> String {
+    if count == 1 { "1 epoch".to_owned() } else { format!("{count} epochs") }
 }
 
 /// The folder, as a sentence names it.

@@ -128,7 +128,7 @@ fn report(outcome: &TuneOutcome) -> anyhow::Result<()> {
             continue;
         }
         reached.sort_by(|a, b| a.0.total_cmp(&b.0));
-        print::out(format_args!("After {epochs} epochs at {side} pixels:"))?;
+        print::out(format_args!("After {} at {side} pixels:", print::epochs(*epochs)))?;
         for (loss, trial) in reached.iter().take(5) {
             let result = &trial.results[rung];
             let (auc, seen) = (print::metric(result.auc), print::metric(result.robust_auc));

@@ -257,16 +257,21 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
 fn unpack(shape: &ConvShape, packed: &[f32], dw: &mut [f32], accumulate: bool) {
     /// Output channels of a task: what one cache line holds.
     const CHANNELS: usize = 16;
+    /// Input channels at a time: the lines that they lie in stay at hand until all output channels have taken theirs.
+    const AT_ONCE: usize = 16;
     let ([ci, co], taps) = (shape.group(), shape.taps());
     let a_channel = ci * taps;
     for_chunks(dw, CHANNELS * a_channel, |index, dw| {
-        for tap in 0..taps {
-            for i in 0..ci {
-                for (o, dw) in dw.chunks_exact_mut(a_channel).enumerate() {
-                    let o = index * CHANNELS + o;
-                    let value = packed[((o / co * taps + tap) * ci + i) * co + o % co];
-                    let place = &mut dw[i * taps + tap];
-                    *place = if accumulate { *place + value } else { value };
+        for from in (0..ci).step_by(AT_ONCE) {
+            let upto = (from + AT_ONCE).min(ci);
+            for (o, dw) in dw.chunks_exact_mut(a_channel).enumerate() {
+                let o = index * CHANNELS + o;
+                let group = &packed[o / co * taps * ci * co + o % co..];
+                for (i, places) in (from..upto).zip(dw[from * taps..upto * taps].chunks_exact_mut(taps)) {
+                    for (tap, place) in places.iter_mut().enumerate() {
+                        let value = group[(tap * ci + i) * co];
+                        *place = if accumulate { *place + value } else { value };
+                    }
                 }
             }
         }
