@@ -24,7 +24,7 @@ use crate::run_folder::SPLIT;
 use crate::run_folder::write_atomically;
 use crate::task::THRESHOLD;
 use crate::{
-    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Predictor, Watch, source,
+    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Predictor, Tta, Watch, source,
 };
 #[cfg(feature = "pictures")]
 use crate::{
@@ -44,6 +44,8 @@ pub struct TestRequest {
     pub split: Option<Split>,
     /// Which epoch of a run; a model file holds its best.
     pub epoch: EpochChoice,
+    /// In which views each film is scored.
+    pub tta: Tta,
     /// Folder for `predictions-{split}.csv`, `metrics-{split}.json` and the pictures; none is the run folder, and is refused for any other films than the run's
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
@@ -105,6 +107,10 @@ pub struct TestOutcome {
     pub threshold: Option<f64>,
     /// Whether probabilities are for classes that are equally frequent, although the films that taught the model were not.
     pub equal_prior: bool,
+    /// The views over which what is said of a film was averaged; left out where it was scored as it is.
+    #[serde(skip_serializing_if = "Tta::is_none")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub tta: Tta,
     /// What must be known beside these numbers.
     pub caveats: Vec<Caveat>,
     /// The split that was scored.
@@ -190,7 +196,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     });
 
     let paths: Vec<PathBuf> = films.iter().map(|f| f.film.path.clone()).collect();
-    let mut predictor = Predictor::of(model, &backend)?;
+    let mut predictor = Predictor::of(model, &backend)?.with_tta(request.tta);
     let (mut labels, mut rows, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
     for (film, scored) in films.iter().zip(predictor.rows(&paths, watch)?) {
         match scored {
@@ -254,6 +260,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         },
         threshold: (task == Task::AnyOf || classes == 2).then_some(THRESHOLD),
         equal_prior: info.for_equal_classes(),
+        tta: request.tta,
         caveats,
         split,
         epoch: info.epoch.clone(),
@@ -490,6 +497,7 @@ mod tests {
             labels: Vec::new(),
             threshold: Some(0.5),
             equal_prior: true,
+            tta: Tta::None,
             caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
             split: Split::Test,
             epoch: BestEpoch {

@@ -84,6 +84,7 @@ mod targets;
 mod task;
 mod teacher;
 mod train;
+mod tta;
 pub mod tune;
 mod watch;
 mod weights;
@@ -114,6 +115,7 @@ pub use scores_file::ScoresFile;
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
 pub use task::Called;
 pub use train::{TrainOutcome, TrainRequest, train};
+pub use tta::Tta;
 pub use tune::{TuneOutcome, TuneRequest, tune};
 pub use watch::{Observer, Silent, Watch};
 

@@ -11,7 +11,7 @@ use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
 use crate::scorer::{AT_ONCE, Known, Row, Scored, Scorer};
 use crate::task::Answers;
-use crate::{Activity, Called, Error, Event, FilmList, Watch};
+use crate::{Activity, Called, Error, Event, FilmList, Tta, Watch};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -87,6 +87,7 @@ pub struct Predictions {
 pub struct Predictor {
     model: Model,
     scorer: Scorer,
+    tta: Tta,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -108,7 +109,18 @@ impl Predictor {
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let scorer = Scorer::new(backend, &model.networks, model.info.task, pipeline)?;
-        Ok(Predictor { model, scorer })
+        Ok(Predictor { model, scorer, tta: Tta::None })
+    }
+
+    /// The same, which scores each film in several views and averages their probabilities.
+    #[must_use]
+    pub fn with_tta(self, tta: Tta) -> Self {
+        Predictor { scorer: self.scorer.with_tta(tta), tta, ..self }
+    }
+
+    /// In which views films are scored.
+    pub fn tta(&self) -> Tta {
+        self.tta
     }
 
     /// What the model file says about itself.
@@ -174,7 +186,7 @@ impl Predictor {
         let first = if done == known.len() { done } else { done - done % AT_ONCE };
         let wanted: Vec<Known<'_>> = known.iter().skip(first).map(|(_, film)| *film).collect();
         let (total, mut scored) = (known.len(), first);
-        let Predictor { model, scorer } = self;
+        let Predictor { model, scorer, .. } = self;
         let file = model.file().to_owned();
         let Model { info, stores, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lungfish_data::{Channels, ContentHash, DecodeError, Pipeline, Task};
+use lungfish_data::augment::Alteration;
+use lungfish_data::{Channels, ContentHash, DecodeError, Image, Pipeline, Preprocess, Task};
 use lungfish_engine::{Input, Plan, PlanSpec, Store};
 use lungfish_models::Network;
 use rayon::prelude::*;
@@ -12,7 +13,7 @@ use rayon::prelude::*;
 use crate::compute::Compute;
 use crate::model::normalization;
 use crate::task::Answers;
-use crate::{Activity, Error, Event, Watch};
+use crate::{Activity, Error, Event, Tta, Watch};
 
 /// What a model says of a film.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,6 +56,8 @@ pub(crate) struct Scorer {
     plans: Vec<Plan<Compute>>,
     task: Task,
     pipeline: Pipeline,
+    /// In which views each film is scored.
+    views: Vec<Alteration>,
 }
 
 impl Scorer {
@@ -65,7 +68,12 @@ impl Scorer {
             Plan::new(backend, &network.graph, spec)
         };
         let plans = networks.iter().map(plan).collect::<Result<_, _>>()?;
-        Ok(Scorer { plans, task, pipeline })
+        Ok(Scorer { plans, task, pipeline, views: Tta::None.views() })
+    }
+
+    /// The same, which scores films in several views.
+    pub(crate) fn with_tta(self, tta: Tta) -> Self {
+        Scorer { views: tta.views(), ..self }
     }
 
     /// A row a film, in order, or why it has none; a store a network. `None` where it was stopped.
@@ -94,12 +102,12 @@ impl Scorer {
         stop: &AtomicBool,
         each: &mut dyn FnMut(Vec<Scored>) -> Result<(), E>,
     ) -> Result<bool, E> {
-        let Scorer { plans, task, pipeline } = self;
+        let Scorer { plans, task, pipeline, views } = self;
         let stopped = || stop.load(Ordering::Relaxed);
         let mut batches = films.chunks(AT_ONCE);
         let mut ready = match batches.next() {
             Some(_) if stopped() => return Ok(false),
-            first => first.map(|batch| decode(pipeline, batch)),
+            first => first.map(|batch| decode((pipeline, views), batch)),
         };
         while let Some(decoded) = ready {
             if stopped() {
@@ -107,8 +115,8 @@ impl Scorer {
             }
             let (next, channels) = (batches.next(), pipeline.preprocess.channels);
             let (scored, ahead) = rayon::join(
-                || forward((plans, stores, *task), decoded, channels),
-                || next.map(|batch| decode(pipeline, batch)),
+                || forward((plans, stores, *task), decoded, channels, views.len()),
+                || next.map(|batch| decode((pipeline, views), batch)),
             );
             each(scored?)?;
             ready = ahead;
@@ -122,40 +130,66 @@ impl Scorer {
         stores: &mut [Store<Compute>],
         squares: Vec<Vec<u8>>,
     ) -> Result<Vec<Row>, Error> {
-        let channels = self.pipeline.preprocess.channels;
+        let Preprocess { channels, size, .. } = self.pipeline.preprocess;
         let mut rows = Vec::with_capacity(squares.len());
         for batch in squares.chunks(AT_ONCE) {
-            let batch = batch.iter().cloned().map(Ok).collect();
-            rows.extend(forward((&mut self.plans, stores, self.task), batch, channels)?.into_iter().flatten());
+            let square = |pixels: &Vec<u8>| Image { width: size, height: size, channels, pixels: pixels.clone() };
+            let batch = batch.iter().map(|pixels| Ok(in_views(square(pixels), &self.views))).collect();
+            let scored = forward((&mut self.plans, stores, self.task), batch, channels, self.views.len())?;
+            rows.extend(scored.into_iter().flatten());
         }
         Ok(rows)
     }
 }
 
-/// The squares of a batch, each a task of its own: films differ in size tenfold.
-fn decode(pipeline: &Pipeline, batch: &[Known<'_>]) -> Vec<Result<Vec<u8>, DecodeError>> {
-    let decode = |film: &Known<'_>| pipeline.seen(film.path, film.hash, film.key).map(|image| image.pixels);
+/// A square in each view, end to end.
+fn in_views(square: Image, views: &[Alteration]) -> Vec<u8> {
+    if views.len() == 1 {
+        return square.pixels;
+    }
+    let view = |view: &Alteration| {
+        let mut image = square.clone();
+        view.apply(&mut image);
+        image.pixels
+    };
+    views.iter().flat_map(view).collect()
+}
+
+/// The squares of a batch in all views, each film a task of its own: they differ in size tenfold.
+fn decode((pipeline, views): (&Pipeline, &[Alteration]), batch: &[Known<'_>]) -> Vec<Result<Vec<u8>, DecodeError>> {
+    let decode = |film: &Known<'_>| pipeline.seen(film.path, film.hash, film.key).map(|image| in_views(image, views));
     batch.par_iter().with_max_len(1).map(decode).collect()
 }
 
-/// The films that could be read go through the network together.
+/// The films that could be read go through the network together, one view after the other.
 fn forward(
     (plans, stores, task): (&mut [Plan<Compute>], &mut [Store<Compute>], Task),
     decoded: Vec<Result<Vec<u8>, DecodeError>>,
     channels: Channels,
+    views: usize,
 ) -> Result<Vec<Scored>, Error> {
-    let pixels: Vec<u8> = decoded.iter().flatten().flatten().copied().collect();
     let n = decoded.iter().filter(|film| film.is_ok()).count();
-    // Rows of each network, film after film.
-    let mut said = Vec::new();
-    for (plan, store) in plans.iter_mut().zip(stores).filter(|_| n > 0) {
-        plan.forward(store, n, input(&pixels, channels), [0; 4])?;
-        said.push(plan.output()?);
+    let of_view = |view: usize| -> Vec<u8> {
+        let films = decoded.iter().flatten();
+        films.flat_map(|film| &film[view * film.len() / views..(view + 1) * film.len() / views]).copied().collect()
+    };
+    // Rows of each network in each view, film after film.
+    let mut said: Vec<Vec<Vec<f32>>> = plans.iter().map(|_| Vec::new()).collect();
+    for view in (0..views).filter(|_| n > 0) {
+        let pixels = of_view(view);
+        for ((plan, store), said) in plans.iter_mut().zip(&mut *stores).zip(&mut said) {
+            plan.forward(store, n, input(&pixels, channels), [0; 4])?;
+            said.push(plan.output()?);
+        }
     }
-    let width = said.first().map_or(0, |rows| rows.len() / n);
+    let width = said.iter().flatten().next().map_or(0, |rows| rows.len() / n);
     let row = |film: usize| {
-        let rows: Vec<&[f32]> = said.iter().filter_map(|rows| rows.get(film * width..(film + 1) * width)).collect();
-        averaged(task, &rows)
+        let of = |views: &Vec<Vec<f32>>| {
+            let rows = views.iter().filter_map(|rows| rows.get(film * width..(film + 1) * width));
+            averaged(task, &rows.collect::<Vec<_>>()).values
+        };
+        let rows: Vec<Vec<f32>> = said.iter().map(of).collect();
+        averaged(task, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
     };
     let mut rows = (0..n).map(row);
     Ok(decoded.into_iter().map(|film| film.map(|_| rows.next().unwrap_or_default())).collect())

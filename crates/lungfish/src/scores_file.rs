@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::NOTICE;
 use crate::predict::Outcome;
 use crate::run_folder::write_atomically;
-use crate::{Error, FilmList, Predictor};
+use crate::{Error, FilmList, Predictor, Tta};
 
 /// What stands in the file beside the table.
 const FORMAT: &str = "lungfish.scores.1";
@@ -64,6 +64,9 @@ struct Origin {
     /// The first 16 bytes of the SHA-256 of the model file, in hexadecimal digits.
     model_hash: String,
     architecture: String,
+    /// The views over which what is said of a film was averaged.
+    #[serde(default, skip_serializing_if = "Tta::is_none")]
+    tta: Tta,
     /// Whether the model has learnt from synthetic films, and says nothing of real ones.
     synthetic: bool,
     /// The version of lungfish that wrote it.
@@ -82,6 +85,7 @@ impl Origin {
             model: escape(model),
             model_hash: ContentHash::of(&bytes).to_string(),
             architecture: info.architecture.to_string(),
+            tta: predictor.tta(),
             synthetic: info.synthetic,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             notice: NOTICE.to_owned(),
@@ -129,6 +133,14 @@ impl ScoresFile {
                 theirs.model_hash,
                 ours.model,
                 ours.model_hash
+            )));
+        }
+        if theirs.tta != ours.tta {
+            return Err(Error::refused(format!(
+                "{} was made with tta {} and {} is asked for: name another file",
+                escape(path),
+                theirs.tta,
+                ours.tta
             )));
         }
         let head = ours.head();

@@ -39,7 +39,8 @@ const FILMS: usize = 360;
 
 /// Short enough for two cores, long enough to show both phases at work. So few films want small batches: more steps, and
 /// with them batch-norm statistics of the films and no longer of ImageNet.
-const RECIPE: [&str; 5] = ["frozen_epochs=6", "frozen_lr=5e-4", "epochs=4", "lr=3e-4", "batch_size=16"];
+const RECIPE: [&str; 6] =
+    ["frozen_epochs=6", "frozen_lr=5e-4", "epochs=4", "lr=3e-4", "batch_size=16", "image_size=160"];
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     let started = std::time::Instant::now();

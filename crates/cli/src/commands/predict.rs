@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
 use clap::ValueHint::{AnyPath, FilePath};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{
-    ErrorKind, FilmList, Outcome, PassedOver, PlotTarget, Prediction, Predictor, ScoresFile, Watch, passed_over,
+    ErrorKind, FilmList, Outcome, PassedOver, PlotTarget, Prediction, Predictor, ScoresFile, Tta, Watch, passed_over,
 };
 use serde::Serialize;
 
@@ -54,6 +55,11 @@ pub struct Args {
     /// Draw the film beside its probabilities: a file ending in .png or .svg for one film, else a folder
     #[arg(long, value_name = "FILE|DIR", value_hint = AnyPath)]
     plot: Option<PathBuf>,
+    /// Score each film in several views and average: flip is the film and its mirror image, crops its middle and corners,
+    /// and those mirrored
+    #[arg(long, default_value = "none")]
+    #[arg(value_parser = PossibleValuesParser::new(Tta::ALL.map(Tta::name)).try_map(|name| name.parse::<Tta>()))]
+    tta: Tta,
     #[command(flatten)]
     formats: flags::Formats,
     /// Print one JSON object a film
@@ -66,7 +72,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let target = args.plot.as_ref().map(|to| PlotTarget::new(to, &args.paths)).transpose()?;
     let target = target.map(|target| target.with_formats(formats));
     let mut printer = Printer::scoring();
-    let mut predictor = Predictor::open(&args.model)?;
+    let mut predictor = Predictor::open(&args.model)?.with_tta(args.tta);
     let films = FilmList::new(&args.paths);
     let place = match &args.out {
         Some(out) if args.resume => Place::File(ScoresFile::resume(out, &predictor, &films)?),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::bail;
 use clap::ValueHint::DirPath;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{EpochChoice, Split, Task, TestOutcome, TestRequest, Watch};
+use lungfish::{EpochChoice, Split, Task, TestOutcome, TestRequest, Tta, Watch};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, flags, print};
@@ -39,6 +39,11 @@ pub struct Args {
     #[arg(long, default_value = "best")]
     #[arg(value_parser = PossibleValuesParser::new(["best", "last"]).try_map(|name| name.parse::<EpochChoice>()))]
     epoch: EpochChoice,
+    /// Score each film in several views and average: flip is the film and its mirror image, crops its middle and corners,
+    /// and those mirrored
+    #[arg(long, default_value = "none")]
+    #[arg(value_parser = PossibleValuesParser::new(Tta::ALL.map(Tta::name)).try_map(|name| name.parse::<Tta>()))]
+    tta: Tta,
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
@@ -56,6 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut request = TestRequest::new(&args.model, &args.data);
     request.split = args.split;
     request.epoch = args.epoch;
+    request.tta = args.tta;
     request.out.clone_from(&args.out);
     request.pictures = !args.no_pictures;
     request.formats = args.formats.of(!args.no_pictures, "leave --no-pictures out")?;
@@ -82,6 +88,15 @@ pub fn report(outcome: &TestOutcome, pdf: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// In how many views each film was scored, where they are several.
+fn views(tta: Tta) -> &'static str {
+    match tta {
+        Tta::Flip => ", each with its mirror image averaged",
+        Tta::Crops => ", each as ten crops averaged",
+        _ => "",
+    }
+}
+
 fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     let names: Vec<String> = outcome.classes.iter().map(|class| print::one_line(&class.name)).collect();
     if outcome.task == Task::AnyOf {
@@ -90,7 +105,7 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     // Columns are as wide as the longest name, and wide enough for the headings.
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
     let mut lines = vec![
-        format!("{} of the {} split", print::films(outcome.films), outcome.split),
+        format!("{} of the {} split{}", print::films(outcome.films), outcome.split, views(outcome.tta)),
         format!(
             "{} Loss: {:.4} Acc: {:.4} AUC: {}",
             outcome.split,
@@ -136,7 +151,7 @@ fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     let names: Vec<String> = outcome.labels.iter().map(|label| print::one_line(&label.name)).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
     let mut lines = vec![
-        format!("{} of the {} split", print::films(outcome.films), outcome.split),
+        format!("{} of the {} split{}", print::films(outcome.films), outcome.split, views(outcome.tta)),
         format!(
             "{} Loss: {:.4} Acc: {:.4} mean AUC: {}",
             outcome.split,
