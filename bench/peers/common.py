@@ -27,7 +27,7 @@ def head(features):
 
 def model(arch):
     """The network with the notebook's head of two classes, weights drawn at random; nothing of it drops anything out."""
-    if arch == "efficientnet-lite0":
+    if arch.startswith("efficientnet-lite"):
         lite = need("efficientnet_lite_pytorch").EfficientNet
         net = lite.from_name(arch, dropout_rate=0.0, drop_connect_rate=0.0)
         last = "_fc"

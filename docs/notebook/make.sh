@@ -232,7 +232,7 @@ run 'ls run'
 run 'lungfish train --out run --resume' closing 3
 text <<'END'
 The model file alone is enough to predict, anywhere. In PyTorch, `safetensors.torch.load_file("run/best.safetensors")`
-gives its state dict under torchvision's names (Lite0: those of `efficientnet_lite_pytorch`). The other way round,
+gives its state dict under torchvision's names (the Lite networks: those of `efficientnet_lite_pytorch`). The other way round,
 `--weights 90_checkpoint.pth --arch resnet34` starts from a checkpoint that the notebook saved; its head comes along where
 its classes have the same names.
 

@@ -66,8 +66,8 @@ def pixels(name, n, side):
     return out.astype(np.float32)
 
 
-def positions(n):
-    """Which elements of a tensor of n are kept."""
-    if n <= SAMPLES:
+def positions(n, samples=SAMPLES):
+    """Which elements of a tensor of n are kept, where at most so many are."""
+    if n <= samples:
         return np.arange(n)
-    return (splitmix64(np.arange(SAMPLES, dtype=np.uint64)) % np.uint64(n)).astype(np.int64)
+    return (splitmix64(np.arange(samples, dtype=np.uint64)) % np.uint64(n)).astype(np.int64)

@@ -1,16 +1,16 @@
 """Expected values of the networks, computed by PyTorch in float64.
 
-    python networks.py                  writes {network}.safetensors and {network}-224.safetensors
-                                        beside this script
+    python networks.py [NETWORK ...]    writes {network}.safetensors and {network}-{side}.safetensors
+                                        of those, or of all, beside this script
     python networks.py --full DIR       writes every element to DIR/{network}.safetensors instead;
                                         then LUNGFISH_GOLDEN_FULL=DIR cargo test -p lungfish-models
                                         compares them all
 
 needs torch, torchvision, safetensors and efficientnet_lite_pytorch. Side 64, batch 4, and once more
-side 224, batch 2; 2 classes, the notebook's head, no dropout, no drop-connect; weights and inputs
-from formula.py; the targets are film i mod 2.
+the side that the network was made for, batch 2; 2 classes, the notebook's head, no dropout, no
+drop-connect; weights and inputs from formula.py; the targets are film i mod 2.
 
-A file has five groups (one of side 224 has no `adam`, and of TRAINED_AT_224 alone more than
+A file has five groups (one of the whole side has no `adam`, and of TRAINED_WHOLE alone more than
 `eval`), each a tensor `{group}` (F32: the kept elements of all its members, one
 after the other), a tensor `{group}.norm` (F64: the L2 norm of each whole member) and in the
 metadata their names:
@@ -35,15 +35,26 @@ from torch import nn
 import formula
 
 CLASSES, STEPS = 2, 20
-# Side and batch: the small one for training that goes on, the other as networks are used.
-SMALL, WHOLE = (64, 4), (224, 2)
-TRAINED_AT_224 = ["resnet34", "efficientnet-lite0"]
+# Side and batch: the small one for training that goes on, the other (224 unless said here) as networks are used.
+SMALL = (64, 4)
+WHOLE = {"efficientnet-lite1": (240, 2), "efficientnet-lite2": (260, 2)}
+TRAINED_WHOLE = ["resnet34", "efficientnet-lite0"]
 # Gain and shift of batch-norms, the one that ends a residual branch, and the input's name.
 NETWORKS = {
     "resnet18": (1, 1.5, ".bn2", "input"),
     "resnet34": (1, 1.5, ".bn2", "input"),
     "resnet50": (1, 1.5, ".bn3", "input"),
     "efficientnet-lite0": (1.3, 3, "._bn2", "input"),
+    "efficientnet-lite1": (1.3, 3, "._bn2", "input"),
+    "efficientnet-lite2": (1.3, 3, "._bn2", "input"),
+}
+# Elements kept of a tensor, where fewer than formula.SAMPLES are: these networks have many tensors.
+SAMPLES = {"efficientnet-lite1": 192, "efficientnet-lite2": 192}
+# The last block of each stage.
+LAST_BLOCKS = {
+    "efficientnet-lite0": [0, 2, 4, 7, 10, 14, 15],
+    "efficientnet-lite1": [0, 3, 6, 10, 14, 19, 20],
+    "efficientnet-lite2": [0, 3, 6, 10, 14, 19, 20],
 }
 HERE = Path(__file__).parent
 
@@ -63,18 +74,17 @@ def resnet(name):
     return model, {**taps, "pool": model.avgpool, "logits": model.fc.fc2}
 
 
-def lite0():
-    # No image size: the padding is then worked out from the input, as it is at 224.
-    model = EfficientNet.from_name("efficientnet-lite0", image_size=None, drop_connect_rate=0.0, dropout_rate=0.0)
+def lite(name):
+    # No image size: the padding is then worked out from the input, as it is at the size the network was made for.
+    model = EfficientNet.from_name(name, image_size=None, drop_connect_rate=0.0, dropout_rate=0.0)
     model._fc = head(model._fc.in_features)
-    ends = {"stage1": 0, "stage2": 2, "stage3": 4, "stage4": 7, "stage5": 10, "stage6": 14, "stage7": 15}
-    taps = {name: model._blocks[i] for name, i in ends.items()}
+    taps = {f"stage{i}": model._blocks[block] for i, block in enumerate(LAST_BLOCKS[name], 1)}
     return model, {**taps, "pool": model._avg_pooling, "logits": model._fc.fc2}
 
 
 def make(name, dtype):
     """The model with formula weights, and a dict that its forward pass fills with activations."""
-    model, taps = lite0() if "lite" in name else resnet(name)
+    model, taps = lite(name) if "lite" in name else resnet(name)
     seen = {}
     for tap, module in taps.items():
         module.register_forward_hook(lambda m, i, y, tap=tap: seen.__setitem__(tap, y.detach()))
@@ -108,7 +118,7 @@ def run(name, size, dtype=torch.float64):
     with torch.no_grad():
         model(batch(NETWORKS[name][3], size, dtype))
     groups["eval"] = {k: seen[k] for k in order(seen)}
-    if size == SMALL or name in TRAINED_AT_224:
+    if size == SMALL or name in TRAINED_WHOLE:
         groups.update(trained(name, model, seen, size, dtype, targets))
     if size == SMALL:
         groups["adam"] = adam(name, size, dtype, targets)
@@ -166,17 +176,19 @@ def worst(single, double):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
+    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []])
     parser.add_argument("--full", type=Path)
     args = parser.parse_args()
-    for name in NETWORKS:
-        for size in (SMALL, WHOLE):
+    for name in args.networks or NETWORKS:
+        kept = SAMPLES.get(name, formula.SAMPLES)
+        for size in (SMALL, WHOLE.get(name, (224, 2))):
             groups = run(name, size)
             if args.full:
                 args.full.mkdir(parents=True, exist_ok=True)
                 tensors, metadata = pack(groups, lambda t: t)
             else:
-                tensors, metadata = pack(groups, lambda t: t[formula.positions(t.size)])
-            path = (args.full or HERE) / f"{name}{'' if size == SMALL else '-224'}.safetensors"
+                tensors, metadata = pack(groups, lambda t: t[formula.positions(t.size, kept)])
+            path = (args.full or HERE) / f"{name}{'' if size == SMALL else f'-{size[0]}'}.safetensors"
             save_file(tensors, path, metadata)
             print(path.name, path.stat().st_size, "bytes")
             gradients = groups.get("gradient", {})

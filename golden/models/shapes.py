@@ -17,6 +17,8 @@ NETWORKS = {
     "resnet34": torchvision.models.resnet34,
     "resnet50": torchvision.models.resnet50,
     "efficientnet-lite0": lambda: EfficientNet.from_name("efficientnet-lite0"),
+    "efficientnet-lite1": lambda: EfficientNet.from_name("efficientnet-lite1"),
+    "efficientnet-lite2": lambda: EfficientNet.from_name("efficientnet-lite2"),
 }
 
 listing = {}

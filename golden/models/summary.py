@@ -34,7 +34,7 @@ def totals(model, films, side):
 
 cases = []
 for name in networks.NETWORKS:
-    model = networks.lite0()[0] if "lite" in name else networks.resnet(name)[0]
+    model = networks.lite(name)[0] if "lite" in name else networks.resnet(name)[0]
     model = model.float().eval()
     names = {id(module): path for path, module in model.named_modules()}
     whole, all_parts = totals(model, 1, 224)

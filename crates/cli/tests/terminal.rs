@@ -43,7 +43,7 @@ fn every_shell_completes_every_command_and_flag() {
                 assert!(script.contains(&name), "{shell}: {command} {name}");
             }
         }
-        let networks = ["resnet18", "resnet34", "resnet50", "efficientnet-lite0"];
+        let networks = ["resnet18", "resnet34", "resnet50", "efficientnet-lite0", "efficientnet-lite2"];
         assert!(shell == "powershell" || shell == "elvish" || networks.iter().all(|name| script.contains(name)));
     }
 }
@@ -70,7 +70,8 @@ fn bash_completes() {
     fs::write(&script, done(&["completions", "bash"])).unwrap();
     assert_eq!(offered(&script, &["lungfish", "tra"]), ["train"]);
     assert_eq!(offered(&script, &["lungfish", "train", "--unf"]), ["--unfreeze"]);
-    assert_eq!(offered(&script, &["lungfish", "train", "--arch", "eff"]), ["efficientnet-lite0"]);
+    let lite = ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"];
+    assert_eq!(offered(&script, &["lungfish", "train", "--arch", "eff"]), lite);
     assert_eq!(offered(&script, &["lungfish", "test", "--split", ""]), ["train", "val", "test"]);
     assert_eq!(offered(&script, &["lungfish", "bench", "step", "--mode", ""]), ["train", "infer"]);
 }

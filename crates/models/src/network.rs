@@ -51,11 +51,11 @@ pub struct Network {
     pub architecture: Architecture,
     /// Number of classes.
     pub classes: usize,
-    /// The whole network; its parameters and buffers bear torchvision's names (Lite0:
+    /// The whole network; its parameters and buffers bear torchvision's names (the Lite networks:
     /// `efficientnet_lite_pytorch`'s), its last value is the output.
     pub graph: Graph,
     /// Named values worth looking at, in running order: the output of `stem` and of each layer or
-    /// stage (`top` for Lite0, before pooling), `pool` (`[N, features]`), `logits` (`[N, classes]`,
+    /// stage (`top` for a Lite network, before pooling), `pool` (`[N, features]`), `logits` (`[N, classes]`,
     /// before LogSoftmax).
     pub taps: Vec<(String, ValueId)>,
     /// The part with the head. The parts before it are the backbone, which ends with the pooling.

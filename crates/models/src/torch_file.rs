@@ -69,7 +69,15 @@ impl<'a> Archive<'a> {
             .filter(|root| root.is_empty() || root.ends_with('/'))
             .min_by_key(|root| root.len())
             .map(str::to_owned)
-            .ok_or("a zip archive without data.pkl: not a PyTorch checkpoint")?;
+            .ok_or_else(|| {
+                // A Python wheel, or weights that somebody zipped.
+                let inner = names.iter().find(|name| name.ends_with(".pth") || name.ends_with(".safetensors"));
+                let what = inner.map_or_else(
+                    || "without data.pkl: not a PyTorch checkpoint".to_owned(),
+                    |name| format!("with weights in it: unpack it and give {}", shown(name)),
+                );
+                format!("a zip archive {what}")
+            })?;
         drop(names);
         Ok(Archive { bytes, archive, root, looked_at: 0, stop })
     }

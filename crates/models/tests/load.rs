@@ -226,6 +226,49 @@ fn what_does_not_fit_is_refused_and_nothing_set() {
     );
 }
 
+/// The Lite networks have the same kinds of names: numbers of blocks and shapes tell them apart.
+#[test]
+fn lite_networks_are_told_apart() {
+    let of = |architecture| network(architecture, 2);
+    let refusal = |store: &mut Store<Cpu>, network: &Network, tensors: Tensors| {
+        load(store, network, &tensors.into()).unwrap_err().to_string()
+    };
+    let (lite0, mut store0) = of(Architecture::EfficientnetLite0);
+    let (lite1, mut store1) = of(Architecture::EfficientnetLite1);
+    let (lite2, mut store2) = of(Architecture::EfficientnetLite2);
+    let [tensors0, tensors1, tensors2] = [&store0, &store1, &store2].map(|store| tensors_of(store.tensors()));
+    let shape = |name: &str, found: &str, needs: &str, like: &str| {
+        format!("tensor {name} has shape {found} where {needs}; the weights look like {like}")
+    };
+    assert_eq!(
+        refusal(&mut store0, &lite0, tensors1.clone()),
+        shape(
+            "_blocks.3._depthwise_conv.weight",
+            "[144, 1, 3, 3]",
+            "efficientnet-lite0 needs [144, 1, 5, 5]",
+            "efficientnet-lite1"
+        )
+    );
+    assert_eq!(
+        refusal(&mut store1, &lite1, tensors2.clone()),
+        shape(
+            "_blocks.4._project_conv.weight",
+            "[48, 144, 1, 1]",
+            "efficientnet-lite1 needs [40, 144, 1, 1]",
+            "efficientnet-lite2"
+        )
+    );
+    let said = refusal(&mut store2, &lite2, tensors0);
+    assert!(said.ends_with("; the weights look like efficientnet-lite0"), "{said}");
+    // Its own with a block that is not there: the size alone is told.
+    let mut part = tensors1;
+    part.remove("_blocks.20._bn2.bias");
+    let said = refusal(&mut store2, &lite2, part);
+    assert!(said.ends_with("; the weights look like an EfficientNet-Lite of 21 blocks"), "{said}");
+    let report = load(&mut store2, &lite2, &tensors2.into()).unwrap();
+    assert_eq!(report.loaded, 320);
+}
+
 /// Names and shapes as torchvision, timm and efficientnet_pytorch have them.
 #[test]
 fn well_known_networks_are_named() {

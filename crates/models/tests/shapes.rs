@@ -40,12 +40,14 @@ fn backbone_tensors_are_the_originals_in_their_order() {
 
 #[test]
 fn learned_scalars_as_torchvision_counts_them() {
-    // What torchvision documents for its 1000-class networks (`num_params`).
+    // What torchvision documents for its 1000-class networks (`num_params`), and PyTorch counts of the others.
     for (architecture, total) in [
         (Architecture::Resnet18, 11_689_512),
         (Architecture::Resnet34, 21_797_672),
         (Architecture::Resnet50, 25_557_032),
         (Architecture::EfficientnetLite0, 4_652_008),
+        (Architecture::EfficientnetLite1, 5_416_680),
+        (Architecture::EfficientnetLite2, 6_092_072),
     ] {
         let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
         let parts = network.parts_by_names("all").unwrap();
@@ -161,6 +163,7 @@ fn architectures_by_name() {
     }
     assert_eq!(
         "resnet101".parse::<Architecture>().unwrap_err().to_string(),
-        "no architecture named \"resnet101\" (did you mean resnet18 or resnet50?); there are resnet18, resnet34, resnet50, efficientnet-lite0"
+        "no architecture named \"resnet101\" (did you mean resnet18 or resnet50?); there are resnet18, resnet34, resnet50, efficientnet-lite0, \
+         efficientnet-lite1, efficientnet-lite2"
     );
 }

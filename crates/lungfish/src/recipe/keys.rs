@@ -190,15 +190,15 @@ macro_rules! recipe {
 }
 
 recipe! {
-    /// The network.
-    architecture: Architecture = Architecture::EfficientnetLite0, (any "resnet18, resnet34, resnet50 or efficientnet-lite0");
+    /// The network. Each takes images of any size; efficientnet-lite1 was made for an image_size of 240, efficientnet-lite2 for 260, the others for 224.
+    architecture: Architecture = Architecture::EfficientnetLite0, (any "resnet18, resnet34, resnet50, efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2");
     /// Where the weights come from before training: "imagenet", "none", or a .pth or .safetensors file.
     weights: String = "imagenet".to_owned(), (|weights| !weights.is_empty(), "\"imagenet\", \"none\" or a file");
     /// Features between the two linear layers of the head.
     hidden: usize = 256, (1 to 65536 as HIDDEN);
     /// Probability with which the head drops a feature while training.
     dropout: f64 = 0.0, (0 to below 1);
-    /// Weight of a batch's statistics in batch-norm's running ones; 0 is the network's own (Lite0: 0.01, too slow for short trainings).
+    /// Weight of a batch's statistics in batch-norm's running ones; 0 is the network's own (the Lite networks: 0.01, too slow for short trainings).
     batch_norm_momentum: f64 = 0.1, (0 to 1);
     /// Decode films as one gray channel (Pillow's L) or as three.
     channels: Channels = Channels::Gray, (any "gray or rgb");

@@ -57,7 +57,8 @@ pub fn pixels(name: &str, n: usize, side: usize) -> Vec<f32> {
     out.into_iter().map(|v| v as f32).collect()
 }
 
-/// Which elements of a tensor of `n` are kept.
-pub fn positions(n: usize) -> Vec<usize> {
-    if n <= 256 { (0..n).collect() } else { (0..256).map(|i| (splitmix64(i) % n as u64) as usize).collect() }
+/// Which elements of a tensor of `n` are kept, where at most so many are.
+pub fn positions(n: usize, samples: usize) -> Vec<usize> {
+    let kept = |i| (splitmix64(i) % n as u64) as usize;
+    if n <= samples { (0..n).collect() } else { (0..samples as u64).map(kept).collect() }
 }

@@ -4,5 +4,5 @@
 #![allow(clippy::print_stdout)]
 
 mod formula;
-mod lite0_imagenet;
+mod lite_imagenet;
 mod networks;
