@@ -5,6 +5,8 @@
 //! learning them. [`Augment`] is what may happen to a film, [`Alteration`] what happens to one.
 
 mod alteration;
+mod clahe;
+mod histogram;
 mod photometric;
 mod rotate;
 mod warp;
@@ -12,6 +14,8 @@ mod warp;
 use serde::{Deserialize, Serialize};
 
 pub use alteration::Alteration;
+pub use clahe::{USUAL_CLIP_LIMIT, clahe};
+pub use histogram::equalize;
 pub use photometric::unsharp;
 pub use rotate::{mirror, rotate};
 pub use warp::{Affine, warp};
@@ -56,6 +60,12 @@ pub struct Augment {
     pub sharpen: f64,
     /// Probability of that.
     pub sharpen_p: f64,
+    /// The histogram is made even tile by tile ([`clahe`]) with a clip limit uniform in 1..clahe; 0 is off.
+    pub clahe: f64,
+    /// Probability of that.
+    pub clahe_p: f64,
+    /// Probability that the whole film's histogram is made even ([`equalize`]).
+    pub equalize_p: f64,
     /// Values in 0..=1 are taken to the power of e to a number uniform in -gamma..gamma.
     pub gamma: f64,
     /// Distances from the film's mean are multiplied by e to the power of a number uniform in -contrast..contrast.
@@ -81,6 +91,9 @@ impl Augment {
         downsample_p: 0.0,
         sharpen: 0.0,
         sharpen_p: 0.0,
+        clahe: 0.0,
+        clahe_p: 0.0,
+        equalize_p: 0.0,
         gamma: 0.0,
         contrast: 0.0,
         brightness: 0.0,
@@ -104,6 +117,9 @@ impl Augment {
         downsample_p: 0.5,
         sharpen: 2.0,
         sharpen_p: 0.5,
+        clahe: 0.0,
+        clahe_p: 0.0,
+        equalize_p: 0.0,
         gamma: 0.4,
         contrast: 0.4,
         brightness: 0.15,
@@ -157,6 +173,13 @@ impl Augment {
         let (area, ratio) = (uniform(0.02, 0.33), uniform(f64::ln(0.3), f64::ln(3.3)).exp());
         let [width, height] = [(area * ratio).sqrt().min(1.0), (area / ratio).sqrt().min(1.0)];
         let [left, top] = [uniform(0.0, 1.0 - width), uniform(0.0, 1.0 - height)];
+        // Steps that were added later draw after all others, so that a key means for those what it meant before.
+        let clahe = {
+            let happens = uniform(0.0, 1.0) < self.clahe_p;
+            let limit = uniform(1.0, self.clahe.max(1.0));
+            if happens && self.clahe > 0.0 { limit } else { 0.0 }
+        };
+        let equalized = uniform(0.0, 1.0) < self.equalize_p;
         Alteration {
             degrees,
             mirrored,
@@ -166,6 +189,8 @@ impl Augment {
             interpolation: self.interpolation,
             downsample,
             sharpen,
+            clahe,
+            equalized,
             gamma,
             contrast,
             brightness,
@@ -223,8 +248,37 @@ mod tests {
             assert!(left >= 0.0 && top >= 0.0 && left + width <= 1.0 + 1e-9 && top + height <= 1.0 + 1e-9);
             assert!((0.019..0.331).contains(&(width * height)));
         }
+        // Steps that are off.
+        assert!(draws.iter().all(|a| (a.clahe, a.equalized) == (0.0, false)));
         let gamma_alone = Augment { gamma: 0.5, ..Augment::NONE };
         assert!(draws.iter().zip(0..).all(|(a, i)| gamma_alone.draw([5, 3, 1, i]).gamma == a.gamma));
+    }
+
+    #[test]
+    fn later_steps_fill_their_ranges_and_move_no_earlier_draw() {
+        let later = Augment { clahe: 4.0, clahe_p: 0.3, equalize_p: 0.2, ..Augment::STRONG };
+        let draws: Vec<Alteration> = (0..4000).map(|i| later.draw([5, 3, 1, i])).collect();
+        let share = |of: fn(&Alteration) -> bool| draws.iter().filter(|a| of(a)).count() as f64 / 4000.0;
+        assert!((share(|a| a.clahe > 0.0) - 0.3).abs() < 0.03 && (share(|a| a.equalized) - 0.2).abs() < 0.03);
+        let limits = || draws.iter().map(|a| a.clahe).filter(|limit| *limit > 0.0);
+        assert!(limits().all(|limit| (1.0..4.0).contains(&limit)));
+        assert!(limits().any(|limit| limit < 1.05) && limits().any(|limit| limit > 3.95));
+        for (i, draw) in (0..).zip(&draws) {
+            let earlier = Alteration { clahe: 0.0, equalized: false, ..*draw };
+            assert_eq!(earlier, Augment::STRONG.draw([5, 3, 1, i]));
+        }
+        // A bound of 0 is off, whatever the probability.
+        assert!((0..20).all(|i| Augment { clahe: 0.0, clahe_p: 1.0, ..later }.draw([5, 3, 1, i]).clahe == 0.0));
+    }
+
+    /// What a key draws is part of what a seed means.
+    #[test]
+    fn the_draws_of_presets_stay_what_they_were() {
+        let Alteration { degrees, zoom, noise, erased, .. } = Augment::STRONG.draw([7, 3, 2, 77]);
+        assert_eq!([degrees, zoom, noise], [4.230091594224778, 0.9655866537721665, 0.36528294223246993]);
+        // Not to the bit: systems differ in how they compute e to a power.
+        let expected = [0.06495821760527079, 0.05721911010894275, 0.7960983115930081, 0.4108897810282401];
+        assert!(erased.unwrap_or_default().iter().zip(expected).all(|(ours, theirs)| (ours - theirs).abs() < 1e-12));
     }
 
     #[test]
