@@ -6,6 +6,7 @@ Writes beside itself augment.json + augment.bin, in the form of transforms.json.
 Tolerances are with the test that reads them (crates/data/tests/golden.rs).
 """
 
+import io
 import json
 import math
 from pathlib import Path
@@ -64,6 +65,13 @@ def clahe(image, clip_limit):
     return Image.merge(image.mode, [Image.fromarray(of_8_by_8.apply(np.asarray(band))) for band in image.split()])
 
 
+def jpeg(image, quality):
+    """Saved and opened again; colours keep all their pixels."""
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=quality, subsampling=0)
+    return Image.open(file).convert(image.mode)
+
+
 def padded(image, size):
     """The square of `fit = pad`, as make.py has it."""
     w, h = image.size
@@ -98,6 +106,10 @@ for file, mode in [("square.png", "L"), ("portrait.png", "L"), ("colour.png", "R
         add(file, "clahe", [clip_limit], clahe(image, clip_limit))
     for size in ((48, 37), (5, 3)):  # one side alone is a multiple of 8; smaller than a tile each
         add(file, "resized_clahe", list(size), clahe(image.resize(size, Image.Resampling.BILINEAR), 2.0))
+    for quality in (1, 10, 37, 50, 75, 90, 95, 100):
+        add(file, "jpeg", [quality], jpeg(image, quality))
+        extremes = image.point(lambda level: 255 if level % 2 else 0)
+        add(file, "extreme_jpeg", [quality], jpeg(extremes, quality))
     for size in (64, 45):  # tiles of 8 pixels, and a film that goes on beyond its edges
         add(file, "square_equalize", [size], ImageOps.equalize(padded(image, size)))
         add(file, "square_clahe", [size], clahe(padded(image, size), 2.0))

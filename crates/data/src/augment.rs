@@ -7,6 +7,7 @@
 mod alteration;
 mod clahe;
 mod histogram;
+mod jpeg;
 mod photometric;
 mod rotate;
 mod warp;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use alteration::Alteration;
 pub use clahe::{USUAL_CLIP_LIMIT, clahe};
 pub use histogram::equalize;
+pub use jpeg::requantise;
 pub use photometric::unsharp;
 pub use rotate::{mirror, rotate};
 pub use warp::{Affine, warp};
@@ -74,6 +76,10 @@ pub struct Augment {
     pub brightness: f64,
     /// Standard deviation of noise, uniform in 0..noise, in levels of 255.
     pub noise: f64,
+    /// Saved as JPEG and opened again ([`requantise`]), the quality a whole number uniform in jpeg..=95; 0 is off.
+    pub jpeg: u8,
+    /// Probability of that.
+    pub jpeg_p: f64,
     /// Probability of a black rectangle: torchvision's `RandomErasing`, 2 to 33 % of the film, sides 0.3 to 3.3.
     pub erase_p: f64,
 }
@@ -98,8 +104,13 @@ impl Augment {
         contrast: 0.0,
         brightness: 0.0,
         noise: 0.0,
+        jpeg: 0,
+        jpeg_p: 0.0,
         erase_p: 0.0,
     };
+
+    /// The best quality of a JPEG that is drawn: above it next to nothing is lost.
+    pub const BEST_JPEG: u8 = 95;
 
     /// The notebook's: torchvision's `RandomRotation(20)` and `RandomHorizontalFlip(0.5)`.
     pub const NOTEBOOK: Augment =
@@ -124,6 +135,8 @@ impl Augment {
         contrast: 0.4,
         brightness: 0.15,
         noise: 6.0,
+        jpeg: 0,
+        jpeg_p: 0.0,
         erase_p: 0.0,
     };
 
@@ -180,6 +193,11 @@ impl Augment {
             if happens && self.clahe > 0.0 { limit } else { 0.0 }
         };
         let equalized = uniform(0.0, 1.0) < self.equalize_p;
+        let jpeg = {
+            let happens = uniform(0.0, 1.0) < self.jpeg_p;
+            let quality = uniform(f64::from(self.jpeg), f64::from(Self::BEST_JPEG) + 1.0) as u8;
+            (happens && self.jpeg > 0).then_some(quality.min(Self::BEST_JPEG.max(self.jpeg)))
+        };
         Alteration {
             degrees,
             mirrored,
@@ -195,6 +213,7 @@ impl Augment {
             contrast,
             brightness,
             noise,
+            jpeg,
             erased: erased.then_some([left, top, width, height]),
             grain: key,
         }
@@ -208,6 +227,8 @@ impl Augment {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::random::unit;
 
@@ -249,26 +270,30 @@ mod tests {
             assert!((0.019..0.331).contains(&(width * height)));
         }
         // Steps that are off.
-        assert!(draws.iter().all(|a| (a.clahe, a.equalized) == (0.0, false)));
+        assert!(draws.iter().all(|a| (a.clahe, a.equalized, a.jpeg) == (0.0, false, None)));
         let gamma_alone = Augment { gamma: 0.5, ..Augment::NONE };
         assert!(draws.iter().zip(0..).all(|(a, i)| gamma_alone.draw([5, 3, 1, i]).gamma == a.gamma));
     }
 
     #[test]
     fn later_steps_fill_their_ranges_and_move_no_earlier_draw() {
-        let later = Augment { clahe: 4.0, clahe_p: 0.3, equalize_p: 0.2, ..Augment::STRONG };
+        let later = Augment { clahe: 4.0, clahe_p: 0.3, equalize_p: 0.2, jpeg: 30, jpeg_p: 0.4, ..Augment::STRONG };
         let draws: Vec<Alteration> = (0..4000).map(|i| later.draw([5, 3, 1, i])).collect();
         let share = |of: fn(&Alteration) -> bool| draws.iter().filter(|a| of(a)).count() as f64 / 4000.0;
         assert!((share(|a| a.clahe > 0.0) - 0.3).abs() < 0.03 && (share(|a| a.equalized) - 0.2).abs() < 0.03);
+        assert!((share(|a| a.jpeg.is_some()) - 0.4).abs() < 0.03);
+        let drawn: BTreeSet<u8> = draws.iter().filter_map(|a| a.jpeg).collect();
+        assert_eq!(drawn, (30..=95).collect());
         let limits = || draws.iter().map(|a| a.clahe).filter(|limit| *limit > 0.0);
         assert!(limits().all(|limit| (1.0..4.0).contains(&limit)));
         assert!(limits().any(|limit| limit < 1.05) && limits().any(|limit| limit > 3.95));
         for (i, draw) in (0..).zip(&draws) {
-            let earlier = Alteration { clahe: 0.0, equalized: false, ..*draw };
+            let earlier = Alteration { clahe: 0.0, equalized: false, jpeg: None, ..*draw };
             assert_eq!(earlier, Augment::STRONG.draw([5, 3, 1, i]));
         }
         // A bound of 0 is off, whatever the probability.
-        assert!((0..20).all(|i| Augment { clahe: 0.0, clahe_p: 1.0, ..later }.draw([5, 3, 1, i]).clahe == 0.0));
+        let off = Augment { clahe: 0.0, clahe_p: 1.0, jpeg: 0, jpeg_p: 1.0, ..later };
+        assert!((0..20).map(|i| off.draw([5, 3, 1, i])).all(|a| (a.clahe, a.jpeg) == (0.0, None)));
     }
 
     /// What a key draws is part of what a seed means.

@@ -333,6 +333,9 @@ fn augmentations(augment: &Augment) -> Vec<String> {
     if noise > 0.0 {
         steps.push(format!("RandomNoise(sigma=0..{noise:?} levels)"));
     }
+    if augment.jpeg > 0 && augment.jpeg_p > 0.0 {
+        steps.push(format!("RandomJPEG(quality={}..{}, p={:?})", augment.jpeg, Augment::BEST_JPEG, augment.jpeg_p));
+    }
     if erase_p > 0.0 {
         steps.push(format!("RandomErasing(p={erase_p:?}, value=0)"));
     }
@@ -366,13 +369,14 @@ mod tests {
         );
         assert_eq!(transforms(&preprocess, None).len(), 4);
         let even = Preprocess { equalize: Equalize::Clahe, ..preprocess };
-        let augment = Augment { clahe: 4.0, clahe_p: 0.2, equalize_p: 0.1, ..Augment::NONE };
+        let augment = Augment { clahe: 4.0, clahe_p: 0.2, equalize_p: 0.1, jpeg: 40, jpeg_p: 0.3, ..Augment::NONE };
         assert_eq!(
-            transforms(&even, Some(augment))[2..5],
+            transforms(&even, Some(augment))[2..6],
             [
                 "CLAHE(clip_limit=2.0, tile_grid_size=(8, 8))",
                 "RandomCLAHE(clip_limit=1..4.0, p=0.2)",
                 "RandomEqualize(p=0.1)",
+                "RandomJPEG(quality=40..95, p=0.3)",
             ]
         );
     }

@@ -235,6 +235,8 @@ mod tests {
             "augment.clahe",
             "augment.clahe_p",
             "augment.equalize_p",
+            "augment.jpeg",
+            "augment.jpeg_p",
         ];
         let text = Recipe::default().to_toml();
         let old: String = text

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::clahe::clahe;
 use super::histogram::equalize;
+use super::jpeg::requantise;
 use super::photometric::{self, unsharp};
 use super::rotate::{mirror, rotate};
 use super::warp::{Affine, warp};
@@ -42,6 +43,8 @@ pub struct Alteration {
     pub brightness: f64,
     /// Standard deviation of noise, levels.
     pub noise: f64,
+    /// Quality of a JPEG that it was saved as ([`requantise`]), as happens to a stored film.
+    pub jpeg: Option<u8>,
     /// A rectangle made black: left, top, width and height, of the sides.
     pub erased: Option<[f64; 4]>,
     /// Key of the noise: the draw's own, of which it takes another stream.
@@ -74,6 +77,9 @@ impl Alteration {
             equalize(image);
         }
         photometric::tone(image, [self.gamma, self.contrast, self.brightness], (self.noise, self.grain));
+        if let Some(quality) = self.jpeg {
+            requantise(image, quality);
+        }
         if let Some(part) = self.erased {
             photometric::erase(image, part);
         }
@@ -95,9 +101,9 @@ impl Alteration {
         *image = warp(image, &Affine { degrees, scale, shift, mirrored }, interpolation);
     }
 
-    /// Each step by itself, in their order: geometry, resolution, sharpening, CLAHE, equalisation, tone, noise, erasing. One
+    /// Each step by itself, in their order: geometry, resolution, sharpening, CLAHE, equalisation, tone, noise, JPEG, erasing. One
     /// that changes nothing is there too.
-    pub fn steps(&self) -> [Alteration; 8] {
+    pub fn steps(&self) -> [Alteration; 9] {
         let none = Alteration { interpolation: self.interpolation, grain: self.grain, ..Alteration::none() };
         let geometry = Alteration {
             degrees: self.degrees,
@@ -115,6 +121,7 @@ impl Alteration {
             Alteration { equalized: self.equalized, ..none },
             Alteration { gamma: self.gamma, contrast: self.contrast, brightness: self.brightness, ..none },
             Alteration { noise: self.noise, ..none },
+            Alteration { jpeg: self.jpeg, ..none },
             Alteration { erased: self.erased, ..none },
         ]
     }
@@ -164,6 +171,9 @@ impl fmt::Display for Alteration {
         if self.noise > 0.0 {
             words.push(format!("noise {:.1}", self.noise));
         }
+        if let Some(quality) = self.jpeg {
+            words.push(format!("JPEG of quality {quality}"));
+        }
         if self.erased.is_some() {
             words.push("a part erased".to_owned());
         }
@@ -181,7 +191,15 @@ mod tests {
         image.pixels.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 7 % 251) as u8);
         for i in 0..50 {
             // Tone and noise are clipped once together, and twice apart.
-            let all = Augment { noise: 0.0, clahe: 4.0, clahe_p: 0.5, equalize_p: 0.5, ..Augment::STRONG };
+            let all = Augment {
+                noise: 0.0,
+                clahe: 4.0,
+                clahe_p: 0.5,
+                equalize_p: 0.5,
+                jpeg: 20,
+                jpeg_p: 0.5,
+                ..Augment::STRONG
+            };
             let alteration = all.draw([1, 2, 3, i]);
             let mut whole = image.clone();
             alteration.apply(&mut whole);
@@ -189,8 +207,8 @@ mod tests {
             alteration.steps().iter().for_each(|step| step.apply(&mut by_steps));
             assert_eq!(whole, by_steps, "{alteration}");
         }
-        let both = Alteration { clahe: 2.5, equalized: true, ..Alteration::none() };
-        assert_eq!(both.to_string(), "CLAHE up to 2.5, histogram equalised");
+        let later = Alteration { clahe: 2.5, equalized: true, jpeg: Some(40), ..Alteration::none() };
+        assert_eq!(later.to_string(), "CLAHE up to 2.5, histogram equalised, JPEG of quality 40");
         assert!(Augment::NONE.draw([1, 2, 3, 4]).steps().iter().all(|step| step.to_string() == "as it is"));
     }
 }

@@ -314,6 +314,10 @@ recipe! {
         brightness: f64, (0 to 1);
         /// Augmentation: noise of a standard deviation of up to so many of the 255 levels.
         noise: f64, (0 to 128);
+        /// Augmentation: saved as JPEG and opened again, of a quality from this to 95, after the noise; 0 is off.
+        jpeg: u8, (|quality| *quality <= Augment::BEST_JPEG, "0 or a quality from 1 to 95");
+        /// Augmentation: probability of that.
+        jpeg_p: f64, (0 to 1);
         /// Augmentation: probability of a black rectangle, as torchvision's RandomErasing.
         erase_p: f64, (0 to 1);
     }
