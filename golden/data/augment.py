@@ -1,15 +1,17 @@
-"""Makes golden values of the augmentation in crates/data: what Pillow, NumPy and SciPy make of small drawn pictures.
+"""Makes golden values of the augmentation in crates/data: what Pillow, OpenCV, NumPy and SciPy make of small drawn pictures.
 
-    python golden/data/augment.py            (Pillow, numpy, scipy)
+    python golden/data/augment.py            (Pillow, opencv-python-headless, numpy, scipy)
 
 Writes beside itself augment.json + augment.bin, in the form of transforms.json. The pictures are those of make.py (files/).
 Tolerances are with the test that reads them (crates/data/tests/golden.rs).
 """
 
+import io
 import json
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import scipy
 from PIL import Image, ImageOps
@@ -57,6 +59,28 @@ def tone(pixels, gamma, contrast, brightness):
     return levels(255 * brightness * (x.mean() + contrast * (x - x.mean())))
 
 
+def clahe(image, clip_limit):
+    """Each channel by itself."""
+    of_8_by_8 = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(8, 8))
+    return Image.merge(image.mode, [Image.fromarray(of_8_by_8.apply(np.asarray(band))) for band in image.split()])
+
+
+def jpeg(image, quality):
+    """Saved and opened again; colours keep all their pixels."""
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=quality, subsampling=0)
+    return Image.open(file).convert(image.mode)
+
+
+def padded(image, size):
+    """The square of `fit = pad`, as make.py has it."""
+    w, h = image.size
+    small = (size, int(size * h / w)) if w > h else (int(size * w / h), size)
+    image = image.resize(small, Image.Resampling.BILINEAR)
+    left, top = (size - small[0]) // 2, (size - small[1]) // 2
+    return ImageOps.expand(image, border=(left, top, size - small[0] - left, size - small[1] - top), fill=0)
+
+
 for file, mode in [("square.png", "L"), ("portrait.png", "L"), ("colour.png", "RGB")]:
     image = Image.open(HERE / "files" / file).convert(mode)
     w, h = image.size
@@ -77,8 +101,20 @@ for file, mode in [("square.png", "L"), ("portrait.png", "L"), ("colour.png", "R
         add(file, "unsharp", [amount], unsharp(np.asarray(image), amount))
     for args in ((0.67, 1.0, 1.0), (1.0, 1.49, 1.0), (1.4, 0.7, 1.12)):
         add(file, "tone", list(args), tone(np.asarray(image), *args))
+    add(file, "equalize", [], ImageOps.equalize(image))
+    for clip_limit in (0.0, 1.3, 4.0):
+        add(file, "clahe", [clip_limit], clahe(image, clip_limit))
+    for size in ((48, 37), (5, 3)):  # one side alone is a multiple of 8; smaller than a tile each
+        add(file, "resized_clahe", list(size), clahe(image.resize(size, Image.Resampling.BILINEAR), 2.0))
+    for quality in (1, 10, 37, 50, 75, 90, 95, 100):
+        add(file, "jpeg", [quality], jpeg(image, quality))
+        extremes = image.point(lambda level: 255 if level % 2 else 0)
+        add(file, "extreme_jpeg", [quality], jpeg(extremes, quality))
+    for size in (64, 45):  # tiles of 8 pixels, and a film that goes on beyond its edges
+        add(file, "square_equalize", [size], ImageOps.equalize(padded(image, size)))
+        add(file, "square_clahe", [size], clahe(padded(image, size), 2.0))
 
-versions = dict(pillow=pillow, numpy=np.__version__, scipy=scipy.__version__)
+versions = dict(pillow=pillow, numpy=np.__version__, scipy=scipy.__version__, opencv=cv2.__version__)
 (HERE / "augment.json").write_text(json.dumps(dict(versions=versions, cases=cases), indent=0) + "\n")
 (HERE / "augment.bin").write_bytes(blob)
 print(len(cases), "cases,", len(blob), "bytes")

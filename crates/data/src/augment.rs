@@ -5,6 +5,9 @@
 //! learning them. [`Augment`] is what may happen to a film, [`Alteration`] what happens to one.
 
 mod alteration;
+mod clahe;
+mod histogram;
+mod jpeg;
 mod photometric;
 mod rotate;
 mod warp;
@@ -12,6 +15,9 @@ mod warp;
 use serde::{Deserialize, Serialize};
 
 pub use alteration::Alteration;
+pub use clahe::{USUAL_CLIP_LIMIT, clahe};
+pub use histogram::equalize;
+pub use jpeg::requantise;
 pub use photometric::unsharp;
 pub use rotate::{mirror, rotate};
 pub use warp::{Affine, warp};
@@ -56,6 +62,12 @@ pub struct Augment {
     pub sharpen: f64,
     /// Probability of that.
     pub sharpen_p: f64,
+    /// The histogram is made even tile by tile ([`clahe`]) with a clip limit uniform in 1..clahe; 0 is off.
+    pub clahe: f64,
+    /// Probability of that.
+    pub clahe_p: f64,
+    /// Probability that the whole film's histogram is made even ([`equalize`]).
+    pub equalize_p: f64,
     /// Values in 0..=1 are taken to the power of e to a number uniform in -gamma..gamma.
     pub gamma: f64,
     /// Distances from the film's mean are multiplied by e to the power of a number uniform in -contrast..contrast.
@@ -64,6 +76,10 @@ pub struct Augment {
     pub brightness: f64,
     /// Standard deviation of noise, uniform in 0..noise, in levels of 255.
     pub noise: f64,
+    /// Saved as JPEG and opened again ([`requantise`]), the quality a whole number uniform in jpeg..=95; 0 is off.
+    pub jpeg: u8,
+    /// Probability of that.
+    pub jpeg_p: f64,
     /// Probability of a black rectangle: torchvision's `RandomErasing`, 2 to 33 % of the film, sides 0.3 to 3.3.
     pub erase_p: f64,
 }
@@ -81,12 +97,20 @@ impl Augment {
         downsample_p: 0.0,
         sharpen: 0.0,
         sharpen_p: 0.0,
+        clahe: 0.0,
+        clahe_p: 0.0,
+        equalize_p: 0.0,
         gamma: 0.0,
         contrast: 0.0,
         brightness: 0.0,
         noise: 0.0,
+        jpeg: 0,
+        jpeg_p: 0.0,
         erase_p: 0.0,
     };
+
+    /// The best quality of a JPEG that is drawn: above it next to nothing is lost.
+    pub const BEST_JPEG: u8 = 95;
 
     /// The notebook's: torchvision's `RandomRotation(20)` and `RandomHorizontalFlip(0.5)`.
     pub const NOTEBOOK: Augment =
@@ -104,10 +128,15 @@ impl Augment {
         downsample_p: 0.5,
         sharpen: 2.0,
         sharpen_p: 0.5,
+        clahe: 0.0,
+        clahe_p: 0.0,
+        equalize_p: 0.0,
         gamma: 0.4,
         contrast: 0.4,
         brightness: 0.15,
         noise: 6.0,
+        jpeg: 0,
+        jpeg_p: 0.0,
         erase_p: 0.0,
     };
 
@@ -157,6 +186,18 @@ impl Augment {
         let (area, ratio) = (uniform(0.02, 0.33), uniform(f64::ln(0.3), f64::ln(3.3)).exp());
         let [width, height] = [(area * ratio).sqrt().min(1.0), (area / ratio).sqrt().min(1.0)];
         let [left, top] = [uniform(0.0, 1.0 - width), uniform(0.0, 1.0 - height)];
+        // Steps that were added later draw after all others, so that a key means for those what it meant before.
+        let clahe = {
+            let happens = uniform(0.0, 1.0) < self.clahe_p;
+            let limit = uniform(1.0, self.clahe.max(1.0));
+            if happens && self.clahe > 0.0 { limit } else { 0.0 }
+        };
+        let equalized = uniform(0.0, 1.0) < self.equalize_p;
+        let jpeg = {
+            let happens = uniform(0.0, 1.0) < self.jpeg_p;
+            let quality = uniform(f64::from(self.jpeg), f64::from(Self::BEST_JPEG) + 1.0) as u8;
+            (happens && self.jpeg > 0).then_some(quality.min(Self::BEST_JPEG.max(self.jpeg)))
+        };
         Alteration {
             degrees,
             mirrored,
@@ -166,10 +207,13 @@ impl Augment {
             interpolation: self.interpolation,
             downsample,
             sharpen,
+            clahe,
+            equalized,
             gamma,
             contrast,
             brightness,
             noise,
+            jpeg,
             erased: erased.then_some([left, top, width, height]),
             grain: key,
         }
@@ -183,6 +227,8 @@ impl Augment {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::random::unit;
 
@@ -223,8 +269,41 @@ mod tests {
             assert!(left >= 0.0 && top >= 0.0 && left + width <= 1.0 + 1e-9 && top + height <= 1.0 + 1e-9);
             assert!((0.019..0.331).contains(&(width * height)));
         }
+        // Steps that are off.
+        assert!(draws.iter().all(|a| (a.clahe, a.equalized, a.jpeg) == (0.0, false, None)));
         let gamma_alone = Augment { gamma: 0.5, ..Augment::NONE };
         assert!(draws.iter().zip(0..).all(|(a, i)| gamma_alone.draw([5, 3, 1, i]).gamma == a.gamma));
+    }
+
+    #[test]
+    fn later_steps_fill_their_ranges_and_move_no_earlier_draw() {
+        let later = Augment { clahe: 4.0, clahe_p: 0.3, equalize_p: 0.2, jpeg: 30, jpeg_p: 0.4, ..Augment::STRONG };
+        let draws: Vec<Alteration> = (0..4000).map(|i| later.draw([5, 3, 1, i])).collect();
+        let share = |of: fn(&Alteration) -> bool| draws.iter().filter(|a| of(a)).count() as f64 / 4000.0;
+        assert!((share(|a| a.clahe > 0.0) - 0.3).abs() < 0.03 && (share(|a| a.equalized) - 0.2).abs() < 0.03);
+        assert!((share(|a| a.jpeg.is_some()) - 0.4).abs() < 0.03);
+        let drawn: BTreeSet<u8> = draws.iter().filter_map(|a| a.jpeg).collect();
+        assert_eq!(drawn, (30..=95).collect());
+        let limits = || draws.iter().map(|a| a.clahe).filter(|limit| *limit > 0.0);
+        assert!(limits().all(|limit| (1.0..4.0).contains(&limit)));
+        assert!(limits().any(|limit| limit < 1.05) && limits().any(|limit| limit > 3.95));
+        for (i, draw) in (0..).zip(&draws) {
+            let earlier = Alteration { clahe: 0.0, equalized: false, jpeg: None, ..*draw };
+            assert_eq!(earlier, Augment::STRONG.draw([5, 3, 1, i]));
+        }
+        // A bound of 0 is off, whatever the probability.
+        let off = Augment { clahe: 0.0, clahe_p: 1.0, jpeg: 0, jpeg_p: 1.0, ..later };
+        assert!((0..20).map(|i| off.draw([5, 3, 1, i])).all(|a| (a.clahe, a.jpeg) == (0.0, None)));
+    }
+
+    /// What a key draws is part of what a seed means.
+    #[test]
+    fn the_draws_of_presets_stay_what_they_were() {
+        let Alteration { degrees, zoom, noise, erased, .. } = Augment::STRONG.draw([7, 3, 2, 77]);
+        assert_eq!([degrees, zoom, noise], [4.230091594224778, 0.9655866537721665, 0.36528294223246993]);
+        // Not to the bit: systems differ in how they compute e to a power.
+        let expected = [0.06495821760527079, 0.05721911010894275, 0.7960983115930081, 0.4108897810282401];
+        assert!(erased.unwrap_or_default().iter().zip(expected).all(|(ours, theirs)| (ours - theirs).abs() < 1e-12));
     }
 
     #[test]

@@ -15,15 +15,15 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::check::ContentHash;
 use crate::decode::Channels;
 use crate::error::DataError;
-use crate::preprocess::{Fit, Preprocess};
+use crate::preprocess::{Equalize, Fit, Preprocess};
 
 /// What the file begins with. The number goes up whenever a record, or the way to any pixel in it, changes.
 const MAGIC: [u8; 12] = *b"lungfilms  1";
 /// Other versions may decode otherwise.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// [`MAGIC`], then all of [`Preprocess`] that moves pixels: channels, fit, two bytes of zero, and the size; then
-/// [`VERSION`].
+/// [`MAGIC`], then all of [`Preprocess`] that moves pixels: channels, fit, equalize, a byte of zero, and the
+/// size; then [`VERSION`].
 const HEADER: usize = MAGIC.len() + 8 + VERSION.len();
 
 const HASH: usize = 16;
@@ -202,7 +202,7 @@ impl FilmCache {
 
 /// What a file with these films begins with.
 fn header(preprocess: &Preprocess) -> [u8; HEADER] {
-    let Preprocess { channels, fit, size, mean: _, std: _ } = preprocess;
+    let Preprocess { channels, fit, size, equalize, mean: _, std: _ } = preprocess;
     let channels = match channels {
         Channels::Gray => 1,
         Channels::Rgb => 3,
@@ -212,9 +212,15 @@ fn header(preprocess: &Preprocess) -> [u8; HEADER] {
         Fit::Pad => 2,
         Fit::Squash => 3,
     };
+    let equalize = match equalize {
+        // What stood here before there was a choice.
+        Equalize::None => 0,
+        Equalize::Histogram => 1,
+        Equalize::Clahe => 2,
+    };
     let mut header = [0; HEADER];
     header[..MAGIC.len()].copy_from_slice(&MAGIC);
-    header[MAGIC.len()..][..2].copy_from_slice(&[channels, fit]);
+    header[MAGIC.len()..][..3].copy_from_slice(&[channels, fit, equalize]);
     header[MAGIC.len() + 4..][..4].copy_from_slice(&(*size as u32).to_le_bytes());
     header[MAGIC.len() + 8..].copy_from_slice(VERSION.as_bytes());
     header

@@ -41,7 +41,7 @@ pub use mix::{Mixed, Mixing};
 pub use names::Split;
 pub use passed_over::PassedOver;
 pub use patient::PatientRule;
-pub use preprocess::{Fit, Preprocess};
+pub use preprocess::{Equalize, Fit, Preprocess};
 pub use source::FilmSource;
 pub use split::{Known, SplitNotes, SplitRules, Splits, sample, split, split_after};
 pub use survey::{Survey, survey};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use geometry::center_crop;
 pub use resize::resize;
 
+use crate::augment::{USUAL_CLIP_LIMIT, clahe, equalize};
 use crate::decode::{Channels, Image};
 
 /// How a film that is no square becomes one.
@@ -23,6 +24,26 @@ pub enum Fit {
     Squash,
 }
 
+/// What is done to the histogram of a square, whatever black was added to it included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Equalize {
+    /// Nothing.
+    #[default]
+    None,
+    /// All of it at once ([`equalize`]).
+    Histogram,
+    /// Tile by tile, within a bound ([`clahe`] with [`USUAL_CLIP_LIMIT`]).
+    Clahe,
+}
+
+impl Equalize {
+    /// Nothing is done.
+    pub fn is_none(&self) -> bool {
+        *self == Equalize::None
+    }
+}
+
 /// What is done to a film before the network sees it. It travels inside the model's file, and the same value that
 /// trained a model predicts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -33,6 +54,10 @@ pub struct Preprocess {
     pub fit: Fit,
     /// The side of the square in pixels, at least 1.
     pub size: usize,
+    /// What is done to the square's histogram, each channel by itself. Files of older versions do not say, and mean
+    /// nothing; where it is nothing they are written as those versions wrote them.
+    #[serde(default, skip_serializing_if = "Equalize::is_none")]
+    pub equalize: Equalize,
     /// Mean of each of the network's three channels, of values in 0..=1.
     pub mean: [f32; 3],
     /// Standard deviation of each of the network's three channels.
@@ -55,7 +80,14 @@ impl Preprocess {
         let (top, _) = geometry::window(new_height, size);
         let columns = left..left + size.min(new_width);
         let rows = top..top + size.min(new_height);
-        center_crop(resize::resize_region(image, (new_width, columns), (new_height, rows)), size, size)
+        let resized = resize::resize_region(image, (new_width, columns), (new_height, rows));
+        let mut square = center_crop(resized, size, size);
+        match self.equalize {
+            Equalize::None => {}
+            Equalize::Histogram => equalize(&mut square),
+            Equalize::Clahe => clahe(&mut square, USUAL_CLIP_LIMIT),
+        }
+        square
     }
 
     /// Bytes of a film after [`Self::apply`].

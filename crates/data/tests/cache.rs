@@ -8,10 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::golden_bytes;
-use lungfish_data::{Augment, Channels, ContentHash, FilmCache, Fit, Loader, LoaderItem, Pipeline, Preprocess};
+use lungfish_data::{
+    Augment, Channels, ContentHash, Equalize, FilmCache, Fit, Loader, LoaderItem, Pipeline, Preprocess,
+};
 
-const PREPROCESS: Preprocess =
-    Preprocess { channels: Channels::Gray, fit: Fit::Crop, size: 16, mean: [0.5; 3], std: [0.25; 3] };
+const PREPROCESS: Preprocess = Preprocess {
+    channels: Channels::Gray,
+    fit: Fit::Crop,
+    size: 16,
+    equalize: Equalize::None,
+    mean: [0.5; 3],
+    std: [0.25; 3],
+};
 const AUGMENT: Augment = Augment::NOTEBOOK;
 const MOST: u64 = 1 << 20;
 const FILMS: [&str; 5] = ["gray_baseline.jpg", "landscape.png", "rgb_24.bmp", "colour_420.jpg", "portrait.png"];
@@ -86,6 +94,12 @@ fn kept_films_are_the_films_and_their_files_are_not_asked_again() {
     assert_eq!(films.cached(PREPROCESS), plain);
     let rgb = Preprocess { channels: Channels::Rgb, ..PREPROCESS };
     assert_eq!(films.load(rgb, Some(open(&films.file(), &PREPROCESS)), 2), films.load(rgb, None, 1));
+    for equalize in [Equalize::Histogram, Equalize::Clahe] {
+        let even = Preprocess { equalize, ..PREPROCESS };
+        let made = films.load(even, None, 1);
+        assert_ne!(made, plain);
+        assert_eq!(films.load(even, Some(open(&films.file(), &PREPROCESS)), 2), made, "not from another's cache");
+    }
     assert_eq!(films.kept(&other), FILMS.len());
     for item in &films.items {
         fs::remove_file(&item.path).unwrap();

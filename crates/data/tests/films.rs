@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use lungfish_data::augment::rotate;
 use lungfish_data::folder::films_in;
-use lungfish_data::{Channels, Fit, Image, Preprocess, decode_file};
+use lungfish_data::{Channels, Equalize, Fit, Image, Preprocess, decode_file};
 
 /// What `golden/data/films.py` answers for a film: a picture with its width and height before it.
 fn read_image(from: &mut impl Read, channels: Channels) -> Image {
@@ -46,7 +46,14 @@ fn real_films_are_pillows() {
     let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut ask = child.stdin.take().unwrap();
     let mut answer = BufReader::new(child.stdout.take().unwrap());
-    let preprocess = |fit| Preprocess { channels: Channels::Gray, fit, size: 224, mean: [0.5; 3], std: [0.5; 3] };
+    let preprocess = |fit| Preprocess {
+        channels: Channels::Gray,
+        fit,
+        size: 224,
+        equalize: Equalize::None,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    };
 
     let films = films_in(&folder).unwrap();
     let (mut gray, mut rgb, mut later) = ((0, 0.0f64), (0, 0.0f64), 0);

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use common::golden_bytes;
 use damage::try_with;
-use lungfish_data::{Channels, ContentHash, FilmCache, FilmSource, Fit, PatientRule, Preprocess, Splits, Task, decode};
+use lungfish_data::{
+    Channels, ContentHash, Equalize, FilmCache, FilmSource, Fit, PatientRule, Preprocess, Splits, Task, decode,
+};
 
 /// Decodes damaged copies of films, gray and in colour in turn.
 fn films(what: &str, names: &[&str]) {
@@ -123,7 +125,14 @@ fn label_tables() {
 fn film_caches() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("films.cache");
-    let preprocess = Preprocess { channels: Channels::Gray, fit: Fit::Crop, size: 16, mean: [0.5; 3], std: [0.25; 3] };
+    let preprocess = Preprocess {
+        channels: Channels::Gray,
+        fit: Fit::Crop,
+        size: 16,
+        equalize: Equalize::None,
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    };
     let films: Vec<(ContentHash, Vec<u8>)> =
         (0..5u8).map(|i| (ContentHash::of(&[i]), (0..=255).map(|v: u8| v.wrapping_mul(i)).collect())).collect();
     let open = || FilmCache::open(&path, &preprocess, 1 << 20);

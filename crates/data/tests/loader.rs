@@ -9,12 +9,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{golden_bytes, golden_file};
 use lungfish_data::augment::{mirror, rotate};
 use lungfish_data::{
-    Augment, Batch, Channels, ContentHash, DataError, Film, Fit, Image, Label, Loader, LoaderItem, Pipeline,
+    Augment, Batch, Channels, ContentHash, DataError, Equalize, Film, Fit, Image, Label, Loader, LoaderItem, Pipeline,
     Preprocess, check, decode_file,
 };
 
-const PREPROCESS: Preprocess =
-    Preprocess { channels: Channels::Gray, fit: Fit::Crop, size: 32, mean: [0.5; 3], std: [0.25; 3] };
+const PREPROCESS: Preprocess = Preprocess {
+    channels: Channels::Gray,
+    fit: Fit::Crop,
+    size: 32,
+    equalize: Equalize::None,
+    mean: [0.5; 3],
+    std: [0.25; 3],
+};
 const AUGMENT: Augment = Augment::NOTEBOOK;
 
 fn items(count: usize) -> Vec<LoaderItem> {
@@ -216,6 +222,10 @@ fn preprocess_travels_as_json() {
     let text = serde_json::to_string(&preprocess).unwrap();
     assert_eq!(text, r#"{"channels":"rgb","fit":"squash","size":32,"mean":[0.5,0.5,0.5],"std":[0.25,0.25,0.25]}"#);
     assert_eq!(serde_json::from_str::<Preprocess>(&text).unwrap(), preprocess);
+    let even = Preprocess { equalize: Equalize::Clahe, ..preprocess };
+    let text = serde_json::to_string(&even).unwrap();
+    assert!(text.contains(r#""size":32,"equalize":"clahe","mean""#), "{text}");
+    assert_eq!(serde_json::from_str::<Preprocess>(&text).unwrap(), even);
 }
 
 #[test]

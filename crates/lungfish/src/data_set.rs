@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use lungfish_data::augment::Interpolation;
+use lungfish_data::augment::{Interpolation, USUAL_CLIP_LIMIT};
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
-    Augment, Channels, CheckedFilm, ContentHash, Film, FilmCache, FilmSet, Fit, Image, Layout, PatientRule, Preprocess,
-    Split, SplitNotes, SplitRules, Splits, Task, check_with, sample, split_after,
+    Augment, Channels, CheckedFilm, ContentHash, Equalize, Film, FilmCache, FilmSet, Fit, Image, Layout, PatientRule,
+    Preprocess, Split, SplitNotes, SplitRules, Splits, Task, check_with, sample, split_after,
 };
 use rayon::prelude::*;
 
@@ -281,6 +281,11 @@ pub(crate) fn transforms(preprocess: &Preprocess, augment: Option<Augment>) -> V
             steps.push(format!("Resize(size=({size}, {size}), interpolation=bilinear, antialias=True)"));
         }
     }
+    match preprocess.equalize {
+        Equalize::None => {}
+        Equalize::Histogram => steps.push("Equalize()".to_owned()),
+        Equalize::Clahe => steps.push(format!("CLAHE(clip_limit={USUAL_CLIP_LIMIT:?}, tile_grid_size=(8, 8))")),
+    }
     if let Some(augment) = augment {
         steps.extend(augmentations(&augment));
     }
@@ -314,12 +319,22 @@ fn augmentations(augment: &Augment) -> Vec<String> {
     if augment.sharpen > 0.0 && augment.sharpen_p > 0.0 {
         steps.push(format!("RandomUnsharpMask(amount=0..{:?}, p={:?})", augment.sharpen, augment.sharpen_p));
     }
+    let Augment { clahe, clahe_p, equalize_p, .. } = *augment;
+    if clahe > 0.0 && clahe_p > 0.0 {
+        steps.push(format!("RandomCLAHE(clip_limit=1..{clahe:?}, p={clahe_p:?})"));
+    }
+    if equalize_p > 0.0 {
+        steps.push(format!("RandomEqualize(p={equalize_p:?})"));
+    }
     let Augment { gamma, contrast, brightness, noise, erase_p, .. } = *augment;
     if (gamma, contrast, brightness) != (0.0, 0.0, 0.0) {
         steps.push(format!("RandomTone(gamma=e^±{gamma:?}, contrast=e^±{contrast:?}, brightness=±{brightness:?})"));
     }
     if noise > 0.0 {
         steps.push(format!("RandomNoise(sigma=0..{noise:?} levels)"));
+    }
+    if augment.jpeg > 0 && augment.jpeg_p > 0.0 {
+        steps.push(format!("RandomJPEG(quality={}..{}, p={:?})", augment.jpeg, Augment::BEST_JPEG, augment.jpeg_p));
     }
     if erase_p > 0.0 {
         steps.push(format!("RandomErasing(p={erase_p:?}, value=0)"));
@@ -337,6 +352,7 @@ mod tests {
             channels: Channels::Rgb,
             fit: Fit::Crop,
             size: 224,
+            equalize: Equalize::None,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
         };
@@ -352,6 +368,17 @@ mod tests {
             ]
         );
         assert_eq!(transforms(&preprocess, None).len(), 4);
+        let even = Preprocess { equalize: Equalize::Clahe, ..preprocess };
+        let augment = Augment { clahe: 4.0, clahe_p: 0.2, equalize_p: 0.1, jpeg: 40, jpeg_p: 0.3, ..Augment::NONE };
+        assert_eq!(
+            transforms(&even, Some(augment))[2..6],
+            [
+                "CLAHE(clip_limit=2.0, tile_grid_size=(8, 8))",
+                "RandomCLAHE(clip_limit=1..4.0, p=0.2)",
+                "RandomEqualize(p=0.1)",
+                "RandomJPEG(quality=40..95, p=0.3)",
+            ]
+        );
     }
 
     #[test]

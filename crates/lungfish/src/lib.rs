@@ -123,7 +123,8 @@ pub use watch::{Observer, Silent, Watch};
 pub use lungfish_data::passed_over;
 pub use lungfish_data::survey::{self, Survey};
 pub use lungfish_data::{
-    Channels, DataError, DecodeError, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, decode, decode_file,
+    Channels, DataError, DecodeError, Equalize, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, decode,
+    decode_file,
 };
 pub use lungfish_engine::EngineError;
 #[cfg(feature = "fetch")]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
 use lungfish_data::{
-    Channels, CheckedFilm, ContentHash, Film, Fit, Image, Pipeline, Split, Task, decode_file, is_synthetic_file,
+    Channels, CheckedFilm, ContentHash, Equalize, Film, Fit, Image, Pipeline, Split, Task, decode_file,
+    is_synthetic_file,
 };
 use lungfish_pictures::{Heading, Tile, Tone, film_grid, film_pairs};
 
@@ -187,7 +188,7 @@ fn drop_idle_steps(rows: &mut [Vec<Tile>]) {
 
 /// What is done to the films.
 fn subtitle(request: &PreviewRequest) -> String {
-    let Recipe { channels, fit, image_size: size, augment, seed, .. } = &request.recipe;
+    let Recipe { channels, fit, equalize, image_size: size, augment, seed, .. } = &request.recipe;
     let fit = match fit {
         Fit::Crop => "middle cut out",
         Fit::Pad => "padded with black",
@@ -198,6 +199,11 @@ fn subtitle(request: &PreviewRequest) -> String {
         Channels::Rgb => "RGB",
     };
     let mut text = format!("{fit}, {size} × {size} pixels, {channels}");
+    text.push_str(match equalize {
+        Equalize::None => "",
+        Equalize::Histogram => ", histogram equalised",
+        Equalize::Clahe => ", CLAHE",
+    });
     if request.augmented {
         text.push_str(&format!(
             "; augmentation {} (seed {seed}, epoch 1)",

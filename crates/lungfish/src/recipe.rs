@@ -120,6 +120,7 @@ impl Recipe {
             channels: self.channels,
             fit: self.fit,
             size: self.image_size,
+            equalize: self.equalize,
             mean: normalization.mean,
             std: normalization.std,
         }
@@ -265,10 +266,23 @@ mod tests {
 
     #[test]
     fn a_recipe_of_an_older_version_still_opens() {
-        let new = ["pct_start", "div_factor", "final_div_factor"];
+        let new = [
+            "pct_start",
+            "div_factor",
+            "final_div_factor",
+            "equalize",
+            "augment.clahe",
+            "augment.clahe_p",
+            "augment.equalize_p",
+            "augment.jpeg",
+            "augment.jpeg_p",
+        ];
         let text = Recipe::default().to_toml();
-        let old: String =
-            text.lines().filter(|l| !new.iter().any(|key| l.starts_with(key))).map(|l| format!("{l}\n")).collect();
+        let old: String = text
+            .lines()
+            .filter(|l| !new.iter().any(|key| l.starts_with(&format!("{key} = "))))
+            .map(|l| format!("{l}\n"))
+            .collect();
         assert_eq!(text.lines().count(), old.lines().count() + new.len());
         assert_eq!(Recipe::from_toml(&old).unwrap(), Recipe::default());
     }

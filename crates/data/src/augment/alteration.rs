@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::clahe::clahe;
+use super::histogram::equalize;
+use super::jpeg::requantise;
 use super::photometric::{self, unsharp};
 use super::rotate::{mirror, rotate};
 use super::warp::{Affine, warp};
@@ -28,6 +31,10 @@ pub struct Alteration {
     pub downsample: f64,
     /// Amount of [`unsharp`].
     pub sharpen: f64,
+    /// Clip limit of [`clahe`]; 0 is not.
+    pub clahe: f64,
+    /// Whether [`equalize`] comes after that.
+    pub equalized: bool,
     /// Exponent of values in 0..=1.
     pub gamma: f64,
     /// Factor of distances from the mean.
@@ -36,6 +43,8 @@ pub struct Alteration {
     pub brightness: f64,
     /// Standard deviation of noise, levels.
     pub noise: f64,
+    /// Quality of a JPEG that it was saved as ([`requantise`]), as happens to a stored film.
+    pub jpeg: Option<u8>,
     /// A rectangle made black: left, top, width and height, of the sides.
     pub erased: Option<[f64; 4]>,
     /// Key of the noise: the draw's own, of which it takes another stream.
@@ -61,7 +70,16 @@ impl Alteration {
         if self.sharpen > 0.0 {
             unsharp(image, self.sharpen as f32);
         }
+        if self.clahe > 0.0 {
+            clahe(image, self.clahe);
+        }
+        if self.equalized {
+            equalize(image);
+        }
         photometric::tone(image, [self.gamma, self.contrast, self.brightness], (self.noise, self.grain));
+        if let Some(quality) = self.jpeg {
+            requantise(image, quality);
+        }
         if let Some(part) = self.erased {
             photometric::erase(image, part);
         }
@@ -83,9 +101,9 @@ impl Alteration {
         *image = warp(image, &Affine { degrees, scale, shift, mirrored }, interpolation);
     }
 
-    /// Each step by itself, in their order: geometry, resolution, sharpening, tone, noise, erasing. One that changes nothing
-    /// is there too.
-    pub fn steps(&self) -> [Alteration; 6] {
+    /// Each step by itself, in their order: geometry, resolution, sharpening, CLAHE, equalisation, tone, noise, JPEG, erasing. One
+    /// that changes nothing is there too.
+    pub fn steps(&self) -> [Alteration; 9] {
         let none = Alteration { interpolation: self.interpolation, grain: self.grain, ..Alteration::none() };
         let geometry = Alteration {
             degrees: self.degrees,
@@ -99,8 +117,11 @@ impl Alteration {
             geometry,
             Alteration { downsample: self.downsample, ..none },
             Alteration { sharpen: self.sharpen, ..none },
+            Alteration { clahe: self.clahe, ..none },
+            Alteration { equalized: self.equalized, ..none },
             Alteration { gamma: self.gamma, contrast: self.contrast, brightness: self.brightness, ..none },
             Alteration { noise: self.noise, ..none },
+            Alteration { jpeg: self.jpeg, ..none },
             Alteration { erased: self.erased, ..none },
         ]
     }
@@ -135,6 +156,12 @@ impl fmt::Display for Alteration {
         if self.sharpen > 0.0 {
             words.push(format!("sharpened by {:.1}", self.sharpen));
         }
+        if self.clahe > 0.0 {
+            words.push(format!("CLAHE up to {:.1}", self.clahe));
+        }
+        if self.equalized {
+            words.push("histogram equalised".to_owned());
+        }
         if (self.gamma, self.contrast, self.brightness) != (1.0, 1.0, 1.0) {
             words.push(format!(
                 "gamma {:.2}, contrast {:.2}, brightness {:.2}",
@@ -143,6 +170,9 @@ impl fmt::Display for Alteration {
         }
         if self.noise > 0.0 {
             words.push(format!("noise {:.1}", self.noise));
+        }
+        if let Some(quality) = self.jpeg {
+            words.push(format!("JPEG of quality {quality}"));
         }
         if self.erased.is_some() {
             words.push("a part erased".to_owned());
@@ -161,13 +191,24 @@ mod tests {
         image.pixels.iter_mut().enumerate().for_each(|(i, value)| *value = (i * 7 % 251) as u8);
         for i in 0..50 {
             // Tone and noise are clipped once together, and twice apart.
-            let alteration = Augment { noise: 0.0, ..Augment::STRONG }.draw([1, 2, 3, i]);
+            let all = Augment {
+                noise: 0.0,
+                clahe: 4.0,
+                clahe_p: 0.5,
+                equalize_p: 0.5,
+                jpeg: 20,
+                jpeg_p: 0.5,
+                ..Augment::STRONG
+            };
+            let alteration = all.draw([1, 2, 3, i]);
             let mut whole = image.clone();
             alteration.apply(&mut whole);
             let mut by_steps = image.clone();
             alteration.steps().iter().for_each(|step| step.apply(&mut by_steps));
             assert_eq!(whole, by_steps, "{alteration}");
         }
+        let later = Alteration { clahe: 2.5, equalized: true, jpeg: Some(40), ..Alteration::none() };
+        assert_eq!(later.to_string(), "CLAHE up to 2.5, histogram equalised, JPEG of quality 40");
         assert!(Augment::NONE.draw([1, 2, 3, 4]).steps().iter().all(|step| step.to_string() == "as it is"));
     }
 }

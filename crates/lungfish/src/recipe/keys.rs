@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lungfish_data::{Augment, Channels, Fit, PatientRule};
+use lungfish_data::{Augment, Channels, Equalize, Fit, PatientRule};
 use lungfish_models::Architecture;
 use serde::de::DeserializeOwned;
 
@@ -204,6 +204,8 @@ recipe! {
     channels: Channels = Channels::Gray, (any "gray or rgb");
     /// How a film that is not square becomes square: cut the middle out, pad with black, or squash.
     fit: Fit = Fit::Crop, (any "crop, pad or squash");
+    /// What is done to the histogram of the square, each channel by itself: nothing, Pillow's ImageOps.equalize, or OpenCV's CLAHE with a clip limit of 2 on 8 by 8 tiles.
+    equalize: Equalize = Equalize::None, (any "none, histogram or clahe");
     /// Side of the image that the network sees, pixels.
     image_size: usize = 224, (32 to 2048 as IMAGE_SIZE);
     /// Regular expression on the file name whose group 1 is the patient; the file stem where it does not match.
@@ -311,6 +313,12 @@ recipe! {
         sharpen: f64, (0 to 20);
         /// Augmentation: probability of that.
         sharpen_p: f64, (0 to 1);
+        /// Augmentation: CLAHE on 8 by 8 tiles, each channel by itself, with a clip limit of 1 up to this; 0 is off.
+        clahe: f64, (|limit| *limit == 0.0 || (1.0..=64.0).contains(limit), "0 or a number from 1 to 64");
+        /// Augmentation: probability of that.
+        clahe_p: f64, (0 to 1);
+        /// Augmentation: probability of a histogram equalised as by Pillow's ImageOps.equalize.
+        equalize_p: f64, (0 to 1);
         /// Augmentation: values to the power of up to e to this, either way.
         gamma: f64, (0 to 3);
         /// Augmentation: distances from the film's mean by up to e to the power of this, either way.
@@ -319,6 +327,10 @@ recipe! {
         brightness: f64, (0 to 1);
         /// Augmentation: noise of a standard deviation of up to so many of the 255 levels.
         noise: f64, (0 to 128);
+        /// Augmentation: saved as JPEG and opened again, of a quality from this to 95, after the noise; 0 is off.
+        jpeg: u8, (|quality| *quality <= Augment::BEST_JPEG, "0 or a quality from 1 to 95");
+        /// Augmentation: probability of that.
+        jpeg_p: f64, (0 to 1);
         /// Augmentation: probability of a black rectangle, as torchvision's RandomErasing.
         erase_p: f64, (0 to 1);
     }

@@ -218,7 +218,7 @@ pub(crate) use tests::model as model_for_tests;
 
 #[cfg(test)]
 mod tests {
-    use lungfish_data::{Channels, Fit, Preprocess};
+    use lungfish_data::{Channels, Equalize, Fit, Preprocess};
     use lungfish_models::{Architecture, HeadConfig};
 
     use super::*;
@@ -235,6 +235,7 @@ mod tests {
                 channels: Channels::Gray,
                 fit: Fit::Crop,
                 size: 64,
+                equalize: Equalize::None,
                 mean: [0.5; 3],
                 std: [0.5; 3],
             },

@@ -1,0 +1,248 @@
+//! What saving a film as JPEG and opening it again does to its pixels.
+
+use std::array::from_fn;
+
+use crate::decode::{Channels, Image};
+use crate::vector::{transpose_bytes, vectorised};
+
+/// Blocks that are transformed together: each is a lane of the vectors.
+const LANES: usize = 16;
+
+/// Values of [`LANES`] blocks of 8 by 8.
+type Tile = [[i32; LANES]; 64];
+
+/// The tables of the standard (ITU-T T.81, K.1 and K.2), which quality 50 has.
+const LUMINANCE: [u16; 64] = [
+    16, 11, 10, 16, 24, 40, 51, 61, //
+    12, 12, 14, 19, 26, 58, 60, 55, //
+    14, 13, 16, 24, 40, 57, 69, 56, //
+    14, 17, 22, 29, 51, 87, 80, 62, //
+    18, 22, 37, 56, 68, 109, 103, 77, //
+    24, 35, 55, 64, 81, 104, 113, 92, //
+    49, 64, 78, 87, 103, 121, 120, 101, //
+    72, 92, 95, 98, 112, 100, 103, 99,
+];
+const CHROMINANCE: [u16; 64] = [
+    17, 18, 24, 47, 99, 99, 99, 99, //
+    18, 21, 26, 66, 99, 99, 99, 99, //
+    24, 26, 56, 99, 99, 99, 99, 99, //
+    47, 66, 99, 99, 99, 99, 99, 99, //
+    99, 99, 99, 99, 99, 99, 99, 99, //
+    99, 99, 99, 99, 99, 99, 99, 99, //
+    99, 99, 99, 99, 99, 99, 99, 99, //
+    99, 99, 99, 99, 99, 99, 99, 99,
+];
+
+/// A film as it is after it was saved as JPEG of a quality from 1 to 100 and opened again: cosine transform, quantisation
+/// and the way back in libjpeg's own whole numbers (`jfdctint.c`, `jcdctmgr.c`, `jidctint.c`), for RGB in YCbCr whose
+/// colours keep all their pixels. The same, to the last bit, as Pillow's `save(quality=.., subsampling=0)` and `open`.
+pub fn requantise(image: &mut Image, quality: u8) {
+    let quality = u32::from(quality.clamp(1, 100));
+    // libjpeg's `jpeg_quality_scaling` and `jpeg_add_quant_table`.
+    let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
+    let scaled = |table: [u16; 64]| table.map(|step| ((u32::from(step) * percent + 50) / 100).clamp(1, 255) as i32);
+    let (width, height) = (image.width, image.height);
+    match image.channels {
+        Channels::Gray => requantise_plane(&mut image.pixels, (width, height), &scaled(LUMINANCE)),
+        Channels::Rgb => {
+            let mut planes = to_ycc(image.pixels.as_chunks().0);
+            for (plane, table) in planes.iter_mut().zip([LUMINANCE, CHROMINANCE, CHROMINANCE]) {
+                requantise_plane(plane, (width, height), &scaled(table));
+            }
+            to_rgb(&planes, image.pixels.as_chunks_mut().0);
+        }
+    }
+}
+
+fn requantise_plane(plane: &mut [u8], (width, height): (usize, usize), steps: &[i32; 64]) {
+    let across = width.div_ceil(8);
+    let blocks = across * height.div_ceil(8);
+    let corner = |block: usize| (block % across * 8, block / across * 8);
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut tile = [[0; LANES]; 64];
+            for first in (0..blocks).step_by(LANES) {
+                // Lanes behind the last block repeat it, and are not written.
+                let corners: [_; LANES] = from_fn(|lane| corner((first + lane).min(blocks - 1)));
+                load(plane, (width, height), &corners, &mut tile);
+                (0..8).for_each(|y| forward(&mut tile, 8 * y, 1, |whole| whole << 2, 11));
+                (0..8).for_each(|x| forward(&mut tile, x, 8, |whole| (whole + 2) >> 2, 15));
+                quantise(&mut tile, steps);
+                (0..8).for_each(|x| inverse(&mut tile, x, 8, 11));
+                (0..8).for_each(|y| inverse(&mut tile, 8 * y, 1, 18));
+                store(&tile, &corners[..LANES.min(blocks - first)], plane, (width, height));
+            }
+        },
+    );
+}
+
+/// Blocks as they lie in a film, about 0. Beyond its right and lower edge the last pixel is repeated.
+#[inline(always)]
+fn load(plane: &[u8], (width, height): (usize, usize), corners: &[(usize, usize); LANES], tile: &mut Tile) {
+    for y in 0..8 {
+        let mut words = [0; LANES];
+        for (word, (left, top)) in words.iter_mut().zip(corners) {
+            let row = &plane[(top + y).min(height - 1) * width..][..width];
+            *word = match row[*left..].first_chunk() {
+                Some(pixels) => u64::from_le_bytes(*pixels),
+                None => u64::from_le_bytes(from_fn(|x| row[(left + x).min(width - 1)])),
+            };
+        }
+        for (half, words) in words.as_chunks::<8>().0.iter().enumerate() {
+            for (to, word) in tile[8 * y..][..8].iter_mut().zip(transpose_bytes(*words)) {
+                for (to, pixel) in to[8 * half..][..8].iter_mut().zip(word.to_le_bytes()) {
+                    *to = i32::from(pixel) - 128;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store(tile: &Tile, corners: &[(usize, usize)], plane: &mut [u8], (width, height): (usize, usize)) {
+    for y in 0..8 {
+        let mut bytes = [[0_u8; LANES]; 8];
+        for (bytes, values) in bytes.iter_mut().zip(&tile[8 * y..][..8]) {
+            for (byte, value) in bytes.iter_mut().zip(values) {
+                *byte = (value + 128).clamp(0, 255) as u8;
+            }
+        }
+        for (half, corners) in corners.chunks(8).enumerate() {
+            let words = bytes.map(|lanes| u64::from_le_bytes(lanes.as_chunks().0[half]));
+            for (word, (left, top)) in transpose_bytes(words).into_iter().zip(corners) {
+                if top + y < height {
+                    let row = &mut plane[(top + y) * width..][..width];
+                    let pixels = &mut row[*left..width.min(left + 8)];
+                    let count = pixels.len();
+                    pixels.copy_from_slice(&word.to_le_bytes()[..count]);
+                }
+            }
+        }
+    }
+}
+
+/// Divided by eight times the step, as the forward transform leaves eight times its coefficients, rounded half away from
+/// zero, and multiplied by the step.
+#[inline(always)]
+fn quantise(tile: &mut Tile, steps: &[i32; 64]) {
+    for (values, step) in tile.iter_mut().zip(steps) {
+        let (step, divisor) = (*step, step * 8);
+        for value in values {
+            // Whole numbers below 2^24, whose quotient in single floats is cut off where theirs is.
+            let count = ((value.abs() + divisor / 2) as f32 / divisor as f32) as i32;
+            *value = value.signum() * count * step;
+        }
+    }
+}
+
+/// The constants of both transforms, 13 bits behind the binary point.
+mod fixed {
+    pub const C0_298: i32 = 2446;
+    pub const C0_390: i32 = 3196;
+    pub const C0_541: i32 = 4433;
+    pub const C0_765: i32 = 6270;
+    pub const C0_899: i32 = 7373;
+    pub const C1_175: i32 = 9633;
+    pub const C1_501: i32 = 12299;
+    pub const C1_847: i32 = 15137;
+    pub const C1_961: i32 = 16069;
+    pub const C2_053: i32 = 16819;
+    pub const C2_562: i32 = 20995;
+    pub const C3_072: i32 = 25172;
+}
+
+/// The odd half, which both directions share: what they rotate is given in another order.
+#[inline(always)]
+fn odd([a, b, c, d]: [i32; 4]) -> [i32; 4] {
+    use fixed::*;
+    let sum = (a + b + c + d) * C1_175;
+    let (ad, bc) = ((a + d) * -C0_899, (b + c) * -C2_562);
+    let (ac, bd) = ((a + c) * -C1_961 + sum, (b + d) * -C0_390 + sum);
+    [a * C0_298 + ad + ac, b * C2_053 + bc + bd, c * C3_072 + bc + ac, d * C1_501 + ad + bd]
+}
+
+/// One pass along eight values of every lane, `step` apart; `even` is how 0 and 4 lose or gain bits.
+#[inline(always)]
+fn forward(tile: &mut Tile, first: usize, step: usize, even: impl Fn(i32) -> i32, shift: u32) {
+    use fixed::*;
+    let v: [[i32; LANES]; 8] = from_fn(|k| tile[first + k * step]);
+    let mut out = [[0; LANES]; 8];
+    let scaled = |value: i32| (value + (1 << (shift - 1))) >> shift;
+    for l in 0..LANES {
+        let sums: [i32; 4] = from_fn(|k| v[k][l] + v[7 - k][l]);
+        let (s03, d03, s12, d12) = (sums[0] + sums[3], sums[0] - sums[3], sums[1] + sums[2], sums[1] - sums[2]);
+        out[0][l] = even(s03 + s12);
+        out[4][l] = even(s03 - s12);
+        let both = (d12 + d03) * C0_541;
+        out[2][l] = scaled(both + d03 * C0_765);
+        out[6][l] = scaled(both - d12 * C1_847);
+        let odds = odd(from_fn(|k| v[3 - k][l] - v[4 + k][l]));
+        out[7][l] = scaled(odds[0]);
+        out[5][l] = scaled(odds[1]);
+        out[3][l] = scaled(odds[2]);
+        out[1][l] = scaled(odds[3]);
+    }
+    (0..8).for_each(|k| tile[first + k * step] = out[k]);
+}
+
+/// One pass back.
+#[inline(always)]
+fn inverse(tile: &mut Tile, first: usize, step: usize, shift: u32) {
+    use fixed::*;
+    let v: [[i32; LANES]; 8] = from_fn(|k| tile[first + k * step]);
+    let mut out = [[0; LANES]; 8];
+    let scaled = |value: i32| (value + (1 << (shift - 1))) >> shift;
+    for l in 0..LANES {
+        let both = (v[2][l] + v[6][l]) * C0_541;
+        let (t2, t3) = (both - v[6][l] * C1_847, both + v[2][l] * C0_765);
+        let (t0, t1) = ((v[0][l] + v[4][l]) << 13, (v[0][l] - v[4][l]) << 13);
+        let evens = [t0 + t3, t1 + t2, t1 - t2, t0 - t3];
+        let mut odds = odd([v[7][l], v[5][l], v[3][l], v[1][l]]);
+        odds.reverse();
+        for k in 0..4 {
+            out[k][l] = scaled(evens[k] + odds[k]);
+            out[7 - k][l] = scaled(evens[k] - odds[k]);
+        }
+    }
+    (0..8).for_each(|k| tile[first + k * step] = out[k]);
+}
+
+/// Bits behind the binary point of the factors of colours.
+const COLOUR: u32 = 16;
+const HALF: i32 = 1 << (COLOUR - 1);
+
+/// `jccolor.c`.
+fn to_ycc(pixels: &[[u8; 3]]) -> [Vec<u8>; 3] {
+    let mut planes = [(); 3].map(|()| vec![0; pixels.len()]);
+    let [luma, blue, red] = &mut planes;
+    vectorised(
+        #[inline(always)]
+        || {
+            for (i, pixel) in pixels.iter().enumerate() {
+                let [r, g, b] = pixel.map(i32::from);
+                let middle = (128 << COLOUR) + HALF - 1;
+                luma[i] = ((19595 * r + 38470 * g + 7471 * b + HALF) >> COLOUR) as u8;
+                blue[i] = ((-11059 * r - 21709 * g + 32768 * b + middle) >> COLOUR) as u8;
+                red[i] = ((32768 * r - 27439 * g - 5329 * b + middle) >> COLOUR) as u8;
+            }
+        },
+    );
+    planes
+}
+
+/// `jdcolor.c`.
+fn to_rgb([luma, blue, red]: &[Vec<u8>; 3], pixels: &mut [[u8; 3]]) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (((pixel, y), cb), cr) in pixels.iter_mut().zip(luma).zip(blue).zip(red) {
+                let (y, cb, cr) = (i32::from(*y), i32::from(*cb) - 128, i32::from(*cr) - 128);
+                let r = y + ((91881 * cr + HALF) >> COLOUR);
+                let g = y + ((-22554 * cb - 46802 * cr + HALF) >> COLOUR);
+                let b = y + ((116130 * cb + HALF) >> COLOUR);
+                *pixel = [r, g, b].map(|value| value.clamp(0, 255) as u8);
+            }
+        },
+    );
+}
