@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use lungfish_data::display::escape;
-use lungfish_data::{Channels, ContentHash, Pipeline, Task};
+use lungfish_data::{Channels, ContentHash, Pipeline, Preprocess, Task};
 
 use crate::compute::Compute;
 use crate::lineage::Lineage;
@@ -54,8 +54,9 @@ impl Teacher {
             let (theirs, ours) = (list(&info.classes), list(classes));
             return refused(format!("it tells {theirs} apart, in this order, and this training's classes are {ours}"));
         }
-        if (info.preprocess.channels, info.preprocess.fit) != (own.channels, own.fit) {
-            return refused("it prepares films with other channels or another fit than this recipe".to_owned());
+        let way = |of: &Preprocess| (of.channels, of.fit, of.equalize);
+        if way(&info.preprocess) != way(&own) {
+            return refused("it prepares films in another way (channels, fit or equalize) than this recipe".to_owned());
         }
         let shift = if info.for_equal_classes() { shift } else { PriorShift::default() };
         let side = own.size;

@@ -149,7 +149,7 @@ fn a_student_learns_from_an_ensemble_and_inherits_what_it_has_seen() {
         train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string()
     };
     assert!(refused(&[&named, "epochs=0"]).contains("second phase only"));
-    assert!(refused(&[&named, "fit=pad"]).contains("another fit"));
+    assert!(refused(&[&named, "fit=pad"]).contains("channels, fit or equalize"));
     assert!(refused(&["teacher=nowhere"]).contains("there is no run folder or model file nowhere"));
     assert!(!dir.path().join("none").exists());
 }

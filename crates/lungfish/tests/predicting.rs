@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::*;
 use lungfish::{
-    Channels, Error, ErrorKind, Event, FilmList, Image, Outcome, Prediction, Predictor, ScoresFile, Silent, Watch,
+    Channels, Error, ErrorKind, Event, FilmList, Image, Outcome, Prediction, Predictor, ScoresFile, Silent, Tta, Watch,
     decode,
 };
 
@@ -150,6 +150,38 @@ fn bytes_and_pixels_are_scored_as_their_file() {
 }
 
 /// Scores into a table from where it is; stops after so many batches.
+/// A film with its mirror image: the mean of what is said of each. The square is mirrored after the preprocessing, so the
+/// film is one that is the network's square already.
+#[test]
+fn views_of_a_film_are_averaged_in_probability() {
+    let mut image = Image::black(64, 64, Channels::Gray);
+    image.pixels.iter_mut().enumerate().for_each(|(i, level)| *level = (i % 64 * 3 + i / 64) as u8);
+    let mut mirrored = image.clone();
+    mirrored.pixels.chunks_exact_mut(64).for_each(<[u8]>::reverse);
+    let says = |predictor: Predictor, image: &Image| {
+        let mut predictor = predictor;
+        predictor.predict_pixels(image.clone()).unwrap().probabilities[1].1
+    };
+    let [one, other] = [&image, &mirrored].map(|image| says(predictor(), image));
+    let both = says(predictor().with_tta(Tta::Flip), &image);
+    assert!((one - other).abs() > 1e-4 && (both - f64::midpoint(one, other)).abs() < 1e-5, "{one} {other} {both}");
+    let crops = says(predictor().with_tta(Tta::Crops), &image);
+    assert!(crops != both && (0.0..=1.0).contains(&crops));
+
+    // A table in other views is not gone on with, and from files the views are the same.
+    let dir = tempfile::tempdir().unwrap();
+    let films = FilmList::new(&[MADE.1.join("val")]);
+    let table = dir.path().join("scores.csv");
+    ScoresFile::create(&table, &predictor().with_tta(Tta::Flip), &films).unwrap();
+    let error = ScoresFile::resume(&table, &predictor(), &films).unwrap_err().to_string();
+    assert!(error.contains("was made with tta flip and none is asked for"), "{error}");
+    let file = films_below(&MADE.1.join("val")).swap_remove(0);
+    let bytes = fs::read(&file).unwrap();
+    let mut flip = predictor().with_tta(Tta::Flip);
+    let of_file = flip.predict(&[file], &mut Watch::new(&mut Silent, &GO)).unwrap().films.swap_remove(0);
+    assert_eq!(bits(&of_file), bits(&flip.predict_bytes(&bytes).unwrap()));
+}
+
 fn write(file: &Path, films: &FilmList, batches: usize) -> Result<(), Error> {
     let mut predictor = predictor();
     let mut scores = ScoresFile::resume(file, &predictor, films)?;

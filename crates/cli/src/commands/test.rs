@@ -218,6 +218,7 @@ mod tests {
             labels: Vec::new(),
             threshold: Some(0.5),
             equal_prior: true,
+            tta: Tta::None,
             split: Split::Test,
             caveats: vec![],
             epoch: lungfish::BestEpoch {
