@@ -1,7 +1,5 @@
 //! What saving a film as JPEG and opening it again does to its pixels.
 
-use std::array::from_fn;
-
 use crate::decode::{Channels, Image};
 use crate::vector::{transpose_bytes, vectorised};
 
@@ -57,20 +55,32 @@ pub fn requantise(image: &mut Image, quality: u8) {
 fn requantise_plane(plane: &mut [u8], (width, height): (usize, usize), steps: &[i32; 64]) {
     let across = width.div_ceil(8);
     let blocks = across * height.div_ceil(8);
-    let corner = |block: usize| (block % across * 8, block / across * 8);
     vectorised(
         #[inline(always)]
         || {
             let mut tile = [[0; LANES]; 64];
             for first in (0..blocks).step_by(LANES) {
                 // Lanes behind the last block repeat it, and are not written.
-                let corners: [_; LANES] = from_fn(|lane| corner((first + lane).min(blocks - 1)));
+                let mut corners = [(0, 0); LANES];
+                for (lane, corner) in corners.iter_mut().enumerate() {
+                    let block = (first + lane).min(blocks - 1);
+                    *corner = (block % across * 8, block / across * 8);
+                }
                 load(plane, (width, height), &corners, &mut tile);
-                (0..8).for_each(|y| forward(&mut tile, 8 * y, 1, |whole| whole << 2, 11));
-                (0..8).for_each(|x| forward(&mut tile, x, 8, |whole| (whole + 2) >> 2, 15));
+                // Loops and no iterators with closures: those would be compiled apart, for lesser vectors.
+                for y in 0..8 {
+                    forward::<2, 11>(&mut tile, 8 * y, 1);
+                }
+                for x in 0..8 {
+                    forward::<0, 15>(&mut tile, x, 8);
+                }
                 quantise(&mut tile, steps);
-                (0..8).for_each(|x| inverse(&mut tile, x, 8, 11));
-                (0..8).for_each(|y| inverse(&mut tile, 8 * y, 1, 18));
+                for x in 0..8 {
+                    inverse::<11>(&mut tile, x, 8);
+                }
+                for y in 0..8 {
+                    inverse::<18>(&mut tile, 8 * y, 1);
+                }
                 store(&tile, &corners[..LANES.min(blocks - first)], plane, (width, height));
             }
         },
@@ -84,10 +94,15 @@ fn load(plane: &[u8], (width, height): (usize, usize), corners: &[(usize, usize)
         let mut words = [0; LANES];
         for (word, (left, top)) in words.iter_mut().zip(corners) {
             let row = &plane[(top + y).min(height - 1) * width..][..width];
-            *word = match row[*left..].first_chunk() {
-                Some(pixels) => u64::from_le_bytes(*pixels),
-                None => u64::from_le_bytes(from_fn(|x| row[(left + x).min(width - 1)])),
-            };
+            let mut pixels = [0; 8];
+            if let Some(whole) = row[*left..].first_chunk() {
+                pixels = *whole;
+            } else {
+                for (x, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = row[(left + x).min(width - 1)];
+                }
+            }
+            *word = u64::from_le_bytes(pixels);
         }
         for (half, words) in words.as_chunks::<8>().0.iter().enumerate() {
             for (to, word) in tile[8 * y..][..8].iter_mut().zip(transpose_bytes(*words)) {
@@ -109,7 +124,10 @@ fn store(tile: &Tile, corners: &[(usize, usize)], plane: &mut [u8], (width, heig
             }
         }
         for (half, corners) in corners.chunks(8).enumerate() {
-            let words = bytes.map(|lanes| u64::from_le_bytes(lanes.as_chunks().0[half]));
+            let mut words = [0; 8];
+            for (word, lanes) in words.iter_mut().zip(&bytes) {
+                *word = u64::from_le_bytes(lanes.as_chunks().0[half]);
+            }
             for (word, (left, top)) in transpose_bytes(words).into_iter().zip(corners) {
                 if top + y < height {
                     let row = &mut plane[(top + y) * width..][..width];
@@ -162,50 +180,67 @@ fn odd([a, b, c, d]: [i32; 4]) -> [i32; 4] {
     [a * C0_298 + ad + ac, b * C2_053 + bc + bd, c * C3_072 + bc + ac, d * C1_501 + ad + bd]
 }
 
-/// One pass along eight values of every lane, `step` apart; `even` is how 0 and 4 lose or gain bits.
+/// One pass along eight values of every lane, `step` apart; the first of them
+/// gain `EVEN` bits, or lose the two that they have where it is 0.
 #[inline(always)]
-fn forward(tile: &mut Tile, first: usize, step: usize, even: impl Fn(i32) -> i32, shift: u32) {
+fn forward<const EVEN: i32, const SHIFT: u32>(tile: &mut Tile, first: usize, step: usize) {
     use fixed::*;
-    let v: [[i32; LANES]; 8] = from_fn(|k| tile[first + k * step]);
-    let mut out = [[0; LANES]; 8];
-    let scaled = |value: i32| (value + (1 << (shift - 1))) >> shift;
-    for l in 0..LANES {
-        let sums: [i32; 4] = from_fn(|k| v[k][l] + v[7 - k][l]);
-        let (s03, d03, s12, d12) = (sums[0] + sums[3], sums[0] - sums[3], sums[1] + sums[2], sums[1] - sums[2]);
-        out[0][l] = even(s03 + s12);
-        out[4][l] = even(s03 - s12);
-        let both = (d12 + d03) * C0_541;
-        out[2][l] = scaled(both + d03 * C0_765);
-        out[6][l] = scaled(both - d12 * C1_847);
-        let odds = odd(from_fn(|k| v[3 - k][l] - v[4 + k][l]));
-        out[7][l] = scaled(odds[0]);
-        out[5][l] = scaled(odds[1]);
-        out[3][l] = scaled(odds[2]);
-        out[1][l] = scaled(odds[3]);
+    let mut v = [[0; LANES]; 8];
+    for (k, v) in v.iter_mut().enumerate() {
+        *v = tile[first + k * step];
     }
-    (0..8).for_each(|k| tile[first + k * step] = out[k]);
+    let mut out = [[0; LANES]; 8];
+    for l in 0..LANES {
+        let (s0, s1, s2, s3) = (v[0][l] + v[7][l], v[1][l] + v[6][l], v[2][l] + v[5][l], v[3][l] + v[4][l]);
+        let (s03, d03, s12, d12) = (s0 + s3, s0 - s3, s1 + s2, s1 - s2);
+        out[0][l] = if EVEN > 0 { (s03 + s12) << EVEN } else { descaled::<2>(s03 + s12) };
+        out[4][l] = if EVEN > 0 { (s03 - s12) << EVEN } else { descaled::<2>(s03 - s12) };
+        let both = (d12 + d03) * C0_541;
+        out[2][l] = descaled::<SHIFT>(both + d03 * C0_765);
+        out[6][l] = descaled::<SHIFT>(both - d12 * C1_847);
+        let odds = odd([v[3][l] - v[4][l], v[2][l] - v[5][l], v[1][l] - v[6][l], v[0][l] - v[7][l]]);
+        out[7][l] = descaled::<SHIFT>(odds[0]);
+        out[5][l] = descaled::<SHIFT>(odds[1]);
+        out[3][l] = descaled::<SHIFT>(odds[2]);
+        out[1][l] = descaled::<SHIFT>(odds[3]);
+    }
+    for (k, out) in out.iter().enumerate() {
+        tile[first + k * step] = *out;
+    }
 }
 
 /// One pass back.
 #[inline(always)]
-fn inverse(tile: &mut Tile, first: usize, step: usize, shift: u32) {
+fn inverse<const SHIFT: u32>(tile: &mut Tile, first: usize, step: usize) {
     use fixed::*;
-    let v: [[i32; LANES]; 8] = from_fn(|k| tile[first + k * step]);
+    let mut v = [[0; LANES]; 8];
+    for (k, v) in v.iter_mut().enumerate() {
+        *v = tile[first + k * step];
+    }
     let mut out = [[0; LANES]; 8];
-    let scaled = |value: i32| (value + (1 << (shift - 1))) >> shift;
     for l in 0..LANES {
         let both = (v[2][l] + v[6][l]) * C0_541;
         let (t2, t3) = (both - v[6][l] * C1_847, both + v[2][l] * C0_765);
         let (t0, t1) = ((v[0][l] + v[4][l]) << 13, (v[0][l] - v[4][l]) << 13);
-        let evens = [t0 + t3, t1 + t2, t1 - t2, t0 - t3];
-        let mut odds = odd([v[7][l], v[5][l], v[3][l], v[1][l]]);
-        odds.reverse();
-        for k in 0..4 {
-            out[k][l] = scaled(evens[k] + odds[k]);
-            out[7 - k][l] = scaled(evens[k] - odds[k]);
-        }
+        let odds = odd([v[7][l], v[5][l], v[3][l], v[1][l]]);
+        out[0][l] = descaled::<SHIFT>(t0 + t3 + odds[3]);
+        out[7][l] = descaled::<SHIFT>(t0 + t3 - odds[3]);
+        out[1][l] = descaled::<SHIFT>(t1 + t2 + odds[2]);
+        out[6][l] = descaled::<SHIFT>(t1 + t2 - odds[2]);
+        out[2][l] = descaled::<SHIFT>(t1 - t2 + odds[1]);
+        out[5][l] = descaled::<SHIFT>(t1 - t2 - odds[1]);
+        out[3][l] = descaled::<SHIFT>(t0 - t3 + odds[0]);
+        out[4][l] = descaled::<SHIFT>(t0 - t3 - odds[0]);
     }
-    (0..8).for_each(|k| tile[first + k * step] = out[k]);
+    for (k, out) in out.iter().enumerate() {
+        tile[first + k * step] = *out;
+    }
+}
+
+/// libjpeg's `DESCALE`: bits taken away, rounded.
+#[inline(always)]
+fn descaled<const SHIFT: u32>(value: i32) -> i32 {
+    (value + (1 << (SHIFT - 1))) >> SHIFT
 }
 
 /// Bits behind the binary point of the factors of colours.
@@ -219,8 +254,8 @@ fn to_ycc(pixels: &[[u8; 3]]) -> [Vec<u8>; 3] {
     vectorised(
         #[inline(always)]
         || {
-            for (i, pixel) in pixels.iter().enumerate() {
-                let [r, g, b] = pixel.map(i32::from);
+            for (i, [r, g, b]) in pixels.iter().enumerate() {
+                let (r, g, b) = (i32::from(*r), i32::from(*g), i32::from(*b));
                 let middle = (128 << COLOUR) + HALF - 1;
                 luma[i] = ((19595 * r + 38470 * g + 7471 * b + HALF) >> COLOUR) as u8;
                 blue[i] = ((-11059 * r - 21709 * g + 32768 * b + middle) >> COLOUR) as u8;
@@ -241,7 +276,7 @@ fn to_rgb([luma, blue, red]: &[Vec<u8>; 3], pixels: &mut [[u8; 3]]) {
                 let r = y + ((91881 * cr + HALF) >> COLOUR);
                 let g = y + ((-22554 * cb - 46802 * cr + HALF) >> COLOUR);
                 let b = y + ((116130 * cb + HALF) >> COLOUR);
-                *pixel = [r, g, b].map(|value| value.clamp(0, 255) as u8);
+                *pixel = [r.clamp(0, 255) as u8, g.clamp(0, 255) as u8, b.clamp(0, 255) as u8];
             }
         },
     );

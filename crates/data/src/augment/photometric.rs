@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use crate::decode::Image;
+use crate::decode::{Channels, Image};
 use crate::random::keyed;
 use crate::vector::vectorised;
 
@@ -73,20 +73,44 @@ pub(super) fn tone(image: &mut Image, [gamma, contrast, brightness]: [f64; 3], (
         image.pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
         return;
     }
-    let channels = image.channels.count();
     let mut grain = vec![0; image.width * image.height * 2];
     let mut stream = keyed(key);
     stream.set_stream(1);
     stream.fill_bytes(&mut grain);
     let factor = noise as f32 / DEVIATION;
+    match image.channels {
+        Channels::Gray => grained::<1>(&mut image.pixels, &table, &grain, factor),
+        Channels::Rgb => grained::<3>(&mut image.pixels, &table, &grain, factor),
+    }
+}
+
+/// Pixels that are taken at a time, so that looking up, which vectors cannot, does not keep them from the rest.
+const STRETCH: usize = 64;
+
+/// The levels of a table, with the noise of two bytes a pixel.
+fn grained<const C: usize>(pixels: &mut [u8], table: &[f32; 256], grain: &[u8], factor: f32) {
     vectorised(
         #[inline(always)]
         || {
-            let grain = grain.as_chunks::<2>().0;
-            for (pixel, bytes) in image.pixels.chunks_exact_mut(channels).zip(grain) {
-                let sum: i32 = bytes.iter().map(|byte| i32::from(byte & 15) + i32::from(byte >> 4)).sum();
-                let by = factor * (sum - 30) as f32;
-                pixel.iter_mut().for_each(|value| *value = level(table[usize::from(*value)] + by));
+            let pixels = pixels.as_chunks_mut::<C>().0.chunks_mut(STRETCH);
+            let mut values = [[0.0_f32; C]; STRETCH];
+            let mut noise = [0.0_f32; STRETCH];
+            for (pixels, grain) in pixels.zip(grain.as_chunks::<2>().0.chunks(STRETCH)) {
+                for (values, pixel) in values.iter_mut().zip(&*pixels) {
+                    for (to, value) in values.iter_mut().zip(pixel) {
+                        *to = table[usize::from(*value)];
+                    }
+                }
+                for (noise, bytes) in noise.iter_mut().zip(grain) {
+                    let word = u16::from_le_bytes(*bytes);
+                    let pairs = (word & 0x0f0f) + (word >> 4 & 0x0f0f);
+                    *noise = factor * f32::from((pairs & 0xff) as i16 + (pairs >> 8) as i16 - 30);
+                }
+                for ((pixel, values), noise) in pixels.iter_mut().zip(&values).zip(&noise) {
+                    for (to, value) in pixel.iter_mut().zip(values) {
+                        *to = level(value + noise);
+                    }
+                }
             }
         },
     );
@@ -116,7 +140,6 @@ fn level(value: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Channels;
 
     #[test]
     fn noise_has_the_deviation_that_is_asked_for_and_is_the_same_on_all_channels() {
