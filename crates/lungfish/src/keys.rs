@@ -52,12 +52,21 @@ pub(crate) fn previewed(seed: u64, label: usize, films: usize) -> Vec<usize> {
     shuffle(keys::preview(seed, label), films)
 }
 
-fn shuffle(key: Key, films: usize) -> Vec<usize> {
+/// Where the value of a key of the recipe lies in its range in a trial (from 1) of a tuning, 0 to below 1.
+pub(crate) fn tuned(seed: u64, trial: usize, key: &str) -> f64 {
+    (random(keys::tuning(seed, trial, key)).next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn random(key: Key) -> ChaCha8Rng {
     let mut bytes = [0; 32];
     for (chunk, word) in bytes.chunks_exact_mut(8).zip(key) {
         chunk.copy_from_slice(&word.to_le_bytes());
     }
-    let mut random = ChaCha8Rng::from_seed(bytes);
+    ChaCha8Rng::from_seed(bytes)
+}
+
+fn shuffle(key: Key, films: usize) -> Vec<usize> {
+    let mut random = random(key);
     let mut order: Vec<usize> = (0..films).collect();
     // Fisher and Yates, written out: another version of a library must not change what a seed gives.
     for last in (1..films).rev() {

@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = flags::time, required_unless_present = "resume")]
     budget: Option<Duration>,
     /// Begin no more than N trials, even where the budget would hold more
-    #[arg(long, value_name = "N", value_parser = flags::whole(3..=729), conflicts_with = "resume")]
+    #[arg(long, value_name = "N", value_parser = flags::whole(3..=729_usize), conflicts_with = "resume")]
     #[arg(allow_negative_numbers = true)]
     trials: Option<usize>,
     /// A key to vary and its values, KEY=LOW..HIGH or KEY=A,B,C; may be repeated [default: lr, weight_decay, batch_size,

@@ -3,12 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lungfish_data::keys;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use crate::recipe::KEYS;
-use crate::{Changes, Error, Recipe};
+use crate::{Changes, Error, Recipe, keys};
 
 /// A key of the recipe with the values that trials draw from.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,12 +83,7 @@ impl Vary {
 
     /// The value of a trial (from 1).
     pub(crate) fn draw(&self, seed: u64, trial: usize) -> String {
-        let mut bytes = [0; 32];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(keys::tuning(seed, trial, &self.key)) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        let mut random = ChaCha8Rng::from_seed(bytes);
-        let unit = (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        let unit = keys::tuned(seed, trial, &self.key);
         match &self.values {
             Values::Of(values) => {
                 let place = (unit * values.len() as f64) as usize;
