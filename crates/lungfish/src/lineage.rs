@@ -108,7 +108,8 @@ pub(crate) struct Lineage {
 }
 
 impl Lineage {
-    /// The lineage of what starts from the weights of a recipe: nothing for those of ImageNet or of chance, what the
+    /// The lineage of what starts from the weights of a recipe: nothing for those of ImageNet, also from a file that is
+    /// known, or of chance, what the
     /// file says of itself for a model of lungfish, and an ancestor of which nothing is known for any other file.
     pub(crate) fn of_weights(weights: &str) -> Result<Self, Error> {
         if matches!(weights, "imagenet" | "none") {
@@ -129,6 +130,7 @@ impl Lineage {
                 let known = !parent.own.train.files.is_empty();
                 Ok(parent.child(of(Descent::Weights, known)))
             }
+            None if lungfish_models::is_published(&ContentHash::of(&bytes).to_string()) => Ok(Self::default()),
             None => Ok(Lineage { ancestors: vec![of(Descent::Weights, false)], ..Self::default() }),
         }
     }

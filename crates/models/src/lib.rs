@@ -30,7 +30,7 @@ pub use architecture::Architecture;
 pub use checkpoint::{Weights, read_weights};
 pub use error::{ModelError, UnreadableKind, WeightsError};
 pub use file::ModelFile;
-pub use imagenet::{HubFile, Wheel, hub_files, hub_folder, imagenet, wheel};
+pub use imagenet::{HubFile, Wheel, hub_files, hub_folder, imagenet, is_published, wheel};
 pub use init::initialise;
 pub use load::{FreshHead, HeadLoad, LoadReport, load_backbone};
 pub use network::{HeadConfig, Network, Output};
