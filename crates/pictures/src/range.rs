@@ -45,9 +45,11 @@ pub fn lr_range(heading: &Heading, steps: &[RangeStep], found: f64) -> Result<Pi
     let legend = legend::across(&mut page.canvas, [MARGIN, page.top], WIDTH - 2.0 * MARGIN, &entries);
     let area = [MARGIN + GUTTER, page.top + legend + 16.0, WIDTH - 2.0 * MARGIN - GUTTER, HEIGHT];
     let (low, high) = range(steps.iter().map(|step| step.lr)).unwrap_or((1e-7, 1.0));
-    // The last steps may have run away: what is smooth tells where the interesting part is.
+    // The fall is what is looked for, and the last steps ran away: they may leave the plot at its top.
     let (least, most) = range(steps.iter().map(|step| step.smoothed)).unwrap_or((0.0, 1.0));
-    let plot = Plot::new(area, Axis::powers(low, high), Axis::round(least.min(0.0), most, 5));
+    let first = steps.iter().find_map(|step| drawable(step.smoothed)).unwrap_or(most);
+    let fall = (first - least).max(0.05 * first.abs());
+    let plot = Plot::new(area, Axis::powers(low, high), Axis::round(least - 0.4 * fall, first + fall, 5));
     let canvas = &mut page.canvas;
     plot.frame(canvas);
     plot.name_x(canvas, "learning rate, logarithmic");

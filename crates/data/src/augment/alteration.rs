@@ -148,7 +148,9 @@ impl fmt::Display for Alteration {
             words.push(format!("aspect {:.2}", self.aspect));
         }
         if self.shift != [0.0; 2] {
-            words.push(format!("moved by {:.0} and {:.0} %", -100.0 * self.shift[0], -100.0 * self.shift[1]));
+            // Nothing is not less than nothing.
+            let percent = self.shift.map(|part| (-100.0 * part).round() + 0.0);
+            words.push(format!("moved by {:.0} and {:.0} %", percent[0], percent[1]));
         }
         if self.downsample > 1.0 {
             words.push(format!("resolution 1/{:.1}", self.downsample));
