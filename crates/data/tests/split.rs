@@ -408,7 +408,7 @@ fn who_taught_a_model_does_not_judge_its_child() {
         let number: usize = film.film.group.rsplit('-').next()?.parse().ok()?;
         match film.film.group.starts_with("test") {
             true => None,
-            false if film.film.group.starts_with("train") && number % 10 == 0 => Some(Split::Val),
+            false if film.film.group.starts_with("train") && number.is_multiple_of(10) => Some(Split::Val),
             false => Some(Split::Train),
         }
     };
