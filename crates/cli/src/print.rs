@@ -155,6 +155,14 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// The end of what was stopped on request. A reader that went away stopped it too, and half of it is not done.
+pub fn stopped(printed: Result<(), OutputError>) -> anyhow::Result<ExitCode> {
+    match printed {
+        Err(error) if !error.is_closed() => Err(error.into()),
+        _ => Ok(ExitCode::from(STOPPED)),
+    }
+}
+
 /// A number of epochs, in words.
 pub fn epochs(count: usize) -> String {
     if count == 1 { "1 epoch".to_owned() } else { format!("{count} epochs") }

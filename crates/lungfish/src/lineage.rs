@@ -108,9 +108,9 @@ pub(crate) struct Lineage {
 }
 
 impl Lineage {
-    /// The lineage of what starts from the weights of a recipe: nothing for those of ImageNet, also from a file that is
-    /// known, or of chance, what the
-    /// file says of itself for a model of lungfish, and an ancestor of which nothing is known for any other file.
+    /// The lineage of what starts from the weights of a recipe: nothing for those of chance or of ImageNet (also from a file
+    /// that is known), what the file says of itself for a model of lungfish, and an ancestor of which nothing is known for
+    /// any other file.
     pub(crate) fn of_weights(weights: &str) -> Result<Self, Error> {
         if matches!(weights, "imagenet" | "none") {
             return Ok(Self::default());

@@ -281,18 +281,7 @@ impl Model {
 
     /// Opens a run folder (its best epoch) or a model file.
     pub(crate) fn open(path: &Path, backend: &Compute) -> Result<Self, Error> {
-        let file = if path.is_dir() { path.join(run_folder::BEST) } else { path.to_owned() };
-        if !file.exists() {
-            return Err(Error::not_found(if path.is_dir() {
-                format!(
-                    "{} is no run folder, or its run has not finished an epoch: {} is not in it",
-                    shown(path),
-                    run_folder::BEST
-                )
-            } else {
-                format!("there is no run folder or model file {}", shown(path))
-            }));
-        }
+        let file = file_of(path)?;
         let content = ModelFile::read(&file)?;
         let info = ModelInfo::read(&file, &content)?;
         let networks = info.networks()?;
@@ -309,6 +298,23 @@ impl Model {
         model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());
         Ok(model)
     }
+}
+
+/// The model file that a path names: that of a run folder's best epoch, or itself.
+pub(crate) fn file_of(path: &Path) -> Result<PathBuf, Error> {
+    let file = if path.is_dir() { path.join(run_folder::BEST) } else { path.to_owned() };
+    if !file.exists() {
+        return Err(Error::not_found(if path.is_dir() {
+            format!(
+                "{} is no run folder, or its run has not finished an epoch: {} is not in it",
+                shown(path),
+                run_folder::BEST
+            )
+        } else {
+            format!("there is no run folder or model file {}", shown(path))
+        }));
+    }
+    Ok(file)
 }
 
 /// The bytes of a model file.

@@ -102,10 +102,6 @@ impl<'a> Trainer<'a> {
         let shift = PriorShift::new(recipe, data.task, classes, &learnt);
         let prejudice = PriorShift::of_training(recipe, data.task, classes, &learnt);
         let teacher = Teacher::open(recipe, (data.task, &data.classes), prejudice, &backend)?;
-        if recipe.sampling == Sampling::Balanced && data.task == Task::AnyOf {
-            let text = "sampling = \"balanced\": must be shuffled for labels of which a film may have any number";
-            return Err(Error::refused(text));
-        }
         let mut judge = Judge::new(data.task.judge(recipe.best), classes, &labels(&data.splits.val));
         // Checkpoints say with which recipe a run began since epochs are judged with an eye on chance.
         if from.state.recipe.is_none() {

@@ -30,6 +30,35 @@ pub(crate) const LR_RANGE: &str = "lr.csv";
 /// Held by the process that trains.
 const LOCK: &str = ".lock";
 
+/// Takes the lock of a folder in which this process does something (a word such as "training"); it goes with the value.
+pub(crate) fn hold(folder: &Path, doing: &str) -> Result<File, Error> {
+    let lock = folder.join(LOCK);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock)
+        .map_err(|e| Error::io("write", &lock, e))?;
+    // A program that this one starts (to ask for GPUs) has the lock of a run that is just over until it is itself.
+    let mut held = file.try_lock();
+    for _ in 0..20 {
+        if !matches!(held, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+        held = file.try_lock();
+    }
+    match held {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::refused(format!("another process is {doing} in {}", shown(folder))))
+        }
+        // A file system without locks (some network ones) must not keep a person from it.
+        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(e)) => Err(Error::io("lock", &lock, e)),
+    }
+}
+
 /// A run folder that this process holds; the lock goes with the value (and with the process, however it dies).
 #[derive(Debug)]
 pub(crate) struct RunFolder {
@@ -80,33 +109,7 @@ impl RunFolder {
     }
 
     fn hold(path: &Path) -> Result<Self, Error> {
-        let lock = path.join(LOCK);
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock)
-            .map_err(|e| Error::io("write", &lock, e))?;
-        // A program that this one starts (to ask for GPUs) has the lock of a run that is just over until it is itself.
-        let mut held = file.try_lock();
-        for _ in 0..20 {
-            if !matches!(held, Err(TryLockError::WouldBlock)) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-            held = file.try_lock();
-        }
-        match held {
-            Ok(()) => Ok(RunFolder { path: path.to_owned(), cache: None, _lock: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::refused(format!("another process is training in {}", shown(path))))
-            }
-            // A file system without locks (some network ones) must not keep a person from training.
-            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
-                Ok(RunFolder { path: path.to_owned(), cache: None, _lock: file })
-            }
-            Err(TryLockError::Error(e)) => Err(Error::io("lock", &lock, e)),
-        }
+        Ok(RunFolder { path: path.to_owned(), cache: None, _lock: hold(path, "training")? })
     }
 
     /// The folder.

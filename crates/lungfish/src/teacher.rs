@@ -9,14 +9,14 @@ use lungfish_data::{Channels, ContentHash, Pipeline, Preprocess, Task};
 
 use crate::compute::Compute;
 use crate::lineage::Lineage;
-use crate::model::Model;
+use crate::model::{self, Model};
 use crate::prior::PriorShift;
 use crate::scorer::Scorer;
 use crate::task::Answers;
 use crate::{Error, Recipe};
 
 /// The value of the recipe's `teacher` that is no file.
-pub(crate) const NONE: &str = "none";
+const NONE: &str = "none";
 
 /// A teacher in memory.
 pub(crate) struct Teacher {
@@ -64,15 +64,21 @@ impl Teacher {
         Ok(Some(Teacher { model, scorer, side, backend: backend.clone(), shift }))
     }
 
-    /// Its file by content, and the films that taught it. `None` where the recipe names none, or none that is there: whoever
-    /// opens it says so.
-    pub(crate) fn descent(recipe: &Recipe, backend: &Compute) -> Result<Option<(String, Lineage)>, Error> {
+    /// The content hash of the file of the teacher that a recipe names, hex; none where it names none.
+    pub(crate) fn file(recipe: &Recipe) -> Result<Option<String>, Error> {
         if recipe.teacher == NONE {
             return Ok(None);
         }
-        let model = Model::open(Path::new(&recipe.teacher), backend)?;
-        let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
-        Ok(Some((ContentHash::of(&bytes).to_string(), model.lineage.of_teacher(&bytes))))
+        let file = model::file_of(Path::new(&recipe.teacher))?;
+        let bytes = std::fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
+        Ok(Some(ContentHash::of(&bytes).to_string()))
+    }
+
+    /// Its file by content, and the lineage of what it teaches.
+    pub(crate) fn descent(&self) -> Result<(String, Lineage), Error> {
+        let file = self.model.file();
+        let bytes = std::fs::read(file).map_err(|e| Error::io("read", file, e))?;
+        Ok((ContentHash::of(&bytes).to_string(), self.model.lineage.of_teacher(&bytes)))
     }
 
     /// What it says of films of `side` pixels that lie end to end: a probability of each class or label, film after film.

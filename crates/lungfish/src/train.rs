@@ -17,9 +17,9 @@ use crate::lineage::Lineage;
 use crate::model::Model;
 use crate::phase::Trainer;
 use crate::prior::{PriorShift, Way};
-use crate::recipe::Best;
+use crate::recipe::{Best, Sampling};
 use crate::run_folder::{self, RunFolder, Start};
-use crate::teacher::{self, Teacher};
+use crate::teacher::Teacher;
 use crate::{BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, room, schedule, weights};
 
 /// What to train.
@@ -228,8 +228,8 @@ impl Job<'_, '_> {
         self.set_out(&recipe, run, data, tensors, Origins { lineage, parent: Some(model.info.epoch), teacher })
     }
 
-    /// The teacher's file by content, and the lineage with the films that taught it: they are as good as seen. A teacher that
-    /// does not fit is refused here, before anything is written.
+    /// The teacher's file by content, and the lineage with the films that taught it: they are as good as seen. What does not
+    /// fit these films is refused here, before anything is written.
     fn taught(
         &self,
         recipe: &Recipe,
@@ -237,14 +237,20 @@ impl Job<'_, '_> {
         lineage: Lineage,
         caveats: &mut Vec<Caveat>,
     ) -> Result<(Option<String>, Lineage), Error> {
-        if recipe.epochs == 0 && recipe.teacher != teacher::NONE {
+        if recipe.sampling == Sampling::Balanced && task == Task::AnyOf {
+            let text = "sampling = \"balanced\": must be shuffled for labels of which a film may have any number";
+            return Err(Error::refused(text));
+        }
+        let Some(teacher) = Teacher::open(recipe, (task, classes), PriorShift::default(), &self.device)? else {
+            return Ok((None, lineage));
+        };
+        if recipe.epochs == 0 {
             return Err(Error::refused(format!(
-                "teacher = \"{}\": a teacher has a part in the second phase only, and epochs is 0",
+                "teacher = \"{}\": a teacher has a part in the second phase only: set epochs, or teacher to none",
                 recipe.teacher
             )));
         }
-        Teacher::open(recipe, (task, classes), PriorShift::default(), &self.device)?;
-        let Some((file, of_teacher)) = Teacher::descent(recipe, &self.device)? else { return Ok((None, lineage)) };
+        let (file, of_teacher) = teacher.descent()?;
         if of_teacher.has_unknown_ancestor() {
             caveats.push(Caveat::unknown_ancestor(&recipe.teacher));
         }
@@ -313,8 +319,7 @@ impl Job<'_, '_> {
         let last = run.file(run_folder::LAST);
         let mut checkpoint = Checkpoint::read(&last)?;
         checkpoint.state.check(recipe, &last)?;
-        let teacher = Teacher::descent(recipe, &self.device)?.map(|(file, _)| file);
-        if teacher != checkpoint.state.teacher {
+        if Teacher::file(recipe)? != checkpoint.state.teacher {
             let text = format!("teacher {} is not the model that this run began to learn from", recipe.teacher);
             return Err(Error::refused(text));
         }

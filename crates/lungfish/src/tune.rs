@@ -64,7 +64,6 @@ impl TuneRequest {
 
 /// One recipe of a tuning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Trial {
     /// Its number; 0 is the recipe that all began with.
@@ -77,11 +76,10 @@ pub struct Trial {
 
 /// What a trial came to on a rung.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TrialResult {
-    /// The mean of the validation losses on films as they are and on augmented views, of the epoch that was kept: what decides. None where
-    /// the training ran away.
+    /// The mean of the validation losses on films as they are and on augmented views, of the epoch that was kept: what
+    /// decides. None where the training ran away.
     pub choice: Option<f64>,
     /// AUC on the validation films.
     pub auc: Option<f64>,
@@ -102,8 +100,7 @@ impl Trial {
 }
 
 /// How much of the differences between trials goes with the values of a key.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Importance {
     /// The key.
@@ -235,7 +232,8 @@ impl Tuning<'_, '_> {
         request.changes = Changes::from(&recipe);
         request.workers = self.request.workers;
         request.device = self.request.device;
-        request.resume = folder.join(run_folder::RECIPE).exists();
+        // Killed before it wrote its recipe, it begins anew there too.
+        request.resume = folder.exists();
         let begun = Instant::now();
         // What every training says of the films is told once, and what it says of itself here.
         let mut first = number == 0 && rung == 0;

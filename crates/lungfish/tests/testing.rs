@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, Watch, test};
+use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, Tta, Watch, test};
 
 fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {
     let mut request = TestRequest::new(model, data);
@@ -47,6 +47,13 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     assert!(outcome.accuracy > 0.7, "synthetic films are easy: {}", outcome.accuracy);
     let csv = fs::read_to_string(out.join("predictions-test.csv")).unwrap();
     assert_eq!(csv.lines().count(), outcome.films + 1);
+    // In two views of each film; the file says so.
+    let mut flip = TestRequest::new(&run, &data);
+    (flip.tta, flip.out, flip.pictures) = (Tta::Flip, Some(dir.path().join("flip")), false);
+    let flipped = test(&flip, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert!(flipped.films == outcome.films && flipped.loss != outcome.loss);
+    assert!(fs::read_to_string(&flipped.metrics).unwrap().contains("\"tta\": \"flip\""));
+    assert!(!fs::read_to_string(&outcome.metrics).unwrap().contains("\"tta\""));
     assert_eq!(scored(&run, &data, Some(Split::Val), &out).unwrap().films, on_split("val"));
     let train = scored(&run.join("best.safetensors"), &data, Some(Split::Train), &out).unwrap();
     assert_eq!(train.films, on_split("train"));

@@ -265,6 +265,26 @@ fn learning_rates_of_parts_and_steps_reach_the_weights_and_the_log() {
     assert!((lr(4) - 1e-4 / 25.0 / 1e4).abs() < 1e-16 && lr(3) > lr(4) && lr(3) < 1e-4);
 }
 
+/// Each changes what a step learns from; what is drawn equally often has no prior to be taken off.
+#[test]
+fn mixing_and_balanced_drawing_reach_the_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 40);
+    let run = |name: &str, more: &[&str]| {
+        let run = dir.path().join(name);
+        let settings = ["image_size=32", "batch_size=8", "frozen_epochs=0", "epochs=1", "hidden=16", "val_views=1"];
+        trained(&data, &run, &[&settings[..], more].concat());
+        let model = ModelFile::read(&run.join("best.safetensors")).unwrap();
+        (log_without_times(&run)[1]["train_loss"].as_f64().unwrap(), model.metadata["prior_shift"].clone())
+    };
+    let (plain, shift) = run("plain", &[]);
+    assert_ne!(shift, "[]");
+    let (balanced, none) = run("balanced", &["sampling=balanced"]);
+    assert_eq!(none, "[]");
+    let losses = [plain, balanced, run("mixup", &["mixup=0.4"]).0, run("cutmix", &["cutmix=1"]).0];
+    assert!((1..4).all(|i| losses[..i].iter().all(|loss| *loss != losses[i])), "{losses:?}");
+}
+
 /// A range test finds a rate, shows what it saw, leaves no trace in the weights, and is not made again by a resume.
 #[test]
 fn a_learning_rate_is_found_where_the_recipe_leaves_it_to_that() {

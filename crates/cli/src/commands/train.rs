@@ -204,11 +204,7 @@ fn run_one(
         // A run that had no checkpoint yet does not know where its films are.
         let data = args.data.as_ref().map(|data| format!("--data {} ", print::argument(data))).unwrap_or_default();
         print::err(format_args!("stopped and saved; go on with: lungfish train {data}--out {run} --resume"));
-        // A reader that went away stopped the training too, and half a training is not done.
-        return match printed {
-            Err(error) if !error.is_closed() => Err(error.into()),
-            _ => Ok(ExitCode::from(print::STOPPED)),
-        };
+        return print::stopped(printed);
     }
     printed?;
     report(&outcome)?;

@@ -104,10 +104,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
             "stopped and saved; go on with: lungfish tune --out {} --resume",
             print::argument(&args.out)
         ));
-        return match printed {
-            Err(error) if !error.is_closed() => Err(error.into()),
-            _ => Ok(ExitCode::from(print::STOPPED)),
-        };
+        return print::stopped(printed);
     }
     printed?;
     report(&outcome)?;

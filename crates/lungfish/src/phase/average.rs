@@ -8,7 +8,7 @@ use lungfish_engine::Store;
 
 use super::{Stepper, Tools, Trainer};
 use crate::compute::Compute;
-use crate::films::{Batches, Source};
+use crate::films::Batches;
 use crate::{Activity, Error, Event, Phase, Watch, keys};
 
 /// Films that the running statistics of an average are made of: means over so many films and all their pixels are steady.
@@ -27,7 +27,7 @@ impl Trainer<'_> {
 
     /// Makes the running statistics of the average anew, where it is what will be validated. False where it was stopped.
     pub(super) fn settle_average(&mut self, tools: &mut Tools, watch: &mut Watch<'_>) -> Result<bool, Error> {
-        if !self.is_averaged() || matches!(tools.films, Source::Features(..)) {
+        if !self.is_averaged() {
             return Ok(true);
         }
         let order = self.order(self.state.phase, self.state.epoch);

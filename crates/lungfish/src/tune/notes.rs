@@ -2,21 +2,19 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::halving::Rung;
 use super::{Trial, TrialResult, TuneRequest, Vary, shown};
 use crate::data_set::DataSet;
-use crate::run_folder::write_atomically;
+use crate::run_folder::{hold, write_atomically};
 use crate::{Error, Recipe};
 
 const FORMAT: &str = "lungfish.tune.1";
 /// Its file.
 const NOTES: &str = "tune.json";
-/// Held by the process that tunes.
-const LOCK: &str = ".lock";
 
 /// What is known of a tuning.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,7 +56,7 @@ impl Notes {
             if !request.budget.is_zero() {
                 notes.budget_seconds = request.budget.as_secs_f64();
             }
-            notes._lock = Some(hold(&request.out)?);
+            notes._lock = Some(hold(&request.out, "tuning")?);
             notes.file = file;
             return Ok(notes);
         }
@@ -104,7 +102,7 @@ impl Notes {
             trials: Vec::new(),
             synthetic: false,
             file,
-            _lock: Some(hold(&request.out)?),
+            _lock: Some(hold(&request.out, "tuning")?),
         };
         notes.write()?;
         Ok(notes)
@@ -164,18 +162,5 @@ impl Notes {
             }
         }
         Ok(table)
-    }
-}
-
-/// Takes the lock of a folder, which goes with the process.
-fn hold(folder: &Path) -> Result<File, Error> {
-    let lock = folder.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&lock);
-    let file = file.map_err(|e| Error::io("write", &lock, e))?;
-    match file.try_lock() {
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(Error::refused(format!("another process is tuning in {}", shown(folder))))
-        }
-        _ => Ok(file),
     }
 }
