@@ -6,6 +6,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use lungfish::recipe::LearningRate;
 use lungfish::{Changes, PictureFormats, Print, RecipeError};
 
 /// Reads a whole number in a range.
@@ -25,9 +26,12 @@ pub fn count(text: &str) -> Result<usize, String> {
 }
 
 /// Reads a learning rate.
-pub fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<LearningRate, String> {
+    if text.trim() == "auto" {
+        return Ok(LearningRate::Auto);
+    }
     let rate = text.trim().parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
-    rate.ok_or_else(|| "it is a number above 0, such as 0.001 or 1e-4".to_owned())
+    rate.map(LearningRate::At).ok_or_else(|| "it is a number above 0, such as 0.001 or 1e-4, or auto".to_owned())
 }
 
 /// Reads a time such as `90m`, `2h` or `1h30m`; a number alone is seconds.
@@ -126,7 +130,8 @@ mod tests {
         for text in ["0", "-1", "nan", "inf", "18 cm", "", "1e9"] {
             assert!(print_width(text).unwrap_err().contains("10 to 2000"), "{text}");
         }
-        assert_eq!(rate("1e-4"), Ok(1e-4));
+        assert_eq!(rate("1e-4"), Ok(LearningRate::At(1e-4)));
+        assert_eq!(rate("auto"), Ok(LearningRate::Auto));
         for text in ["0", "-1", "nan", "inf", "0,001", ""] {
             assert!(rate(text).unwrap_err().contains("0.001"), "{text}");
         }

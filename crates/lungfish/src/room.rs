@@ -6,6 +6,7 @@ use lungfish_models::Network;
 use crate::compute::Compute;
 use crate::memory::Memory;
 use crate::model::normalization;
+use crate::teacher::Teacher;
 use crate::{Error, Phase, Recipe, schedule};
 
 /// Copies of the weights that a training has at hand beside its plan: the store, its gradients, two of the optimiser,
@@ -15,7 +16,7 @@ const COPIES: usize = 8;
 /// Refuses a recipe whose steps take more memory than the machine can give.
 pub(crate) fn check(recipe: &Recipe, network: &Network, device: &Compute) -> Result<(), Error> {
     match Memory::look().most() {
-        Some(most) => check_within(recipe, network, device, most),
+        Some(most) => check_within(recipe, network, device, most.saturating_sub(Teacher::bytes(recipe, device)?)),
         // A system that does not tell: the allocation itself will.
         None => Ok(()),
     }
@@ -58,7 +59,12 @@ fn bytes(recipe: &Recipe, (network, device): (&Network, &Compute), phase: Phase,
         spec.from = network.graph.frontier(&parts).unwrap_or(spec.from);
     }
     let weights = 4 * network.graph.param_count(&network.parts());
-    Ok((Plan::bytes(device, &network.graph, &spec)? + COPIES * weights) as u64)
+    let mut bytes = Plan::bytes(device, &network.graph, &spec)? + COPIES * weights;
+    if phase == Phase::Unfrozen {
+        // The average, where one is taken, and its copy in the checkpoint.
+        bytes += if recipe.averages(recipe.epochs) { 2 * weights } else { 0 };
+    }
+    Ok(bytes as u64)
 }
 
 fn gibibytes(bytes: u64) -> String {
@@ -69,6 +75,16 @@ fn gibibytes(bytes: u64) -> String {
 mod tests {
     use super::*;
     use crate::weights;
+
+    #[test]
+    fn an_average_of_the_weights_is_counted() {
+        let network = weights::network(&Recipe::default(), lungfish_data::Task::OneOf, 2).unwrap();
+        let bytes = |recipe: Recipe| bytes(&recipe, (&network, &Compute::default()), Phase::Unfrozen, 2).unwrap();
+        let plain = bytes(Recipe { epochs: 1, ..Recipe::default() });
+        let weights = 4 * network.graph.param_count(&network.parts()) as u64;
+        assert_eq!(bytes(Recipe { epochs: 1, swa_epochs: 1, ..Recipe::default() }), plain + 2 * weights);
+        assert_eq!(bytes(Recipe { epochs: 1, ema_decay: 0.9, ..Recipe::default() }), plain + 2 * weights);
+    }
 
     #[test]
     fn a_step_beyond_all_memory_is_refused_with_what_would_fit() {

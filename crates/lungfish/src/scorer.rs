@@ -49,6 +49,11 @@ impl<'a> Known<'a> {
 /// weights are many and whose values are few. Early layers take fewer of them at a time by themselves.
 pub(crate) const AT_ONCE: usize = 32;
 
+/// The steps of a network on films that are prepared in a way.
+fn spec(network: &Network, preprocess: &Preprocess) -> PlanSpec {
+    PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess))
+}
+
 /// Decodes films and runs a network on them, a batch after the other. The next batch is decoded while the network
 /// computes: both are work for the same threads, and none of them waits for the slowest film of a batch. Of several
 /// networks, each is asked and their probabilities are averaged.
@@ -62,13 +67,14 @@ pub(crate) struct Scorer {
 
 impl Scorer {
     pub(crate) fn new(backend: &Compute, networks: &[Network], task: Task, pipeline: Pipeline) -> Result<Self, Error> {
-        let preprocess = &pipeline.preprocess;
-        let plan = |network: &Network| {
-            let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
-            Plan::new(backend, &network.graph, spec)
-        };
+        let plan = |network: &Network| Plan::new(backend, &network.graph, spec(network, &pipeline.preprocess));
         let plans = networks.iter().map(plan).collect::<Result<_, _>>()?;
         Ok(Scorer { plans, task, pipeline, views: Tta::None.views() })
+    }
+
+    /// Bytes of memory that steps of one network take.
+    pub(crate) fn bytes(backend: &Compute, network: &Network, preprocess: &Preprocess) -> Result<usize, Error> {
+        Ok(Plan::bytes(backend, &network.graph, &spec(network, preprocess))?)
     }
 
     /// The same, which scores films in several views.

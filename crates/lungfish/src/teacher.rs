@@ -18,6 +18,9 @@ use crate::{Error, Recipe};
 /// The value of the recipe's `teacher` that is no file.
 const NONE: &str = "none";
 
+/// Copies of its weights: the store, and one packed for the kernels.
+const COPIES: usize = 2;
+
 /// A teacher in memory.
 pub(crate) struct Teacher {
     model: Model,
@@ -62,6 +65,21 @@ impl Teacher {
         let side = own.size;
         let scorer = scorer_of(&model, side, backend)?;
         Ok(Some(Teacher { model, scorer, side, backend: backend.clone(), shift }))
+    }
+
+    /// Bytes of memory that the teacher that a recipe names takes, about: its weights and its steps. None where there is no
+    /// second phase.
+    pub(crate) fn bytes(recipe: &Recipe, backend: &Compute) -> Result<u64, Error> {
+        if recipe.teacher == NONE || recipe.epochs == 0 {
+            return Ok(0);
+        }
+        let model = Model::open(Path::new(&recipe.teacher), backend)?;
+        let preprocess = Preprocess { size: recipe.largest_side(), ..model.info.preprocess };
+        let bytes = model.networks.iter().map(|network| {
+            let weights = 4 * network.graph.param_count(&network.parts());
+            Ok(Scorer::bytes(backend, network, &preprocess)? + COPIES * weights)
+        });
+        bytes.sum::<Result<usize, Error>>().map(|bytes| bytes as u64)
     }
 
     /// The content hash of the file of the teacher that a recipe names, hex; none where it names none.

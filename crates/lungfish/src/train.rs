@@ -92,7 +92,11 @@ pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutco
     if !request.resume {
         return match &request.from {
             Some(parent) => job.begin_from(parent),
-            None => job.begin(&request.changes.apply(Recipe::default())?, None),
+            None => {
+                let recipe = request.changes.apply(Recipe::default())?;
+                request.changes.refuse_idle(&recipe)?;
+                job.begin(&recipe, None)
+            }
         };
     }
     if request.from.is_some() {
@@ -244,12 +248,6 @@ impl Job<'_, '_> {
         let Some(teacher) = Teacher::open(recipe, (task, classes), PriorShift::default(), &self.device)? else {
             return Ok((None, lineage));
         };
-        if recipe.epochs == 0 {
-            return Err(Error::refused(format!(
-                "teacher = \"{}\": a teacher has a part in the second phase only: set epochs, or teacher to none",
-                recipe.teacher
-            )));
-        }
         let (file, of_teacher) = teacher.descent()?;
         if of_teacher.has_unknown_ancestor() {
             caveats.push(Caveat::unknown_ancestor(&recipe.teacher));
@@ -275,7 +273,13 @@ impl Job<'_, '_> {
                 escape(model.folder())
             )));
         }
-        Ok(changes.apply(base)?)
+        let mut recipe = changes.apply(base)?;
+        changes.refuse_idle(&recipe)?;
+        if recipe.epochs == 0 {
+            // The parent's has no part in this.
+            recipe.set("teacher=none")?;
+        }
+        Ok(recipe)
     }
 
     /// Writes the files that a run begins with, and runs it.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use lungfish::recipe::LearningRate;
 use lungfish::{Changes, Device, Recipe, TrainOutcome, TrainRequest, Watch};
 use lungfish_models::Architecture;
 
@@ -64,9 +65,9 @@ pub struct Args {
     /// Films a step
     #[arg(long, value_name = "N", value_parser = flags::whole(Recipe::BATCH_SIZE), allow_negative_numbers = true)]
     batch: Option<usize>,
-    /// Learning rate of both phases (keys frozen_lr and lr set them apart)
-    #[arg(long, value_name = "X", value_parser = flags::rate, allow_negative_numbers = true)]
-    lr: Option<f64>,
+    /// Learning rate of both phases (keys frozen_lr and lr set them apart); auto finds that of the second by a range test
+    #[arg(long, value_name = "X|auto", value_parser = flags::rate, allow_negative_numbers = true)]
+    lr: Option<LearningRate>,
     /// Seed of every random number
     #[arg(long, value_name = "S", value_parser = flags::whole(Recipe::SEED), allow_negative_numbers = true)]
     seed: Option<u64>,
@@ -115,7 +116,11 @@ impl Args {
             flags::read_recipe(&mut changes, recipe)?;
         }
         let number = |number: Option<usize>| number.map(|number| number.to_string());
-        let lr = self.lr.map(|lr| format!("{lr:?}"));
+        let (lr, frozen_lr) = match self.lr {
+            Some(LearningRate::At(rate)) => (Some(format!("{rate:?}")), Some(format!("{rate:?}"))),
+            Some(LearningRate::Auto) => (Some("auto".to_owned()), None),
+            None => (None, None),
+        };
         let flags = [
             ("architecture", self.arch.clone()),
             ("weights", self.weights.clone()),
@@ -123,7 +128,7 @@ impl Args {
             ("epochs", number(self.epochs)),
             ("unfreeze", self.unfreeze.clone()),
             ("batch_size", number(self.batch)),
-            ("frozen_lr", lr.clone()),
+            ("frozen_lr", frozen_lr),
             ("lr", lr),
             ("seed", self.seed.map(|seed| seed.to_string())),
             ("limit", number(self.limit)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::keys::PRESET;
-use super::{Recipe, RecipeError, allowed, bad_value, text};
+use super::{LearningRate, Recipe, RecipeError, allowed, bad_value, text};
 
 /// Keys that a whole recipe of an older version has all of, and no other.
 const OLDER: [&str; 3] = ["rotation", "flip", "batch_size"];
@@ -14,6 +14,9 @@ const OLDER: [&str; 3] = ["rotation", "flip", "batch_size"];
 pub struct Changes {
     values: BTreeMap<String, toml::Value>,
 }
+
+/// Keys that have a part in the second phase only; what they are by default asks for nothing.
+const OF_SECOND_PHASE: [&str; 6] = ["unfreeze", "mixup", "cutmix", "ema_decay", "swa_epochs", "teacher"];
 
 /// The name by which a recipe knows a key.
 fn name_of(key: &str) -> &str {
@@ -137,6 +140,24 @@ impl Changes {
         Ok(base)
     }
 
+    /// Refuses keys of the second phase, asked for where the recipe has none: they would do nothing.
+    ///
+    /// # Errors
+    /// [`RecipeError::BadValue`] with the first of them.
+    pub(crate) fn refuse_idle(&self, recipe: &Recipe) -> Result<(), RecipeError> {
+        let set = |key: &&str| recipe.value(key) != Recipe::default().value(key);
+        let range_test = Some("lr").filter(|_| recipe.lr == LearningRate::Auto);
+        let mut idle = OF_SECOND_PHASE.into_iter().filter(set).chain(range_test);
+        match idle.find(|key| self.values.contains_key(*key)) {
+            Some(key) if recipe.epochs == 0 => {
+                let why =
+                    format!("above 0 where {key} = {}: it has a part in the second phase only", recipe.shown(key));
+                Err(bad_value("epochs", 0, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses keys asked for with another value than a run has.
     ///
     /// # Errors
@@ -172,6 +193,26 @@ mod tests {
         let error = asked.agree_with(&run).unwrap_err().to_string();
         assert!(error.contains("fit is \"crop\" there and \"pad\" was asked for"), "{error}");
         Changes::from(&run).agree_with(&run).unwrap();
+    }
+
+    #[test]
+    fn keys_that_would_do_nothing_are_refused() {
+        let refused = |settings: &[&str]| {
+            let mut asked = Changes::default();
+            settings.iter().for_each(|setting| asked.set(setting).unwrap());
+            let recipe = asked.apply(Recipe::default()).unwrap();
+            asked.refuse_idle(&recipe).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            refused(&["mixup=0.2"]).unwrap_err(),
+            "epochs = 0: must be above 0 where mixup = 0.2: it has a part in the second phase only"
+        );
+        for key in ["unfreeze=stage7", "cutmix=1", "ema_decay=0.99", "swa_epochs=1", "teacher=run", "lr=auto"] {
+            assert!(refused(&[key]).is_err(), "{key}");
+            refused(&[key, "epochs=1"]).unwrap();
+        }
+        refused(&["unfreeze=all", "mixup=0", "cutmix=0.0", "ema_decay=0", "swa_epochs=0", "teacher=none", "lr=1"])
+            .unwrap();
     }
 
     #[test]
