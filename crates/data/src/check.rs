@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::decode::{Channels, DecodeError, Image, decode, luma, read_film};
-use crate::folder::{Film, Layout};
+use crate::film_set::{Film, Layout};
 
 /// 16 bytes that name the content of a film without naming the patient: of its file, or of its pixels. Text is hex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -52,12 +52,15 @@ pub enum DataError {
     /// Films, and no class folder with films in it.
     #[error(
         "{} holds films and no class folder: if it is a class folder itself, name the folder above it; \
-         films are expected as <DIR>/<CLASS>/<film>",
-        escape(path)
+         films are expected as <DIR>/<CLASS>/<film>, or with a table of labels: {}",
+        escape(path),
+        table_advice(table)
     )]
     FilmsWithoutClass {
         /// The folder.
         path: PathBuf,
+        /// A table that lies beside them.
+        table: Option<PathBuf>,
     },
     /// Folders named as splits are named elsewhere, where class folders are expected.
     #[error(
@@ -70,8 +73,44 @@ pub enum DataError {
         /// The names, with commas.
         names: String,
     },
+    /// Folders that are parts of one data set, and no class folders in them.
+    #[error(
+        "the folders {names} of {} are parts of one data set by their names, and there are no class folders in them: \
+         what their films show must come from a table: {}",
+        escape(path),
+        table_advice(table)
+    )]
+    PartsWithoutClasses {
+        /// The folder.
+        path: PathBuf,
+        /// The names of the first parts, with commas.
+        names: String,
+        /// A table that lies beside them.
+        table: Option<PathBuf>,
+    },
+    /// Folders of a patient or case each, where class folders are expected.
+    #[error(
+        "the folders of {} ({names}) are those of patients or cases by their names and no classes: what their films show \
+         must come from class folders above them, or from a table: {}",
+        escape(path),
+        table_advice(table)
+    )]
+    PatientsWithoutClasses {
+        /// The folder.
+        path: PathBuf,
+        /// The names of the first, with commas.
+        names: String,
+        /// A table that lies beside them.
+        table: Option<PathBuf>,
+    },
+    /// A link where class folders are expected, which leads nowhere.
+    #[error("the link {} leads nowhere: a class folder may be missing", escape(path))]
+    DanglingClass {
+        /// The link.
+        path: PathBuf,
+    },
     /// A class folder without a single film.
-    #[error("the class folder {} has no film ({})", escape(path), crate::names::EXTENSIONS.join(" "))]
+    #[error("the class folder {} has no film", escape(path))]
     EmptyClass {
         /// The class folder.
         path: PathBuf,
@@ -85,12 +124,14 @@ pub enum DataError {
         class: String,
     },
     /// A class which no film of the train split has.
-    #[error("the class {} has no film to train on in {}", escape(class), escape(root))]
+    #[error("the class {} has no film to train on in {}{}", quoted(class, near), escape(root), near_name(near))]
     ClassNotInTrain {
         /// The data set.
         root: PathBuf,
         /// The class.
         class: String,
+        /// A class of the train split whose name differs only in capitals, spaces, dashes or how letters are composed.
+        near: Option<String>,
     },
     /// A label of which train has no film known to have it, or none known not to.
     #[error(
@@ -242,4 +283,22 @@ pub enum DataError {
         /// The least that works.
         least: usize,
     },
+}
+
+/// A name as it is where nothing is like it, else in quotes, so that a space is seen.
+fn quoted(name: &str, near: &Option<String>) -> String {
+    if near.is_some() { format!("{:?}", escape(name)) } else { escape(name) }
+}
+
+fn near_name(near: &Option<String>) -> String {
+    near.as_ref().map_or_else(String::new, |near| {
+        format!("; train has one that is called nearly so, {:?}: call the folders alike", escape(near))
+    })
+}
+
+fn table_advice(table: &Option<PathBuf>) -> String {
+    match table {
+        Some(table) => format!("--labels {}", escape(table)),
+        None => "--labels FILE.csv, with a line path,label a film".to_owned(),
+    }
 }

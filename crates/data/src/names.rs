@@ -5,9 +5,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// File names that are taken for films: torchvision's `IMG_EXTENSIONS`, in any case. Those that the decoder does not
-/// know are listed all the same, so that they are told as bad films and not passed over in silence.
-pub const EXTENSIONS: [&str; 9] = [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
+/// File names that are taken for films, in any case: torchvision's `IMG_EXTENSIONS` and what else people's films are called.
+/// Those that the decoder does not know are listed all the same, so that they are told as bad films and not passed over in
+/// silence. A file with none of these names is a film where its content is a picture or a DICOM.
+pub const EXTENSIONS: [&str; 22] = [
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif", ".dcm",
+    ".dicom", ".jp2", ".j2k", ".jxl", ".avif", ".heic", ".heif", ".apng",
+];
 
 /// A split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,12 +1,15 @@
 //! Where films come from. A source says of each film where it lies, what it shows, whose it is and on which split it is;
 //! who uses films asks the source and never a path.
 
+mod class_folders;
 mod labels;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::folder::{FilmSet, resolve, scan};
+use crate::film_set::FilmSet;
+use crate::folder::require_folder;
+use crate::names::Split;
 use crate::patient::PatientRule;
 
 /// The table of a folder whose films have labels and no class folders; `path` is its first column.
@@ -37,12 +40,13 @@ impl FilmSource {
     /// Lists the films; the patient of each is what the rule finds in its file name.
     ///
     /// # Errors
-    /// As [`scan`]. Of a table: [`DataError::Labels`] with the line and what is wrong there,
+    /// A folder that cannot be read, a split or root without class folders, a class folder without a film, a link that leads
+    /// nowhere among class folders, parts of a data set without classes. Of a table: [`DataError::Labels`] with the line and what is wrong there,
     /// [`DataError::FilmsWithoutLabels`].
     pub fn list(&self, patient: &PatientRule) -> Result<FilmSet, DataError> {
         match self {
             Self::LabelTable(root) => labels::list(root, patient),
-            Self::ClassFolders(root) => scan(root, patient).map_err(|error| {
+            Self::ClassFolders(root) => class_folders::list(root, patient).map_err(|error| {
                 let table = root.join(LABELS);
                 let lost = matches!(error, DataError::FilmsWithoutClass { .. } | DataError::NoClassFolder { .. });
                 // Somebody meant it, and mistook its first line.
@@ -50,4 +54,19 @@ impl FilmSource {
             }),
         }
     }
+}
+
+/// Goes down through `chest_xray/`, as the archive of the Kermany films is nested, until there are splits.
+fn resolve(root: &Path) -> Result<PathBuf, DataError> {
+    require_folder(root)?;
+    let has_splits = |root: &Path| Split::ALL.iter().any(|split| root.join(split.name()).is_dir());
+    let mut root = root.to_path_buf();
+    for _ in 0..2 {
+        let nested = root.join("chest_xray");
+        if has_splits(&root) || !nested.is_dir() {
+            break;
+        }
+        root = nested;
+    }
+    Ok(root)
 }

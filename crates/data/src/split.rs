@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::check::CheckedFilm;
 use crate::error::DataError;
-use crate::folder::{Film, Layout, require_trainable};
+use crate::film_set::{Film, Layout, require_trainable};
 use crate::keys;
 use crate::label::{Label, Task};
 use crate::names::Split;

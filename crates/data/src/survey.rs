@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::check::ContentHash;
 use crate::decode::{Channels, DecodeError, Image, Source, decode_with_source, luma, read_film};
 use crate::display::escape;
-use crate::folder::{Film, FilmSet, Layout};
+use crate::film_set::{Film, FilmSet, Layout};
 use crate::label::{Label, Task};
 use crate::names::Split;
 use crate::synth::is_synthetic;

@@ -152,6 +152,171 @@ fn what_cannot_be_used_is_said_in_one_sentence() {
     assert!(matches!(folder.require_trainable(), Err(DataError::NoTrainSplit { .. })));
 }
 
+/// The classes of each split with their films: `train NORMAL 2, PNEUMONIA 1`.
+fn counts(set: &FilmSet) -> Vec<String> {
+    let of = |split: Split| {
+        let films = set.layout.of(split)?;
+        let count = |class: usize| films.iter().filter(|film| film.label.class() == Some(class)).count();
+        let classes = set.classes.iter().enumerate().map(|(index, name)| format!("{name} {}", count(index)));
+        Some(format!("{split} {}", classes.collect::<Vec<_>>().join(", ")))
+    };
+    match set.layout {
+        Layout::Flat(_) => of(Split::Train).map(|text| text.replace("train", "flat")).into_iter().collect(),
+        Layout::Splits { .. } => Split::ALL.into_iter().filter_map(of).collect(),
+    }
+}
+
+fn passed_over(set: &FilmSet) -> Vec<(&str, usize)> {
+    set.passed_over.iter().map(|kind| (kind.kind.as_str(), kind.count)).collect()
+}
+
+#[test]
+fn masks_are_no_films() {
+    let dir = tempfile::tempdir().unwrap();
+    let films = ["COVID/images/1.png", "COVID/images/2.png", "Normal/images/1.png", "Normal/3.png"];
+    touch(dir.path(), &films);
+    touch(dir.path(), &["COVID/masks/1.png", "COVID/masks/2.png", "Normal/Lung Masks/1.png", "Normal/3_mask.png"]);
+    touch(dir.path(), &["COVID.metadata.xlsx", "README.md.txt"]);
+    let set = scan_here(dir.path()).unwrap();
+    assert_eq!(counts(&set), ["flat COVID 2, Normal 2"]);
+    assert_eq!(passed_over(&set), [("masks", 4), (".txt", 1), (".xlsx", 1)]);
+    // Beside classes they are no class; as one of two they are one.
+    touch(dir.path(), &["masks/COVID/1.png"]);
+    assert_eq!(scan_here(dir.path()).unwrap().classes, ["COVID", "Normal"]);
+    let other = tempfile::tempdir().unwrap();
+    touch(other.path(), &["mask/1.png", "no mask/2.png"]);
+    assert_eq!(scan_here(other.path()).unwrap().classes, ["mask", "no mask"]);
+}
+
+#[test]
+fn parts_are_no_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shards, folds) = (dir.path().join("NIH"), dir.path().join("folds"));
+    touch(&shards, &["images_001/images/1.png", "images_002/images/2.png", "Data_Entry_2017.csv"]);
+    let error = scan_here(&shards).unwrap_err().to_string();
+    assert!(error.contains("the folders images_001, images_002 of") && error.contains("are parts of one data set"));
+    assert!(error.ends_with(&format!("--labels {}/Data_Entry_2017.csv", shards.display())), "{error}");
+    touch(&folds, &["fold_0/a/1.png", "fold_0/b/2.png", "fold_1/a/3.png", "fold_1/b/4.png", "fold_2/b/5.png"]);
+    let set = scan_here(&folds).unwrap();
+    assert_eq!(counts(&set), ["flat a 2, b 3"]);
+    assert!(set.notes[0].contains("fold_0, fold_1, fold_2 of"), "{:?}", set.notes);
+    // Classes with numbers are classes.
+    let numbered = dir.path().join("numbered");
+    touch(&numbered, &["normal_1/1.png", "normal_2/2.png", "0/3.png", "12/4.png"]);
+    assert_eq!(scan_here(&numbered).unwrap().classes, ["0", "12", "normal_1", "normal_2"]);
+    // Folders in class folders that are all called alike are told of.
+    let alike = dir.path().join("alike");
+    touch(&alike, &["A/AP/1.png", "A/PA/2.png", "B/AP/3.png", "B/PA/4.png"]);
+    let set = scan_here(&alike).unwrap();
+    assert_eq!((counts(&set), set.notes.len()), (vec!["flat A 2, B 2".to_owned()], 1));
+}
+
+#[test]
+fn splits_are_found_where_people_put_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    touch(&at("inside"), &["A/train/1.png", "A/test/2.png", "B/Training/3.png", "B/test/4.png"]);
+    let set = scan_here(&at("inside")).unwrap();
+    assert_eq!(counts(&set), ["train A 1, B 1", "test A 1, B 1"]);
+    touch(&at("beside"), &["covid/1.png", "normal/2.png", "test/covid/3.png", "test/normal/4.png"]);
+    let set = scan_here(&at("beside")).unwrap();
+    assert_eq!(counts(&set), ["train covid 1, normal 1", "test covid 1, normal 1"]);
+    assert!(set.notes[0].contains("the class folders beside test (covid, normal) are taken for the train split"));
+    assert!(set.refuse_among_classes(&at("beside/run")).is_err());
+    touch(&at("unlabelled"), &["train/A/1.png", "train/B/2.png", "test/3.png", "test/4.png"]);
+    let set = scan_here(&at("unlabelled")).unwrap();
+    assert_eq!(counts(&set), ["train A 1, B 1"]);
+    assert!(set.notes[0].contains("holds 2 films and no class folders, so it is no test split"));
+    assert_eq!(passed_over(&set), [("in test without a class", 2)]);
+    touch(&at("more"), &["train/A/1.png", "train/B/2.png", "extra/A/3.png", "train/stray.png"]);
+    let set = scan_here(&at("more")).unwrap();
+    assert_eq!(passed_over(&set), [("beside the class folders", 1), ("beside the splits", 1)]);
+    touch(&at("capital"), &["covid/1.png", "normal/2.png", "Test/covid/3.png"]);
+    assert!(scan_here(&at("capital")).unwrap_err().to_string().contains("the folders Test of"));
+}
+
+#[test]
+fn wrappers_are_gone_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    touch(&at("archive/Covid19-dataset"), &["train/A/1.png", "train/B/2.png", "test/A/3.png", "test/B/4.png"]);
+    let set = scan_here(&at("archive")).unwrap();
+    assert_eq!(set.root, at("archive/Covid19-dataset"));
+    assert!(set.notes[0].ends_with("archive/Covid19-dataset"), "{:?}", set.notes);
+    touch(&at("flat/outer/TB_Database"), &["Normal/1.png", "Tuberculosis/2.png", "Normal.metadata.xlsx"]);
+    assert_eq!(scan_here(&at("flat")).unwrap().classes, ["Normal", "Tuberculosis"]);
+    // A class with patients in it is no wrapper.
+    touch(&at("lone/NORMAL"), &["patient1/1.png", "patient2/2.png", "patient3/3.png"]);
+    assert_eq!(scan_here(&at("lone")).unwrap().classes, ["NORMAL"]);
+    touch(&at("empty"), &["NORMAL/a/1.png", "NORMAL/b/2.png", "TB/readme.txt"]);
+    assert!(scan_here(&at("empty")).unwrap_err().to_string().contains("empty/TB has no film"));
+}
+
+#[test]
+fn names_that_look_alike_are_quoted_or_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    touch(&at("case"), &["train/Normal/1.png", "train/Sick/2.png", "test/NORMAL/3.png", "test/Sick/4.png"]);
+    let error = scan_here(&at("case")).unwrap().require_trainable().unwrap_err().to_string();
+    assert!(error.starts_with("the class \"NORMAL\" has no film to train on"), "{error}");
+    assert!(error.ends_with("train has one that is called nearly so, \"Normal\": call the folders alike"), "{error}");
+    assert_eq!(
+        scan_here(&at("case")).unwrap().notes,
+        ["the classes \"NORMAL\" and \"Normal\" are called nearly alike"]
+    );
+    touch(&at("space"), &["train/A/1.png", "train/B/2.png", "test/A/3.png", "test/B /4.png"]);
+    let error = scan_here(&at("space")).unwrap().require_trainable().unwrap_err().to_string();
+    assert!(error.contains("the class \"B \" has no film") && error.contains("nearly so, \"B\""), "{error}");
+    // One text, its letters composed in two ways.
+    touch(
+        &at("letters"),
+        &["train/Pneumon\u{ed}a/1.png", "train/B/2.png", "test/Pneumoni\u{301}a/3.png", "test/B/4.png"],
+    );
+    assert_eq!(scan_here(&at("letters")).unwrap().classes, ["B", "Pneumon\u{ed}a"]);
+}
+
+#[test]
+fn patients_are_told_by_where_films_lie() {
+    use lungfish_data::PatientSource;
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let groups = |set: &FilmSet| -> std::collections::BTreeSet<String> {
+        set.layout.films().map(|(_, film)| film.group.clone()).collect()
+    };
+    for i in 0..12 {
+        let class = ["normal", "sick"][i % 2];
+        touch(&at("chexpert"), &[&format!("{class}/patient{:05}/study1/view{i}.jpg", i / 3)]);
+        touch(&at("frames"), &[&format!("{class}/{:x}ff/{:06}.png", i / 2, i % 2)]);
+        touch(&at("medmnist"), &[&format!("{}/{}/{i}.png", ["train", "val", "test"][i / 4], i % 2)]);
+        touch(&at("medmnist"), &[&format!("train/{}/{i}.png", i % 2)]);
+    }
+    let set = scan_here(&at("chexpert")).unwrap();
+    assert_eq!(set.patients.get(&PatientSource::Named), Some(&12));
+    assert_eq!(groups(&set).len(), 4);
+    let set = scan_here(&at("frames")).unwrap();
+    assert_eq!((set.patients.get(&PatientSource::Folder), groups(&set).len()), (Some(&12), 6));
+    touch(&at("raw"), &["train/patient1/s/1.jpg", "train/patient2/s/1.jpg", "valid/patient3/s/1.jpg", "train.csv"]);
+    let error = scan_here(&at("raw")).unwrap_err().to_string();
+    assert!(error.contains("train (patient1, patient2) are those of patients or cases by their names and no classes"));
+    assert!(error.ends_with("raw/train.csv"), "{error}");
+    // The number of a film is nobody's name: equal ones on two splits are two films.
+    let set = scan_here(&at("medmnist")).unwrap();
+    assert_eq!((set.with_patient(), groups(&set).len()), (0, set.layout.len()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_class_that_leads_nowhere_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["A/a.png", "B/b.png"]);
+    std::os::unix::fs::symlink("/mnt/not-mounted/TUBERCULOSIS", dir.path().join("TUBERCULOSIS")).unwrap();
+    let error = scan_here(dir.path()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("the link {}/TUBERCULOSIS leads nowhere: a class folder may be missing", dir.path().display())
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn loops_of_links_end_and_broken_ones_are_films() {
@@ -188,7 +353,7 @@ fn names_that_are_not_text_keep_their_films_apart() {
     }
     let folder = scan_here(dir.path()).unwrap();
     let groups: Vec<&str> = folder.layout.films().map(|(_, film)| film.group.as_str()).collect();
-    assert_eq!(groups, ["\\x1b[2J", "caf\\xe8", "caf\\xe9"]);
+    assert_eq!(groups, ["A/\\x1b[2J", "A/caf\\xe8", "A/caf\\xe9"]);
     let error = scan_here(&dir.path().join(OsStr::from_bytes(b"no\x1b[31m\xff"))).unwrap_err().to_string();
     assert!(error.ends_with("/no\\x1b[31m\\xff"), "{error}");
 }

@@ -56,7 +56,7 @@ fn a_table_gives_each_film_its_row() {
     );
     assert!(matches!(set.layout, Layout::Splits { val: None, .. }));
     let groups: Vec<&str> = set.layout.films().map(|(_, film)| film.group.as_str()).collect();
-    assert_eq!(groups, ["a", "person1_virus", "a"]);
+    assert_eq!(groups, ["train/a", "person1_virus", "test/a"]);
 
     let flat = folder("path,x\na.bmp,1\nb/c.bmp,0\n", &["a.bmp", "b/c.bmp"]);
     let flat = list(flat.path()).unwrap();

@@ -32,6 +32,8 @@ pub enum CaveatKind {
     SamePatients,
     /// Nothing said which films are of the same patient, so one patient may lie on two splits.
     NoPatients,
+    /// Most films are taken for films of one patient.
+    FewPatients,
     /// Weights that the training started from do not say which films trained them.
     UnknownAncestor,
     /// Films are synthetic: the number says nothing about lungs.
@@ -40,6 +42,8 @@ pub enum CaveatKind {
     UnreadableFilms,
     /// The model does much worse on augmented views of the same films: it may know how films were taken rather than lungs.
     Acquisition,
+    /// The same film lay in two classes, and is left out.
+    TwoClasses,
     /// Films of the split are not where they were looked for, and not in the number.
     MissingFilms,
 }
@@ -73,29 +77,6 @@ impl Caveat {
             Caveat::new(CaveatKind::Acquisition, text)
         })
     }
-
-    /// What follows where the patient rule fits `fits` of `films` file names; none where it fits all.
-    pub(crate) fn patients(fits: usize, films: usize) -> Option<Self> {
-        let rest = films.checked_sub(fits).filter(|rest| *rest > 0)?;
-        let text = if fits == 0 {
-            format!(
-                "the patient rule fits none of the {films} file names, so every film counts as a patient of its own: \
-                 films of one patient may lie on two splits, and a test is then too good (set patient to a rule that \
-                 fits)"
-            )
-        } else {
-            format!(
-                "the patient rule fits {fits} of the {films} file names, and {}: films of one patient may lie on two \
-                 splits, and a test is then too good (set patient to a rule that fits)",
-                if rest == 1 {
-                    "the other film counts as a patient of its own".to_owned()
-                } else {
-                    format!("the other {rest} films count as patients of their own")
-                }
-            )
-        };
-        Some(Caveat::new(CaveatKind::NoPatients, text))
-    }
 }
 
 impl std::fmt::Display for Caveat {
@@ -124,18 +105,5 @@ mod tests {
         assert_eq!(Caveat::acquisition(&epoch(Some(0.995), Some(0.95))), None);
         assert_eq!(Caveat::acquisition(&epoch(None, Some(0.5))), None);
         assert_eq!(Caveat::acquisition(&BestEpoch { robust: None, ..epoch(Some(0.9), None) }), None);
-    }
-
-    #[test]
-    fn whole_patients_are_claimed_only_where_they_are_known() {
-        assert_eq!(Caveat::patients(8, 8), None);
-        assert_eq!(Caveat::patients(0, 0), None);
-        let none = Caveat::patients(0, 200).unwrap();
-        assert!(none.text.starts_with("the patient rule fits none of the 200 file names, so every film counts as a"));
-        let some = Caveat::patients(198, 200).unwrap().text;
-        assert!(some.contains("fits 198 of the 200 file names, and the other 2 films count as patients of their own"));
-        let one = Caveat::patients(199, 200).unwrap().text;
-        assert!(one.contains("and the other film counts as a patient of its own"), "{one}");
-        assert_eq!(serde_json::to_value(CaveatKind::NoPatients).unwrap(), "no_patients");
     }
 }

@@ -1,19 +1,20 @@
 //! The films of a training: listed, read once, put on splits; or found again for a run that goes on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lungfish_data::augment::{Interpolation, USUAL_CLIP_LIMIT};
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
-    Augment, Channels, CheckedFilm, ContentHash, Equalize, Film, FilmCache, FilmSet, Fit, Image, Layout, PatientRule,
-    Preprocess, Split, SplitNotes, SplitRules, Splits, Task, check_with, sample, split_after,
+    Augment, Channels, CheckedFilm, ContentHash, Equalize, Film, FilmCache, FilmSet, Fit, Image, Layout, Preprocess,
+    Split, SplitNotes, SplitRules, Splits, Task, check_with, contradictions, sample, split_after,
 };
 use rayon::prelude::*;
 
 use crate::lineage::Lineage;
-use crate::{Activity, BadFilm, Caveat, Error, Event, Recipe, Watch, source};
+use crate::patients::KnownPatients;
+use crate::{Activity, BadFilm, Caveat, CaveatKind, Error, Event, Recipe, Watch, source};
 
 /// Films read between two looks at the stop flag.
 const CHUNK: usize = 256;
@@ -52,7 +53,9 @@ impl DataSet {
         cache: Option<&FilmCache>,
         watch: &mut Watch<'_>,
     ) -> Result<Option<Self>, Error> {
-        let FilmSet { root, task, classes, layout } = folder;
+        source::tell(&folder, watch);
+        let patients = KnownPatients::of(&folder);
+        let FilmSet { root, task, classes, layout, .. } = folder;
         let layout = if recipe.limit > 0 { sample(layout, recipe.limit, recipe.seed) } else { layout };
         let preprocess = recipe.preprocess();
         let keep = |split: Option<Split>, hash: ContentHash, image: Image| {
@@ -73,17 +76,15 @@ impl DataSet {
         }
         let rules =
             SplitRules { val_fraction: recipe.val_fraction, test_fraction: recipe.test_fraction, seed: recipe.seed };
-        let rule = PatientRule::new(&recipe.patient)?;
-        let films = layout.films().count();
-        let fits = layout.films().filter(|(_, film)| rule.fits(&film.film.path)).count();
+        let (layout, mut caveats) = without_contradictions(layout, &root, recipe.strict)?;
         let splits = split_after(&root, task, &classes, layout, &rules, &|film| lineage.split_of(film))?;
         refuse_unknown(&root, task, &splits)?;
-        watch.note(format!("the patient rule fits {fits} of {films} file names"));
-        for note in notes(&splits, fits == films) {
+        watch.note(patients.sentence());
+        for note in notes(&splits, patients.all()) {
             watch.note(note);
         }
         let synthetic = any_synthetic(&splits);
-        let caveats: Vec<Caveat> = Caveat::patients(fits, films).into_iter().collect();
+        caveats.extend(patients.caveats());
         caveats.iter().for_each(|caveat| watch.warn(caveat.to_string()));
         Ok(Some(DataSet { root, task, classes, splits, synthetic, caveats }))
     }
@@ -141,6 +142,31 @@ impl DataSet {
             });
         }
     }
+}
+
+/// Leaves out films whose content lies in two classes, or under labels that contradict each other: nobody knows which is
+/// right.
+fn without_contradictions(
+    layout: Layout<CheckedFilm>,
+    root: &Path,
+    strict: bool,
+) -> Result<(Layout<CheckedFilm>, Vec<Caveat>), Error> {
+    let both = contradictions(&layout);
+    if both.is_empty() {
+        return Ok((layout, Vec::new()));
+    }
+    let text = format!(
+        "{} films of {} lie in two classes, or under labels that contradict each other, by their content: {}",
+        both.len(),
+        escape(root),
+        some_of(both.iter())
+    );
+    if strict {
+        return Err(Error::refused(format!("{text} (strict)")));
+    }
+    let out: HashSet<&PathBuf> = both.iter().collect();
+    let layout = layout.filter_map(|film| (!out.contains(&film.film.path)).then_some(film));
+    Ok((layout, vec![Caveat::new(CaveatKind::TwoClasses, format!("{text}; they are left out"))]))
 }
 
 /// Refuses a validation split of which nothing is known: no epoch could be better than another.

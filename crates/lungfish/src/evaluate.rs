@@ -154,6 +154,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
     }
+    source::tell(&folder, watch);
     let task = model.info.task;
     refuse_other_task(task, folder.task, &folder.root)?;
     let index_of = indices(&folder.classes, &model.info.classes, &folder.root, task)?;

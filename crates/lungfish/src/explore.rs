@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{PatientRule, Survey, survey};
+use lungfish_data::{PassedOver, PatientRule, Survey, survey};
 use serde::{Serialize, Serializer};
 
-use crate::{Activity, Caveat, Error, Event, Watch, source};
+use crate::patients::KnownPatients;
+use crate::{Activity, Caveat, Error, Event, PatientsBy, Watch, source};
 #[cfg(feature = "pictures")]
 use {
     crate::picture::{PictureFormats, name_of, write_all},
@@ -22,7 +23,7 @@ use {
 pub struct ExploreRequest {
     /// The films, in the layout that a training takes.
     pub data: PathBuf,
-    /// The patient rule, a regular expression as in a recipe ([`PatientRule::KERMANY`] is the default there).
+    /// The patient rule, as in a recipe: a regular expression, or [`PatientRule::AUTO`], which is the default there.
     pub patient: String,
     /// Folder for `explore.png` and `explore.svg`, made where it is not there; none draws no picture.
     pub out: Option<PathBuf>,
@@ -32,9 +33,9 @@ pub struct ExploreRequest {
 }
 
 impl ExploreRequest {
-    /// Films whose patients the rule of Kermany's films finds, and no picture.
+    /// Films whose patients known names tell, and no picture.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        ExploreRequest { data: data.into(), patient: PatientRule::KERMANY.to_owned(), ..ExploreRequest::default() }
+        ExploreRequest { data: data.into(), patient: PatientRule::AUTO.to_owned(), ..ExploreRequest::default() }
     }
 }
 
@@ -46,8 +47,14 @@ pub struct Exploration {
     /// The films, counted.
     #[serde(flatten)]
     pub survey: Survey,
-    /// File names that the patient rule fits; each other film counts as a patient of its own.
+    /// Films whose patient something tells; each other film counts as a patient of its own.
     pub patient_rule_fits: usize,
+    /// What tells it, of how many films.
+    pub patients_by: Vec<PatientsBy>,
+    /// What lies in the folder and is not among the films, by kind.
+    pub passed_over: Vec<PassedOver>,
+    /// What was taken for what, a sentence each.
+    pub notes: Vec<String>,
     /// What must be known beside these counts.
     pub caveats: Vec<Caveat>,
     /// The pictures written: PNG, SVG and, if asked for, PDF.
@@ -71,9 +78,8 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
         fs::create_dir_all(out).map_err(|e| Error::io("create", out, e))?;
     }
     let total = folder.layout.len();
-    let rule = PatientRule::new(&request.patient)?;
-    let fits = folder.layout.films().filter(|(_, film)| rule.fits(&film.path)).count();
-    let caveats = Caveat::patients(fits, total).into_iter().collect();
+    let patients = KnownPatients::of(&folder);
+    let fits = patients.told();
     let survey = survey(&folder, &mut |done| {
         watch.event(&Event::Progress { task: Activity::Checking, done, total });
         if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -93,13 +99,21 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
             Vec::new()
         }
     };
-    Ok(Exploration { survey, patient_rule_fits: fits, caveats, pictures })
+    Ok(Exploration {
+        survey,
+        patient_rule_fits: fits,
+        patients_by: patients.by(),
+        passed_over: folder.passed_over,
+        notes: folder.notes,
+        caveats: patients.caveats(),
+        pictures,
+    })
 }
 
 #[cfg(feature = "pictures")]
 fn draw(survey: &Survey, fits: usize) -> Result<Picture, PictureError> {
     let mut subtitle = match fits {
-        0 => format!("{} films; the patient rule fits no file name", survey.films),
+        0 => format!("{} films; nothing tells their patients", survey.films),
         _ => format!("{} films of {} patients", survey.films, survey.patients.count),
     };
     if !survey.bad.is_empty() {

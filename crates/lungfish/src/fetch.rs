@@ -62,7 +62,7 @@ const MOST_BYTES: u64 = 1_000_000_000;
 pub fn films(set: &DataSet, out: &Path, watch: &mut Watch<'_>) -> Result<FetchedFilms, Error> {
     let stop = watch.flag();
     let fetched = Kaggle::from_env()?.fetch(set, out, &mut |event| tell(event, watch), stop)?;
-    let films = match source::open(&fetched.path, PatientRule::KERMANY) {
+    let films = match source::open(&fetched.path, PatientRule::AUTO) {
         Ok(folder) => {
             let count = |split| folder.layout.films().filter(|(of, _)| *of == split).count();
             let splits = [Some(Split::Train), Some(Split::Val), Some(Split::Test), None];

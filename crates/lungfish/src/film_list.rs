@@ -26,7 +26,7 @@ pub struct FilmList {
 impl FilmList {
     /// Lists files and folders. Nothing is decoded, and that something is not there is found out later.
     pub fn new(paths: &[PathBuf]) -> Self {
-        let (mut entries, mut others) = (Vec::new(), Vec::new());
+        let (mut entries, mut beside) = (Vec::new(), Vec::new());
         for path in paths {
             if !path.is_dir() {
                 entries.push(Ok(path.clone()));
@@ -39,7 +39,7 @@ impl FilmList {
                         entries.push(Err(BadFilm { path: path.clone(), reason }));
                     }
                     entries.extend(found.films.into_iter().map(Ok));
-                    others.extend(found.others);
+                    beside.extend(found.passed_over);
                 }
                 Err(error) => {
                     let reason = format!("a folder that cannot be listed: {error}");
@@ -47,7 +47,7 @@ impl FilmList {
                 }
             }
         }
-        FilmList { entries, passed_over: passed_over::by_kind(&others) }
+        FilmList { entries, passed_over: passed_over::merged(beside) }
     }
 
     /// Rows that a prediction of all of it has: one a film, and one for each folder without films.

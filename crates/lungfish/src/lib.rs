@@ -60,6 +60,7 @@ mod lineage;
 mod memory;
 mod metrics;
 mod model;
+mod patients;
 mod phase;
 #[cfg(feature = "pictures")]
 mod picture;
@@ -103,6 +104,7 @@ pub use lineage::{Ancestor, Descent};
 pub use memory::Memory;
 pub use metrics::LabelMetrics;
 pub use model::{Member, ModelInfo};
+pub use patients::PatientsBy;
 #[cfg(feature = "pictures")]
 pub use picture::PictureFormats;
 #[cfg(feature = "pictures")]

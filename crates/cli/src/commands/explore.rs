@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Exploration, ExploreRequest, Recipe, Split, Task, Watch, percent};
+use lungfish::{Exploration, ExploreRequest, Recipe, Split, Task, Watch, passed_over, percent};
 use lungfish_data::survey::{Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
@@ -26,7 +26,8 @@ pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*, or with DIR/labels.csv
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: PathBuf,
-    /// Regular expression on the file name whose group 1 is the patient [default: the recipe's, for the Kermany films]
+    /// What tells the patient of a film: auto, for names that are known, or a regular expression on the file name or the path
+    /// below the folder, whose group 1 is the patient [default: auto]
     #[arg(long, value_name = "REGEX")]
     patient: Option<String>,
     /// Folder for explore.png and explore.svg [default: no picture]
@@ -166,6 +167,10 @@ fn facts(found: &Exploration) -> Vec<(&'static str, String)> {
         facts.push(("Patients", patients(found)));
         facts.push(("Copies", copies(survey)));
     }
+    if let Some(text) = passed_over::sentence(&found.passed_over) {
+        facts.push(("Passed over", text));
+    }
+    facts.extend(found.notes.iter().map(|note| ("Taken for", note.clone())));
     if survey.synthetic > 0 {
         let synthetic =
             if survey.synthetic == survey.films { "all films".to_owned() } else { print::films(survey.synthetic) };
@@ -207,18 +212,25 @@ fn colour(survey: &Survey) -> String {
 }
 
 fn patients(found: &Exploration) -> String {
-    let (survey, fits) = (&found.survey, found.patient_rule_fits);
+    let survey = &found.survey;
     let Patients { count, most_films, on_two_splits, in_two_classes } = survey.patients;
-    if fits == 0 {
-        return "unknown: the patient rule fits no file name, so every film counts as a patient of its own and one \
-                patient may lie on two splits (--patient says how names tell patients)"
-            .to_owned();
-    }
-    let rule = format!("the rule fits {fits} of {} file names", survey.films + survey.bad.len());
+    let films = survey.films + survey.bad.len();
+    let told = match &found.patients_by[..] {
+        [] => {
+            return "unknown: nothing tells them, so every film counts as a patient of its own and one patient may lie on two \
+                    splits (--patient says how names tell patients)"
+                .to_owned();
+        }
+        [only] if only.films == films => format!("told by {}", only.source),
+        by => {
+            let each: Vec<String> = by.iter().map(|by| format!("{} films by {}", by.films, by.source)).collect();
+            format!("told {}, of {films}", each.join(", "))
+        }
+    };
     if most_films == 1 {
-        return format!("{count}, one film each by their names ({rule}; --patient says how names tell patients)");
+        return format!("{count}, one film each ({told}; --patient says how names tell patients)");
     }
-    let mut text = format!("{count} by the names of their films ({rule}), up to {most_films} films each");
+    let mut text = format!("{count}, up to {most_films} films each ({told})");
     if survey.splits.len() > 1 {
         text.push_str(&match on_two_splits {
             0 => "; none is on two splits".to_owned(),

@@ -2,6 +2,7 @@
 //! gives them: EXIF orientation is not applied (a TIFF's own orientation is), transparency is dropped.
 
 mod bmp;
+mod container;
 mod jpeg;
 mod png;
 mod source;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use container::Container;
 pub use source::{Mode, Source};
 
 /// The most pixels that a film may have. Refused from the header, before memory is taken.
@@ -91,6 +93,9 @@ pub enum DecodeError {
     /// No picture that anybody would know.
     #[error("not an image: neither JPEG nor PNG nor TIFF nor BMP")]
     NotAnImage,
+    /// No picture, but a file that many would know.
+    #[error("not an image but {0}")]
+    SomethingElse(&'static str),
     /// A picture, but of a kind that is not read.
     #[error("{0} is not supported; JPEG (8 bits a sample), PNG, TIFF and BMP are")]
     Unsupported(&'static str),
@@ -179,17 +184,17 @@ pub(crate) fn read_film(path: &Path) -> Result<Vec<u8>, DecodeError> {
 type Decoded = (Image, Source);
 
 fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
-    match bytes {
-        [] => Err(DecodeError::Empty),
-        [0xff, 0xd8, 0xff, ..] => jpeg::decode(bytes, channels),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png::decode(bytes, channels),
-        [b'B', b'M', ..] => bmp::decode(bytes, channels),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => tiff::decode(bytes, channels),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Err(DecodeError::Unsupported("a WebP")),
-        [b'G', b'I', b'F', b'8', ..] => Err(DecodeError::Unsupported("a GIF")),
-        [b'P', b'1'..=b'6', b' ' | b'\t' | b'\r' | b'\n' | b'#', ..] => Err(DecodeError::Unsupported("a PNM")),
-        _ if bytes.get(128..132) == Some(b"DICM") => Err(DecodeError::Unsupported("a DICOM")),
-        _ => Err(DecodeError::NotAnImage),
+    if bytes.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    match Container::of(&bytes[..bytes.len().min(132)]) {
+        Some(Container::Jpeg) => jpeg::decode(bytes, channels),
+        Some(Container::Png) => png::decode(bytes, channels),
+        Some(Container::Bmp) => bmp::decode(bytes, channels),
+        Some(Container::Tiff) => tiff::decode(bytes, channels),
+        Some(other) => Err(DecodeError::Unsupported(other.name())),
+        None => Err(container::what_else(&bytes[..bytes.len().min(512)])
+            .map_or(DecodeError::NotAnImage, DecodeError::SomethingElse)),
     }
 }
 

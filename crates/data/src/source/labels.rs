@@ -6,11 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::LABELS;
+use super::class_folders::refuse_other_names;
 use crate::display::escape;
 use crate::error::DataError;
-use crate::folder::{Film, FilmSet, Layout, has_splits, refuse_splits_beside, walk};
+use crate::film_set::{Film, FilmSet, Layout};
+use crate::folder::Folder;
 use crate::label::{Label, Task};
 use crate::names::Split;
+use crate::passed_over::Tally;
 use crate::patient::PatientRule;
 
 /// The first column.
@@ -49,30 +52,51 @@ pub(super) fn list(root: &Path, patient: &PatientRule) -> Result<FilmSet, DataEr
                 unlabelled.push(path);
                 return None;
             };
-            let group = patient.group(&path);
-            Some(Film { path, label: Label::Row(row.values.clone()), group })
+            Some(Film { path, label: Label::Row(row.values.clone()), group: String::new() })
         };
         paths.into_iter().filter_map(film).collect()
     };
-    let layout = if has_splits(root) {
-        refuse_splits_beside(root)?;
-        let mut of = |split: Split| -> Result<Option<Vec<Film>>, DataError> {
-            let folder = root.join(split.name());
-            Ok(if folder.is_dir() { Some(label_all(walk(&folder)?.films)) } else { None })
+    let folder = Folder::read(root)?;
+    let mut tally = Tally::default();
+    let has_splits = Split::ALL.iter().any(|split| folder.folder(split.name()).is_some());
+    let mut places = vec![root.to_path_buf()];
+    let mut layout = if has_splits {
+        refuse_other_names(&folder)?;
+        let mut of = |split: Split| -> Option<Vec<Film>> {
+            folder.folder(split.name()).map(|inner| label_all(inner.films_below(&mut tally)))
         };
-        Layout::Splits { train: of(Split::Train)?, val: of(Split::Val)?, test: of(Split::Test)? }
+        let layout = Layout::Splits { train: of(Split::Train), val: of(Split::Val), test: of(Split::Test) };
+        for (name, other) in &folder.folders {
+            if Split::ALL.iter().all(|split| name != split.name()) {
+                other.tally_all("beside the splits", &mut tally);
+            }
+        }
+        folder.tally_own(&mut tally);
+        places = Split::ALL.map(|split| root.join(split.name())).into();
+        layout
     } else {
-        Layout::Flat(label_all(walk(root)?.films))
+        Layout::Flat(label_all(folder.films_below(&mut tally)))
     };
     if let Some(row) = unseen.values().min_by_key(|row| row.line) {
-        let place = if has_splits(root) { " in train, val or test" } else { "" };
+        let place = if has_splits { " in train, val or test" } else { "" };
         let reason = format!("there is no film {}{place}", escape(&row.path));
         return Err(DataError::Labels { path: file, line: row.line, reason });
     }
     if let Some(first) = unlabelled.first() {
         return Err(DataError::FilmsWithoutLabels { first: first.clone(), films: unlabelled.len(), path: file });
     }
-    Ok(FilmSet { root: root.to_path_buf(), task: Task::AnyOf, classes: labels, layout })
+    let patients = patient.assign(root, &[], layout.films_mut());
+    let (passed_over, notes) = (tally.finish(), Vec::new());
+    Ok(FilmSet {
+        root: root.to_path_buf(),
+        task: Task::AnyOf,
+        classes: labels,
+        layout,
+        places,
+        patients,
+        passed_over,
+        notes,
+    })
 }
 
 struct Table {

@@ -8,7 +8,7 @@ use super::Splits;
 use crate::check::CheckedFilm;
 use crate::display::{cell, escape, escape_exactly, uncell, unescape};
 use crate::error::DataError;
-use crate::folder::Film;
+use crate::film_set::Film;
 use crate::label::{Label, Task};
 use crate::names::Split;
 

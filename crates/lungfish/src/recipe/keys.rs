@@ -208,8 +208,8 @@ recipe! {
     equalize: Equalize = Equalize::None, (any "none, histogram or clahe");
     /// Side of the image that the network sees, pixels.
     image_size: usize = 224, (32 to 2048 as IMAGE_SIZE);
-    /// Regular expression on the file name whose group 1 is the patient; the file stem where it does not match.
-    patient: String = PatientRule::KERMANY.to_owned(), (|rule| PatientRule::new(rule).is_ok(), "a regular expression with one group");
+    /// What tells the patient of a film: "auto" for names that are known (Kermany's, NIH's, CheXpert's, folders of a case each), or a regular expression on the file name or the path below the data whose group 1 is the patient.
+    patient: String = PatientRule::AUTO.to_owned(), (|rule| PatientRule::new(rule).is_ok(), "\"auto\" or a regular expression with one group");
     /// Part of the films that becomes the validation split where the data has none or a tiny one.
     val_fraction: f64 = 0.10, (above 0 to 0.5);
     /// Part of the films that becomes the test split where the data has none; 0 is no test split.
@@ -233,7 +233,7 @@ recipe! {
     /// Parts that train in the second phase: "all", or names with commas; the head always does.
     unfreeze: String = "all".to_owned(), (|parts| !parts.is_empty(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"");
     /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.
-    frozen_views: usize = 1, (0 to 1024, "a number of views up to 1024");
+    frozen_views: usize = 2, (0 to 1024, "a number of views up to 1024");
     /// Keep the features of each view in memory; false computes them anew every epoch, to the same metrics.
     cache_features: bool = true, (any "true or false");
     /// Optimiser.
