@@ -2,12 +2,13 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use lungfish::recipe::LearningRate;
-use lungfish::{Changes, PictureFormats, Print, RecipeError};
+use lungfish::{Changes, PictureFormats, Print, Recipe, RecipeError, TableRule};
 
 /// Reads a whole number in a range.
 pub fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
@@ -58,6 +59,50 @@ pub fn time(text: &str) -> Result<Duration, String> {
         seconds += rest.ok_or_else(refused)?;
     }
     Some(seconds).filter(|seconds| (1.0..=3.2e9).contains(seconds)).map(Duration::from_secs_f64).ok_or_else(refused)
+}
+
+/// A table that has the labels.
+#[derive(clap::Args)]
+pub struct Labels {
+    /// Table of the labels, CSV or TSV with a row a film, where they are not in class folders or DIR/labels.csv
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    labels: Option<PathBuf>,
+    /// Column of that table that is the path, label, patient or split; may be repeated [default: found by its name]
+    #[arg(long, value_name = "path|label|patient|split=NAME", requires = "labels", value_parser = column)]
+    column: Vec<(String, String)>,
+    /// What is made of an uncertain label (-1) [default: ignore]
+    #[arg(long, value_name = "ignore|positive|negative", requires = "labels")]
+    #[arg(value_parser = PossibleValuesParser::new(["ignore", "positive", "negative"]))]
+    uncertain: Option<String>,
+}
+
+impl Labels {
+    /// The keys of a recipe that say the same.
+    pub fn keys(&self) -> Vec<(String, String)> {
+        let labels = self.labels.iter().map(|file| ("labels".to_owned(), file.to_string_lossy().into_owned()));
+        let columns = self.column.iter().map(|(role, name)| (format!("columns.{role}"), name.clone()));
+        let uncertain = self.uncertain.iter().map(|what| ("uncertain".to_owned(), what.clone()));
+        labels.chain(columns).chain(uncertain).collect()
+    }
+
+    /// The table and how it is read, where no recipe says so.
+    pub fn table(&self) -> anyhow::Result<(Option<PathBuf>, TableRule)> {
+        let mut recipe = Changes::default();
+        for (key, value) in self.keys() {
+            recipe.set_key(&key, &value)?;
+        }
+        let recipe = recipe.apply(Recipe::default())?;
+        Ok((self.labels.clone(), TableRule { columns: recipe.columns, uncertain: recipe.uncertain }))
+    }
+}
+
+/// Reads `path=NAME`.
+fn column(text: &str) -> Result<(String, String), String> {
+    let (role, name) = text.split_once('=').unwrap_or((text, ""));
+    if !["path", "label", "patient", "split"].contains(&role) || name.is_empty() {
+        return Err("it is path, label, patient or split, = and the name of a column".to_owned());
+    }
+    Ok((role.to_owned(), name.to_owned()))
 }
 
 /// How pictures are written besides PNG and SVG for a screen.

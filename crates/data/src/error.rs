@@ -192,6 +192,21 @@ pub enum DataError {
         /// The first of them.
         first: PathBuf,
     },
+    /// A table whose rows name no film there is.
+    #[error(
+        "none of the {rows} rows of {} names a film in {}: is that the folder of the films, and columns.path the column of \
+         their names?",
+        escape(table),
+        escape(root)
+    )]
+    NoFilmOfTable {
+        /// The folder of the films.
+        root: PathBuf,
+        /// The table.
+        table: PathBuf,
+        /// Its rows.
+        rows: usize,
+    },
     /// A data set that has splits, but no train split.
     #[error("{} has no train folder to train on", escape(root))]
     NoTrainSplit {

@@ -45,7 +45,7 @@ pub use names::Split;
 pub use passed_over::PassedOver;
 pub use patient::{PatientRule, PatientSource};
 pub use preprocess::{Equalize, Fit, Preprocess};
-pub use source::FilmSource;
+pub use source::{Columns, FilmSource, TableRule, Uncertain};
 pub use split::{Known, SplitNotes, SplitRules, Splits, sample, split, split_after};
 pub use survey::{Survey, survey};
 pub use synth::{SynthReport, is_synthetic, is_synthetic_file, synth, synth_any_of};

@@ -146,7 +146,8 @@ impl PatientRule {
 
     /// Whether a folder's name says that it is a patient's.
     pub(crate) fn is_patient(name: &std::ffi::OsStr) -> bool {
-        match &Self::default().kind {
+        static KNOWN: std::sync::LazyLock<PatientRule> = std::sync::LazyLock::new(PatientRule::default);
+        match &KNOWN.kind {
             Kind::Auto { folder, .. } => folder.is_match(&name.to_string_lossy()),
             Kind::Pattern(_) => false,
         }

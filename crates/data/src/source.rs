@@ -3,8 +3,11 @@
 
 mod class_folders;
 mod labels;
+mod table;
 
 use std::path::{Path, PathBuf};
+
+pub use table::{Columns, TableRule, Uncertain};
 
 use crate::error::DataError;
 use crate::film_set::FilmSet;
@@ -24,11 +27,20 @@ pub enum FilmSource {
     /// `root/{train,val,test}/...` or `root/...`, and [`LABELS`] in `root`, a line a film: `path,LABEL,LABEL,...`, the path
     /// below `root` with `/`, and 1, 0 or nothing (unknown) for each label.
     LabelTable(PathBuf),
+    /// `root/...` and a table anywhere, with a row a film.
+    Table {
+        /// The folder of the films.
+        root: PathBuf,
+        /// The table.
+        file: PathBuf,
+        /// How it is read.
+        rule: TableRule,
+    },
 }
 
 impl FilmSource {
     /// What lies at `path`, which may also be the folder above one or two levels of `chest_xray/`. A [`LABELS`] whose
-    /// first column is no `path` is none of ours: the folder is then one of classes, if it has any.
+    /// columns are others is read as any table, where there are no class folders.
     ///
     /// # Errors
     /// No such folder, or a table that cannot be read.
@@ -37,7 +49,12 @@ impl FilmSource {
         Ok(if labels::is_table(&root.join(LABELS))? { Self::LabelTable(root) } else { Self::ClassFolders(root) })
     }
 
-    /// Lists the films; the patient of each is what the rule finds in its file name.
+    /// The films below a folder, with their labels in a table that may lie anywhere.
+    pub fn table(root: impl Into<PathBuf>, file: impl Into<PathBuf>, rule: TableRule) -> Self {
+        Self::Table { root: root.into(), file: file.into(), rule }
+    }
+
+    /// Lists the films; the patient of each is what the rule or the table tells.
     ///
     /// # Errors
     /// A folder that cannot be read, a split or root without class folders, a class folder without a film, a link that leads
@@ -46,11 +63,16 @@ impl FilmSource {
     pub fn list(&self, patient: &PatientRule) -> Result<FilmSet, DataError> {
         match self {
             Self::LabelTable(root) => labels::list(root, patient),
-            Self::ClassFolders(root) => class_folders::list(root, patient).map_err(|error| {
+            Self::Table { root, file, rule } => table::list(root, file, rule, patient),
+            Self::ClassFolders(root) => class_folders::list(root, patient).or_else(|error| {
                 let table = root.join(LABELS);
                 let lost = matches!(error, DataError::FilmsWithoutClass { .. } | DataError::NoClassFolder { .. });
-                // Somebody meant it, and mistook its first line.
-                if lost && table.is_file() { labels::no_path_column(&table) } else { error }
+                // Somebody meant it: not as ours, but as people write them.
+                if lost && table.is_file() {
+                    table::list(root, &table, &TableRule::default(), patient)
+                } else {
+                    Err(error)
+                }
             }),
         }
     }

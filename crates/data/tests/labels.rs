@@ -100,7 +100,7 @@ fn a_table_that_does_not_fit_is_refused_with_its_line() {
     assert_eq!(list(dir.path()).unwrap().task, Task::OneOf);
     let dir = folder("file,x\ntrain/a.bmp,1\n", &["train/a.bmp"]);
     let error = list(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("labels.csv, line 1: the first column is not path"), "{error}");
+    assert!(error.contains("labels.csv, line 1: no column is that of the labels by its name"), "{error}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use crate::lineage::Lineage;
 use crate::patients::KnownPatients;
+use crate::source::Reading;
 use crate::{Activity, BadFilm, Caveat, CaveatKind, Error, Event, Recipe, Watch, source};
 
 /// Films read between two looks at the stop flag.
@@ -39,7 +40,7 @@ pub(crate) struct DataSet {
 impl DataSet {
     /// Lists films that can be trained on.
     pub(crate) fn list(root: &Path, recipe: &Recipe) -> Result<FilmSet, Error> {
-        let folder = source::open(root, &recipe.patient)?;
+        let folder = source::open(root, &Reading::from(recipe))?;
         folder.require_trainable()?;
         Ok(folder)
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
-use lungfish_data::{Label, Split, Task};
+use lungfish_data::{DataError, FilmSet, Label, Split, TableRule, Task};
 use lungfish_metrics::Confusion;
 use lungfish_models::names::did_you_mean;
 use rayon::prelude::*;
@@ -22,9 +22,11 @@ use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::predictions_file;
 use crate::run_folder::write_atomically;
+use crate::source::Reading;
 use crate::task::THRESHOLD;
 use crate::{
-    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Predictor, Tta, Watch, source,
+    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Predictor, Recipe, Tta, Watch,
+    source,
 };
 #[cfg(feature = "pictures")]
 use crate::{
@@ -40,6 +42,10 @@ pub struct TestRequest {
     pub model: PathBuf,
     /// The films.
     pub data: PathBuf,
+    /// The table of the labels, where they are in one that is not the folder's own `labels.csv`.
+    pub labels: Option<PathBuf>,
+    /// How it is read.
+    pub table: TableRule,
     /// The split; none is the test split. Training and validation films are scored only if asked for here.
     pub split: Option<Split>,
     /// Which epoch of a run; a model file holds its best.
@@ -134,6 +140,20 @@ pub struct TestOutcome {
     pub bad: Vec<BadFilm>,
 }
 
+/// The films to be scored: with the table that is asked for, or that the model learnt from where it has films there.
+fn films_of(request: &TestRequest, recipe: &Recipe) -> Result<FilmSet, Error> {
+    let learnt = Reading::from(recipe);
+    let asked = Reading { labels: request.labels.clone(), table: request.table.clone(), ..learnt.clone() };
+    if asked.labels.is_none() && learnt.labels.as_ref().is_some_and(|table| table.is_file()) {
+        match source::open(&request.data, &learnt) {
+            // Films of somewhere else.
+            Err(Error::Data(DataError::NoFilmOfTable { .. })) => {}
+            found => return found,
+        }
+    }
+    source::open(&request.data, &asked)
+}
+
 /// Scores a model on one split of a data set, writes `predictions-{split}.csv` and `metrics-{split}.json` (for the last
 /// epoch `-{split}-last`) and draws pictures where asked. A picture that cannot be made is told as a warning: the
 /// metrics stand without it.
@@ -150,7 +170,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             escape(model.file())
         )));
     }
-    let folder = source::open(&request.data, &model.info.recipe.patient)?;
+    let folder = films_of(request, &model.info.recipe)?;
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
     }

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{PassedOver, PatientRule, Survey, survey};
+use lungfish_data::{PassedOver, PatientRule, Survey, TableRule, survey};
 use serde::{Serialize, Serializer};
 
 use crate::patients::KnownPatients;
+use crate::source::Reading;
 use crate::{Activity, Caveat, Error, Event, PatientsBy, Watch, source};
 #[cfg(feature = "pictures")]
 use {
@@ -25,6 +26,10 @@ pub struct ExploreRequest {
     pub data: PathBuf,
     /// The patient rule, as in a recipe: a regular expression, or [`PatientRule::AUTO`], which is the default there.
     pub patient: String,
+    /// The table of the labels, where they are in one that is not the folder's own `labels.csv`.
+    pub labels: Option<PathBuf>,
+    /// How it is read.
+    pub table: TableRule,
     /// Folder for `explore.png` and `explore.svg`, made where it is not there; none draws no picture.
     pub out: Option<PathBuf>,
     /// How the picture is written besides.
@@ -71,7 +76,10 @@ pub struct Exploration {
 /// One sentence: no such folder, no class folders in it, a patient rule that is none, a folder for pictures that cannot
 /// be made or would lie among the class folders; [`Error::Stopped`].
 pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Exploration, Error> {
-    let folder = source::open(&request.data, &request.patient)?;
+    let folder = source::open(
+        &request.data,
+        &Reading { patient: request.patient.clone(), labels: request.labels.clone(), table: request.table.clone() },
+    )?;
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
         // Now, and not after minutes of reading films.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lungfish_data::{PatientRule, Split};
+use lungfish_data::Split;
 use lungfish_fetch::kaggle::Kaggle;
 use lungfish_fetch::{Client, Job, Request, download};
 use lungfish_models::{Architecture, WeightsError, hub_files, hub_folder, wheel};
@@ -62,7 +62,7 @@ const MOST_BYTES: u64 = 1_000_000_000;
 pub fn films(set: &DataSet, out: &Path, watch: &mut Watch<'_>) -> Result<FetchedFilms, Error> {
     let stop = watch.flag();
     let fetched = Kaggle::from_env()?.fetch(set, out, &mut |event| tell(event, watch), stop)?;
-    let films = match source::open(&fetched.path, PatientRule::AUTO) {
+    let films = match source::open(&fetched.path, &source::Reading::from(&crate::Recipe::default())) {
         Ok(folder) => {
             let count = |split| folder.layout.films().filter(|(of, _)| *of == split).count();
             let splits = [Some(Split::Train), Some(Split::Val), Some(Split::Test), None];

@@ -128,6 +128,7 @@ pub use lungfish_data::{
     Channels, DataError, DecodeError, Equalize, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, decode,
     decode_file,
 };
+pub use lungfish_data::{Columns, TableRule, Uncertain};
 pub use lungfish_engine::EngineError;
 #[cfg(feature = "fetch")]
 pub use lungfish_fetch::FetchError;

@@ -70,7 +70,7 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
         return Err(Error::refused(format!("{name} is no name for a picture: end it in .png or .svg")));
     }
     let recipe = &request.recipe;
-    let folder = source::open(&request.data, &recipe.patient)?;
+    let folder = source::open(&request.data, &source::Reading::from(recipe))?;
     // Beside the films of a class it would be taken for one of them.
     let beside = request.out.parent().filter(|parent| !parent.as_os_str().is_empty());
     folder.refuse_among_classes(beside.unwrap_or(Path::new(".")))?;

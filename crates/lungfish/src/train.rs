@@ -433,7 +433,20 @@ struct Origins {
 }
 
 /// Keys that a run takes over from the one that it goes on from, and that cannot be asked for otherwise.
-const SETTLED: [&str; 6] = ["architecture", "hidden", "patient", "val_fraction", "test_fraction", "limit"];
+const SETTLED: [&str; 12] = [
+    "architecture",
+    "hidden",
+    "patient",
+    "labels",
+    "uncertain",
+    "columns.path",
+    "columns.label",
+    "columns.patient",
+    "columns.split",
+    "val_fraction",
+    "test_fraction",
+    "limit",
+];
 
 /// The same folder from wherever a resume is asked for.
 fn absolute(path: &Path) -> PathBuf {

@@ -26,6 +26,8 @@ pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*, or with DIR/labels.csv
     #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: PathBuf,
+    #[command(flatten)]
+    labels: flags::Labels,
     /// What tells the patient of a film: auto, for names that are known, or a regular expression on the file name or the path
     /// below the folder, whose group 1 is the patient [default: auto]
     #[arg(long, value_name = "REGEX")]
@@ -44,6 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let patient = args.patient.clone().unwrap_or_else(|| Recipe::default().patient);
     let mut request = ExploreRequest::new(&args.data);
     request.patient = patient;
+    (request.labels, request.table) = args.labels.table()?;
     request.out.clone_from(&args.out);
     request.formats = args.formats.of(args.out.is_some(), "say where with --out")?;
     let mut printer = Printer::scoring();

@@ -23,6 +23,8 @@ pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: PathBuf,
+    #[command(flatten)]
+    labels: flags::Labels,
     /// Picture to write, .png or .svg
     #[arg(long, value_name = "FILE", default_value = "preview.png", value_hint = clap::ValueHint::FilePath)]
     out: PathBuf,
@@ -53,6 +55,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut changes = Changes::default();
     if let Some(recipe) = &args.recipe {
         flags::read_recipe(&mut changes, recipe)?;
+    }
+    for (key, value) in args.labels.keys() {
+        changes.set_key(&key, &value)?;
     }
     if let Some(seed) = args.seed {
         changes.set_key("seed", &seed.to_string())?;

@@ -31,6 +31,8 @@ pub struct Args {
     /// Folder of films
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     data: PathBuf,
+    #[command(flatten)]
+    labels: flags::Labels,
     /// Split to score [default: test]
     #[arg(long, alias = "side")]
     #[arg(value_parser = PossibleValuesParser::new(Split::ALL.map(Split::name)).try_map(|name| name.parse::<Split>()))]
@@ -59,6 +61,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut request = TestRequest::new(&args.model, &args.data);
+    (request.labels, request.table) = args.labels.table()?;
     request.split = args.split;
     request.epoch = args.epoch;
     request.tta = args.tta;

@@ -41,6 +41,8 @@ pub struct Args {
     /// Folder of films: DIR/{train,val,test}/{CLASS}/* or DIR/{CLASS}/*
     #[arg(long, value_name = "DIR", required_unless_present_any = ["resume", "from"], value_hint = DirPath)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    labels: flags::Labels,
     /// Run folder to write
     #[arg(long, value_name = "RUN", value_hint = DirPath)]
     out: PathBuf,
@@ -114,6 +116,9 @@ impl Args {
         let mut changes = Changes::default();
         if let Some(recipe) = &self.recipe {
             flags::read_recipe(&mut changes, recipe)?;
+        }
+        for (key, value) in self.labels.keys() {
+            changes.set_key(&key, &value)?;
         }
         let number = |number: Option<usize>| number.map(|number| number.to_string());
         let (lr, frozen_lr) = match self.lr {

@@ -21,16 +21,19 @@ const PATH: &str = "path";
 /// Names of columns that other tables have and that are no labels: taking one for a label would train on it.
 const NO_LABELS: [&str; 9] = ["path", "patient", "patient_id", "group", "split", "side", "hash", "label", "class"];
 
-/// Whether there is a table whose first column is `path`; only its beginning is read.
+/// Whether there is a table of this kind: its first column is `path`, and none is a class. Only its beginning is read.
 pub(super) fn is_table(file: &Path) -> Result<bool, DataError> {
     if !file.is_file() {
         return Ok(false);
     }
     let mut start = Vec::new();
-    let opened = fs::File::open(file).and_then(|file| file.take(64).read_to_end(&mut start));
+    let opened = fs::File::open(file).and_then(|file| file.take(65_536).read_to_end(&mut start));
     opened.map_err(|source| DataError::Read { path: file.to_path_buf(), source })?;
-    let first = without_mark(&start).split(|byte| b",\r\n".contains(byte)).next().unwrap_or_default();
-    Ok(first == PATH.as_bytes() || first == b"\"path\"")
+    let header = without_mark(&start).split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default();
+    let mut names = header.split(|byte| *byte == b',').map(|name| name.trim_ascii().trim_ascii());
+    let plain = |name: &[u8]| String::from_utf8_lossy(name).trim_matches('"').to_lowercase();
+    Ok(names.next().map(plain).as_deref() == Some(PATH)
+        && !names.any(|name| ["label", "class"].contains(&plain(name).as_str())))
 }
 
 /// What to say of a table that begins otherwise.

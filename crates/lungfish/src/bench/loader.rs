@@ -82,7 +82,7 @@ pub fn loader(request: &LoaderRequest, watch: &mut Watch<'_>) -> Result<LoaderMe
 /// With a cache of `most_bytes`.
 fn measure(request: &LoaderRequest, most_bytes: u64, watch: &mut Watch<'_>) -> Result<LoaderMeasure, Error> {
     let recipe = Recipe::default();
-    let folder = source::open(&request.data, &recipe.patient)?;
+    let folder = source::open(&request.data, &source::Reading::from(&recipe))?;
     let read = read_all(folder.layout, recipe.channels, &|_, _, _| {}, watch);
     let (layout, _) = read.ok_or(Error::Stopped)?;
     let films: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();

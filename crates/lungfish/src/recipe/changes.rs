@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::keys::PRESET;
+use super::keys::{COLUMNS, PRESET};
 use super::{LearningRate, Recipe, RecipeError, allowed, bad_value, text};
 
 /// Keys that a whole recipe of an older version has all of, and no other.
@@ -116,6 +116,11 @@ impl Changes {
                 return fields
                     .into_iter()
                     .try_for_each(|(field, value)| self.insert(&format!("augment.{field}"), value));
+            }
+            (COLUMNS, toml::Value::Table(columns)) => {
+                return columns
+                    .into_iter()
+                    .try_for_each(|(column, name)| self.insert(&format!("columns.{column}"), name));
             }
             (key, value) => (name_of(key), value),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lungfish_data::{Augment, Channels, Equalize, Fit, PatientRule};
+use lungfish_data::{Augment, Channels, Columns, Equalize, Fit, PatientRule, Uncertain};
 use lungfish_models::Architecture;
 use serde::de::DeserializeOwned;
 
@@ -95,6 +95,7 @@ macro_rules! constant {
 macro_rules! recipe {
     (
         $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $rule:tt;)+
+        columns { $($(#[doc = $meaning:literal])+ $column:ident;)+ }
         augment { $($(#[doc = $about:literal])+ $field:ident: $kind:ty, $range:tt;)+ }
     ) => {
         /// Everything that decides what a training gives. Threads, workers, device and the place of the
@@ -111,6 +112,8 @@ macro_rules! recipe {
             $($(#[doc = $doc])+ pub $key: $type,)+
             /// Learning rates of single parts in the second phase, instead of `lr`; their keys are `lr.PART`.
             pub part_lr: BTreeMap<String, f64>,
+            /// Which column of a table of labels is what; its keys are `columns.COLUMN`.
+            pub columns: Columns,
             /// How training films are altered by chance; its keys are `augment.FIELD`, and `augment` sets all of them to a
             /// preset.
             pub augment: Augment,
@@ -118,7 +121,12 @@ macro_rules! recipe {
 
         impl Default for Recipe {
             fn default() -> Self {
-                Recipe { $($key: $default,)+ part_lr: BTreeMap::new(), augment: Augment::ROBUST }
+                Recipe {
+                    $($key: $default,)+
+                    part_lr: BTreeMap::new(),
+                    columns: Columns::default(),
+                    augment: Augment::ROBUST,
+                }
             }
         }
 
@@ -137,6 +145,11 @@ macro_rules! recipe {
         pub const KEYS: &[Key] = &[
             $(Key { name: stringify!($key), about: concat!($($doc),+), allowed: words!($rule) },)+
             $(Key {
+                name: concat!("columns.", stringify!($column)),
+                about: concat!($($meaning),+),
+                allowed: COLUMN,
+            },)+
+            $(Key {
                 name: concat!("augment.", stringify!($field)),
                 about: concat!($($about),+),
                 allowed: words!($range),
@@ -151,6 +164,7 @@ macro_rules! recipe {
                 match (key, part(key)) {
                     $((stringify!($key), _) => allows!(&self.$key, $type, $rule),)+
                     $((concat!("augment.", stringify!($field)), _) => allows!(&self.augment.$field, $kind, $range),)+
+                    $((concat!("columns.", stringify!($column)), _) => !self.columns.$column.is_empty(),)+
                     (_, Some(part)) => self.lr_of(part).is_valid(),
                     _ => true,
                 }
@@ -162,6 +176,9 @@ macro_rules! recipe {
                     $((stringify!($key), _) => self.$key = convert(key, value, words!($rule))?,)+
                     $((concat!("augment.", stringify!($field)), _) => {
                         self.augment.$field = convert(key, value, words!($range))?;
+                    })+
+                    $((concat!("columns.", stringify!($column)), _) => {
+                        self.columns.$column = convert(key, value, COLUMN)?;
                     })+
                     (PRESET, _) => {
                         let preset = value.as_str().and_then(Augment::preset);
@@ -181,6 +198,9 @@ macro_rules! recipe {
                 match (key, part(key)) {
                     $((stringify!($key), _) => toml::Value::try_from(&self.$key).ok(),)+
                     $((concat!("augment.", stringify!($field)), _) => toml::Value::try_from(&self.augment.$field).ok(),)+
+                    $((concat!("columns.", stringify!($column)), _) => {
+                        Some(toml::Value::String(self.columns.$column.clone()))
+                    })+
                     (_, Some(part)) => toml::Value::try_from(self.lr_of(part)).ok(),
                     _ => None,
                 }
@@ -210,6 +230,10 @@ recipe! {
     image_size: usize = 224, (32 to 2048 as IMAGE_SIZE);
     /// What tells the patient of a film: "auto" for names that are known (Kermany's, NIH's, CheXpert's, folders of a case each), or a regular expression on the file name or the path below the data whose group 1 is the patient.
     patient: String = PatientRule::AUTO.to_owned(), (|rule| PatientRule::new(rule).is_ok(), "\"auto\" or a regular expression with one group");
+    /// Table of the labels: "auto" for class folders or the data's own labels.csv, or a CSV or TSV file with a row a film.
+    labels: String = "auto".to_owned(), (|labels| !labels.is_empty(), "\"auto\" or a file");
+    /// What is made of an uncertain label (-1) of a table: ignore (unknown), positive or negative.
+    uncertain: Uncertain = Uncertain::Ignore, (any "ignore, positive or negative");
     /// Part of the films that becomes the validation split where the data has none or a tiny one.
     val_fraction: f64 = 0.10, (above 0 to 0.5);
     /// Part of the films that becomes the test split where the data has none; 0 is no test split.
@@ -292,6 +316,16 @@ recipe! {
     prior: PriorRule = PriorRule::Equal, (any "none or equal");
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
     checkpoint_seconds: u64 = 300, (0 to 9223372036854775807, "a number of seconds");
+    columns {
+        /// Table of labels: the column of the files, of their names or of their names without extension.
+        path;
+        /// Table of labels: the column of the class, or of labels with | between.
+        label;
+        /// Table of labels: the column of the patient.
+        patient;
+        /// Table of labels: the column of the split.
+        split;
+    }
     augment {
         /// Augmentation: rotated by up to so many degrees either way.
         rotation: f64, (0 to 180);
@@ -335,6 +369,11 @@ recipe! {
         erase_p: f64, (0 to 1);
     }
 }
+
+/// The name before the columns of a table.
+pub(super) const COLUMNS: &str = "columns";
+/// What a column may be called.
+const COLUMN: &str = "\"auto\" for names in use, or a column's name";
 
 /// The key that sets all of `augment.FIELD` to a preset.
 pub(super) const PRESET: &str = "augment";
