@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use crate::error::DataError;
 use crate::passed_over::{PassedOver, Tally};
 
-use words::{is_film_name, is_other, is_system};
-pub(crate) use words::{is_mask_folder, is_plain_place, mask_of, part_of, split_of};
+pub(crate) use words::{is_dicom_name, is_film_name, is_mask_folder, is_plain_place, mask_of, part_of, split_of};
+use words::{is_other, is_system};
 
 /// How often links may lead to one folder: twice is a mistake somewhere, more are links that lead in circles.
 const MOST_VISITS: usize = 8;

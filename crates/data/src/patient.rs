@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Component, Path};
 
+use rayon::prelude::*;
 use regex::Regex;
 
+use crate::decode::facts_of_file;
 use crate::display::escape_exactly;
 use crate::error::DataError;
 use crate::film_set::Film;
-use crate::folder::{is_plain_place, split_of};
+use crate::folder::{is_dicom_name, is_film_name, is_plain_place, split_of};
 
 /// What told the patient of a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +29,8 @@ pub enum PatientSource {
     Folder,
     /// A column of a table.
     Table,
+    /// The PatientID of DICOM files, of which a hash alone is kept.
+    Dicom,
 }
 
 impl PatientSource {
@@ -39,6 +43,7 @@ impl PatientSource {
             Self::Named => "names that say patient, subject or case",
             Self::Folder => "folders of a case each",
             Self::Table => "the table",
+            Self::Dicom => "the PatientID of DICOM files, hashed",
         }
     }
 }
@@ -75,8 +80,8 @@ const MOST_FILMS_A_CASE: usize = 50;
 const LONG_NUMBER: usize = 5;
 
 impl PatientRule {
-    /// The rules for names that are known: those of Kermany's and NIH's films, names that say patient (as CheXpert's), and
-    /// folders of a case each.
+    /// The rules for names that are known: the PatientID of DICOM files, the names of Kermany's and NIH's films, names that
+    /// say patient (as CheXpert's), and folders of a case each.
     pub const AUTO: &str = "auto";
     /// The rule of the Kermany films alone: `person12_bacteria_34.jpeg` belongs to `person12_bacteria`,
     /// `NORMAL2-IM-0793-0001.jpeg` to `NORMAL2-IM-0793`. Bare numbers recur between bacteria and virus and between the
@@ -163,9 +168,15 @@ impl PatientRule {
     ) -> BTreeMap<PatientSource, usize> {
         let mut told = BTreeMap::new();
         let mut rest: Vec<(&mut Film, Option<String>)> = Vec::new();
-        for film in films {
+        let films: Vec<&mut Film> = films.collect();
+        // Many small reads: on all threads.
+        let headers: Vec<Option<String>> = match self.kind {
+            Kind::Auto { .. } => films.par_iter().map(|film| patient_of_dicom(&film.path)).collect(),
+            Kind::Pattern(_) => vec![None; films.len()],
+        };
+        for (film, header) in films.into_iter().zip(headers) {
             let below = film.path.strip_prefix(root).unwrap_or(&film.path);
-            match self.find(below) {
+            match header.map(|patient| (PatientSource::Dicom, patient)).or_else(|| self.find(below)) {
                 Some((by, patient)) => {
                     *told.entry(by).or_default() += 1;
                     film.group = patient;
@@ -191,6 +202,15 @@ impl PatientRule {
         }
         told
     }
+}
+
+/// The patient in a DICOM's header. Files with names of other pictures are not opened.
+fn patient_of_dicom(path: &Path) -> Option<String> {
+    let name = path.file_name()?;
+    if is_film_name(name) && !is_dicom_name(name) {
+        return None;
+    }
+    facts_of_file(path)?.patient
 }
 
 /// The folder that may be that of a case: the uppermost below the data set that is neither a split nor a class nor a place

@@ -1,5 +1,7 @@
 //! What a data set holds: counted in one pass over all of its films.
 
+mod dicom;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -7,8 +9,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
+pub use dicom::DicomSurvey;
+
 use crate::check::ContentHash;
-use crate::decode::{Channels, DecodeError, Image, Source, decode_with_source, luma, read_film};
+use crate::decode::{Channels, DecodeError, DicomFacts, Image, Source, decode_with_source, luma, read_film};
 use crate::display::escape;
 use crate::film_set::{Film, FilmSet, Layout};
 use crate::label::{Label, Task};
@@ -57,6 +61,8 @@ pub struct Survey {
     pub copies: Copies,
     /// Films that this program drew ([`is_synthetic`]).
     pub synthetic: usize,
+    /// What DICOM films say of how they were taken; none where there is none.
+    pub dicom: Option<DicomSurvey>,
     /// Films that cannot be read, in the folder's order.
     #[serde(rename = "unreadable")]
     pub bad: Vec<BadFilm>,
@@ -206,6 +212,7 @@ struct Look {
     hash: ContentHash,
     synthetic: bool,
     coloured: bool,
+    dicom: Option<DicomFacts>,
     /// Pixels of each gray.
     gray: Box<[u32; 256]>,
 }
@@ -224,7 +231,8 @@ fn look(path: &Path) -> Result<Look, DecodeError> {
     // 100 megapixels at most, so sides and counts fit.
     let size = [width as u32, height as u32];
     let (hash, synthetic) = (ContentHash::of(&bytes), is_synthetic(&bytes));
-    Ok(Look { size, bytes: bytes.len() as u64, source, hash, synthetic, coloured, gray })
+    let dicom = DicomFacts::of(&bytes);
+    Ok(Look { size, bytes: bytes.len() as u64, source, hash, synthetic, coloured, dicom, gray })
 }
 
 /// Where films of one patient, or of one content, are.
@@ -288,6 +296,7 @@ impl<'a> Tally<'a> {
             patients: Patients::default(),
             copies: Copies::default(),
             synthetic: 0,
+            dicom: None,
             bad: Vec::new(),
         };
         let (kinds, patients, contents, file_bytes, sizes) = Default::default();
@@ -333,6 +342,9 @@ impl<'a> Tally<'a> {
         survey.bytes += look.bytes;
         survey.coloured += usize::from(look.coloured);
         survey.synthetic += usize::from(look.synthetic);
+        if let Some(facts) = &look.dicom {
+            survey.dicom.get_or_insert_default().add(facts);
+        }
         self.file_bytes.push(look.bytes);
         *self.kinds.entry(look.source).or_default() += 1;
         self.patients.entry(&film.group).or_default().add(split, &film.label);

@@ -75,6 +75,37 @@ fn bmps() {
     films("BMP", &["palette_4.bmp", "rgb_24.bmp", "rgb_565.bmp", "rgb_32_top_down.bmp", "bits_1.bmp"]);
 }
 
+#[test]
+fn dicoms() {
+    let names = ["plain", "voi_lut_implicit", "big_endian", "deflated", "rle", "no_preamble", "modality_lut_window"];
+    let names: Vec<String> = names.iter().map(|name| format!("../dicom/{name}.dcm")).collect();
+    films("DICOM", &names.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// A damaged table of any kind gives labels for films that are there, or one sentence.
+#[test]
+fn tables() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..4 {
+        common::write_film(&dir.path().join(format!("{i}.bmp")), i);
+    }
+    let file = dir.path().join("table.csv");
+    let texts = [
+        "Image Index,Finding Labels,Patient ID\n0.bmp,Mass|Edema,1\n1.bmp,No Finding,2\n2.bmp,Edema,2\n",
+        "path;label;split\r\n\"0.bmp\";a;train\r\n1.bmp;b;test\r\n3.bmp;a;val\r\n",
+        "\u{feff}Path,Sex,No Finding,Edema\nx/0.bmp,F,1.0,\nx/1.bmp,M,-1.0,0.0\n",
+    ];
+    let texts: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let (kept, refused) = try_with("table", 1000, &texts, |bytes| {
+        fs::write(&file, bytes).unwrap();
+        let source = FilmSource::table(dir.path(), &file, lungfish_data::TableRule::default());
+        let set = source.list(&PatientRule::default()).map_err(|error| error.to_string())?;
+        assert!((1..=4).contains(&set.layout.len()) && !set.classes.is_empty());
+        Ok(())
+    });
+    assert!(damage::cases(1000) < 50 || kept > 0 && refused > 0, "{kept} read, {refused} refused");
+}
+
 /// What is read of a damaged split file is written as a file that reads the same.
 #[test]
 fn split_files() {

@@ -1,11 +1,12 @@
 //! `lungfish explore`: what a folder of films holds.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use lungfish::{Exploration, ExploreRequest, Recipe, Split, Task, Watch, passed_over, percent};
-use lungfish_data::survey::{Kind, Patients, SplitSurvey, Spread};
+use lungfish_data::survey::{DicomSurvey, Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
 use crate::observer::Printer;
@@ -170,6 +171,17 @@ fn facts(found: &Exploration) -> Vec<(&'static str, String)> {
         facts.push(("Patients", patients(found)));
         facts.push(("Copies", copies(survey)));
     }
+    if let Some(dicom) = &survey.dicom {
+        facts.push(("DICOM", taken(dicom)));
+        if dicom.lateral > 0 && dicom.lateral < survey.films {
+            let text = format!(
+                "{} of {} are lateral: what a network learns of one view is little worth on the other",
+                dicom.lateral,
+                print::films(survey.films)
+            );
+            facts.push(("Views", text));
+        }
+    }
     if let Some(text) = passed_over::sentence(&found.passed_over) {
         facts.push(("Passed over", text));
     }
@@ -245,6 +257,24 @@ fn patients(found: &Exploration) -> String {
         text.push_str(&format!("; {in_two_classes} {what}"));
     }
     text
+}
+
+/// How DICOM films were taken.
+fn taken(dicom: &DicomSurvey) -> String {
+    let counts = |name: &str, of: &BTreeMap<String, usize>| {
+        let each: Vec<String> = of.iter().map(|(value, films)| format!("{} {films}", print::one_line(value))).collect();
+        format!("{name} {}", each.join(", "))
+    };
+    let parts = [
+        print::films(dicom.films),
+        counts("by maker", &dicom.manufacturers),
+        counts("by view", &dicom.views),
+        counts("by age", &dicom.ages),
+        counts("by sex", &dicom.sexes),
+        counts("by modality", &dicom.modalities),
+        counts("by photometric interpretation", &dicom.photometric),
+    ];
+    parts.join("; ")
 }
 
 fn copies(survey: &Survey) -> String {

@@ -23,6 +23,10 @@ pub(crate) enum Container {
 impl Container {
     /// What begins with these bytes; 132 are enough. `None` where it is no picture that anybody would know.
     pub(crate) fn of(start: &[u8]) -> Option<Self> {
+        // First of all: the 128 bytes before it may be a TIFF's, for programs that know no DICOM (PS3.10, 7.1).
+        if start.get(128..132) == Some(b"DICM") {
+            return Some(Self::Dicom);
+        }
         Some(match start {
             [0xff, 0xd8, 0xff, ..] => Self::Jpeg,
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Self::Png,
@@ -39,7 +43,6 @@ impl Container {
                 _ => return None,
             },
             [b'8', b'B', b'P', b'S', 0, 1, ..] => Self::Psd,
-            _ if start.get(128..132) == Some(b"DICM") => Self::Dicom,
             _ if is_bare_dicom(start) => Self::Dicom,
             _ => return None,
         })

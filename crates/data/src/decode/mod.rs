@@ -3,6 +3,7 @@
 
 mod bmp;
 mod container;
+mod dicom;
 mod jpeg;
 mod png;
 mod source;
@@ -16,6 +17,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use container::Container;
+pub use dicom::DicomFacts;
+pub(crate) use dicom::facts_of_file;
 pub use source::{Mode, Source};
 
 /// The most pixels that a film may have. Refused from the header, before memory is taken.
@@ -96,6 +99,9 @@ pub enum DecodeError {
     /// No picture, but a file that many would know.
     #[error("not an image but {0}")]
     SomethingElse(&'static str),
+    /// A DICOM that is no film, or of a kind that is not read; why, with its article.
+    #[error("{0}")]
+    NotAFilm(String),
     /// A picture, but of a kind that is not read.
     #[error("{0} is not supported; JPEG (8 bits a sample), PNG, TIFF and BMP are")]
     Unsupported(&'static str),
@@ -192,6 +198,7 @@ fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeEr
         Some(Container::Png) => png::decode(bytes, channels),
         Some(Container::Bmp) => bmp::decode(bytes, channels),
         Some(Container::Tiff) => tiff::decode(bytes, channels),
+        Some(Container::Dicom) => dicom::decode(bytes, channels),
         Some(other) => Err(DecodeError::Unsupported(other.name())),
         None => Err(container::what_else(&bytes[..bytes.len().min(512)])
             .map_or(DecodeError::NotAnImage, DecodeError::SomethingElse)),

@@ -121,6 +121,12 @@ pub(crate) fn is_film_name(name: &OsStr) -> bool {
     EXTENSIONS.iter().any(|extension| name.ends_with(extension.as_bytes()))
 }
 
+/// Whether a name is one of a DICOM.
+pub(crate) fn is_dicom_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes().to_ascii_lowercase();
+    [".dcm", ".dicom"].iter().any(|extension| name.ends_with(extension.as_bytes()))
+}
+
 /// Whether a name is one of a file that is no film for sure.
 pub(crate) fn is_other(name: &OsStr) -> bool {
     let extension = Path::new(name).extension().map(|extension| extension.to_string_lossy().to_lowercase());

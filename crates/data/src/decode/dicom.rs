@@ -1,0 +1,61 @@
+//! DICOM: the pixels of one film as a viewer shows them, and facts about it that are no person's.
+//!
+//! Stored values become light in the order of PS3.3 C.11: modality LUT, then VOI LUT, then inversion; in f64 as pydicom's
+//! `apply_modality_lut` and `apply_voi_lut` compute. What a window leaves, or without one the full range that the stored
+//! bits span, becomes 0 to 255. No film is stretched by its own minimum and maximum.
+
+mod facts;
+mod header;
+mod light;
+mod samples;
+mod walk;
+
+use super::{Channels, DecodeError, Decoded, Image, Mode, Sink, Source, check_size, ycc_to_rgb};
+
+pub use facts::DicomFacts;
+pub(crate) use facts::read as facts_of_file;
+
+use header::Header;
+use light::Light;
+use samples::Samples;
+use walk::DataSet;
+
+const FORMAT: &str = "DICOM";
+
+/// Bytes of pixels, as they lie in the file.
+enum PixelData<'a> {
+    /// Samples one after another.
+    Native(&'a [u8]),
+    /// What an encoder wrote, in one piece or several.
+    Encapsulated(Vec<&'a [u8]>),
+}
+
+pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+    let data = DataSet::open(bytes)?;
+    let header = Header::read(&data)?;
+    check_size(FORMAT, header.columns.into(), header.rows.into())?;
+    let (width, height) = (usize::from(header.columns), usize::from(header.rows));
+    let samples = samples::read(&data, &header)?;
+    let mut sink = Sink::new(width, height, channels);
+    match &samples {
+        Samples::Gray(values) => {
+            let light = Light::of(&header)?;
+            light.shine(values, &mut |level| sink.gray(level));
+        }
+        Samples::Colour { pixels, ycc } => {
+            pixels.iter().for_each(|pixel| sink.rgb(if *ycc { ycc_to_rgb(*pixel) } else { *pixel }));
+        }
+    }
+    let mode = if matches!(samples, Samples::Gray(_)) { Mode::Gray } else { Mode::Rgb };
+    let source = Source { format: FORMAT, mode, bits: header.bits_stored.min(255) as u8 };
+    Ok((Image { ..sink.into_image(width, height) }, source))
+}
+
+fn damaged(reason: impl Into<String>) -> DecodeError {
+    DecodeError::Corrupt { format: FORMAT, reason: reason.into() }
+}
+
+/// A DICOM that is no film, or one of a kind that is not read: a whole clause that begins with its article.
+fn refused(what: impl Into<String>) -> DecodeError {
+    DecodeError::NotAFilm(what.into())
+}

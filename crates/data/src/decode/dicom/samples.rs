@@ -1,0 +1,280 @@
+//! From the bytes of pixels to stored values: native ones and those of the encodings that are read.
+
+use super::header::Header;
+use super::walk::DataSet;
+use super::{FORMAT, PixelData, damaged, refused};
+use crate::decode::{Channels, DecodeError, jpeg};
+
+/// Stored values, row by row.
+pub(super) enum Samples {
+    Gray(Vec<i32>),
+    /// Of 8 bits; `ycc`: luma and two chromas of full range, instead of red, green and blue.
+    Colour {
+        pixels: Vec<[u8; 3]>,
+        ycc: bool,
+    },
+}
+
+/// What the bytes are.
+enum Encoding {
+    Native,
+    Rle,
+    /// Baseline and extended, 8 bits.
+    Jpeg,
+    JpegLossless,
+    Jpeg2000,
+}
+
+fn encoding(transfer: &str) -> Result<Encoding, DecodeError> {
+    Ok(match transfer.strip_prefix("1.2.840.10008.1.2") {
+        Some("" | ".1" | ".1.99" | ".2") => Encoding::Native,
+        Some(".5") => Encoding::Rle,
+        Some(".4.50" | ".4.51") => Encoding::Jpeg,
+        Some(".4.57" | ".4.70") => Encoding::JpegLossless,
+        Some(".4.90" | ".4.91") => Encoding::Jpeg2000,
+        rest => {
+            let name = match rest {
+                Some(".4.80" | ".4.81") => " (JPEG-LS)",
+                Some(".4.110" | ".4.111" | ".4.112") => " (JPEG XL)",
+                Some(".4.201" | ".4.202" | ".4.203") => " (High-Throughput JPEG 2000)",
+                Some(rest) if rest.starts_with(".4.10") => " (video)",
+                _ => "",
+            };
+            let uid = crate::display::escape(transfer);
+            return Err(refused(format!("a DICOM of the transfer syntax {uid}{name}, which is not read")));
+        }
+    })
+}
+
+/// The stored values of a film.
+pub(super) fn read(data: &DataSet<'_>, header: &Header) -> Result<Samples, DecodeError> {
+    let encoding = encoding(&data.transfer)?;
+    let Some((pixels, whole)) = data.pixels() else { return Err(refused("a DICOM without pixels")) };
+    let count = usize::from(header.rows) * usize::from(header.columns);
+    let ycc = match (header.samples_per_pixel, header.photometric.as_str()) {
+        (1, "MONOCHROME1" | "MONOCHROME2") => None,
+        (3, "RGB" | "YBR_RCT" | "YBR_ICT") => Some(false),
+        (3, "YBR_FULL" | "YBR_FULL_422") => Some(true),
+        (_, "PALETTE COLOR") => return Err(refused("a DICOM whose pixels are indices of a palette")),
+        (samples, other) => {
+            let other = crate::display::escape(other);
+            return Err(refused(format!("a DICOM of {samples} samples a pixel, {other}; grey ones and RGB are read")));
+        }
+    };
+    if ycc.is_some() && header.bits_allocated != 8 {
+        return Err(refused("a DICOM in colour of more than 8 bits a sample"));
+    }
+    match (encoding, pixels) {
+        (Encoding::Native, PixelData::Native(bytes)) if header.bits_allocated == 8 && data.in_big_words() => {
+            let swapped: Vec<u8> = bytes.as_chunks().0.iter().flat_map(|&[a, b]| [b, a]).collect();
+            native(&swapped, whole, header, count, true, ycc)
+        }
+        (Encoding::Native, PixelData::Native(bytes)) => native(bytes, whole, header, count, data.syntax.big, ycc),
+        (Encoding::Native, PixelData::Encapsulated(_)) => {
+            Err(damaged("its pixels are in pieces, which its syntax has not"))
+        }
+        (_, PixelData::Native(_)) => Err(damaged("its pixels are not in pieces, as its syntax has them")),
+        (Encoding::Rle, PixelData::Encapsulated(pieces)) => {
+            // One piece a frame.
+            let bytes = rle(pieces.first().ok_or_else(truncated)?, header, count)?;
+            native(&bytes, true, header, count, false, ycc)
+        }
+        (Encoding::Jpeg, PixelData::Encapsulated(pieces)) => baseline(&pieces.concat(), header, count, ycc),
+        (Encoding::JpegLossless, PixelData::Encapsulated(pieces)) => lossless(&pieces.concat(), header, count, ycc),
+        (Encoding::Jpeg2000, PixelData::Encapsulated(pieces)) => jpeg_2000(&pieces.concat(), header, count, ycc),
+    }
+}
+
+fn truncated() -> DecodeError {
+    DecodeError::Truncated { format: FORMAT }
+}
+
+fn native(
+    bytes: &[u8],
+    whole: bool,
+    header: &Header,
+    count: usize,
+    big: bool,
+    ycc: Option<bool>,
+) -> Result<Samples, DecodeError> {
+    if header.photometric == "YBR_FULL_422" {
+        return Err(refused("a DICOM in YBR_FULL_422 that is not a JPEG"));
+    }
+    let size = usize::from(header.bits_allocated / 8) * usize::from(header.samples_per_pixel);
+    let bytes = bytes.get(..count * size).ok_or_else(|| {
+        let rows = bytes.len() / (size * usize::from(header.columns).max(1));
+        let why = if whole {
+            "its pixels are fewer than its rows and columns say"
+        } else {
+            "the file ends before the pixels do"
+        };
+        damaged(format!("{why}: {rows} rows of {} are there", header.rows))
+    })?;
+    let Some(ycc) = ycc else {
+        let values = match (header.bits_allocated, big) {
+            (8, _) => bytes.iter().map(|byte| u32::from(*byte)).map(|sample| stored(sample, header)).collect(),
+            (16, false) => each(bytes, |pair| u16::from_le_bytes(*pair).into(), header),
+            (16, true) => each(bytes, |pair| u16::from_be_bytes(*pair).into(), header),
+            (_, false) => each(bytes, |word| u32::from_le_bytes(*word), header),
+            (_, true) => each(bytes, |word| u32::from_be_bytes(*word), header),
+        };
+        return Ok(Samples::Gray(values));
+    };
+    let pixels = if header.planar {
+        let (r, rest) = bytes.split_at(count);
+        let (g, b) = rest.split_at(count);
+        r.iter().zip(g).zip(b).map(|((r, g), b)| [*r, *g, *b]).collect()
+    } else {
+        bytes.as_chunks().0.to_vec()
+    };
+    Ok(Samples::Colour { pixels, ycc })
+}
+
+fn each<const N: usize>(bytes: &[u8], of: impl Fn(&[u8; N]) -> u32, header: &Header) -> Vec<i32> {
+    bytes.as_chunks().0.iter().map(|sample| stored(of(sample), header)).collect()
+}
+
+/// The value in a sample: its stored bits, with their sign.
+fn stored(sample: u32, header: &Header) -> i32 {
+    let bits = u32::from(header.bits_stored);
+    let low = u32::from(header.high_bit) + 1 - bits;
+    let left = 32 - bits;
+    let value = (sample >> low) << left;
+    // Unsigned values of 32 bits would be negative here: half of their range is enough for light.
+    if header.signed { value as i32 >> left } else { (value >> left).min(i32::MAX as u32) as i32 }
+}
+
+/// RLE (PS3.5, annex G): 64 bytes of offsets, then a segment for each byte of a sample, the most significant first.
+fn rle(bytes: &[u8], header: &Header, count: usize) -> Result<Vec<u8>, DecodeError> {
+    let number =
+        |at: usize| bytes.get(4 * at..4 * at + 4).and_then(|n| n.first_chunk()).map(|n| u32::from_le_bytes(*n));
+    let width = usize::from(header.bits_allocated / 8);
+    let samples = usize::from(header.samples_per_pixel);
+    let segments = number(0).ok_or_else(truncated)? as usize;
+    if segments != width * samples || segments > 15 {
+        return Err(damaged(format!("its RLE has {segments} segments for {} bytes a pixel", width * samples)));
+    }
+    let mut out = vec![0; count * width * samples];
+    for segment in 0..segments {
+        let from = number(1 + segment).ok_or_else(truncated)? as usize;
+        let to = if segment + 1 < segments { number(2 + segment).ok_or_else(truncated)? as usize } else { bytes.len() };
+        let packed = bytes.get(from..to).ok_or_else(truncated)?;
+        let (sample, byte) = (segment / width, width - 1 - segment % width);
+        // Colour comes as planes here and is written as pixels, or as planes where the header says so.
+        let place = |pixel: usize| {
+            if header.planar {
+                (sample * count + pixel) * width + byte
+            } else {
+                (pixel * samples + sample) * width + byte
+            }
+        };
+        let mut pixel = 0;
+        let mut packed = packed.iter();
+        while let Some(&control) = packed.next().filter(|_| pixel < count) {
+            match control {
+                0..=127 => {
+                    for _ in 0..=control {
+                        let value = *packed.next().ok_or_else(truncated)?;
+                        if pixel < count {
+                            out[place(pixel)] = value;
+                        }
+                        pixel += 1;
+                    }
+                }
+                128 => {}
+                129..=255 => {
+                    let value = *packed.next().ok_or_else(truncated)?;
+                    for _ in 0..(257 - u32::from(control)) {
+                        if pixel < count {
+                            out[place(pixel)] = value;
+                        }
+                        pixel += 1;
+                    }
+                }
+            }
+        }
+        if pixel < count {
+            return Err(truncated());
+        }
+    }
+    Ok(out)
+}
+
+fn baseline(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> Result<Samples, DecodeError> {
+    if ycc == Some(false) {
+        // The header says that it is RGB, whatever a JPEG of three components mostly is.
+        return lossless(bytes, header, count, ycc);
+    }
+    let channels = if ycc.is_some() { Channels::Rgb } else { Channels::Gray };
+    let (image, _) = jpeg::decode(bytes, channels)?;
+    same_size(header, image.width, image.height)?;
+    Ok(match ycc {
+        Some(_) => Samples::Colour { pixels: image.pixels.as_chunks().0.to_vec(), ycc: false },
+        None => Samples::Gray(image.pixels[..count].iter().map(|value| stored(u32::from(*value), header)).collect()),
+    })
+}
+
+/// By a decoder that leaves colours as they are.
+fn lossless(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> Result<Samples, DecodeError> {
+    use jpeg_decoder::PixelFormat;
+    let failed = |error: jpeg_decoder::Error| super::super::corrupt(FORMAT, &error.to_string());
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_color_transform(jpeg_decoder::ColorTransform::RGB);
+    decoder.read_info().map_err(failed)?;
+    let info = decoder.info().ok_or_else(truncated)?;
+    same_size(header, info.width.into(), info.height.into())?;
+    let pixels = decoder.decode().map_err(failed)?;
+    match (info.pixel_format, ycc) {
+        (PixelFormat::L8, None) => Ok(Samples::Gray(pixels.iter().map(|v| stored(u32::from(*v), header)).collect())),
+        (PixelFormat::L16, None) => {
+            let values = pixels.as_chunks().0.iter().map(|pair| stored(u16::from_ne_bytes(*pair).into(), header));
+            Ok(Samples::Gray(values.collect()))
+        }
+        (PixelFormat::RGB24, Some(ycc)) if pixels.len() == 3 * count => {
+            Ok(Samples::Colour { pixels: pixels.as_chunks().0.to_vec(), ycc })
+        }
+        _ => Err(damaged("its JPEG holds other samples than its header says")),
+    }
+}
+
+fn jpeg_2000(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> Result<Samples, DecodeError> {
+    use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+    let failed = |error: hayro_jpeg2000::error::DecodeError| super::super::corrupt(FORMAT, &error.to_string());
+    let image = Image::new(bytes, &DecodeSettings::default()).map_err(failed)?;
+    same_size(header, image.width() as usize, image.height() as usize)?;
+    let mut context = DecoderContext::default();
+    let decoded = image.decode(&mut context).map_err(failed)?;
+    match (decoded.components(), ycc) {
+        ([gray], None) if gray.samples().len() == count => {
+            // The decoder takes all samples for unsigned, and so lifts signed ones by half of their range.
+            let bits = gray.bit_depth().clamp(1, 31);
+            let lifted = if is_signed(bytes) { 1_i32 << (bits - 1) } else { 0 };
+            // What is lossy may go beyond its range.
+            let value = |sample: &f32| (sample.round() as i32).clamp(0, ((1_i64 << bits) - 1) as i32) - lifted;
+            Ok(Samples::Gray(gray.samples().iter().map(|sample| stored(value(sample) as u32, header)).collect()))
+        }
+        (components @ [_, _, _], Some(_)) if components.iter().all(|c| c.samples().len() == count) => {
+            let byte = |c: usize, at: usize| components[c].samples()[at].round().clamp(0.0, 255.0) as u8;
+            let pixels = (0..count).map(|at| [byte(0, at), byte(1, at), byte(2, at)]).collect();
+            // Its own transform is undone by the decoder.
+            Ok(Samples::Colour { pixels, ycc: false })
+        }
+        _ => Err(damaged("its JPEG 2000 holds other samples than its header says")),
+    }
+}
+
+/// Whether the first component of a JPEG 2000 is signed (ISO/IEC 15444-1, A.5.1).
+fn is_signed(bytes: &[u8]) -> bool {
+    let start = bytes.windows(4).position(|window| window == [0xff, 0x4f, 0xff, 0x51]);
+    start.and_then(|start| bytes.get(start + 42)).is_some_and(|ssiz| ssiz & 0x80 != 0)
+}
+
+fn same_size(header: &Header, width: usize, height: usize) -> Result<(), DecodeError> {
+    if (width, height) == (usize::from(header.columns), usize::from(header.rows)) {
+        return Ok(());
+    }
+    Err(damaged(format!(
+        "its encoded pixels are {width}x{height} and its header says {}x{}",
+        header.columns, header.rows
+    )))
+}

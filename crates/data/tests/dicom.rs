@@ -1,0 +1,80 @@
+//! DICOM films against pydicom, value by value. The films and values come from `golden/data/dicom.py`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lungfish_data::{
+    Channels, DecodeError, FilmSource, PatientRule, PatientSource, Source, decode, decode::decode_with_source,
+};
+use serde_json::Value;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/data")
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    fs::read(golden().join(format!("dicom/{name}.dcm"))).unwrap()
+}
+
+#[test]
+fn every_film_is_as_pydicom_shows_it() {
+    let expected: Value = serde_json::from_slice(&fs::read(golden().join("dicom.json")).unwrap()).unwrap();
+    let films = expected.as_object().unwrap();
+    assert!(films.len() > 30);
+    for (name, film) in films {
+        let image = decode(&bytes(name), Channels::Gray).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let levels: Vec<u8> = serde_json::from_value(film["levels"].clone()).unwrap();
+        assert_eq!((image.width, image.height), (14, 9), "{name}");
+        assert_eq!(image.pixels, levels, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_film_or_not_read_is_said() {
+    let said = |name: &str| match decode(&bytes(name), Channels::Gray) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("{name} was read"),
+    };
+    assert_eq!(said("truncated"), "the DICOM is damaged: the file ends before the pixels do: 6 rows of 9 are there");
+    assert_eq!(said("frames"), "a DICOM of 2 frames: a film has one");
+    assert_eq!(said("palette"), "a DICOM whose pixels are indices of a palette");
+    assert_eq!(said("jpeg_ls"), "a DICOM of the transfer syntax 1.2.840.10008.1.2.4.80 (JPEG-LS), which is not read");
+    let plain = bytes("plain");
+    // Lengths that lead beyond the file take no memory.
+    for (at, length) in (132..plain.len() - 4).flat_map(|at| [(at, u32::MAX - 1), (at, 0x7fff_ffff)]) {
+        let mut bytes = plain.clone();
+        bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
+        let _ = decode(&bytes, Channels::Gray);
+    }
+    for end in 132..plain.len() {
+        assert!(decode(&plain[..end], Channels::Gray).is_err(), "{end}");
+    }
+}
+
+#[test]
+fn the_source_of_a_dicom_is_told() {
+    let (image, source) = decode_with_source(&bytes("plain"), Channels::Rgb).unwrap();
+    assert_eq!(source, Source { format: "DICOM", mode: lungfish_data::Mode::Gray, bits: 12 });
+    assert_eq!(image.pixels.len(), 3 * image.width * image.height);
+    assert!(matches!(decode(b"DICM", Channels::Gray), Err(DecodeError::NotAnImage)));
+}
+
+#[test]
+fn a_patient_is_known_by_a_hash_of_the_identifier() {
+    let dir = tempfile::tempdir().unwrap();
+    for (i, name) in ["plain", "window", "implicit", "deflated"].into_iter().enumerate() {
+        let folder = dir.path().join(["A", "B"][i % 2]);
+        fs::create_dir_all(&folder).unwrap();
+        // With no extension, too.
+        fs::write(folder.join(format!("IM{i}")), bytes(name)).unwrap();
+    }
+    let set = FilmSource::find(dir.path()).unwrap().list(&PatientRule::default()).unwrap();
+    assert_eq!((set.layout.len(), set.patients.get(&PatientSource::Dicom)), (4, Some(&4)));
+    let groups: std::collections::BTreeSet<&str> = set.layout.films().map(|(_, film)| film.group.as_str()).collect();
+    let [group] = groups.into_iter().collect::<Vec<_>>()[..] else { panic!("one patient") };
+    let survey = lungfish_data::survey(&set, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    let dicom = survey.dicom.unwrap();
+    assert_eq!((dicom.films, dicom.lateral, dicom.views["PA"], dicom.ages["40-49"], dicom.sexes["F"]), (4, 0, 4, 4, 4));
+    assert_eq!(dicom.manufacturers["Nobody & Sons"], 4);
+    assert!(group.starts_with("dicom-") && group.len() == 22 && !group.contains("GOLDEN"), "{group}");
+}
