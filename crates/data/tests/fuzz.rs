@@ -76,6 +76,14 @@ fn bmps() {
 }
 
 #[test]
+fn rarer_containers() {
+    films("WebP", &["gray_lossless.webp", "colour_lossy.webp", "alpha.webp"]);
+    films("GIF", &["colour.gif", "animated.gif"]);
+    films("JPEG 2000", &["gray_lossless.jp2", "gray_lossy.j2k", "gray_12.jp2"]);
+    films("lossless JPEG", &["gray_lossless.jpg", "gray_lossless_12.jpg"]);
+}
+
+#[test]
 fn dicoms() {
     let names = ["plain", "voi_lut_implicit", "big_endian", "deflated", "rle", "no_preamble", "modality_lut_window"];
     let names: Vec<String> = names.iter().map(|name| format!("../dicom/{name}.dcm")).collect();

@@ -67,6 +67,21 @@ fn decoded_pixels_are_pillows() {
 }
 
 #[test]
+fn rarer_containers_hold_the_pixels_that_pillow_sees() {
+    let cases = cases("containers");
+    assert_eq!(cases.len(), 2 * 13, "13 pictures, as gray and as RGB");
+    for (case, expected) in cases {
+        let file = case["file"].as_str().unwrap();
+        let image = decode_file(&golden().join("files").join(file), expected.channels)
+            .unwrap_or_else(|e| panic!("{file}: {e}"));
+        let most = difference(&image, &expected, file);
+        println!("{file} {:?}: {most}", expected.channels);
+        // What is lossy is rounded by each decoder in its own way.
+        assert!(most <= if file.contains("lossy") { 1 } else { 0 }, "{file} as {:?}: {most} levels", expected.channels);
+    }
+}
+
+#[test]
 fn transforms_are_torchvisions_to_the_bit() {
     let cases = cases("transforms");
     assert_eq!(cases.len(), 5 * (7 + 6 + 11 + 1 + 2 * 3 + 1));

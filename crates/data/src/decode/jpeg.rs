@@ -24,7 +24,65 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
         let source = Source { format: FORMAT, mode: Mode::Gray, bits: 8 };
         return Ok((Image { width, height, channels, pixels }, source));
     }
-    general(bytes, channels)
+    match frame(bytes) {
+        Some((0xc3, _)) => lossless(bytes, channels),
+        Some((0xc5..=0xc7 | 0xcd..=0xcf, _)) => Err(DecodeError::Unsupported("a hierarchical JPEG")),
+        Some((0xc9..=0xcb, _)) => Err(DecodeError::Unsupported("a JPEG with arithmetic coding")),
+        Some((0xf7, _)) => Err(DecodeError::Unsupported("a JPEG-LS")),
+        Some((_, 12)) => Err(DecodeError::Unsupported("a JPEG of 12 bits a sample")),
+        _ => general(bytes, channels),
+    }
+}
+
+/// The marker of the frame, which says of what kind it is, and the bits of a sample (ITU T.81, B.2.2).
+fn frame(bytes: &[u8]) -> Option<(u8, u8)> {
+    let mut rest = bytes.get(2..)?;
+    loop {
+        let at = memchr::memchr(0xff, rest)?;
+        rest = &rest[at + 1..];
+        match *rest {
+            [0xff, ..] => {}
+            [marker @ (0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | 0xf7), _, _, bits, ..] => {
+                return Some((marker, bits));
+            }
+            [0xda, ..] => return None,
+            [0 | 0x01 | 0xd0..=0xd9, ..] => rest = &rest[1..],
+            [_, high, low, ..] => rest = rest.get(1 + usize::from(u16::from_be_bytes([high, low]))..)?,
+            _ => return None,
+        }
+    }
+}
+
+/// Lossless JPEG of one sample a pixel, of up to 16 bits: their full range becomes that of 8 bits.
+fn lossless(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+    use jpeg_decoder::PixelFormat;
+    let failed = |error: jpeg_decoder::Error| super::corrupt(FORMAT, &error.to_string());
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.read_info().map_err(failed)?;
+    let info = decoder.info().ok_or(DecodeError::Truncated { format: FORMAT })?;
+    check_size(FORMAT, info.width.into(), info.height.into())?;
+    let bits = frame(bytes).map_or(8, |(_, bits)| bits.clamp(2, 16));
+    let (width, height) = (usize::from(info.width), usize::from(info.height));
+    let pixels = decoder.decode().map_err(failed)?;
+    let mut sink = Sink::new(width, height, channels);
+    let most = (1_u32 << bits) - 1;
+    let mut gray = |sample: u32| sink.gray(((sample.min(most) * 255 + most / 2) / most) as u8);
+    let mode = match info.pixel_format {
+        PixelFormat::L8 => {
+            pixels.iter().for_each(|sample| gray(u32::from(*sample)));
+            Mode::Gray
+        }
+        PixelFormat::L16 => {
+            pixels.as_chunks().0.iter().for_each(|pair| gray(u16::from_ne_bytes(*pair).into()));
+            Mode::Gray
+        }
+        PixelFormat::RGB24 => {
+            pixels.as_chunks().0.iter().for_each(|rgb| sink.rgb(*rgb));
+            Mode::Rgb
+        }
+        PixelFormat::CMYK32 => return Err(DecodeError::Unsupported("a lossless JPEG in four inks")),
+    };
+    Ok((sink.into_image(width, height), Source { format: FORMAT, mode, bits }))
 }
 
 /// Any JPEG, by a decoder of others.
@@ -70,9 +128,7 @@ fn general(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
 
 fn corrupt(error: DecodeErrors) -> DecodeError {
     match error {
-        DecodeErrors::Unsupported(_) => {
-            DecodeError::Unsupported("a JPEG of a rare kind (lossless, arithmetic or hierarchical)")
-        }
+        DecodeErrors::Unsupported(_) => DecodeError::Unsupported("a JPEG of a rare kind"),
         DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => DecodeError::Truncated { format: FORMAT },
         error => {
             let reason = error.to_string();

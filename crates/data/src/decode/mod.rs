@@ -1,13 +1,16 @@
-//! The bytes of a JPEG, PNG, TIFF or BMP in, gray or RGB pixels out, as Pillow's `Image.open(..).convert("L" | "RGB")`
+//! The bytes of a film in (JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000), gray or RGB pixels out, as Pillow's `Image.open(..).convert("L" | "RGB")`
 //! gives them: EXIF orientation is not applied (a TIFF's own orientation is), transparency is dropped.
 
 mod bmp;
 mod container;
 mod dicom;
+mod gif;
 mod jpeg;
+mod jpeg2000;
 mod png;
 mod source;
 mod tiff;
+mod webp;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -94,7 +97,7 @@ pub enum DecodeError {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// No picture that anybody would know.
-    #[error("not an image: neither JPEG nor PNG nor TIFF nor BMP")]
+    #[error("not an image that is known: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF nor JPEG 2000")]
     NotAnImage,
     /// No picture, but a file that many would know.
     #[error("not an image but {0}")]
@@ -103,7 +106,9 @@ pub enum DecodeError {
     #[error("{0}")]
     NotAFilm(String),
     /// A picture, but of a kind that is not read.
-    #[error("{0} is not supported; JPEG (8 bits a sample), PNG, TIFF and BMP are")]
+    #[error(
+        "{0} is not read; JPEG (8 bits a sample, and lossless), PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are"
+    )]
     Unsupported(&'static str),
     /// The file ends before the picture does.
     #[error("the {format} is truncated: the file ends before the picture does")]
@@ -199,6 +204,9 @@ fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeEr
         Some(Container::Bmp) => bmp::decode(bytes, channels),
         Some(Container::Tiff) => tiff::decode(bytes, channels),
         Some(Container::Dicom) => dicom::decode(bytes, channels),
+        Some(Container::WebP) => webp::decode(bytes, channels),
+        Some(Container::Gif) => gif::decode(bytes, channels),
+        Some(Container::Jpeg2000) => jpeg2000::decode(bytes, channels),
         Some(other) => Err(DecodeError::Unsupported(other.name())),
         None => Err(container::what_else(&bytes[..bytes.len().min(512)])
             .map_or(DecodeError::NotAnImage, DecodeError::SomethingElse)),
