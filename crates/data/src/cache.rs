@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::check::ContentHash;
-use crate::decode::Channels;
+use crate::decode::{Channels, DicomView, Exif};
 use crate::error::DataError;
 use crate::preprocess::{Equalize, Fit, Preprocess};
 
@@ -202,7 +202,7 @@ impl FilmCache {
 
 /// What a file with these films begins with.
 fn header(preprocess: &Preprocess) -> [u8; HEADER] {
-    let Preprocess { channels, fit, size, equalize, mean: _, std: _ } = preprocess;
+    let Preprocess { channels, fit, size, equalize, decoding, mean: _, std: _ } = preprocess;
     let channels = match channels {
         Channels::Gray => 1,
         Channels::Rgb => 3,
@@ -220,7 +220,11 @@ fn header(preprocess: &Preprocess) -> [u8; HEADER] {
     };
     let mut header = [0; HEADER];
     header[..MAGIC.len()].copy_from_slice(&MAGIC);
-    header[MAGIC.len()..][..3].copy_from_slice(&[channels, fit, equalize]);
+    // 0 as well before there was a choice.
+    let view = if decoding.dicom_view == DicomView::FullRange { 0x40 } else { 0 };
+    let turned = if decoding.exif == Exif::Apply { 0x80 } else { 0 };
+    let decoded = decoding.sample_bits.unwrap_or(0) & 0x3f | view | turned;
+    header[MAGIC.len()..][..4].copy_from_slice(&[channels, fit, equalize, decoded]);
     header[MAGIC.len() + 4..][..4].copy_from_slice(&(*size as u32).to_le_bytes());
     header[MAGIC.len() + 8..].copy_from_slice(VERSION.as_bytes());
     header

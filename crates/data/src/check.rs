@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::decode::{Channels, DecodeError, Image, decode, luma, read_film};
+use crate::decode::{Channels, DecodeError, DecodeOptions, Image, decode, luma, read_film};
 use crate::film_set::{Film, Layout};
 
 /// 16 bytes that name the content of a film without naming the patient: of its file, or of its pixels. Text is hex.
@@ -99,20 +99,20 @@ pub struct BadFilm {
 /// ```
 pub fn check(
     films: &[Film],
-    channels: Channels,
+    options: impl Into<DecodeOptions>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> (Vec<CheckedFilm>, Vec<BadFilm>) {
-    check_with(films, channels, &|_, _| {}, progress)
+    check_with(films, options, &|_, _| {}, progress)
 }
 
 /// [`check`], which hands each good film's content and pixels to `seen`, on whatever thread and in whatever order.
 pub fn check_with(
     films: &[Film],
-    channels: Channels,
+    options: impl Into<DecodeOptions>,
     seen: &(dyn Fn(ContentHash, Image) + Sync),
     progress: &(dyn Fn(usize) + Sync),
 ) -> (Vec<CheckedFilm>, Vec<BadFilm>) {
-    let films = check_each(films, channels, seen, progress);
+    let films = check_each(films, options.into(), seen, progress);
     let (good, bad): (Vec<_>, Vec<_>) = films.into_iter().partition(Result::is_ok);
     (good.into_iter().filter_map(Result::ok).collect(), bad.into_iter().filter_map(Result::err).collect())
 }
@@ -120,11 +120,11 @@ pub fn check_with(
 /// [`check`] for a whole data set: the layout without its bad films, and those.
 pub fn check_layout(
     layout: Layout,
-    channels: Channels,
+    options: impl Into<DecodeOptions>,
     progress: &(dyn Fn(usize) + Sync),
 ) -> (Layout<CheckedFilm>, Vec<BadFilm>) {
     let films: Vec<Film> = layout.films().map(|(_, film)| film.clone()).collect();
-    let mut results = check_each(&films, channels, &|_, _| {}, progress).into_iter();
+    let mut results = check_each(&films, options.into(), &|_, _| {}, progress).into_iter();
     let mut bad = Vec::new();
     // `filter_map` visits the films in the order in which `films` lists them.
     let good = layout.filter_map(|_| match results.next()? {
@@ -139,14 +139,14 @@ pub fn check_layout(
 
 fn check_each(
     films: &[Film],
-    channels: Channels,
+    options: DecodeOptions,
     seen: &(dyn Fn(ContentHash, Image) + Sync),
     progress: &(dyn Fn(usize) + Sync),
 ) -> Vec<Result<CheckedFilm, BadFilm>> {
     let done = AtomicUsize::new(0);
     let check_one = |film: &Film| {
         let content = read_film(&film.path).and_then(|bytes| {
-            let image = decode(&bytes, channels)?;
+            let image = decode(&bytes, options)?;
             let content = (ContentHash::of(&bytes), ContentHash::of_pixels(&image));
             seen(content.0, image);
             Ok(content)

@@ -35,7 +35,10 @@ pub use augment::Augment;
 pub use cache::FilmCache;
 pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout, check_with};
 pub use contradiction::contradictions;
-pub use decode::{Channels, DecodeError, Image, Mode, Source, decode, decode_file};
+pub use decode::{
+    Channels, DecodeError, DecodeOptions, Decoding, DicomFacts, DicomView, Exif, Image, Mode, Source, Span, decode,
+    decode_file, span, span_of,
+};
 pub use error::DataError;
 pub use film_set::{Film, FilmSet, Layout};
 pub use label::{Label, Task};

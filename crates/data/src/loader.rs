@@ -74,7 +74,7 @@ impl Pipeline {
             return Ok(Image { width: size, height: size, channels: self.preprocess.channels, pixels });
         }
         let bytes = read_film(path)?;
-        let image = self.preprocess.apply(decode(&bytes, self.preprocess.channels)?);
+        let image = self.preprocess.apply(decode(&bytes, self.preprocess.decode_options())?);
         // A file that is not any more what it was when its content was hashed is not kept under that hash.
         if let Some((cache, hash)) = known
             && cache.has_room(hash)

@@ -9,7 +9,7 @@ pub use geometry::center_crop;
 pub use resize::resize;
 
 use crate::augment::{USUAL_CLIP_LIMIT, clahe, equalize};
-use crate::decode::{Channels, Image};
+use crate::decode::{Channels, DecodeOptions, Decoding, Image};
 
 /// How a film that is no square becomes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -58,6 +58,10 @@ pub struct Preprocess {
     /// nothing; where it is nothing they are written as those versions wrote them.
     #[serde(default, skip_serializing_if = "Equalize::is_none")]
     pub equalize: Equalize,
+    /// How films are decoded where there is a choice. Files of older versions do not say, and mean the default; where it is
+    /// that they are written as those versions wrote them.
+    #[serde(default, skip_serializing_if = "Decoding::is_default")]
+    pub decoding: Decoding,
     /// Mean of each of the network's three channels, of values in 0..=1.
     pub mean: [f32; 3],
     /// Standard deviation of each of the network's three channels.
@@ -88,6 +92,11 @@ impl Preprocess {
             Equalize::Clahe => clahe(&mut square, USUAL_CLIP_LIMIT),
         }
         square
+    }
+
+    /// How a film is decoded for it.
+    pub fn decode_options(&self) -> DecodeOptions {
+        DecodeOptions { channels: self.channels, decoding: self.decoding }
     }
 
     /// Bytes of a film after [`Self::apply`].

@@ -60,6 +60,8 @@ pub struct SplitNotes {
     pub train_left_for_val: usize,
     /// Films of a val too small to judge by, which joined train.
     pub val_joined_train: usize,
+    /// Whether that was because it lacked a class.
+    pub val_one_sided: bool,
     /// Whether test was carved out of train.
     pub test_carved: bool,
     /// Whether val was carved out of train.
@@ -185,8 +187,13 @@ pub fn split_after(
     notes.train_left_for_test = leave(&mut train, &test);
     notes.val_left_for_test = leave(&mut val, &test);
     let tiny = val.len() < LEAST_VAL_FILMS || val.len() * LEAST_VAL_SHARE < train.len();
-    if tiny && rules.val_fraction > 0.0 {
+    // Films of one class say nothing about how well classes are told apart.
+    let has = |films: &[(usize, CheckedFilm)], class| films.iter().any(|(_, f)| f.film.label.has(class) == Some(true));
+    let lacks = |class: usize| task == Task::OneOf && has(&train, class) && !has(&val, class);
+    let one_sided = !tiny && (0..classes.len()).any(lacks);
+    if (tiny || one_sided) && rules.val_fraction > 0.0 {
         notes.val_joined_train = val.len();
+        notes.val_one_sided = one_sided;
         train.append(&mut val);
     } else {
         notes.train_left_for_val = leave(&mut train, &val);

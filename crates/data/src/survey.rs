@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 pub use dicom::DicomSurvey;
 
 use crate::check::ContentHash;
-use crate::decode::{Channels, DecodeError, DicomFacts, Image, Source, decode_with_source, luma, read_film};
+use crate::decode::{Channels, DecodeError, DicomFacts, Image, Source, decode_with_source, is_turned, luma, read_film};
 use crate::display::escape;
 use crate::film_set::{Film, FilmSet, Layout};
 use crate::label::{Label, Task};
@@ -55,6 +55,8 @@ pub struct Survey {
     pub kinds: Vec<Kind>,
     /// Films with a pixel that is not gray.
     pub coloured: usize,
+    /// Films that note an orientation other than upright (EXIF).
+    pub turned: usize,
     /// Patients of the whole folder.
     pub patients: Patients,
     /// Films of the same content.
@@ -212,6 +214,7 @@ struct Look {
     hash: ContentHash,
     synthetic: bool,
     coloured: bool,
+    turned: bool,
     dicom: Option<DicomFacts>,
     /// Pixels of each gray.
     gray: Box<[u32; 256]>,
@@ -232,7 +235,8 @@ fn look(path: &Path) -> Result<Look, DecodeError> {
     let size = [width as u32, height as u32];
     let (hash, synthetic) = (ContentHash::of(&bytes), is_synthetic(&bytes));
     let dicom = DicomFacts::of(&bytes);
-    Ok(Look { size, bytes: bytes.len() as u64, source, hash, synthetic, coloured, dicom, gray })
+    let turned = is_turned(&bytes);
+    Ok(Look { size, bytes: bytes.len() as u64, source, hash, synthetic, coloured, turned, dicom, gray })
 }
 
 /// Where films of one patient, or of one content, are.
@@ -293,6 +297,7 @@ impl<'a> Tally<'a> {
             file_bytes: None,
             kinds: Vec::new(),
             coloured: 0,
+            turned: 0,
             patients: Patients::default(),
             copies: Copies::default(),
             synthetic: 0,
@@ -341,6 +346,7 @@ impl<'a> Tally<'a> {
         survey.films += 1;
         survey.bytes += look.bytes;
         survey.coloured += usize::from(look.coloured);
+        survey.turned += usize::from(look.turned);
         survey.synthetic += usize::from(look.synthetic);
         if let Some(facts) = &look.dicom {
             survey.dicom.get_or_insert_default().add(facts);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::golden_bytes;
 use lungfish_data::{
-    Augment, Channels, ContentHash, Equalize, FilmCache, Fit, Loader, LoaderItem, Pipeline, Preprocess,
+    Augment, Channels, ContentHash, Decoding, Equalize, FilmCache, Fit, Loader, LoaderItem, Pipeline, Preprocess,
 };
 
 const PREPROCESS: Preprocess = Preprocess {
@@ -17,6 +17,7 @@ const PREPROCESS: Preprocess = Preprocess {
     fit: Fit::Crop,
     size: 16,
     equalize: Equalize::None,
+    decoding: Decoding::DEFAULT,
     mean: [0.5; 3],
     std: [0.25; 3],
 };

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use lungfish_data::augment::rotate;
 use lungfish_data::folder::films_in;
-use lungfish_data::{Channels, Equalize, Fit, Image, Preprocess, decode_file};
+use lungfish_data::{Channels, Decoding, Equalize, Fit, Image, Preprocess, decode_file};
 
 /// What `golden/data/films.py` answers for a film: a picture with its width and height before it.
 fn read_image(from: &mut impl Read, channels: Channels) -> Image {
@@ -51,6 +51,7 @@ fn real_films_are_pillows() {
         fit,
         size: 224,
         equalize: Equalize::None,
+        decoding: Decoding::DEFAULT,
         mean: [0.5; 3],
         std: [0.5; 3],
     };

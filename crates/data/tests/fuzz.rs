@@ -10,7 +10,8 @@ use std::path::Path;
 use common::golden_bytes;
 use damage::try_with;
 use lungfish_data::{
-    Channels, ContentHash, Equalize, FilmCache, FilmSource, Fit, PatientRule, Preprocess, Splits, Task, decode,
+    Channels, ContentHash, Decoding, Equalize, FilmCache, FilmSource, Fit, PatientRule, Preprocess, Splits, Task,
+    decode,
 };
 
 /// Decodes damaged copies of films, gray and in colour in turn.
@@ -169,6 +170,7 @@ fn film_caches() {
         fit: Fit::Crop,
         size: 16,
         equalize: Equalize::None,
+        decoding: Decoding::DEFAULT,
         mean: [0.5; 3],
         std: [0.25; 3],
     };

@@ -40,7 +40,15 @@ fn difference(ours: &Image, theirs: &Image, what: &str) -> u8 {
 }
 
 fn preprocess(image: &Image, fit: Fit, size: usize, equalize: Equalize) -> Preprocess {
-    Preprocess { channels: image.channels, fit, size, equalize, mean: [0.0; 3], std: [1.0; 3] }
+    Preprocess {
+        channels: image.channels,
+        fit,
+        size,
+        equalize,
+        decoding: lungfish_data::Decoding::DEFAULT,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+    }
 }
 
 #[test]

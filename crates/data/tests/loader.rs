@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{golden_bytes, golden_file};
 use lungfish_data::augment::{mirror, rotate};
 use lungfish_data::{
-    Augment, Batch, Channels, ContentHash, DataError, Equalize, Film, Fit, Image, Label, Loader, LoaderItem, Pipeline,
-    Preprocess, check, decode_file,
+    Augment, Batch, Channels, ContentHash, DataError, Decoding, Equalize, Film, Fit, Image, Label, Loader, LoaderItem,
+    Pipeline, Preprocess, check, decode_file,
 };
 
 const PREPROCESS: Preprocess = Preprocess {
@@ -18,6 +18,7 @@ const PREPROCESS: Preprocess = Preprocess {
     fit: Fit::Crop,
     size: 32,
     equalize: Equalize::None,
+    decoding: Decoding::DEFAULT,
     mean: [0.5; 3],
     std: [0.25; 3],
 };

@@ -7,8 +7,8 @@ use lungfish_data::augment::{Interpolation, USUAL_CLIP_LIMIT};
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
-    Augment, Channels, CheckedFilm, ContentHash, Equalize, Film, FilmCache, FilmSet, Fit, Image, Layout, Preprocess,
-    Split, SplitNotes, SplitRules, Splits, Task, check_with, contradictions, sample, split_after,
+    Augment, Channels, CheckedFilm, ContentHash, DecodeOptions, Equalize, Film, FilmCache, FilmSet, Fit, Image, Layout,
+    Preprocess, Split, SplitNotes, SplitRules, Splits, Task, check_with, contradictions, sample, split_after,
 };
 use rayon::prelude::*;
 
@@ -64,7 +64,7 @@ impl DataSet {
                 cache.put(hash, &preprocess.apply(image).pixels);
             }
         };
-        let read = read_all(layout, recipe.channels, &keep, watch);
+        let read = read_all(layout, preprocess.decode_options(), &keep, watch);
         let Some((layout, bad)) = read else { return Ok(None) };
         if let (true, Some(first)) = (recipe.strict, bad.first()) {
             return Err(Error::refused(format!(
@@ -85,6 +85,9 @@ impl DataSet {
             watch.note(note);
         }
         let synthetic = any_synthetic(&splits);
+        for split in [Split::Val, Split::Test] {
+            missing_class(&splits, split, task, &classes).into_iter().for_each(|text| watch.warn(text));
+        }
         caveats.extend(patients.caveats());
         caveats.iter().for_each(|caveat| watch.warn(caveat.to_string()));
         Ok(Some(DataSet { root, task, classes, splits, synthetic, caveats }))
@@ -145,6 +148,15 @@ impl DataSet {
     }
 }
 
+/// What follows where a split lacks a class.
+fn missing_class(splits: &Splits, split: Split, task: Task, classes: &[String]) -> Option<String> {
+    let films = splits.of(split);
+    let lacks = |class: &usize| !films.iter().any(|film| film.film.label.has(*class) == Some(true));
+    let class = (0..classes.len()).find(lacks).filter(|_| task == Task::OneOf && !films.is_empty())?;
+    let name = escape(&classes[class]);
+    Some(format!("the {split} split has no film of {name}: what it says of telling {name} from others is undefined"))
+}
+
 /// Leaves out films whose content lies in two classes, or under labels that contradict each other: nobody knows which is
 /// right.
 fn without_contradictions(
@@ -192,7 +204,7 @@ fn any_synthetic(splits: &Splits) -> bool {
 /// whatever thread and in whatever order. `None` where it was stopped.
 pub(crate) fn read_all(
     layout: Layout<Film>,
-    channels: Channels,
+    options: DecodeOptions,
     seen: &(dyn Fn(Option<Split>, ContentHash, Image) + Sync),
     watch: &mut Watch<'_>,
 ) -> Option<(Layout<CheckedFilm>, Vec<BadFilm>)> {
@@ -205,7 +217,7 @@ pub(crate) fn read_all(
             }
             let split = chunk.first().and_then(|(split, _)| *split);
             let batch: Vec<Film> = chunk.iter().map(|(_, film)| Film::clone(film)).collect();
-            let (readable, damaged) = check_with(&batch, channels, &|hash, image| seen(split, hash, image), &|_| {});
+            let (readable, damaged) = check_with(&batch, options, &|hash, image| seen(split, hash, image), &|_| {});
             good.extend(readable.into_iter().map(|film| (film.film.path, (film.hash, film.pixels))));
             bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
             done += chunk.len();
@@ -254,6 +266,7 @@ fn notes(splits: &Splits, patients_known: bool) -> Vec<String> {
         val_left_for_test,
         train_left_for_val,
         val_joined_train,
+        val_one_sided,
         test_carved,
         val_carved,
         same_content,
@@ -272,7 +285,8 @@ fn notes(splits: &Splits, patients_known: bool) -> Vec<String> {
     );
     note(train_left_for_test, "left train because their patient is on the test split");
     note(val_left_for_test, "left val because their patient is on the test split");
-    note(val_joined_train, "of the given validation split, too few to judge by, joined train");
+    let why = if val_one_sided { "which lacks a class" } else { "too few to judge by" };
+    note(val_joined_train, &format!("of the given validation split, {why}, joined train"));
     note(train_left_for_val, "left train because their patient is on the validation split");
     if test_carved {
         note(splits.test.len(), &format!("of train{whole} became the test split (there was none)"));
@@ -380,6 +394,7 @@ mod tests {
             fit: Fit::Crop,
             size: 224,
             equalize: Equalize::None,
+            decoding: lungfish_data::Decoding::DEFAULT,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
         };

@@ -26,7 +26,7 @@ use crate::source::Reading;
 use crate::task::THRESHOLD;
 use crate::{
     BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Predictor, Recipe, Tta, Watch,
-    source,
+    positive, sample_bits, source,
 };
 #[cfg(feature = "pictures")]
 use crate::{
@@ -99,9 +99,15 @@ pub struct TestOutcome {
     pub accuracy: f64,
     /// Plain negative log-likelihood, mean over the films, or any-of over all labels that are known.
     pub loss: f64,
-    /// Area under the ROC curve, class 1 the positive one; macro one-vs-rest beyond two classes; any-of the mean over the
+    /// Area under the ROC curve, of two classes the same whichever is positive; macro one-vs-rest beyond two classes; any-of the mean over the
     /// labels of which it is defined; none where undefined.
     pub auc: Option<f64>,
+    /// Of two classes the positive one ([`Recipe::positive`]), of which sensitivity and specificity are told; none beyond two.
+    pub positive: Option<String>,
+    /// Share of its films that are called so; none where there is none, or without a positive class.
+    pub sensitivity: Option<f64>,
+    /// Share of the other films that are not called so.
+    pub specificity: Option<f64>,
     /// One-of: each class, in index order.
     pub classes: Vec<ClassMetrics>,
     /// One-of: `confusion[label][predicted]`, films.
@@ -163,7 +169,7 @@ fn films_of(request: &TestRequest, recipe: &Recipe) -> Result<FilmSet, Error> {
 /// left, no folder to write to; [`Error::Stopped`].
 pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome, Error> {
     let backend = Compute::default();
-    let model = Model::open_epoch(&request.model, request.epoch, &backend)?;
+    let mut model = Model::open_epoch(&request.model, request.epoch, &backend)?;
     if request.out.is_none() && model.run.is_none() {
         return Err(Error::refused(format!(
             "{} lies in no run folder: name with --out a folder for what the test writes",
@@ -178,7 +184,9 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let task = model.info.task;
     refuse_other_task(task, folder.task, &folder.root)?;
     let index_of = indices(&folder.classes, &model.info.classes, &folder.root, task)?;
-    let read = read_all(folder.layout, model.info.preprocess.channels, &|_, _, _| {}, watch);
+    let paths: Vec<&Path> = folder.layout.films().map(|(_, film)| film.path.as_path()).collect();
+    sample_bits::of_films(&mut model.info.preprocess.decoding, &paths, watch);
+    let read = read_all(folder.layout, model.info.preprocess.decode_options(), &|_, _, _| {}, watch);
     let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
     let layout = layout.filter_map(|mut film| {
         film.film.label = renamed(&film.film.label, &index_of, model.info.classes.len())?;
@@ -266,6 +274,8 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         info.classes.iter().enumerate().map(of).collect()
     };
     let label_metrics = |(i, name): (usize, &String)| LabelMetrics::new(name, i, &known, &rows);
+    let positive = if task == Task::OneOf { positive::of(&info.classes, &info.recipe.positive)? } else { None };
+    let recall = |class: usize| confusion.as_ref().and_then(|confusion| confusion.class(class).recall);
     #[cfg_attr(not(feature = "pictures"), allow(unused_mut))]
     let mut outcome = TestOutcome {
         task,
@@ -273,6 +283,10 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         accuracy: metrics.accuracy,
         loss: metrics.loss,
         auc: metrics.auc,
+        positive: positive.map(|class| info.classes[class].clone()),
+        sensitivity: positive.and_then(recall),
+        // Of two classes the other one.
+        specificity: positive.and_then(|class| recall(1 - class)),
         classes: confusion.as_ref().map(class_metrics).unwrap_or_default(),
         confusion: confusion.as_ref().map(Confusion::rows).unwrap_or_default(),
         labels: match task {
@@ -408,6 +422,9 @@ mod tests {
             accuracy: 0.5,
             loss: 0.25,
             auc: None,
+            positive: Some("A".to_owned()),
+            sensitivity: Some(0.5),
+            specificity: None,
             classes: vec![class],
             confusion: vec![vec![1, 1]],
             labels: Vec::new(),
@@ -434,7 +451,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&outcome).unwrap(),
             concat!(
-                r#"{"task":"one-of","films":2,"accuracy":0.5,"loss":0.25,"auc":null,"#,
+                r#"{"task":"one-of","films":2,"accuracy":0.5,"loss":0.25,"auc":null,"positive":"A","sensitivity":0.5,"specificity":null,"#,
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
                 r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"equal_prior":true,"#,
                 r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,

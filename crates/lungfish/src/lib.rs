@@ -66,6 +66,7 @@ mod phase;
 mod picture;
 #[cfg(feature = "pictures")]
 mod plot;
+mod positive;
 mod predict;
 mod predictions_file;
 #[cfg(feature = "pictures")]
@@ -76,6 +77,7 @@ pub mod recipe;
 mod report;
 mod room;
 mod run_folder;
+mod sample_bits;
 mod schedule;
 mod scorer;
 mod scores_file;
@@ -128,7 +130,7 @@ pub use lungfish_data::{
     Channels, DataError, DecodeError, Equalize, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, decode,
     decode_file,
 };
-pub use lungfish_data::{Columns, TableRule, Uncertain};
+pub use lungfish_data::{Columns, Decoding, DicomView, Exif, TableRule, Uncertain};
 pub use lungfish_engine::EngineError;
 #[cfg(feature = "fetch")]
 pub use lungfish_fetch::FetchError;

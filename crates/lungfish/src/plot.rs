@@ -143,7 +143,7 @@ pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) ->
 
 fn plot(model: &ModelInfo, prediction: &Prediction, to: &Path, formats: PictureFormats) -> Result<(), Error> {
     let path = &prediction.path;
-    let image = decode_file(path, model.preprocess.channels)
+    let image = decode_file(path, model.preprocess.decode_options())
         .map_err(|error| Error::refused(format!("{} cannot be drawn: {error}", escape(path))))?;
     let synthetic = is_synthetic_file(path);
     let mut subtitle = match &prediction.called {

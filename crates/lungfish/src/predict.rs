@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use lungfish_data::decode::MAX_PIXELS;
 use lungfish_data::display::escape;
-use lungfish_data::{Image, PassedOver, Pipeline, Task, decode};
+use lungfish_data::{Decoding, Image, PassedOver, Pipeline, Span, Task, decode, span_of};
 use serde::{Serialize, Serializer};
 
 use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
 use crate::scorer::{AT_ONCE, Known, Row, Scored, Scorer};
 use crate::task::Answers;
-use crate::{Activity, Called, Error, Event, FilmList, Tta, Watch};
+use crate::{Activity, Called, Error, Event, FilmList, Tta, Watch, sample_bits};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,6 +88,8 @@ pub struct Predictor {
     model: Model,
     scorer: Scorer,
     tta: Tta,
+    /// How the films were decoded that the model learnt from.
+    learnt: Decoding,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -109,13 +111,20 @@ impl Predictor {
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let scorer = Scorer::new(backend, &model.networks, model.info.task, pipeline)?;
-        Ok(Predictor { model, scorer, tta: Tta::None })
+        let learnt = model.info.preprocess.decoding;
+        Ok(Predictor { model, scorer, tta: Tta::None, learnt })
     }
 
     /// The same, which scores each film in several views and averages their probabilities.
     #[must_use]
     pub fn with_tta(self, tta: Tta) -> Self {
         Predictor { scorer: self.scorer.with_tta(tta), tta, ..self }
+    }
+
+    /// How films are decoded from now on.
+    fn decode_as(&mut self, decoding: Decoding) {
+        self.model.info.preprocess.decoding = decoding;
+        self.scorer.decode_as(decoding);
     }
 
     /// In which views films are scored.
@@ -175,6 +184,10 @@ impl Predictor {
     ) -> Result<(), E> {
         films.require_films()?;
         let entries = films.entries();
+        let paths: Vec<&Path> = entries.iter().flatten().map(PathBuf::as_path).collect();
+        let mut decoding = self.learnt;
+        sample_bits::of_films(&mut decoding, &paths, watch);
+        self.decode_as(decoding);
         // Films only, each with the index of its row.
         let known: Vec<(usize, Known<'_>)> = entries
             .iter()
@@ -229,7 +242,12 @@ impl Predictor {
     /// # Errors
     /// Bytes that are no image that can be read, weights that give no numbers.
     pub fn predict_bytes(&mut self, bytes: &[u8]) -> Result<Prediction, Error> {
-        let image = decode(bytes, self.model.info.preprocess.channels)
+        let mut decoding = self.learnt;
+        if decoding.sample_bits.is_none() {
+            decoding.sample_bits = span_of(bytes).ok().flatten().and_then(|span| Span::bits(&[span]));
+        }
+        self.decode_as(decoding);
+        let image = decode(bytes, self.model.info.preprocess.decode_options())
             .map_err(|reason| Error::damaged(format!("the image cannot be read: {reason}")))?;
         self.predict_square(image)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
 use lungfish_data::{
-    Channels, CheckedFilm, ContentHash, Equalize, Film, Fit, Image, Pipeline, Split, Task, decode_file,
+    Channels, CheckedFilm, ContentHash, DecodeOptions, Equalize, Film, Fit, Image, Pipeline, Split, Task, decode_file,
     is_synthetic_file,
 };
 use lungfish_pictures::{Heading, Tile, Tone, film_grid, film_pairs};
@@ -138,11 +138,13 @@ fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<Vec<Tile>, 
     let name = of.path.file_name().map(escape);
     let tile = |image, lines: Vec<String>, name| Tile { film: film(image, LONGEST), lines, name, tone: Tone::Plain };
     let failed = |reason| lungfish_data::DataError::Film { path: of.path.clone(), reason };
-    let pipeline = Pipeline { preprocess: recipe.preprocess(), augment: None, side: None, cache: None };
+    let preprocess = recipe.preprocess();
+    let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
     let square = pipeline.square(&of.path, None).map_err(failed)?;
     let size = |image: &Image| format!("{} × {} pixels", image.width, image.height);
     if !request.augmented {
-        let raw = decode_file(&of.path, Channels::Rgb).map_err(failed)?;
+        let raw = decode_file(&of.path, DecodeOptions { channels: Channels::Rgb, decoding: preprocess.decoding })
+            .map_err(failed)?;
         let sizes = [size(&raw), size(&square)];
         let [before, after] = sizes.map(|size| vec![class.to_owned(), size]);
         return Ok(vec![tile(raw, before, name), tile(square, after, None)]);

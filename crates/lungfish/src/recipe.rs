@@ -17,7 +17,7 @@ pub use choices::{Best, ClassWeights, LearningRate, Optimizer, PriorRule, Sampli
 pub use error::{Difference, RecipeError};
 pub use keys::{KEYS, Key, Recipe};
 use keys::{allowed, bad_value};
-use lungfish_data::{Mixing, Preprocess};
+use lungfish_data::{Decoding, Mixing, Preprocess};
 
 /// Words that `sizes` takes.
 const AUTO: &str = "auto";
@@ -121,6 +121,11 @@ impl Recipe {
             fit: self.fit,
             size: self.image_size,
             equalize: self.equalize,
+            decoding: Decoding {
+                sample_bits: Some(self.sample_bits).filter(|bits| *bits > 0),
+                dicom_view: self.dicom_view,
+                exif: self.exif,
+            },
             mean: normalization.mean,
             std: normalization.std,
         }

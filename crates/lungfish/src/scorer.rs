@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::augment::Alteration;
-use lungfish_data::{Channels, ContentHash, DecodeError, Image, Pipeline, Preprocess, Task};
+use lungfish_data::{Channels, ContentHash, DecodeError, Decoding, Image, Pipeline, Preprocess, Task};
 use lungfish_engine::{Input, Plan, PlanSpec, Store};
 use lungfish_models::Network;
 use rayon::prelude::*;
@@ -75,6 +75,11 @@ impl Scorer {
     /// Bytes of memory that steps of one network take.
     pub(crate) fn bytes(backend: &Compute, network: &Network, preprocess: &Preprocess) -> Result<usize, Error> {
         Ok(Plan::bytes(backend, &network.graph, &spec(network, preprocess))?)
+    }
+
+    /// How films are decoded from now on.
+    pub(crate) fn decode_as(&mut self, decoding: Decoding) {
+        self.pipeline.preprocess.decoding = decoding;
     }
 
     /// The same, which scores films in several views.

@@ -20,7 +20,10 @@ use crate::prior::{PriorShift, Way};
 use crate::recipe::{Best, Sampling};
 use crate::run_folder::{self, RunFolder, Start};
 use crate::teacher::Teacher;
-use crate::{BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, room, schedule, weights};
+use crate::{
+    BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, room, sample_bits, schedule,
+    weights,
+};
 
 /// What to train.
 #[derive(Clone, Debug, Default)]
@@ -142,13 +145,18 @@ impl Job<'_, '_> {
             }
         };
         let folder = DataSet::list(&given, recipe)?;
+        let asked = Some(recipe.sample_bits).filter(|bits| *bits > 0);
+        let (sample_bits, stored) = sample_bits::of_training(&folder, asked, self.watch);
+        // What was decided over all films is what every later one is read by.
+        let recipe = &Recipe { sample_bits: sample_bits.unwrap_or(0), ..recipe.clone() };
         folder.refuse_among_classes(&self.request.out)?;
+        positive::of(&folder.classes, &recipe.positive)?;
         let network = weights::network(recipe, folder.task, folder.classes.len())?;
         schedule::rates(recipe, Phase::Unfrozen, &network, 0.0)?;
         room::check(recipe, &network, &self.device)?;
         let store = weights::start(recipe, &network, (folder.task, &folder.classes), &self.device, self.watch)?;
         let of_weights = Lineage::of_weights(&recipe.weights)?;
-        let mut caveats = Vec::new();
+        let mut caveats: Vec<Caveat> = stored.into_iter().collect();
         if of_weights.has_unknown_ancestor() {
             caveats.push(Caveat::unknown_ancestor(&recipe.weights));
         }

@@ -182,6 +182,13 @@ fn facts(found: &Exploration) -> Vec<(&'static str, String)> {
             facts.push(("Views", text));
         }
     }
+    if survey.turned > 0 {
+        let films = print::films(survey.turned);
+        facts.push((
+            "Turned",
+            format!("{films} note in EXIF that they are to be turned, which is ignored (the recipe's exif)"),
+        ));
+    }
     if let Some(text) = passed_over::sentence(&found.passed_over) {
         facts.push(("Passed over", text));
     }

@@ -136,9 +136,15 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         let cells = row.iter().map(|count| format!("{count:<width$}"));
         lines.push(std::iter::once(format!("{name:width$}")).chain(cells).collect::<Vec<_>>().join("  "));
     }
-    if let (Some(threshold), [_, positive]) = (outcome.threshold, names.as_slice()) {
+    if let (Some(threshold), Some(positive)) = (outcome.threshold, &outcome.positive) {
         lines.push(String::new());
-        lines.push(format!("A film is called {positive} from a probability of {threshold} on."));
+        lines.push(format!("A film is called {} from a probability of {threshold} on.", print::one_line(positive)));
+        lines.push(format!(
+            "Sensitivity {}, specificity {}: {} is the positive class (the recipe's positive).",
+            print::metric(outcome.sensitivity),
+            print::metric(outcome.specificity),
+            print::one_line(positive)
+        ));
     }
     if outcome.equal_prior {
         lines.push(print::EQUAL_PRIOR.to_owned());
@@ -216,6 +222,9 @@ mod tests {
             accuracy: 2.0 / 3.0,
             loss: 0.5,
             auc: None,
+            positive: Some("PNEUMONIA".to_owned()),
+            sensitivity: Some(1.0),
+            specificity: Some(0.0),
             classes: vec![class("NORMAL", None, 1), class("PNEUMONIA", Some(1.0), 2)],
             confusion: vec![vec![0, 1], vec![0, 2]],
             labels: Vec::new(),
@@ -253,6 +262,7 @@ NORMAL     0          1
 PNEUMONIA  0          2
 
 A film is called PNEUMONIA from a probability of 0.5 on.
+Sensitivity 1.0000, specificity 0.0000: PNEUMONIA is the positive class (the recipe's positive).
 Probabilities are for classes that are equally frequent; among your films one may be rarer.
 Each film: run/predictions-test.csv
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
@@ -277,6 +287,9 @@ Pictures, PNG and SVG, in run: learning-curves, roc-test";
             task: Task::AnyOf,
             labels,
             auc: Some(0.875),
+            positive: None,
+            sensitivity: None,
+            specificity: None,
             classes: Vec::new(),
             confusion: Vec::new(),
             ..outcome

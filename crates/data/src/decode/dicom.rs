@@ -10,7 +10,7 @@ mod light;
 mod samples;
 mod walk;
 
-use super::{Channels, DecodeError, Decoded, Image, Mode, Sink, Source, check_size, ycc_to_rgb};
+use super::{DecodeError, DecodeOptions, Decoded, DicomView, Mode, Sink, Source, check_size, ycc_to_rgb};
 
 pub use facts::DicomFacts;
 pub(crate) use facts::read as facts_of_file;
@@ -30,13 +30,17 @@ enum PixelData<'a> {
     Encapsulated(Vec<&'a [u8]>),
 }
 
-pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
     let data = DataSet::open(bytes)?;
-    let header = Header::read(&data)?;
+    let mut header = Header::read(&data)?;
+    if options.decoding.dicom_view == DicomView::FullRange {
+        header.voi_lut = None;
+        header.window = None;
+    }
     check_size(FORMAT, header.columns.into(), header.rows.into())?;
     let (width, height) = (usize::from(header.columns), usize::from(header.rows));
     let samples = samples::read(&data, &header)?;
-    let mut sink = Sink::new(width, height, channels);
+    let mut sink = Sink::new(width, height, options.channels);
     match &samples {
         Samples::Gray(values) => {
             let light = Light::of(&header)?;
@@ -48,7 +52,7 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
     }
     let mode = if matches!(samples, Samples::Gray(_)) { Mode::Gray } else { Mode::Rgb };
     let source = Source { format: FORMAT, mode, bits: header.bits_stored.min(255) as u8 };
-    Ok((Image { ..sink.into_image(width, height) }, source))
+    Ok((sink.into_image(width, height), source))
 }
 
 fn damaged(reason: impl Into<String>) -> DecodeError {

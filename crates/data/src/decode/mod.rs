@@ -4,9 +4,11 @@
 mod bmp;
 mod container;
 mod dicom;
+mod exif;
 mod gif;
 mod jpeg;
 mod jpeg2000;
+mod options;
 mod png;
 mod source;
 mod tiff;
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use container::Container;
 pub use dicom::DicomFacts;
 pub(crate) use dicom::facts_of_file;
+pub use options::{DecodeOptions, Decoding, DicomView, Exif};
 pub use source::{Mode, Source};
 
 /// The most pixels that a film may have. Refused from the header, before memory is taken.
@@ -154,17 +157,18 @@ pub enum DecodeError {
 ///
 /// # Errors
 /// See [`DecodeError`]; whatever the bytes are, this does not panic.
-pub fn decode(bytes: &[u8], channels: Channels) -> Result<Image, DecodeError> {
-    decode_with_source(bytes, channels).map(|(image, _)| image)
+pub fn decode(bytes: &[u8], options: impl Into<DecodeOptions>) -> Result<Image, DecodeError> {
+    decode_with_source(bytes, options).map(|(image, _)| image)
 }
 
 /// [`decode`], and what the file itself holds.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_with_source(bytes: &[u8], channels: Channels) -> Result<(Image, Source), DecodeError> {
+pub fn decode_with_source(bytes: &[u8], options: impl Into<DecodeOptions>) -> Result<(Image, Source), DecodeError> {
+    let options = options.into();
     // Decoders by others: should one of them panic on a hostile file, it is that film's fault.
-    panic::catch_unwind(|| decode_by_magic(bytes, channels)).unwrap_or_else(|_| {
+    panic::catch_unwind(|| decode_by_magic(bytes, &options)).unwrap_or_else(|_| {
         Err(DecodeError::Corrupt { format: "image", reason: "the decoder gave up on it".to_string() })
     })
 }
@@ -173,8 +177,8 @@ pub fn decode_with_source(bytes: &[u8], channels: Channels) -> Result<(Image, So
 ///
 /// # Errors
 /// See [`DecodeError`]. A film that is not a regular file is refused unopened, since opening a pipe may never end.
-pub fn decode_file(path: &Path, channels: Channels) -> Result<Image, DecodeError> {
-    decode(&read_film(path)?, channels)
+pub fn decode_file(path: &Path, options: impl Into<DecodeOptions>) -> Result<Image, DecodeError> {
+    decode(&read_film(path)?, options)
 }
 
 /// The bytes of the film at `path`.
@@ -194,22 +198,85 @@ pub(crate) fn read_film(path: &Path) -> Result<Vec<u8>, DecodeError> {
 /// What each decoder answers.
 type Decoded = (Image, Source);
 
-fn decode_by_magic(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+fn decode_by_magic(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
+    let channels = options.channels;
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    match Container::of(&bytes[..bytes.len().min(132)]) {
+    let (image, source) = match Container::of(&bytes[..bytes.len().min(132)]) {
         Some(Container::Jpeg) => jpeg::decode(bytes, channels),
-        Some(Container::Png) => png::decode(bytes, channels),
+        Some(Container::Png) => png::decode(bytes, options),
         Some(Container::Bmp) => bmp::decode(bytes, channels),
-        Some(Container::Tiff) => tiff::decode(bytes, channels),
-        Some(Container::Dicom) => dicom::decode(bytes, channels),
+        Some(Container::Tiff) => tiff::decode(bytes, options),
+        Some(Container::Dicom) => dicom::decode(bytes, options),
         Some(Container::WebP) => webp::decode(bytes, channels),
         Some(Container::Gif) => gif::decode(bytes, channels),
         Some(Container::Jpeg2000) => jpeg2000::decode(bytes, channels),
         Some(other) => Err(DecodeError::Unsupported(other.name())),
         None => Err(container::what_else(&bytes[..bytes.len().min(512)])
             .map_or(DecodeError::NotAnImage, DecodeError::SomethingElse)),
+    }?;
+    match options.decoding.exif {
+        Exif::Apply => Ok((turned(image, exif::orientation(bytes)), source)),
+        Exif::Ignore => Ok((image, source)),
+    }
+}
+
+/// Whether the film notes that it is to be turned: a JPEG or PNG by EXIF. Of other files nobody is asked.
+pub(crate) fn is_turned(bytes: &[u8]) -> bool {
+    exif::orientation(bytes) != 1
+}
+
+/// The bits that the samples of a film of 16 bits a sample use, and the greatest of them; none for any other film.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn span(path: &Path) -> Result<Option<Span>, DecodeError> {
+    let mut start = Vec::with_capacity(64);
+    if !fs::metadata(path)?.is_file() {
+        return Err(DecodeError::NotAFile);
+    }
+    File::open(path)?.take(64).read_to_end(&mut start)?;
+    match Container::of(&start) {
+        Some(Container::Png) if start.get(24) != Some(&16) => Ok(None),
+        Some(Container::Png | Container::Tiff) => span_of(&read_film(path)?),
+        _ => Ok(None),
+    }
+}
+
+/// [`span`] of a file in memory.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn span_of(bytes: &[u8]) -> Result<Option<Span>, DecodeError> {
+    match Container::of(&bytes[..bytes.len().min(132)]) {
+        // The bit depth stands in the first chunk.
+        Some(Container::Png) if bytes.get(24) == Some(&16) => png::span(bytes),
+        Some(Container::Tiff) => {
+            // By others, as all decoding.
+            panic::catch_unwind(|| tiff::span(bytes)).unwrap_or(Ok(None))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Of a film of 16 bits a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The bits that the file says are used (PNG's sBIT).
+    pub said: Option<u8>,
+    /// The greatest sample.
+    pub most: u16,
+}
+
+impl Span {
+    /// The bits that a data set of such films uses: what all files say, else 12 or 14 where no sample is above their most,
+    /// else 16. `None` where there is no such film.
+    pub fn bits(spans: &[Span]) -> Option<u8> {
+        let said = spans.first()?.said.filter(|said| spans.iter().all(|span| span.said == Some(*said)));
+        let most = spans.iter().map(|span| span.most).max()?;
+        let fits = |bits: &u8| u32::from(most) < 1 << bits;
+        said.filter(fits).or_else(|| [12, 14].into_iter().find(fits)).or(Some(16))
     }
 }
 
@@ -288,9 +355,46 @@ impl Sink {
     }
 }
 
+/// Turned and mirrored as an orientation asks (TIFF 6.0, tag 274).
+fn turned(image: Image, orientation: u16) -> Image {
+    if !(2..=8).contains(&orientation) {
+        return image;
+    }
+    let (width, height, n) = (image.width, image.height, image.channels.count());
+    let (new_width, new_height) = if orientation >= 5 { (height, width) } else { (width, height) };
+    let mut pixels = Vec::with_capacity(image.pixels.len());
+    for y in 0..new_height {
+        for x in 0..new_width {
+            let (x, y) = match orientation {
+                2 => (width - 1 - x, y),
+                3 => (width - 1 - x, height - 1 - y),
+                4 => (x, height - 1 - y),
+                5 => (y, x),
+                6 => (y, height - 1 - x),
+                7 => (width - 1 - y, height - 1 - x),
+                _ => (width - 1 - y, x),
+            };
+            pixels.extend_from_slice(&image.pixels[(y * width + x) * n..][..n]);
+        }
+    }
+    Image { width: new_width, height: new_height, channels: image.channels, pixels }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_data_set_of_sixteen_bit_films_spans_what_its_films_use() {
+        let span = |most, said| Span { most, said };
+        assert_eq!(Span::bits(&[]), None);
+        assert_eq!(Span::bits(&[span(4095, None), span(17, None)]), Some(12));
+        assert_eq!(Span::bits(&[span(4096, None), span(17, None)]), Some(14));
+        assert_eq!(Span::bits(&[span(16384, None)]), Some(16));
+        assert_eq!(Span::bits(&[span(900, Some(10)), span(1023, Some(10))]), Some(10));
+        assert_eq!(Span::bits(&[span(900, Some(10)), span(1023, None)]), Some(12));
+        assert_eq!(Span::bits(&[span(2000, Some(10))]), Some(12), "what a film says must be true");
+    }
 
     #[test]
     fn a_decoders_words_are_part_of_one_sentence() {

@@ -4,11 +4,11 @@ use std::io::{Cursor, ErrorKind};
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
 
-use super::{Channels, DecodeError, Decoded, Mode, Sink, Source, check_size, eight_bits};
+use super::{DecodeError, DecodeOptions, Decoded, Mode, Sink, Source, Span, check_size};
 
 const FORMAT: &str = "PNG";
 
-pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     // Palettes become RGB and 1, 2 and 4 bits become 8.
     decoder.set_transformations(Transformations::EXPAND);
@@ -38,9 +38,9 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
         });
     }
     if frame.bit_depth == BitDepth::Sixteen {
-        samples = samples.as_chunks().0.iter().map(|&sample| eight_bits(u16::from_be_bytes(sample))).collect();
+        samples = samples.as_chunks().0.iter().map(|&sample| options.eight_bits(u16::from_be_bytes(sample))).collect();
     }
-    let mut sink = Sink::new(width, height, channels);
+    let mut sink = Sink::new(width, height, options.channels);
     match frame.color_type {
         ColorType::Grayscale => samples.iter().for_each(|&v| sink.gray(v)),
         ColorType::GrayscaleAlpha => samples.as_chunks().0.iter().for_each(|&[v, _]| sink.gray(v)),
@@ -48,6 +48,26 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
         ColorType::Rgba => samples.as_chunks().0.iter().for_each(|&[r, g, b, _]| sink.rgb([r, g, b])),
     }
     Ok((sink.into_image(width, height), source))
+}
+
+/// The bits in use and the greatest sample of a film of 16 bits a sample.
+pub(super) fn span(bytes: &[u8]) -> Result<Option<Span>, DecodeError> {
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let header = decoder.read_header_info().map_err(error)?;
+    check_size(FORMAT, u64::from(header.width), u64::from(header.height))?;
+    let mut reader = decoder.read_info().map_err(error)?;
+    if reader.info().bit_depth != BitDepth::Sixteen {
+        return Ok(None);
+    }
+    let said =
+        reader.info().sbit.as_ref().and_then(|bits| bits.first().copied()).filter(|bits| (8..=16).contains(bits));
+    let Some(size) = reader.output_buffer_size() else { return Ok(None) };
+    let mut samples = vec![0; size];
+    reader.next_frame(&mut samples).map_err(error)?;
+    let most = samples.as_chunks().0.iter().map(|sample| u16::from_be_bytes(*sample)).max();
+    Ok(most.map(|most| Span { said, most }))
 }
 
 fn error(error: DecodingError) -> DecodeError {

@@ -6,22 +6,23 @@ use tiff::decoder::{ChunkType, Decoder, Limits};
 use tiff::tags::{CompressionMethod, PhotometricInterpretation, SampleFormat, Tag};
 use tiff::{ColorType, TiffError, TiffUnsupportedError};
 
-use super::{Channels, DecodeError, Decoded, Image, MAX_FILE_BYTES, Mode, Sink, Source, check_size, eight_bits};
-use super::{cmyk_to_rgb, ycc_to_rgb};
+use super::{DecodeError, DecodeOptions, Decoded, MAX_FILE_BYTES, Mode, Sink, Source, Span, check_size};
+use super::{cmyk_to_rgb, turned, ycc_to_rgb};
 
 const FORMAT: &str = "TIFF";
 
 /// More channels than any film has; a file may claim 65,535.
 const MOST_SAMPLES: u16 = 8;
 
-pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
     let mut decoder = open(bytes)?;
     check_film(&mut decoder, bytes.len() as u64)?;
     let number = |decoder: &mut Decoder<_>, tag| decoder.find_tag_unsigned::<u16>(tag).map_err(error);
     let orientation = number(&mut decoder, Tag::Orientation)?.unwrap_or(1);
     let photometric = number(&mut decoder, Tag::PhotometricInterpretation)?;
     if photometric != Some(PhotometricInterpretation::RGBPalette.to_u16()) {
-        let (image, source) = pixels(&mut decoder, None, channels)?;
+        let (image, source) = pixels(&mut decoder, None, options)?;
+        // As Pillow does, which leaves a JPEG as it is.
         return Ok((turned(image, orientation), source));
     }
     // The crate does not read palettes. Their indices are laid out as gray is, so it is told that they are gray.
@@ -35,8 +36,25 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
     let value = value.ok_or_else(|| corrupt("its first directory cannot be read"))?;
     let gray = PhotometricInterpretation::BlackIsZero.to_u16();
     value.copy_from_slice(&if bytes[0] == b'I' { gray.to_le_bytes() } else { gray.to_be_bytes() });
-    let (image, source) = pixels(&mut open(&patched)?, Some(&palette), channels)?;
+    let (image, source) = pixels(&mut open(&patched)?, Some(&palette), options)?;
     Ok((turned(image, orientation), source))
+}
+
+/// The greatest sample of a film of 16 bits a sample; none for any other.
+pub(super) fn span(bytes: &[u8]) -> Result<Option<Span>, DecodeError> {
+    let mut decoder = open(bytes)?;
+    check_film(&mut decoder, bytes.len() as u64)?;
+    if decoder.colortype().map_err(error)?.bit_depth() != 16 {
+        return Ok(None);
+    }
+    let layout = decoder.image_buffer_layout().map_err(error)?;
+    if layout.complete_len as u64 > MAX_FILE_BYTES {
+        return Ok(None);
+    }
+    let mut data = vec![0; layout.complete_len];
+    decoder.read_image_bytes(&mut data).map_err(error)?;
+    let most = data.as_chunks().0.iter().map(|sample| u16::from_ne_bytes(*sample)).max();
+    Ok(most.map(|most| Span { said: None, most }))
 }
 
 fn open(bytes: &[u8]) -> Result<Decoder<Cursor<&[u8]>>, DecodeError> {
@@ -105,7 +123,7 @@ fn photometric_value(bytes: &[u8]) -> Option<usize> {
 fn pixels(
     decoder: &mut Decoder<Cursor<&[u8]>>,
     palette: Option<&[[u8; 3]]>,
-    channels: Channels,
+    options: &DecodeOptions,
 ) -> Result<Decoded, DecodeError> {
     let (width, height) = decoder.dimensions().map_err(error)?;
     let (width, height) = (width as usize, height as usize);
@@ -138,7 +156,7 @@ fn pixels(
         let (at, row) = (x * beside + if plane > 0 { 0 } else { sample }, sample * plane + y * stride);
         match bits {
             8 => data[row + at],
-            16 => eight_bits(u16::from_ne_bytes([data[row + 2 * at], data[row + 2 * at + 1]])),
+            16 => options.eight_bits(u16::from_ne_bytes([data[row + 2 * at], data[row + 2 * at + 1]])),
             // The first sample is in the highest bits.
             bits => {
                 let bit = at * usize::from(bits);
@@ -147,7 +165,7 @@ fn pixels(
         }
     };
     let full = if bits < 8 { u8::MAX / ((1 << bits) - 1) } else { 1 };
-    let mut sink = Sink::new(width, height, channels);
+    let mut sink = Sink::new(width, height, options.channels);
     for y in 0..height {
         for x in 0..width {
             match (mode, palette) {
@@ -163,31 +181,6 @@ fn pixels(
         }
     }
     Ok((sink.into_image(width, height), Source { format: FORMAT, mode, bits }))
-}
-
-/// Turned and mirrored as the orientation tag asks, which Pillow follows in a TIFF (in a JPEG it does not).
-fn turned(image: Image, orientation: u16) -> Image {
-    if !(2..=8).contains(&orientation) {
-        return image;
-    }
-    let (width, height, n) = (image.width, image.height, image.channels.count());
-    let (new_width, new_height) = if orientation >= 5 { (height, width) } else { (width, height) };
-    let mut pixels = Vec::with_capacity(image.pixels.len());
-    for y in 0..new_height {
-        for x in 0..new_width {
-            let (x, y) = match orientation {
-                2 => (width - 1 - x, y),
-                3 => (width - 1 - x, height - 1 - y),
-                4 => (x, height - 1 - y),
-                5 => (y, x),
-                6 => (y, height - 1 - x),
-                7 => (width - 1 - y, height - 1 - x),
-                _ => (width - 1 - y, x),
-            };
-            pixels.extend_from_slice(&image.pixels[(y * width + x) * n..][..n]);
-        }
-    }
-    Image { width: new_width, height: new_height, channels: image.channels, pixels }
 }
 
 fn corrupt(reason: &str) -> DecodeError {

@@ -83,7 +83,7 @@ pub fn loader(request: &LoaderRequest, watch: &mut Watch<'_>) -> Result<LoaderMe
 fn measure(request: &LoaderRequest, most_bytes: u64, watch: &mut Watch<'_>) -> Result<LoaderMeasure, Error> {
     let recipe = Recipe::default();
     let folder = source::open(&request.data, &source::Reading::from(&recipe))?;
-    let read = read_all(folder.layout, recipe.channels, &|_, _, _| {}, watch);
+    let read = read_all(folder.layout, recipe.preprocess().decode_options(), &|_, _, _| {}, watch);
     let (layout, _) = read.ok_or(Error::Stopped)?;
     let films: Vec<&CheckedFilm> = layout.films().map(|(_, film)| film).collect();
     if films.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lungfish_data::{Augment, Channels, Columns, Equalize, Fit, PatientRule, Uncertain};
+use lungfish_data::{Augment, Channels, Columns, DicomView, Equalize, Exif, Fit, PatientRule, Uncertain};
 use lungfish_models::Architecture;
 use serde::de::DeserializeOwned;
 
@@ -222,6 +222,12 @@ recipe! {
     batch_norm_momentum: f64 = 0.1, (0 to 1);
     /// Decode films as one gray channel (Pillow's L) or as three.
     channels: Channels = Channels::Gray, (any "gray or rgb");
+    /// Bits of a 16-bit sample that the films use; 0 decides it once over all films: 12 or 14 where no sample is above their most, else 16.
+    sample_bits: u8 = 0, (|bits| *bits == 0 || (8..=16).contains(bits), "0 or a number from 8 to 16");
+    /// How the values of a DICOM become light: voi, as its window or VOI LUT says, or full-range, all that its bits span.
+    dicom_view: DicomView = DicomView::Voi, (any "voi or full-range");
+    /// What is done about the orientation that a JPEG or PNG notes (EXIF): ignore, as torchvision does, or apply.
+    exif: Exif = Exif::Ignore, (any "ignore or apply");
     /// How a film that is not square becomes square: cut the middle out, pad with black, or squash.
     fit: Fit = Fit::Crop, (any "crop, pad or squash");
     /// What is done to the histogram of the square, each channel by itself: nothing, Pillow's ImageOps.equalize, or OpenCV's CLAHE with a clip limit of 2 on 8 by 8 tiles.
@@ -242,6 +248,8 @@ recipe! {
     limit: usize = 0, (any "0 or a number of films");
     /// Stop at a bad film instead of leaving it out.
     strict: bool = false, (any "true or false");
+    /// Which of two classes is the positive one, of which sensitivity and specificity are told: a name, or "auto" for the one that is not called normal, negative, healthy or the like.
+    positive: String = "auto".to_owned(), (|name| !name.is_empty(), "\"auto\" or a class");
     /// Seed of every random number.
     seed: u64 = 0, (0 to 9223372036854775807 as SEED);
     /// Which of several trainings with the same seed and so the same split this is: each has an order of films, augmentation and fresh weights of its own.

@@ -11,14 +11,15 @@ use crate::run_folder::LOG;
 /// Points nearer than this in both directions are one in any picture.
 const NEAR: f64 = 1.0 / 4096.0;
 
-/// The ROC and the precision-recall curves: of class 1 for two classes, of each class against all others beyond,
+/// The ROC and the precision-recall curves: of the positive one of two classes, of each class against all others beyond,
 /// of each label any-of. A class
 /// for which a curve is undefined has none.
 pub(super) fn of_classes(tested: &Tested) -> [Vec<Curve>; 2] {
     let classes = &tested.model.classes;
     let two = tested.model.task == Task::OneOf && classes.len() == 2;
     let (mut roc, mut precision_recall) = (Vec::new(), Vec::new());
-    for (class, name) in classes.iter().enumerate().skip(usize::from(two)) {
+    let positive = tested.positive().filter(|_| two);
+    for (class, name) in classes.iter().enumerate().filter(|(class, _)| positive.is_none_or(|own| own == *class)) {
         // Any-of: of the films of which the label is known.
         let films = tested.labels.iter().zip(tested.predictions);
         let known = films.filter_map(|(label, film)| Some((label.has(class)?, film.probabilities.get(class)?.1)));

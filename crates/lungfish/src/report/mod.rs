@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::picture::{PictureFormats, remove_pdf, write_all};
 use crate::recipe::ClassWeights;
-use crate::{Caveat, CaveatKind, Error, ModelInfo, Prediction, Watch};
+use crate::{Caveat, CaveatKind, Error, ModelInfo, Prediction, Watch, positive};
 
 /// The pictures that say their split in their names.
 const OF_SPLIT: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
@@ -162,11 +162,17 @@ impl Tested<'_> {
             (Task::AnyOf, _) => {
                 format!("{}; each label of the films of which it is known, threshold 0.5", self.on_films())
             }
-            (Task::OneOf, [_, positive]) => {
+            (Task::OneOf, [_, _]) => {
+                let positive = &self.model.classes[self.positive().unwrap_or(1)];
                 format!("{}; positive is {positive}, threshold 0.5", self.on_films())
             }
             _ => format!("{}; each class against all others", self.on_films()),
         }
+    }
+
+    /// Of two classes the positive one.
+    fn positive(&self) -> Option<usize> {
+        positive::of(&self.model.classes, &self.model.recipe.positive).ok().flatten()
     }
 
     fn of_learning(&self) -> String {
@@ -236,6 +242,7 @@ mod tests {
                 fit: Fit::Crop,
                 size: 64,
                 equalize: Equalize::None,
+                decoding: lungfish_data::Decoding::DEFAULT,
                 mean: [0.5; 3],
                 std: [0.5; 3],
             },

@@ -68,7 +68,7 @@ pub(super) fn tiles(tested: &Tested, chosen: &Chosen, watch: &mut Watch<'_>) -> 
             return Err(Error::Stopped);
         }
         let decode = |&i: &usize| {
-            let image = decode_file(&tested.predictions[i].path, tested.model.preprocess.channels);
+            let image = decode_file(&tested.predictions[i].path, tested.model.preprocess.decode_options());
             Some(film(image.ok()?, LONGEST))
         };
         films.par_extend(chunk.par_iter().with_max_len(1).map(decode));
