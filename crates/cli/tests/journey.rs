@@ -84,13 +84,18 @@ fn test_gives_metrics_and_a_line_a_film() {
     let keys: Vec<&String> = metrics.as_object().unwrap().keys().collect();
     assert_eq!(
         keys[..10],
-        ["schema", "task", "films", "accuracy", "loss", "auc", "classes", "confusion", "labels", "threshold"]
+        ["schema", "task", "films", "accuracy", "loss", "auc", "positive", "sensitivity", "specificity", "classes"]
     );
     assert_eq!((&metrics["schema"], &metrics["unreadable"]), (&"lungfish.test.1".into(), &serde_json::json!([])));
     conforms(&metrics, "test");
     let test = split(&FILMS, "test");
     assert_eq!(metrics["films"], test.len());
     assert_eq!(metrics["threshold"], 0.5);
+    assert_eq!(
+        (&metrics["positive"], &metrics["sensitivity"]),
+        (&"PNEUMONIA".into(), &metrics["classes"][1]["recall"])
+    );
+    assert_eq!(metrics["specificity"], metrics["classes"][0]["recall"]);
     let names: Vec<&Value> = metrics["classes"].as_array().unwrap().iter().map(|class| &class["name"]).collect();
     assert_eq!(names, ["NORMAL", "PNEUMONIA"]);
     for class in metrics["classes"].as_array().unwrap() {

@@ -108,9 +108,9 @@ fn explore_takes_other_names_of_patients_and_flat_folders() {
         fs::copy(&split(&FILMS, "test")[0], folder.path().join(class).join(name)).unwrap();
     }
     let table = done(&["explore", arg(folder.path())]);
-    assert!(table.contains("unknown: the patient rule fits no file name, so every film counts as a"), "{table}");
+    assert!(table.contains("unknown: nothing tells them, so every film counts as a"), "{table}");
     let table = done(&["explore", arg(folder.path()), "--patient", r"^(p\d+)-"]);
-    assert!(table.contains("2 by the names of their films (the rule fits 4 of 4 file names), up to 3 films each; 1 in more than one class"), "{table}");
+    assert!(table.contains("2, up to 3 films each (told by the pattern given); 1 in more than one class"), "{table}");
     assert!(table.contains("\nclass  films   share  patients  mean gray\n"), "{table}");
     refused(&run(&["explore", arg(folder.path()), "--patient", "("]), &["patient", "("]);
 }

@@ -71,26 +71,28 @@ fn bad_films_have_their_rows_and_the_status_says_so() {
     }
     let scores = folder.path().join("scores.csv");
     let output = run(&["predict", "--model", arg(&RUN), arg(&films), "--out", arg(&scores)]);
-    let sentence = refused(&output, &["1 of ", "could not be read; 2 files were passed over: 2 DICOM (first: "]);
-    assert!(sentence.contains(arg(&films.join("1.2.840.1"))), "{sentence}");
+    let sentence = refused(&output, &["3 of ", "could not be read"]);
+    assert!(!sentence.contains("passed over"), "{sentence}");
     let errors = text(&output.stderr);
     assert!(errors.contains("\n1 file was passed over: 1 .txt (first: ") && errors.contains("bad film "), "{errors}");
     let table = fs::read_to_string(&scores).unwrap();
     let bad: Vec<&str> = table.lines().filter(|line| line.contains("half.png")).collect();
     assert!(bad.len() == 1 && bad[0].contains("half.png,,,,the PNG is "), "{bad:?}");
     // All is scored: the second time says the same.
-    refused(
-        &run(&["predict", "--model", arg(&RUN), arg(&films), "--out", arg(&scores), "--resume"]),
-        &["1 of ", "2 DICOM"],
-    );
+    refused(&run(&["predict", "--model", arg(&RUN), arg(&films), "--out", arg(&scores), "--resume"]), &["3 of "]);
     assert_eq!(fs::read_to_string(&scores).unwrap(), table);
 
     let output = run(&["predict", "--model", arg(&RUN), "--json", arg(&films)]);
-    refused(&output, &["2 DICOM"]);
+    refused(&output, &["3 of "]);
     let lines = jsonl(&text(&output.stdout));
     let over = &lines.last().unwrap()["passed_over"];
-    assert_eq!((&over[0]["kind"], &over[0]["count"]), (&"DICOM".into(), &2.into()));
-    assert_eq!((&over[0]["may_be_films"], &over[1]["kind"]), (&true.into(), &".txt".into()));
+    assert_eq!(
+        (&over[0]["kind"], &over[0]["count"], &over[0]["may_be_films"]),
+        (&".txt".into(), &1.into(), &false.into())
+    );
+    assert!(
+        lines.iter().any(|line| line["error"].as_str().is_some_and(|text| text.contains("a DICOM without pixels")))
+    );
     assert!(lines.iter().any(|line| line["error"].as_str().is_some_and(|text| text.contains("PNG"))));
 
     // A text beside films is told, and no failure.

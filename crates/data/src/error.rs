@@ -207,6 +207,14 @@ pub enum DataError {
         /// Its rows.
         rows: usize,
     },
+    /// A `.npz` that is not as MedMNIST's are.
+    #[error("{}: {reason}", escape(path))]
+    Npz {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A data set that has splits, but no train split.
     #[error("{} has no train folder to train on", escape(root))]
     NoTrainSplit {

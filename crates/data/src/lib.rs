@@ -21,6 +21,7 @@ mod label;
 pub mod loader;
 mod mix;
 pub mod names;
+mod npz;
 pub mod passed_over;
 mod patient;
 pub mod preprocess;
@@ -37,7 +38,7 @@ pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout, check_wi
 pub use contradiction::contradictions;
 pub use decode::{
     Channels, DecodeError, DecodeOptions, Decoding, DicomFacts, DicomView, Exif, Image, Mode, Source, Span, decode,
-    decode_file, span, span_of,
+    decode_file, read_film, span, span_of,
 };
 pub use error::DataError;
 pub use film_set::{Film, FilmSet, Layout};

@@ -3,6 +3,7 @@
 
 mod class_folders;
 mod labels;
+mod npz;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -36,15 +37,20 @@ pub enum FilmSource {
         /// How it is read.
         rule: TableRule,
     },
+    /// A file of MedMNIST, with its own splits.
+    Npz(PathBuf),
 }
 
 impl FilmSource {
-    /// What lies at `path`, which may also be the folder above one or two levels of `chest_xray/`. A [`LABELS`] whose
+    /// What lies at `path`: a MedMNIST `.npz`, or a folder, which may also be the folder above one or two levels of `chest_xray/`. A [`LABELS`] whose
     /// columns are others is read as any table, where there are no class folders.
     ///
     /// # Errors
     /// No such folder, or a table that cannot be read.
     pub fn find(path: &Path) -> Result<Self, DataError> {
+        if crate::npz::is_npz(path) && path.is_file() {
+            return Ok(Self::Npz(path.to_path_buf()));
+        }
         let root = resolve(path)?;
         Ok(if labels::is_table(&root.join(LABELS))? { Self::LabelTable(root) } else { Self::ClassFolders(root) })
     }
@@ -64,6 +70,7 @@ impl FilmSource {
         match self {
             Self::LabelTable(root) => labels::list(root, patient),
             Self::Table { root, file, rule } => table::list(root, file, rule, patient),
+            Self::Npz(file) => npz::list(file, patient),
             Self::ClassFolders(root) => class_folders::list(root, patient).or_else(|error| {
                 let table = root.join(LABELS);
                 let lost = matches!(error, DataError::FilmsWithoutClass { .. } | DataError::NoClassFolder { .. });

@@ -18,10 +18,12 @@ fn reason(bytes: &[u8]) -> String {
 #[test]
 fn each_kind_of_bad_file_has_its_own_reason() {
     assert_eq!(reason(b""), "the file is empty (0 bytes)");
-    assert_eq!(reason(b"hello"), "not an image: neither JPEG nor PNG nor TIFF nor BMP");
+    assert_eq!(reason(b"hello"), "not an image: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF nor JPEG 2000");
     assert_eq!(reason(b"II*\0\x08\0\0\0"), "the TIFF is truncated: the file ends before the picture does");
-    assert!(reason(b"RIFF\x10\0\0\0WEBPVP8 ").starts_with("a WebP is not supported"));
-    assert!(reason(&[&[0; 128][..], b"DICM"].concat()).starts_with("a DICOM is not supported"));
+    assert!(reason(b"RIFF\x10\0\0\0WEBPVP8 ").starts_with("the WebP is "));
+    assert_eq!(reason(&[&[0; 128][..], b"DICM"].concat()), "a DICOM without pixels: it has no Rows");
+    assert!(reason(b"\0\0\0\x18ftypheic\0\0\0\0").starts_with("a HEIC is not supported"));
+    assert!(reason(b"version https://git-lfs.github.com/spec/v1\n").starts_with("not an image but a Git LFS pointer"));
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(decode_file(dir.path(), GRAY), Err(DecodeError::NotAFile)));
     assert!(matches!(decode_file(&dir.path().join("none.png"), GRAY), Err(DecodeError::Read(_))));
@@ -94,7 +96,7 @@ fn tiffs_that_would_come_out_wrong_are_refused() {
         bytes[at + 8..at + 10].copy_from_slice(&value.to_be_bytes());
         reason(&bytes)
     };
-    let supported = "is not supported; JPEG (8 bits a sample), PNG, TIFF and BMP are";
+    let supported = "is not supported; JPEG (8 bits a sample), PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
     // The orientation's entry (274) is made to say something else.
     assert_eq!(with(274, 266, 2), format!("a TIFF whose bytes begin with the lowest bit {supported}"));
     assert_eq!(with(274, 339, 3), format!("a TIFF of signed or floating-point samples {supported}"));

@@ -91,6 +91,29 @@ fn dicoms() {
     films("DICOM", &names.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
+/// A damaged `.npz` gives films that are there, or one sentence.
+#[test]
+fn npzs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, mut turn) = (dir.path(), 0);
+    let files = ["pneumoniamnist", "chestmnist", "other_rgb"].map(|name| golden_bytes(&format!("../npz/{name}.npz")));
+    try_with("npz", 400, &files, |bytes| {
+        // Another name each time: a file is opened once.
+        turn += 1;
+        let path = file.join(format!("{turn}.npz"));
+        fs::write(&path, bytes).unwrap();
+        let listed = FilmSource::find(&path).and_then(|source| source.list(&PatientRule::default()));
+        let films = listed.map_err(|error| error.to_string()).map(|set| set.layout.films().count().min(40));
+        if let Ok(films) = films {
+            for number in 0..films {
+                let _ = lungfish_data::decode_file(&path.join(format!("train/{number:06}")), Channels::Gray);
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        films
+    });
+}
+
 /// A damaged table of any kind gives labels for films that are there, or one sentence.
 #[test]
 fn tables() {

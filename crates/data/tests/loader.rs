@@ -203,7 +203,7 @@ fn checking_names_what_is_bad_and_hashes_what_is_good() {
     assert_eq!(reasons.len(), 4);
     assert_eq!(reason_of("b.jpeg"), "the JPEG is truncated: the file ends before the picture does");
     assert_eq!(reason_of("c.png"), "the file is empty (0 bytes)");
-    assert_eq!(reason_of("e.jpg"), "not an image: neither JPEG nor PNG nor TIFF nor BMP");
+    assert_eq!(reason_of("e.jpg"), "not an image but an HTML page: a download that asked for a login, perhaps");
     assert!(reason_of("gone.png").starts_with("cannot be read: "));
 }
 

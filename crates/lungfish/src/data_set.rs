@@ -8,7 +8,8 @@ use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{
     Augment, Channels, CheckedFilm, ContentHash, DecodeOptions, Equalize, Film, FilmCache, FilmSet, Fit, Image, Layout,
-    Preprocess, Split, SplitNotes, SplitRules, Splits, Task, check_with, contradictions, sample, split_after,
+    Preprocess, Split, SplitNotes, SplitRules, Splits, Task, check_with, contradictions, read_film, sample,
+    split_after,
 };
 use rayon::prelude::*;
 
@@ -240,11 +241,7 @@ pub(crate) fn read_all(
 
 /// A file's content hash; none where it cannot be read.
 pub(crate) fn content(path: &Path) -> Option<ContentHash> {
-    // Opening a pipe may never end.
-    if !std::fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    Some(ContentHash::of(&std::fs::read(path).ok()?))
+    Some(ContentHash::of(&read_film(path).ok()?))
 }
 
 /// The first few of many paths.

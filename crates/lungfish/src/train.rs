@@ -210,7 +210,7 @@ impl Job<'_, '_> {
             None => {
                 let last = parent.join(run_folder::LAST);
                 let there = if last.exists() { Some(PathBuf::from(Checkpoint::read(&last)?.state.data)) } else { None };
-                there.filter(|root| root.is_dir()).ok_or_else(|| {
+                there.filter(|root| root.exists()).ok_or_else(|| {
                     Error::refused(format!(
                         "the films of {} are not where they were: name the folder where they are with --data",
                         escape(parent)

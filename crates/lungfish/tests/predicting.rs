@@ -290,23 +290,22 @@ fn a_table_of_other_films_or_another_model_is_refused_and_left_alone() {
 fn what_lies_beside_films_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let film = films_below(&MADE.1.join("test"))[0].clone();
-    let dicom = [&[0; 128][..], b"DICM"].concat();
-    for name in ["a/1", "a/2.dcm", "b/3"] {
+    for name in ["a/1.txt", "a/2.txt", "b/3.txt"] {
         fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
-        fs::write(dir.path().join(name), &dicom).unwrap();
+        fs::write(dir.path().join(name), b"no film").unwrap();
     }
     fs::write(dir.path().join("b/.DS_Store"), b"x").unwrap();
     let folder = [dir.path().to_owned()];
     let error = predictor().predict(&folder, &mut Watch::new(&mut Silent, &GO)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let text = error.to_string();
-    assert!(text.contains("no film in it") && text.contains("3 files were passed over: 3 DICOM (first: "), "{text}");
+    assert!(text.contains("no film in it") && text.contains("3 files were passed over: 3 .txt (first: "), "{text}");
     fs::copy(&film, dir.path().join("a/film.jpeg")).unwrap();
     let found = predictor().predict(&folder, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!((found.films.len(), found.bad.len(), found.passed_over.len()), (1, 0, 1));
     let [over] = &found.passed_over[..] else { panic!("one kind") };
-    assert_eq!((over.kind.as_str(), over.count, over.may_be_films), ("DICOM", 3, true));
-    assert_eq!(over.first, dir.path().join("a/1"));
+    assert_eq!((over.kind.as_str(), over.count, over.may_be_films), (".txt", 3, false));
+    assert_eq!(over.first, dir.path().join("a/1.txt"));
 }
 
 #[test]

@@ -489,7 +489,7 @@ fn early_stopping_ends_a_phase() {
     let settings: Vec<&str> = BOTH_PHASES
         .iter()
         .copied()
-        .chain(["early_stopping=2", "frozen_epochs=9", "epochs=0", "frozen_lr=1e-30"])
+        .chain(["early_stopping=2", "frozen_epochs=9", "epochs=0", "swa_epochs=0", "frozen_lr=1e-30"])
         .collect();
     let request = request(&data, &run, &settings);
     train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
@@ -509,7 +509,7 @@ fn early_stopping_ends_a_phase() {
 fn resume_refuses_what_contradicts_and_finds_moved_films() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
-    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0"]).collect();
+    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0", "swa_epochs=0"]).collect();
     let fresh = request(&data, &run, &settings);
     assert!(stopped_at(&fresh, 8, |e| matches!(e, Event::Progress { .. })).unwrap());
     let says = |request: &TrainRequest| train(request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
@@ -546,7 +546,7 @@ fn resume_refuses_what_contradicts_and_finds_moved_films() {
 fn a_kill_between_two_files_is_mended() {
     let dir = tempfile::tempdir().unwrap();
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
-    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0"]).collect();
+    let settings: Vec<&str> = BOTH_PHASES.iter().copied().chain(["epochs=0", "swa_epochs=0"]).collect();
     trained(&data, &run, &settings);
     let (best, log) = (fs::read(run.join("best.safetensors")).unwrap(), fs::read(run.join("log.jsonl")).unwrap());
     // As if killed after the checkpoint and before the rest, and as if the log had gone further.
@@ -564,9 +564,11 @@ fn impossible_requests_are_refused_before_a_folder_is_made() {
     let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
     let says = |request: &TrainRequest| train(request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
     assert!(says(&request(&dir.path().join("absent"), &run, &[])).contains("no folder"));
-    assert!(says(&request(&data, &run, &["unfreeze=layer9"])).contains("layer9"));
+    assert!(says(&request(&data, &run, &["epochs=1", "unfreeze=layer9"])).contains("layer9"));
     assert!(says(&request(&data, &run, &["lr.staeg7=1e-5"])).contains("\"staeg7\" (did you mean stage7?)"));
-    assert!(says(&request(&data, &run, &["unfreeze=top", "lr.stage7=1e-5"])).contains("stage7 does not train"));
+    assert!(
+        says(&request(&data, &run, &["epochs=1", "unfreeze=top", "lr.stage7=1e-5"])).contains("stage7 does not train")
+    );
     assert!(says(&request(&data, &run, &["weights=absent.pth"])).contains("absent.pth"));
     assert!(says(&resuming(&data, &run)).contains("no run to resume"));
     assert!(!run.exists());

@@ -10,6 +10,7 @@ mod jpeg;
 mod jpeg2000;
 mod options;
 mod png;
+pub(crate) mod raw;
 mod source;
 mod tiff;
 mod webp;
@@ -26,6 +27,8 @@ pub use dicom::DicomFacts;
 pub(crate) use dicom::facts_of_file;
 pub use options::{DecodeOptions, Decoding, DicomView, Exif};
 pub use source::{Mode, Source};
+
+use crate::npz;
 
 /// The most pixels that a film may have. Refused from the header, before memory is taken.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -100,7 +103,7 @@ pub enum DecodeError {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// No picture that anybody would know.
-    #[error("not an image that is known: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF nor JPEG 2000")]
+    #[error("not an image: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF nor JPEG 2000")]
     NotAnImage,
     /// No picture, but a file that many would know.
     #[error("not an image but {0}")]
@@ -109,9 +112,7 @@ pub enum DecodeError {
     #[error("{0}")]
     NotAFilm(String),
     /// A picture, but of a kind that is not read.
-    #[error(
-        "{0} is not read; JPEG (8 bits a sample, and lossless), PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are"
-    )]
+    #[error("{0} is not supported; JPEG (8 bits a sample), PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are")]
     Unsupported(&'static str),
     /// The file ends before the picture does.
     #[error("the {format} is truncated: the file ends before the picture does")]
@@ -181,8 +182,14 @@ pub fn decode_file(path: &Path, options: impl Into<DecodeOptions>) -> Result<Ima
     decode(&read_film(path)?, options)
 }
 
-/// The bytes of the film at `path`.
-pub(crate) fn read_film(path: &Path) -> Result<Vec<u8>, DecodeError> {
+/// The bytes of the film at `path`, which may be a place in a `.npz`.
+///
+/// # Errors
+/// See [`DecodeError`].
+pub fn read_film(path: &Path) -> Result<Vec<u8>, DecodeError> {
+    if let Some(film) = npz::read(path) {
+        return film;
+    }
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(DecodeError::NotAFile);
@@ -202,6 +209,9 @@ fn decode_by_magic(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Dec
     let channels = options.channels;
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
+    }
+    if raw::is_raw(bytes) {
+        return raw::decode(bytes, channels);
     }
     let (image, source) = match Container::of(&bytes[..bytes.len().min(132)]) {
         Some(Container::Jpeg) => jpeg::decode(bytes, channels),
