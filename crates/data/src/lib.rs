@@ -51,5 +51,5 @@ pub use patient::{PatientRule, PatientSource};
 pub use preprocess::{Equalize, Fit, Preprocess};
 pub use source::{Columns, FilmSource, TableRule, Uncertain};
 pub use split::{Known, SplitNotes, SplitRules, Splits, sample, split, split_after};
-pub use survey::{Survey, survey};
+pub use survey::{Survey, survey, survey_with};
 pub use synth::{SynthReport, is_synthetic, is_synthetic_file, synth, synth_any_of};

@@ -12,7 +12,10 @@ use serde::{Serialize, Serializer};
 pub use dicom::DicomSurvey;
 
 use crate::check::ContentHash;
-use crate::decode::{Channels, DecodeError, DicomFacts, Image, Source, decode_with_source, is_turned, luma, read_film};
+use crate::decode::{
+    Channels, DecodeError, DecodeOptions, Decoding, DicomFacts, Image, Source, decode_with_source, is_turned, luma,
+    read_film,
+};
 use crate::display::escape;
 use crate::film_set::{Film, FilmSet, Layout};
 use crate::label::{Label, Task};
@@ -188,12 +191,21 @@ pub struct BadFilm {
 /// # Ok::<(), lungfish_data::DataError>(())
 /// ```
 pub fn survey(set: &FilmSet, progress: &mut dyn FnMut(usize) -> ControlFlow<()>) -> Option<Survey> {
+    survey_with(set, Decoding::DEFAULT, progress)
+}
+
+/// [`survey`] of films that are decoded in a way of their own.
+pub fn survey_with(
+    set: &FilmSet,
+    decoding: Decoding,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Option<Survey> {
     let listed: Vec<(Option<Split>, &Film)> = set.layout.films().collect();
     let mut tally = Tally::new(set);
     let mut done = 0;
     for chunk in listed.chunks(CHUNK * rayon::current_num_threads()) {
         let looks: Vec<Result<Look, DecodeError>> =
-            chunk.par_iter().with_max_len(1).map(|(_, film)| look(&film.path)).collect();
+            chunk.par_iter().with_max_len(1).map(|(_, film)| look(&film.path, decoding)).collect();
         // Added up in the folder's order, so that sums of fractions come out the same.
         for (&(split, film), look) in chunk.iter().zip(looks) {
             tally.add(split, film, look);
@@ -220,10 +232,10 @@ struct Look {
     gray: Box<[u32; 256]>,
 }
 
-fn look(path: &Path) -> Result<Look, DecodeError> {
+fn look(path: &Path, decoding: Decoding) -> Result<Look, DecodeError> {
     let bytes = read_film(path)?;
     // In colour, so that colour is seen; the gray of it is what decoding as gray gives.
-    let (image, source) = decode_with_source(&bytes, Channels::Rgb)?;
+    let (image, source) = decode_with_source(&bytes, DecodeOptions { channels: Channels::Rgb, decoding })?;
     let Image { width, height, pixels, .. } = image;
     let mut gray = Box::new([0; 256]);
     let mut coloured = false;

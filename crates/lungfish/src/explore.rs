@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{PassedOver, PatientRule, Survey, TableRule, survey};
+use lungfish_data::{Decoding, PassedOver, PatientRule, Survey, TableRule, survey_with};
 use serde::{Serialize, Serializer};
 
 use crate::patients::KnownPatients;
 use crate::source::Reading;
-use crate::{Activity, Caveat, Error, Event, PatientsBy, Watch, source};
+use crate::{Activity, Caveat, Error, Event, PatientsBy, Watch, sample_bits, source};
 #[cfg(feature = "pictures")]
 use {
     crate::picture::{PictureFormats, name_of, write_all},
@@ -60,6 +60,8 @@ pub struct Exploration {
     pub passed_over: Vec<PassedOver>,
     /// What was taken for what, a sentence each.
     pub notes: Vec<String>,
+    /// Bits of a sample that 16-bit films use; none where there is no such film.
+    pub sample_bits: Option<u8>,
     /// What must be known beside these counts.
     pub caveats: Vec<Caveat>,
     /// The pictures written: PNG, SVG and, if asked for, PDF.
@@ -88,7 +90,9 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
     let total = folder.layout.len();
     let patients = KnownPatients::of(&folder);
     let fits = patients.told();
-    let survey = survey(&folder, &mut |done| {
+    let (sample_bits, stored) = sample_bits::of_training(&folder, None, watch);
+    let decoding = Decoding { sample_bits, ..Decoding::DEFAULT };
+    let survey = survey_with(&folder, decoding, &mut |done| {
         watch.event(&Event::Progress { task: Activity::Checking, done, total });
         if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -113,7 +117,8 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
         patients_by: patients.by(),
         passed_over: folder.passed_over,
         notes: folder.notes,
-        caveats: patients.caveats(),
+        sample_bits,
+        caveats: stored.into_iter().chain(patients.caveats()).collect(),
         pictures,
     })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Exploration, ExploreRequest, Recipe, Split, Task, Watch, passed_over, percent};
+use lungfish::{CaveatKind, Exploration, ExploreRequest, Recipe, Split, Task, Watch, passed_over, percent};
 use lungfish_data::survey::{DicomSurvey, Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
@@ -182,6 +182,11 @@ fn facts(found: &Exploration) -> Vec<(&'static str, String)> {
             facts.push(("Views", text));
         }
     }
+    if let Some(bits) = found.sample_bits {
+        facts.push(("Samples", format!("those of 16 bits use {bits}: 0 to {} becomes 0 to 255", (1_u32 << bits) - 1)));
+    }
+    let of_storage = found.caveats.iter().filter(|caveat| caveat.kind == CaveatKind::Acquisition);
+    facts.extend(of_storage.map(|caveat| ("Caution", print::one_line(&caveat.text))));
     if survey.turned > 0 {
         let films = print::films(survey.turned);
         facts.push((
