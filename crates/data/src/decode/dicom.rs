@@ -10,7 +10,9 @@ mod light;
 mod samples;
 mod walk;
 
-use super::{DecodeError, DecodeOptions, Decoded, DicomView, Mode, Sink, Source, check_size, ycc_to_rgb};
+use super::{
+    Channels, DecodeError, DecodeOptions, Decoded, DicomView, Image, Mode, Sink, Source, check_size, ycc_to_rgb,
+};
 
 pub use facts::DicomFacts;
 pub(crate) use facts::read as facts_of_file;
@@ -40,19 +42,19 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, D
     check_size(FORMAT, header.columns.into(), header.rows.into())?;
     let (width, height) = (usize::from(header.columns), usize::from(header.rows));
     let samples = samples::read(&data, &header)?;
-    let mut sink = Sink::new(width, height, options.channels);
-    match &samples {
+    let source = |mode| Source { format: FORMAT, mode, bits: header.bits_stored.min(255) as u8 };
+    match samples {
         Samples::Gray(values) => {
-            let light = Light::of(&header)?;
-            light.shine(values, &mut |level| sink.gray(level));
+            let pixels = Light::of(&header)?.levels(&values);
+            let image = Image { width, height, channels: Channels::Gray, pixels };
+            Ok((image.into_channels(options.channels), source(Mode::Gray)))
         }
         Samples::Colour { pixels, ycc } => {
-            pixels.iter().for_each(|pixel| sink.rgb(if *ycc { ycc_to_rgb(*pixel) } else { *pixel }));
+            let mut sink = Sink::new(width, height, options.channels);
+            pixels.iter().for_each(|pixel| sink.rgb(if ycc { ycc_to_rgb(*pixel) } else { *pixel }));
+            Ok((sink.into_image(width, height), source(Mode::Rgb)))
         }
     }
-    let mode = if matches!(samples, Samples::Gray(_)) { Mode::Gray } else { Mode::Rgb };
-    let source = Source { format: FORMAT, mode, bits: header.bits_stored.min(255) as u8 };
-    Ok((sink.into_image(width, height), source))
 }
 
 fn damaged(reason: impl Into<String>) -> DecodeError {

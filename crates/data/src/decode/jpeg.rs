@@ -14,6 +14,14 @@ use super::{Channels, DecodeError, Decoded, Image, Mode, Sink, Source, check_siz
 const FORMAT: &str = "JPEG";
 
 pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+    // By their own names, and not as damaged or cut.
+    match frame(bytes) {
+        Some((0xc5..=0xc7 | 0xcd..=0xcf, _)) => return Err(DecodeError::Unsupported("a hierarchical JPEG")),
+        Some((0xc9..=0xcb, _)) => return Err(DecodeError::Unsupported("a JPEG with arithmetic coding")),
+        Some((0xf7, _)) => return Err(DecodeError::Unsupported("a JPEG-LS")),
+        Some((0xc0..=0xc2, 12)) => return Err(DecodeError::Unsupported("a JPEG of 12 bits a sample")),
+        _ => {}
+    }
     // The decoder fills what is missing with gray, so a cut is found here, before it is asked.
     if !is_complete(bytes) {
         return Err(DecodeError::Truncated { format: FORMAT });
@@ -24,14 +32,7 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
         let source = Source { format: FORMAT, mode: Mode::Gray, bits: 8 };
         return Ok((Image { width, height, channels, pixels }, source));
     }
-    match frame(bytes) {
-        Some((0xc3, _)) => lossless(bytes, channels),
-        Some((0xc5..=0xc7 | 0xcd..=0xcf, _)) => Err(DecodeError::Unsupported("a hierarchical JPEG")),
-        Some((0xc9..=0xcb, _)) => Err(DecodeError::Unsupported("a JPEG with arithmetic coding")),
-        Some((0xf7, _)) => Err(DecodeError::Unsupported("a JPEG-LS")),
-        Some((_, 12)) => Err(DecodeError::Unsupported("a JPEG of 12 bits a sample")),
-        _ => general(bytes, channels),
-    }
+    if matches!(frame(bytes), Some((0xc3, _))) { lossless(bytes, channels) } else { general(bytes, channels) }
 }
 
 /// The marker of the frame, which says of what kind it is, and the bits of a sample (ITU T.81, B.2.2).
@@ -204,6 +205,23 @@ mod tests {
         for file in ["gray_baseline.jpg", "gray_restarts.jpg"] {
             assert!(read.iter().any(|read| read == file), "{file} is not among {read:?}");
         }
+    }
+
+    #[test]
+    fn kinds_that_are_not_read_are_called_by_their_names() {
+        let kind = |marker: u8, bits: u8| {
+            let frame = [0xff, 0xd8, 0xff, marker, 0, 11, bits, 0, 8, 0, 8, 1, 1, 0x11, 0];
+            decode(&frame, Channels::Gray).unwrap_err().to_string()
+        };
+        for (marker, bits, name) in [
+            (0xf7, 8, "a JPEG-LS"),
+            (0xc9, 8, "a JPEG with arithmetic coding"),
+            (0xc5, 8, "a hierarchical JPEG"),
+            (0xc1, 12, "a JPEG of 12 bits a sample"),
+        ] {
+            assert!(kind(marker, bits).starts_with(&format!("{name} is not supported")), "{}", kind(marker, bits));
+        }
+        assert!(kind(0xc0, 8).contains("truncated"));
     }
 
     #[test]

@@ -27,15 +27,15 @@ impl<'a> Light<'a> {
         Ok(Light { header, range })
     }
 
-    /// Hands on the level of each value. Films of up to 16 bits are looked up in a table of all values.
-    pub(super) fn shine(&self, values: &[i32], each: &mut dyn FnMut(u8)) {
+    /// The level of each value. Films of up to 16 bits are looked up in a table of all values.
+    pub(super) fn levels(&self, values: &[i32]) -> Vec<u8> {
         let (least, most) = limits(self.header);
         if self.header.bits_stored > 16 || (values.len() as i64) < most - least {
-            return values.iter().for_each(|value| each(self.level(i64::from(*value))));
+            return values.iter().map(|value| self.level(i64::from(*value))).collect();
         }
         let table: Vec<u8> = (least..=most).map(|value| self.level(value)).collect();
-        let at = |value: i32| (i64::from(value) - least).clamp(0, most - least) as usize;
-        values.iter().for_each(|value| each(table[at(*value)]));
+        let (least, last) = (least as i32, table.len() - 1);
+        values.iter().map(|value| table[(value.wrapping_sub(least) as u32 as usize).min(last)]).collect()
     }
 
     /// 0 is black.
