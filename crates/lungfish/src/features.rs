@@ -38,14 +38,22 @@ pub(crate) fn validating(pipeline: &Pipeline) -> Pipeline {
     Pipeline { augment: Some(Augment::ROBUST), ..pipeline.clone() }
 }
 
-/// The view that a frozen epoch (from 1) uses: one of `frozen_views` in turn, or a fresh one.
-pub(crate) fn view_of_epoch(recipe: &Recipe, epoch: usize) -> usize {
-    if recipe.frozen_views == 0 { epoch } else { epoch.saturating_sub(1) % recipe.frozen_views }
+/// How many views of each film the frozen epochs go through: no more than there are epochs.
+pub(crate) fn views(recipe: &Recipe) -> usize {
+    recipe.frozen_views.min(recipe.frozen_epochs).max(1)
+}
+
+/// The view in which a frozen epoch (from 1) sees a film: one of `frozen_views` in turn, or a fresh one. Films begin with
+/// different ones, so that each epoch has some of all: an epoch of one view alone pulls the head its own way.
+pub(crate) fn view_of(recipe: &Recipe, epoch: usize, film: &CheckedFilm) -> usize {
+    let views = views(recipe);
+    let first = (film_key(film) % views as u64) as usize;
+    if recipe.frozen_views == 0 { epoch } else { (epoch.saturating_sub(1) + first) % views }
 }
 
 /// Whether any epoch sees a film otherwise than as it is.
 pub(crate) fn augments(recipe: &Recipe) -> bool {
-    recipe.epochs > 0 || (1..=recipe.frozen_epochs).any(|epoch| view_of_epoch(recipe, epoch) > 0)
+    recipe.epochs > 0 || recipe.frozen_epochs > 0 && (recipe.frozen_views == 0 || views(recipe) > 1)
 }
 
 /// Features of both splits, `[films, width]` a view.
@@ -57,7 +65,7 @@ pub(crate) struct Features {
     pub width: usize,
     train: Vec<Option<Vec<f32>>>,
     val: Vec<Option<Vec<f32>>>,
-    /// Seconds that the last pass over the train split took.
+    /// Seconds that the passes over the train split of this epoch took.
     pub pass_seconds: f64,
 }
 
@@ -80,7 +88,7 @@ impl Features {
         spec.to = frontier;
         let plan = Plan::new(backend, &network.graph, spec)?;
         let width = plan.film_len(frontier).unwrap_or_else(|| network.graph.channels(frontier));
-        let views = recipe.frozen_views.min(recipe.frozen_epochs);
+        let views = views(recipe);
         if films.saturating_mul(width).saturating_mul(4 * views) > MOST_BYTES {
             return Ok(None);
         }
@@ -99,13 +107,9 @@ impl Features {
         self.train.get(view).is_some_and(Option::is_some)
     }
 
-    /// Views of the train split that are not there yet, of those that epochs from `epoch` on will ask for.
-    pub(crate) fn passes_left(&self, recipe: &Recipe, epoch: usize) -> usize {
-        let wanted = epoch..=recipe.frozen_epochs;
-        let mut views: Vec<usize> = wanted.map(|e| view_of_epoch(recipe, e)).filter(|v| !self.has(*v)).collect();
-        views.sort_unstable();
-        views.dedup();
-        views.len()
+    /// Views of the train split that are not there yet; every epoch asks for all of them.
+    pub(crate) fn passes_left(&self) -> usize {
+        (0..self.train.len()).filter(|view| !self.has(*view)).count()
     }
 
     /// A view of the train split; empty before [`Features::compute`].
@@ -158,7 +162,7 @@ impl Features {
             watch.event(&Event::Progress { task: Activity::Features { split, view }, done, total: films.len() });
         }
         if split == Split::Train {
-            self.pass_seconds = begun.elapsed().as_secs_f64();
+            self.pass_seconds += begun.elapsed().as_secs_f64();
             if let Some(place) = self.train.get_mut(view) {
                 *place = Some(features);
             }
@@ -192,12 +196,17 @@ mod tests {
             pixels: None,
         };
         let recipe = Recipe { frozen_views: 3, ..Recipe::default() };
-        let views: Vec<usize> = (1..=7).map(|e| view_of_epoch(&recipe, e)).collect();
+        let first = (film_key(&film) % 3) as usize;
+        let views: Vec<usize> = (1..=7).map(|e| (view_of(&recipe, e, &film) + 3 - first) % 3).collect();
         assert_eq!(views, [0, 1, 2, 0, 1, 2, 0]);
+        let of = |byte| CheckedFilm { hash: lungfish_data::ContentHash([byte; 16]), ..film.clone() };
+        let seen: std::collections::BTreeSet<usize> = (0..20).map(|byte| view_of(&recipe, 1, &of(byte))).collect();
+        assert_eq!(seen.len(), 3, "an epoch has films of every view");
+        assert_eq!(view_of(&Recipe { frozen_epochs: 1, ..recipe.clone() }, 1, &film), 0, "one epoch has one view");
         assert_eq!(view_key(5, 0, &film), None);
         assert_ne!(view_key(5, 1, &film), view_key(5, 2, &film));
         let fresh = Recipe { frozen_views: 0, ..recipe };
-        assert_eq!([view_of_epoch(&fresh, 1), view_of_epoch(&fresh, 9)], [1, 9]);
+        assert_eq!([view_of(&fresh, 1, &film), view_of(&fresh, 9, &film)], [1, 9]);
         let still = Recipe { frozen_views: 1, epochs: 0, ..Recipe::default() };
         assert!(!augments(&still), "nothing is announced that no film undergoes");
         for moving in [Recipe { frozen_views: 2, ..still.clone() }, Recipe { epochs: 1, ..still.clone() }, fresh] {

@@ -18,8 +18,8 @@ pub(crate) enum Source {
 
 /// The films of an epoch, a step after the other.
 pub(crate) enum Batches<'a> {
-    /// Rows of a view, `[films, width]`.
-    Features { rows: &'a [f32], width: usize },
+    /// Rows of each view, `[films, width]`, and the view of each film.
+    Features { rows: Vec<&'a [f32]>, views: Vec<usize>, width: usize },
     /// Films decoded ahead, in the epoch's order.
     Pixels(Loader),
 }
@@ -34,8 +34,8 @@ impl Batches<'_> {
     /// The films of the next step, given by their indices on the train split.
     pub(crate) fn next(&mut self, indices: &[usize]) -> Result<Films, Error> {
         match self {
-            Batches::Features { rows, width } => {
-                let row = |&i: &usize| &rows[i * *width..(i + 1) * *width];
+            Batches::Features { rows, views, width } => {
+                let row = |&i: &usize| &rows[views[i]][i * *width..(i + 1) * *width];
                 Ok(Films::Features(indices.iter().flat_map(row).copied().collect()))
             }
             Batches::Pixels(loader) => {

@@ -18,7 +18,7 @@ use lungfish_models::{Network, Tensors};
 use crate::checkpoint::{Checkpoint, State};
 use crate::compute::Compute;
 use crate::data_set::DataSet;
-use crate::features::{Features, Pass, film_key, validating, view_key, view_of_epoch};
+use crate::features::{Features, Pass, film_key, validating, view_key, view_of, views};
 use crate::films::{Batches, Films, Source};
 use crate::judge::Judge;
 use crate::lineage::Lineage;
@@ -318,14 +318,19 @@ impl<'a> Trainer<'a> {
         let order = self.order(phase, epoch);
         let steps = keys::steps(films.len(), recipe.batch_size, phase == Phase::Unfrozen);
         let Some(at) = steps.get(self.state.step).map(|s| s.start) else { return Ok(true) };
-        let view = view_of_epoch(recipe, epoch);
         let mut batches = match &mut tools.films {
             Source::Features(features, _) => {
                 let pass = self.pass();
-                if !features.compute(&mut self.store, (Split::Train, view), films, &pass, watch)? {
-                    return Ok(false);
+                let all = 0..views(recipe);
+                features.pass_seconds = 0.0;
+                for view in all.clone() {
+                    if !features.compute(&mut self.store, (Split::Train, view), films, &pass, watch)? {
+                        return Ok(false);
+                    }
                 }
-                Batches::Features { rows: features.train(view), width: features.width }
+                let rows = all.map(|view| features.train(view)).collect();
+                let views = films.iter().map(|film| view_of(recipe, epoch, film)).collect();
+                Batches::Features { rows, views, width: features.width }
             }
             Source::Pixels(_) => Batches::Pixels(self.loader(epoch, &order[at..])?),
         };
@@ -374,7 +379,7 @@ impl<'a> Trainer<'a> {
             path: films[i].film.path.clone(),
             index: i,
             key: match self.state.phase {
-                Phase::Frozen => view_key(seed, view_of_epoch(self.recipe, epoch), &films[i]),
+                Phase::Frozen => view_key(seed, view_of(self.recipe, epoch, &films[i]), &films[i]),
                 Phase::Unfrozen => Some(keys::augment(seed, epoch, film_key(&films[i]))),
             },
             hash: Some(films[i].hash),

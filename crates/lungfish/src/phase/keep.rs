@@ -103,7 +103,7 @@ impl Trainer<'_> {
             }
             Source::Pixels(_) => left as f64 * seconds,
             Source::Features(features, _) => {
-                let passes = features.passes_left(self.recipe, self.state.epoch);
+                let passes = features.passes_left();
                 let head = if seconds > features.pass_seconds { seconds - features.pass_seconds } else { seconds };
                 left as f64 * head + passes as f64 * features.pass_seconds
             }

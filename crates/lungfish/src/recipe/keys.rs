@@ -264,7 +264,7 @@ recipe! {
     sizes: String = "auto".to_owned(), (|sizes| Recipe::sides(sizes).is_some(), "auto, full, or numbers from 32 to 2048 with commas, such as \"160,224\"");
     /// Parts that train in the second phase: "all", or names with commas; the head always does.
     unfreeze: String = "all".to_owned(), (|parts| !parts.is_empty(), "\"all\" or names of parts with commas, such as \"layer3,layer4\"");
-    /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented); 0 is a fresh one every epoch.
+    /// Augmented views of each film that the frozen phase goes through, computed once each (the first is unaugmented; each epoch has films of all views); 0 is a fresh one every epoch.
     frozen_views: usize = 2, (0 to 1024, "a number of views up to 1024");
     /// Keep the features of each view in memory; false computes them anew every epoch, to the same metrics.
     cache_features: bool = true, (any "true or false");
