@@ -19,7 +19,7 @@ export PATH="$work/bin:$PATH" NO_COLOR=1 LC_ALL=C
 # Whatever the user of this script has cached or set is no part of the page.
 export TORCH_HOME="$work/torch"
 page=$work/notebook.md
-largest_picture=$((500 * 1024))
+largest_picture=$((700 * 1024))
 
 # text: what stands on standard input, as it is.
 text() { cat >>"$page"; }

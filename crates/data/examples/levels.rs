@@ -1,6 +1,8 @@
 //! Decodes films and writes their levels beside them, for comparison with other programs:
 //! `cargo run -p lungfish-data --example levels -- OUT FILE...` writes OUT/{number}.gray and prints what each film is.
 
+#![allow(clippy::print_stdout, reason = "an example prints what it finds")]
+
 use std::path::Path;
 
 use lungfish_data::{Channels, decode};

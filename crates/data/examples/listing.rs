@@ -1,5 +1,7 @@
 //! Lists a data set and says how long that took and how much memory: `... --example listing -- DIR [TABLE]`.
 
+#![allow(clippy::print_stdout, reason = "an example prints what it finds")]
+
 use std::time::Instant;
 
 use lungfish_data::{FilmSource, PatientRule, TableRule};

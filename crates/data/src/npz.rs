@@ -161,9 +161,12 @@ fn header(entry: &mut impl Read) -> Result<(u64, String, Vec<usize>), Refused> {
 /// A file as it was when it was opened.
 type Seen = (PathBuf, u64, Option<SystemTime>);
 
+/// A file that is kept open.
+type Kept = (Seen, Arc<Npz>);
+
 /// The file at `path`, opened once.
 pub(crate) fn open(path: &Path) -> Result<Arc<Npz>, Refused> {
-    static OPEN: LazyLock<Mutex<Vec<(Seen, Arc<Npz>)>>> = LazyLock::new(Mutex::default);
+    static OPEN: LazyLock<Mutex<Vec<Kept>>> = LazyLock::new(Mutex::default);
     let metadata = std::fs::metadata(path).map_err(|e| e.to_string())?;
     let seen: Seen = (path.to_path_buf(), metadata.len(), metadata.modified().ok());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);

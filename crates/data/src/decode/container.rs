@@ -80,7 +80,7 @@ fn is_bare_dicom(start: &[u8]) -> bool {
     let implicit = c == 0 && d == 0 && b == 0 && a <= 128 && a % 2 == 0;
     zero == 0
         && high == 0
-        && matches!((group, element), (2, 0 | 1 | 2 | 3) | (8, 0 | 1 | 5 | 6 | 8 | 0x16))
+        && matches!((group, element), (2, 0..=3) | (8, 0 | 1 | 5 | 6 | 8 | 0x16))
         && (explicit || implicit)
 }
 

@@ -219,7 +219,10 @@ mod tests {
     use super::super::text::rows;
     use super::*;
 
-    fn of(text: &str, asked: &Columns) -> Result<(String, Option<String>, Option<String>, Vec<String>), String> {
+    /// The columns of path, patient, split and labels.
+    type Found = (String, Option<String>, Option<String>, Vec<String>);
+
+    fn of(text: &str, asked: &Columns) -> Result<Found, String> {
         let mut rows = rows(text.as_bytes()).unwrap();
         let header = rows.remove(0).cells;
         let roles = roles(&header, &rows, asked)?;
