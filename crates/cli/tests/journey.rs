@@ -24,7 +24,12 @@ fn a_training_prints_what_the_notebook_prints() {
     let out = folder.path().join("run");
     let output = train(&FILMS, &out, &["--epochs", "1", "--unfreeze", "top"]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(text(&output.stderr), "");
+    // Two epochs of a few films may or may not hold under augmentation; nothing else may be said.
+    let errors = text(&output.stderr);
+    assert!(
+        errors.lines().all(|line| line.starts_with("warning: on augmented views of its validation films")),
+        "{errors}"
+    );
     let printed = text(&output.stdout);
     let films = split(&FILMS, "test").len();
     for line in [

@@ -10,7 +10,7 @@ use common::commands;
 use lungfish_data::{Channels, decode};
 
 /// Readers on a slow line see the pictures, too.
-const LARGEST_PICTURE: usize = 500 * 1024;
+const LARGEST_PICTURE: usize = 700 * 1024;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
