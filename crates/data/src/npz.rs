@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::decode::{DecodeError, raw};
+use crate::display::escape;
 use crate::names::Split;
 
 /// The longest header of an array that is read.
@@ -61,9 +62,11 @@ impl Npz {
                         (File::open(path).map_err(|e| failed(&e))?, start + head)
                     }
                     _ => {
-                        let mut unpacked = tempfile::tempfile().map_err(|e| failed(&e))?;
+                        let place = escape(std::env::temp_dir());
+                        let unpacking = |e: io::Error| format!("{name} cannot be unpacked into {place}: {e}");
+                        let mut unpacked = tempfile::tempfile().map_err(unpacking)?;
                         let copied =
-                            io::copy(&mut entry.by_ref().take(size - head), &mut unpacked).map_err(|e| failed(&e))?;
+                            io::copy(&mut entry.by_ref().take(size - head), &mut unpacked).map_err(unpacking)?;
                         if copied != size - head {
                             return Err(format!("{name} is cut"));
                         }
@@ -119,7 +122,7 @@ fn width(kind: &str) -> Result<usize, Refused> {
         "<u2" | "<i2" => Ok(2),
         "<u4" | "<i4" => Ok(4),
         "<u8" | "<i8" => Ok(8),
-        _ => Err(format!("its numbers are {}, and whole ones are read", crate::display::escape(kind))),
+        _ => Err(format!("its numbers are {}, and whole ones are read", escape(kind))),
     }
 }
 

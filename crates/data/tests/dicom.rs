@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{
-    Channels, DecodeError, FilmSource, PatientRule, PatientSource, Source, decode, decode::decode_with_source,
+    Channels, DecodeError, DecodeOptions, Decoding, DicomView, FilmSource, PatientRule, PatientSource, Source, decode,
+    decode::decode_with_source,
 };
 use serde_json::Value;
 
@@ -49,6 +50,18 @@ fn what_is_no_film_or_not_read_is_said() {
     for end in 132..plain.len() {
         assert!(decode(&plain[..end], Channels::Gray).is_err(), "{end}");
     }
+}
+
+#[test]
+fn the_full_range_leaves_windows_aside() {
+    let full = |name: &str| {
+        let decoding = Decoding { dicom_view: DicomView::FullRange, ..Decoding::DEFAULT };
+        decode(&bytes(name), DecodeOptions { channels: Channels::Gray, decoding }).unwrap().pixels
+    };
+    // Of 12 stored bits: the least is black and the most is white, whatever the window says.
+    let shown = decode(&bytes("window"), Channels::Gray).unwrap().pixels;
+    assert_eq!(full("window")[..2], [0, 255]);
+    assert!(full("window") != shown && full("window_inverted")[..2] == [255, 0]);
 }
 
 #[test]

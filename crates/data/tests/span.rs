@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use lungfish_data::{Channels, DecodeOptions, Decoding, Span, decode, span, span_of};
+use lungfish_data::{Channels, DecodeOptions, Decoding, Exif, Span, decode, span, span_of};
 
 fn png(samples: &[u16], width: u32, said: Option<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -47,4 +47,24 @@ fn the_bits_in_use_are_found_and_used() {
     for end in 0..film.len() {
         let _ = span_of(&film[..end]);
     }
+}
+
+#[test]
+fn a_film_is_turned_as_it_notes_where_that_is_asked_for() {
+    // eXIf of a PNG: big-endian, one entry, orientation 6: the first row is the right side.
+    let exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let mut film = Vec::new();
+    let mut encoder = png::Encoder::new(&mut film, 3, 2);
+    encoder.set_color(png::ColorType::Grayscale);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_chunk(png::chunk::eXIf, exif).unwrap();
+    writer.write_image_data(&[1, 2, 3, 4, 5, 6]).unwrap();
+    writer.finish().unwrap();
+    let with = |exif| {
+        let decoding = Decoding { exif, ..Decoding::DEFAULT };
+        decode(&film, DecodeOptions { channels: Channels::Gray, decoding }).unwrap()
+    };
+    assert_eq!(with(Exif::Ignore).pixels, [1, 2, 3, 4, 5, 6]);
+    let turned = with(Exif::Apply);
+    assert_eq!((turned.width, turned.height, &turned.pixels[..]), (2, 3, &[4, 1, 5, 2, 6, 3][..]));
 }

@@ -65,7 +65,7 @@ fn nih_has_many_labels_in_one_column_and_lists_of_splits() {
         ]
     );
     assert_eq!(set.patients.get(&PatientSource::Table), Some(&3));
-    assert_eq!(passed_over(&set), [(".txt", 2), (".csv", 1), ("without a row in the table", 1)]);
+    assert_eq!(passed_over(&set), [(".txt", 2), (".csv", 1), ("without a label in the table", 1)]);
     assert!(set.notes[0].contains("the labels of 3 of the 4 films in"), "{:?}", set.notes);
     assert!(set.notes[1].starts_with("1 row of") && set.notes[1].ends_with("(the first in line 5: 00000009_000.png)"));
 }
@@ -129,6 +129,7 @@ fn a_plain_table_may_say_all_and_columns_may_be_named() {
         "{:?}",
         set.notes
     );
+    assert_eq!(passed_over(&set), [(".csv", 1), ("without a label in the table", 1)]);
     let table = "Bild\tBefund\na\tkrank\nb\tgesund\n";
     let rule = TableRule {
         columns: Columns { path: "Bild".into(), label: "Befund".into(), ..Columns::default() },
@@ -152,6 +153,7 @@ fn what_is_wrong_with_a_table_is_said_with_its_line() {
     put(root, &["a.png", "b.png", "x/c.png", "y/c.png"]);
     for (table, part) in [
         ("", "line 1: the table is empty"),
+        ("PK\u{3}\u{4}xl/workbook.xml", "the file is a ZIP archive or an Office file, and no table: export it as CSV"),
         ("name,what\n", "set columns.label"),
         ("path,label,split\na.png,1,later\n", "line 2: later is no split: train, val or test"),
         ("path,label\na.png,1\nb.png,1\na.png,2\n", "line 4: a.png has another label or split in line 2"),

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use lungfish_data::augment::Alteration;
 use lungfish_data::display::escape;
 use lungfish_data::{
-    Channels, CheckedFilm, ContentHash, DecodeOptions, Equalize, Film, Fit, Image, Pipeline, Split, Task, decode_file,
-    is_synthetic_file,
+    Channels, CheckedFilm, ContentHash, DecodeOptions, Equalize, Film, Fit, Image, Pipeline, Preprocess, Split, Task,
+    decode_file, is_synthetic_file,
 };
 use lungfish_pictures::{Heading, Tile, Tone, film_grid, film_pairs};
 
 use crate::data_set::content;
 use crate::features::film_key;
 use crate::picture::{PictureFormats, film, has_extension, name_of, write};
-use crate::{Error, Event, Recipe, Watch, keys, source};
+use crate::{Error, Event, Recipe, Watch, keys, sample_bits, source};
 
 /// The longest side of a film in the picture, in pixels.
 const LONGEST: usize = 512;
@@ -69,8 +69,11 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
         let name = escape(&request.out);
         return Err(Error::refused(format!("{name} is no name for a picture: end it in .png or .svg")));
     }
-    let recipe = &request.recipe;
-    let folder = source::open(&request.data, &source::Reading::from(recipe))?;
+    let folder = source::open(&request.data, &source::Reading::from(&request.recipe))?;
+    // As a training decides it: over all films, and not those that are shown.
+    let mut preprocess = request.recipe.preprocess();
+    let paths: Vec<&Path> = folder.layout.films().map(|(_, film)| film.path.as_path()).collect();
+    sample_bits::of_films(&mut preprocess.decoding, &paths, watch);
     // Beside the films of a class it would be taken for one of them.
     let beside = request.out.parent().filter(|parent| !parent.as_os_str().is_empty());
     folder.refuse_among_classes(beside.unwrap_or(Path::new(".")))?;
@@ -81,14 +84,14 @@ pub fn preview(request: &PreviewRequest, watch: &mut Watch<'_>) -> Result<Previe
     let mut chosen: Vec<(&Film, Vec<Tile>)> = Vec::new();
     // Films of which each has any labels are not told apart by one.
     let kinds = if folder.task == Task::OneOf { folder.classes.len() } else { 0 };
-    for film in in_turn(&films, kinds, recipe.seed) {
+    for film in in_turn(&films, kinds, request.recipe.seed) {
         if chosen.len() == request.films.max(1) {
             break;
         }
         if watch.stopped() {
             return Err(Error::Stopped);
         }
-        match tiles(film, &film.label.words(&folder.classes), request) {
+        match tiles(film, &film.label.words(&folder.classes), request, preprocess) {
             Ok(tiles) => chosen.push((film, tiles)),
             Err(reason) => watch.event(&Event::BadFilm { path: film.path.clone(), reason: reason.to_string() }),
         }
@@ -133,12 +136,11 @@ fn in_turn<'a>(films: &[&'a Film], classes: usize, seed: u64) -> Vec<&'a Film> {
 
 /// A film as it lies in its file, and as the network sees it; or, augmented, its square, that with all steps of an
 /// alteration, and with each step by itself.
-fn tiles(of: &Film, class: &str, request: &PreviewRequest) -> Result<Vec<Tile>, Error> {
+fn tiles(of: &Film, class: &str, request: &PreviewRequest, preprocess: Preprocess) -> Result<Vec<Tile>, Error> {
     let recipe = &request.recipe;
     let name = of.path.file_name().map(escape);
     let tile = |image, lines: Vec<String>, name| Tile { film: film(image, LONGEST), lines, name, tone: Tone::Plain };
     let failed = |reason| lungfish_data::DataError::Film { path: of.path.clone(), reason };
-    let preprocess = recipe.preprocess();
     let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
     let square = pipeline.square(&of.path, None).map_err(failed)?;
     let size = |image: &Image| format!("{} × {} pixels", image.width, image.height);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use lungfish_data::display::escape;
 use lungfish_data::{Decoding, FilmSet, Span, Task, span};
 use rayon::prelude::*;
 
@@ -35,20 +36,23 @@ pub(crate) fn of_training(set: &FilmSet, asked: Option<u8>, watch: &mut Watch<'_
         watch.note(note(bits, wide.len()));
         tell_of_wider(bits, &wide, watch);
     }
-    let shares: Vec<f64> = (0..set.classes.len())
-        .filter_map(|class| {
+    // Of each class that has films; a split without one must not put a share under another's name.
+    let shares: Vec<(&String, f64)> = set
+        .classes
+        .iter()
+        .enumerate()
+        .filter_map(|(class, name)| {
             let films = set.layout.films().zip(&all).filter(|((_, film), _)| film.label.has(class) == Some(true));
             let (count, wide) = films.fold((0, 0), |(n, wide), (_, span)| (n + 1, wide + usize::from(span.is_some())));
-            (count > 0).then(|| wide as f64 / f64::from(count))
+            (count > 0).then(|| (name, wide as f64 / f64::from(count)))
         })
         .collect();
-    let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = shares.iter().copied().fold(0.0, f64::max);
+    let least = shares.iter().map(|(_, share)| *share).fold(f64::INFINITY, f64::min);
+    let most = shares.iter().map(|(_, share)| *share).fold(0.0, f64::max);
     let apart = set.task == Task::OneOf && most - least > MOST_APART;
     let caveat = apart.then(|| {
-        let of: Vec<String> = set.classes.iter().zip(&shares).map(|(name, share)| {
-            format!("{:.0} % of {}", 100.0 * share, lungfish_data::display::escape(name))
-        }).collect();
+        let share = |(name, share): &(&String, f64)| format!("{:.0} % of {}", 100.0 * share, escape(name));
+        let of: Vec<String> = shares.iter().map(share).collect();
         Caveat::new(
             CaveatKind::Acquisition,
             format!(

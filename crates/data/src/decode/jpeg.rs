@@ -15,7 +15,8 @@ const FORMAT: &str = "JPEG";
 
 pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
     // By their own names, and not as damaged or cut.
-    match frame(bytes) {
+    let frame = frame(bytes);
+    match frame {
         Some((0xc5..=0xc7 | 0xcd..=0xcf, _)) => return Err(DecodeError::Unsupported("a hierarchical JPEG")),
         Some((0xc9..=0xcb, _)) => return Err(DecodeError::Unsupported("a JPEG with arithmetic coding")),
         Some((0xf7, _)) => return Err(DecodeError::Unsupported("a JPEG-LS")),
@@ -32,7 +33,10 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
         let source = Source { format: FORMAT, mode: Mode::Gray, bits: 8 };
         return Ok((Image { width, height, channels, pixels }, source));
     }
-    if matches!(frame(bytes), Some((0xc3, _))) { lossless(bytes, channels) } else { general(bytes, channels) }
+    match frame {
+        Some((0xc3, bits)) => lossless(bytes, bits, channels),
+        _ => general(bytes, channels),
+    }
 }
 
 /// The marker of the frame, which says of what kind it is, and the bits of a sample (ITU T.81, B.2.2).
@@ -55,14 +59,14 @@ fn frame(bytes: &[u8]) -> Option<(u8, u8)> {
 }
 
 /// Lossless JPEG of one sample a pixel, of up to 16 bits: their full range becomes that of 8 bits.
-fn lossless(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
+fn lossless(bytes: &[u8], bits: u8, channels: Channels) -> Result<Decoded, DecodeError> {
     use jpeg_decoder::PixelFormat;
     let failed = |error: jpeg_decoder::Error| super::corrupt(FORMAT, &error.to_string());
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
     decoder.read_info().map_err(failed)?;
     let info = decoder.info().ok_or(DecodeError::Truncated { format: FORMAT })?;
     check_size(FORMAT, info.width.into(), info.height.into())?;
-    let bits = frame(bytes).map_or(8, |(_, bits)| bits.clamp(2, 16));
+    let bits = bits.clamp(2, 16);
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     let pixels = decoder.decode().map_err(failed)?;
     let mut sink = Sink::new(width, height, channels);

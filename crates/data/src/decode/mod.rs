@@ -22,7 +22,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use container::Container;
+pub(crate) use container::{Container, what_else};
 pub use dicom::DicomFacts;
 pub(crate) use dicom::facts_of_file;
 pub use options::{DecodeOptions, Decoding, DicomView, Exif};
@@ -223,8 +223,9 @@ fn decode_by_magic(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Dec
         Some(Container::Gif) => gif::decode(bytes, channels),
         Some(Container::Jpeg2000) => jpeg2000::decode(bytes, channels),
         Some(other) => Err(DecodeError::Unsupported(other.name())),
-        None => Err(container::what_else(&bytes[..bytes.len().min(512)])
-            .map_or(DecodeError::NotAnImage, DecodeError::SomethingElse)),
+        None => {
+            Err(what_else(&bytes[..bytes.len().min(512)]).map_or(DecodeError::NotAnImage, DecodeError::SomethingElse))
+        }
     }?;
     match options.decoding.exif {
         Exif::Apply => Ok((turned(image, exif::orientation(bytes)), source)),

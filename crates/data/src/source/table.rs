@@ -13,6 +13,7 @@ pub use columns::{Columns, Uncertain};
 use columns::{Labels, Roles, roles, value};
 use places::{Found, Places};
 
+use crate::decode::what_else;
 use crate::display::escape;
 use crate::error::DataError;
 use crate::film_set::{Film, FilmSet, Layout};
@@ -46,6 +47,9 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
     require_folder(root)?;
     let wrong = |line: u64, reason: String| DataError::Labels { path: file.to_path_buf(), line, reason };
     let bytes = fs::read(file).map_err(|source| DataError::Read { path: file.to_path_buf(), source })?;
+    if let Some(what) = what_else(&bytes[..bytes.len().min(512)]) {
+        return Err(wrong(1, format!("the file is {what}, and no table: export it as CSV")));
+    }
     let mut rows = text::rows(&bytes).map_err(|(line, reason)| wrong(line, reason))?.into_iter();
     let header = rows.next().ok_or_else(|| wrong(1, "the table is empty".to_owned()))?;
     let rows: Vec<text::Row> = rows.collect();
@@ -63,7 +67,7 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
     let mut all = Vec::new();
     for (at, path) in films.iter().enumerate() {
         let Some(row) = told.of_film.get(&at) else {
-            tally.add("without a row in the table", path, true);
+            tally.add("without a label in the table", path, true);
             continue;
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
