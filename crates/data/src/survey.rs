@@ -62,7 +62,7 @@ pub struct Survey {
     pub turned: usize,
     /// Patients of the whole folder.
     pub patients: Patients,
-    /// Films of the same content.
+    /// Films of the same pixels.
     pub copies: Copies,
     /// Films that this program drew ([`is_synthetic`]).
     pub synthetic: usize,
@@ -152,7 +152,7 @@ pub struct Patients {
     pub in_two_classes: usize,
 }
 
-/// Films whose files are the same, byte for byte.
+/// Films of the same pixels, whatever their files are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Copies {
@@ -236,6 +236,7 @@ fn look(path: &Path, decoding: Decoding) -> Result<Look, DecodeError> {
     let bytes = read_film(path)?;
     // In colour, so that colour is seen; the gray of it is what decoding as gray gives.
     let (image, source) = decode_with_source(&bytes, DecodeOptions { channels: Channels::Rgb, decoding })?;
+    let hash = ContentHash::of_pixels(&image);
     let Image { width, height, pixels, .. } = image;
     let mut gray = Box::new([0; 256]);
     let mut coloured = false;
@@ -245,7 +246,7 @@ fn look(path: &Path, decoding: Decoding) -> Result<Look, DecodeError> {
     }
     // 100 megapixels at most, so sides and counts fit.
     let size = [width as u32, height as u32];
-    let (hash, synthetic) = (ContentHash::of(&bytes), is_synthetic(&bytes));
+    let synthetic = is_synthetic(&bytes);
     let dicom = DicomFacts::of(&bytes);
     let turned = is_turned(&bytes);
     Ok(Look { size, bytes: bytes.len() as u64, source, hash, synthetic, coloured, turned, dicom, gray })

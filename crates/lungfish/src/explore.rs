@@ -30,6 +30,8 @@ pub struct ExploreRequest {
     pub labels: Option<PathBuf>,
     /// How it is read.
     pub table: TableRule,
+    /// How films are decoded; without `sample_bits` they say it themselves.
+    pub decoding: Decoding,
     /// Folder for `explore.png` and `explore.svg`, made where it is not there; none draws no picture.
     pub out: Option<PathBuf>,
     /// How the picture is written besides.
@@ -90,8 +92,8 @@ pub fn explore(request: &ExploreRequest, watch: &mut Watch<'_>) -> Result<Explor
     let total = folder.layout.len();
     let patients = KnownPatients::of(&folder);
     let fits = patients.told();
-    let (sample_bits, stored) = sample_bits::of_training(&folder, None, watch);
-    let decoding = Decoding { sample_bits, ..Decoding::DEFAULT };
+    let (sample_bits, stored) = sample_bits::of_training(&folder, request.decoding.sample_bits, watch);
+    let decoding = Decoding { sample_bits, ..request.decoding };
     let survey = survey_with(&folder, decoding, &mut |done| {
         watch.event(&Event::Progress { task: Activity::Checking, done, total });
         if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -57,7 +57,6 @@ mod films;
 mod judge;
 mod keys;
 mod lineage;
-mod memory;
 mod metrics;
 mod model;
 mod patients;
@@ -103,7 +102,6 @@ pub use explore::{Exploration, ExploreRequest, explore};
 pub use film_list::FilmList;
 pub use judge::Why;
 pub use lineage::{Ancestor, Descent};
-pub use memory::Memory;
 pub use metrics::LabelMetrics;
 pub use model::{Member, ModelInfo};
 pub use patients::PatientsBy;
@@ -130,7 +128,7 @@ pub use lungfish_data::{
     Channels, DataError, DecodeError, Equalize, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, decode,
     decode_file,
 };
-pub use lungfish_data::{Columns, Decoding, DicomView, Exif, TableRule, Uncertain};
+pub use lungfish_data::{Columns, Decoding, DicomView, Exif, Memory, TableRule, Uncertain};
 pub use lungfish_engine::EngineError;
 #[cfg(feature = "fetch")]
 pub use lungfish_fetch::FetchError;

@@ -1,10 +1,10 @@
 //! Whether a training fits into memory, asked before it begins and not when it is too late.
 
+use lungfish_data::Memory;
 use lungfish_engine::{Plan, PlanSpec};
 use lungfish_models::Network;
 
 use crate::compute::Compute;
-use crate::memory::Memory;
 use crate::model::normalization;
 use crate::teacher::Teacher;
 use crate::{Error, Phase, Recipe, schedule};

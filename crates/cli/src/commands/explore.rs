@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{CaveatKind, Exploration, ExploreRequest, Recipe, Split, Task, Watch, passed_over, percent};
+use anyhow::bail;
+use lungfish::{
+    CaveatKind, Changes, Decoding, Exif, Exploration, ExploreRequest, Recipe, Split, Task, Watch, passed_over, percent,
+};
 use lungfish_data::survey::{DicomSurvey, Kind, Patients, SplitSurvey, Spread};
 use lungfish_data::{Source, Survey};
 
@@ -33,6 +36,9 @@ pub struct Args {
     /// below the folder, whose group 1 is the patient [default: auto]
     #[arg(long, value_name = "REGEX")]
     patient: Option<String>,
+    /// How films are read, as a recipe says it: exif=apply, dicom_view=full-range, sample_bits=12; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Folder for explore.png and explore.svg [default: no picture]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
@@ -48,6 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut request = ExploreRequest::new(&args.data);
     request.patient = patient;
     (request.labels, request.table) = args.labels.table()?;
+    request.decoding = decoding(&args.set)?;
     request.out.clone_from(&args.out);
     request.formats = args.formats.of(args.out.is_some(), "say where with --out")?;
     let mut printer = Printer::scoring();
@@ -56,11 +63,25 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.json {
         print::output(&found)?;
     } else {
-        for line in lines(&found) {
+        for line in lines(&found, request.decoding.exif) {
             print::out(line)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keys of a recipe that say how a film becomes pixels.
+const READING: [&str; 3] = ["exif", "dicom_view", "sample_bits"];
+
+fn decoding(settings: &[String]) -> anyhow::Result<Decoding> {
+    let mut changes = Changes::default();
+    for setting in settings {
+        changes.set(setting)?;
+    }
+    if let Some(key) = changes.keys().find(|key| !READING.contains(key)) {
+        bail!("{key} has no part in looking at films; {} have", READING.join(", "));
+    }
+    Ok(changes.apply(Recipe::default())?.preprocess().decoding)
 }
 
 /// Bad films that are listed.
@@ -68,7 +89,7 @@ const SHOWN: usize = 10;
 /// Kinds of file that are listed.
 const SHOWN_KINDS: usize = 5;
 
-fn lines(found: &Exploration) -> Vec<String> {
+fn lines(found: &Exploration, exif: Exif) -> Vec<String> {
     let survey = &found.survey;
     let mut lines = vec![format!("{} in {}", print::films(survey.films), print::path(&survey.root)), String::new()];
     lines.extend(aligned(&counts(survey)));
@@ -76,7 +97,7 @@ fn lines(found: &Exploration) -> Vec<String> {
         lines.push(String::new());
         lines.extend(aligned(&sizes(width, height, bytes)));
     }
-    let facts = facts(found);
+    let facts = facts(found, exif);
     let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     lines.push(String::new());
     lines.extend(facts.into_iter().map(|(name, text)| format!("{name:width$}  {text}")));
@@ -148,7 +169,7 @@ fn sizes(width: Spread, height: Spread, bytes: Spread) -> Vec<Vec<String>> {
 }
 
 /// What else there is to know, each with its name.
-fn facts(found: &Exploration) -> Vec<(&'static str, String)> {
+fn facts(found: &Exploration, exif: Exif) -> Vec<(&'static str, String)> {
     let survey = &found.survey;
     let mut facts = Vec::new();
     if survey.task == Task::AnyOf {
@@ -189,10 +210,11 @@ fn facts(found: &Exploration) -> Vec<(&'static str, String)> {
     facts.extend(of_storage.map(|caveat| ("Caution", print::one_line(&caveat.text))));
     if survey.turned > 0 {
         let films = print::films(survey.turned);
-        facts.push((
-            "Turned",
-            format!("{films} note in EXIF that they are to be turned, which is ignored (the recipe's exif)"),
-        ));
+        let done = match exif {
+            Exif::Ignore => "is ignored (--set exif=apply turns them)",
+            Exif::Apply => "is done",
+        };
+        facts.push(("Turned", format!("{films} note in EXIF that they are to be turned, which {done}")));
     }
     if let Some(text) = passed_over::sentence(&found.passed_over) {
         facts.push(("Passed over", text));
@@ -292,9 +314,9 @@ fn taken(dicom: &DicomSurvey) -> String {
 fn copies(survey: &Survey) -> String {
     let copies = survey.copies;
     if copies.films == 0 {
-        return "none: no two files are the same".to_owned();
+        return "none: no two films have the same pixels".to_owned();
     }
-    let mut text = format!("{} the same as an earlier one, byte for byte", print::films(copies.films));
+    let mut text = format!("{} with the pixels of an earlier one", print::films(copies.films));
     let other = if survey.task == Task::AnyOf { "with other labels" } else { "in another class" };
     for (n, place) in [(copies.on_two_splits, "on another split"), (copies.in_two_classes, other)] {
         if n > 0 {

@@ -2,6 +2,7 @@
 //! gives them: EXIF orientation is not applied (a TIFF's own orientation is), transparency is dropped.
 
 mod bmp;
+mod budget;
 mod container;
 mod dicom;
 mod exif;
@@ -169,7 +170,7 @@ pub fn decode(bytes: &[u8], options: impl Into<DecodeOptions>) -> Result<Image, 
 pub fn decode_with_source(bytes: &[u8], options: impl Into<DecodeOptions>) -> Result<(Image, Source), DecodeError> {
     let options = options.into();
     // Decoders by others: should one of them panic on a hostile file, it is that film's fault.
-    panic::catch_unwind(|| decode_by_magic(bytes, &options)).unwrap_or_else(|_| {
+    panic::catch_unwind(|| budget::film(|| decode_by_magic(bytes, &options))).unwrap_or_else(|_| {
         Err(DecodeError::Corrupt { format: "image", reason: "the decoder gave up on it".to_string() })
     })
 }
@@ -262,10 +263,10 @@ pub fn span(path: &Path) -> Result<Option<Span>, DecodeError> {
 pub fn span_of(bytes: &[u8]) -> Result<Option<Span>, DecodeError> {
     match Container::of(&bytes[..bytes.len().min(132)]) {
         // The bit depth stands in the first chunk.
-        Some(Container::Png) if bytes.get(24) == Some(&16) => png::span(bytes),
+        Some(Container::Png) if bytes.get(24) == Some(&16) => budget::film(|| png::span(bytes)),
         Some(Container::Tiff) => {
             // By others, as all decoding.
-            panic::catch_unwind(|| tiff::span(bytes)).unwrap_or(Ok(None))
+            panic::catch_unwind(|| budget::film(|| tiff::span(bytes))).unwrap_or(Ok(None))
         }
         _ => Ok(None),
     }
@@ -298,13 +299,17 @@ fn corrupt(format: &'static str, said: &str) -> DecodeError {
     DecodeError::Corrupt { format, reason: reason.trim_end_matches('.').to_owned() }
 }
 
-/// Refuses sides of zero and pictures beyond [`MAX_PIXELS`]; every decoder asks before it takes memory.
+/// Refuses sides of zero and pictures beyond [`MAX_PIXELS`], and waits until there is memory for the others; every decoder asks
+/// before it takes any.
 fn check_size(format: &'static str, width: u64, height: u64) -> Result<(), DecodeError> {
     if width == 0 || height == 0 {
         return Err(DecodeError::Corrupt { format, reason: format!("it has {width}x{height} pixels") });
     }
     match width.checked_mul(height) {
-        Some(pixels) if pixels <= MAX_PIXELS => Ok(()),
+        Some(pixels) if pixels <= MAX_PIXELS => {
+            budget::take(pixels);
+            Ok(())
+        }
         _ => Err(DecodeError::TooLarge { width, height }),
     }
 }

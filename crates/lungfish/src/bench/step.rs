@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
+use lungfish_data::memory::{self, Memory};
 use lungfish_engine::{Adam, AdamConfig, Input, Plan, PlanSpec, Seed, Store};
 use lungfish_kernels::{machine, peak};
 use lungfish_models::{Architecture, HeadConfig, Network, Summary, initialise};
@@ -10,7 +11,6 @@ use serde::Serialize;
 
 use super::median;
 use crate::compute::Compute;
-use crate::memory::{self, Memory};
 use crate::summary::within;
 use crate::{Activity, Error, Event, Recipe, Watch};
 

@@ -33,13 +33,13 @@ impl Memory {
     }
 
     /// What can be had at most.
-    pub(crate) fn most(self) -> Option<u64> {
+    pub fn most(self) -> Option<u64> {
         self.available.into_iter().chain(self.limit).min()
     }
 }
 
 /// The most memory that this process had at once so far, bytes.
-pub(crate) fn peak() -> Option<u64> {
+pub fn peak() -> Option<u64> {
     bytes_of(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
