@@ -38,7 +38,7 @@ fn explore_counts_what_there_is_in_a_table_and_as_json() {
     assert!(line("NORMAL").starts_with(&format!("NORMAL {normal_films} 7 7 {} ", normal_films + 14)), "{table}");
     assert!(line("unreadable").starts_with("unreadable 1 0 0 1"), "{table}");
     assert!(line("Files").contains("120 PNG gray, 8 bits"), "{table}");
-    assert!(line("Copies").contains("1 film the same as an earlier one"), "{table}");
+    assert!(line("Copies").contains("1 film with the pixels of an earlier one"), "{table}");
     assert!(
         line("Copies").contains("2 have the same on another split too; 2 have the same in another class too"),
         "{table}"

@@ -59,6 +59,17 @@ fn films_patients_kinds_and_copies_are_counted() {
 }
 
 #[test]
+fn a_copy_is_one_of_pixels_whatever_its_file_is() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "A/1.jpeg", "gray_baseline.jpg");
+    // The same picture with something behind its end, as some cameras and programs leave it.
+    let longer = [golden_bytes("gray_baseline.jpg"), b"made by a program".to_vec()].concat();
+    fs::create_dir_all(dir.path().join("B")).unwrap();
+    fs::write(dir.path().join("B/2.jpeg"), longer).unwrap();
+    assert_eq!(look(dir.path()).copies, Copies { films: 1, on_two_splits: 0, in_two_classes: 2 });
+}
+
+#[test]
 fn intensity_is_the_gray_that_a_network_sees_each_film_counting_as_one() {
     let dir = tempfile::tempdir().unwrap();
     let names = ["colour_420.jpg", "gray_8.png", "cmyk_8.tif"];
