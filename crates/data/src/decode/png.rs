@@ -2,18 +2,65 @@
 
 use std::io::{Cursor, ErrorKind};
 
-use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
+use png::{BitDepth, ColorType, DecodeOptions as PngOptions, Decoder, DecodingError, Transformations};
 
 use super::{DecodeError, DecodeOptions, Decoded, Mode, Sink, Source, Span, check_size};
 
 const FORMAT: &str = "PNG";
+/// The chunk that ends a file.
+const END: [u8; 12] = *b"\0\0\0\0IEND\xae\x42\x60\x82";
 
+/// What must be whole of a file.
+#[derive(Clone, Copy, PartialEq)]
+enum Checks {
+    /// All of it, with every chunk's checksum.
+    All,
+    /// The pixels, by the checksum of their own (RFC 1950's Adler-32): those of chunks are not looked at.
+    Pixels,
+}
+
+/// Pixels of which the file's own checksum is right are read even where that of a chunk is wrong, or the file ends after
+/// them, as Pillow reads them.
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, DecodeError> {
-    let mut decoder = Decoder::new(Cursor::new(bytes));
+    let whole = decode_checked(bytes, options, Checks::All);
+    match whole {
+        Err(DecodeError::Corrupt { .. } | DecodeError::Truncated { .. }) if header_holds(bytes) => {
+            decode_checked(&[bytes, &END].concat(), options, Checks::Pixels).or(whole)
+        }
+        _ => whole,
+    }
+}
+
+fn open(bytes: &[u8], checks: Checks) -> Decoder<Cursor<&[u8]>> {
+    let mut options = PngOptions::default();
+    options.set_ignore_text_chunk(true);
+    options.set_ignore_iccp_chunk(true);
+    options.set_ignore_crc(checks == Checks::Pixels);
+    options.set_ignore_adler32(checks == Checks::All);
+    Decoder::new_with_options(Cursor::new(bytes), options)
+}
+
+/// Whether the header and the palette have the checksums that stand behind them: sizes and colours come from there.
+fn header_holds(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let Some((&length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(length) as usize;
+        let Some((chunk, end)) = length.checked_add(4).and_then(|length| after.split_at_checked(length)) else { break };
+        let Some((&crc, next)) = end.split_first_chunk::<4>() else { break };
+        match chunk.first_chunk() {
+            Some(b"IDAT") => return true,
+            Some(b"IHDR" | b"PLTE") if crc32fast::hash(chunk) != u32::from_be_bytes(crc) => return false,
+            _ => rest = next,
+        }
+    }
+    // The chunk that is cut off may be the one with the pixels.
+    rest.get(4..8) == Some(b"IDAT")
+}
+
+fn decode_checked(bytes: &[u8], options: &DecodeOptions, checks: Checks) -> Result<Decoded, DecodeError> {
+    let mut decoder = open(bytes, checks);
     // Palettes become RGB and 1, 2 and 4 bits become 8.
     decoder.set_transformations(Transformations::EXPAND);
-    decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
     let header = decoder.read_header_info().map_err(error)?;
     check_size(FORMAT, u64::from(header.width), u64::from(header.height))?;
     let (width, height) = (header.width as usize, header.height as usize);
@@ -52,9 +99,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, D
 
 /// The bits in use and the greatest sample of a film of 16 bits a sample.
 pub(super) fn span(bytes: &[u8]) -> Result<Option<Span>, DecodeError> {
-    let mut decoder = Decoder::new(Cursor::new(bytes));
-    decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
+    let mut decoder = open(bytes, Checks::Pixels);
     let header = decoder.read_header_info().map_err(error)?;
     check_size(FORMAT, u64::from(header.width), u64::from(header.height))?;
     let mut reader = decoder.read_info().map_err(error)?;
@@ -80,6 +125,55 @@ fn error(error: DecodingError) -> DecodeError {
             let text = error.to_string();
             let reason = text.split(" while decoding ").next().unwrap_or(&text);
             super::corrupt(FORMAT, reason)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn golden(name: &str) -> Vec<u8> {
+        std::fs::read(format!("{}/../../golden/data/files/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        decode(bytes, &DecodeOptions::default()).map(|(image, _)| image.pixels).map_err(|error| error.to_string())
+    }
+
+    /// Where a chunk's length stands, and the length.
+    fn chunk(bytes: &[u8], kind: &[u8; 4]) -> (usize, usize) {
+        let at = bytes.windows(4).position(|window| window == kind).unwrap() - 4;
+        (at, u32::from_be_bytes(*bytes[at..].first_chunk().unwrap()) as usize)
+    }
+
+    #[test]
+    fn what_does_not_touch_the_pixels_loses_no_film() {
+        for name in ["gray_8.png", "palette_8.png", "gray_16.png", "gray_8_interlaced.png"] {
+            let whole = golden(name);
+            let pixels = read(&whole).unwrap();
+            let (data, length) = chunk(&whole, b"IDAT");
+            let (end, _) = chunk(&whole, b"IEND");
+            let wrong_sum = |at: usize, length: usize| {
+                let mut bytes = whole.clone();
+                bytes[at + 8 + length] ^= 0xff;
+                bytes
+            };
+            assert_eq!(read(&wrong_sum(data, length)), Ok(pixels.clone()), "{name}, IDAT's checksum");
+            assert_eq!(read(&wrong_sum(end, 0)), Ok(pixels.clone()), "{name}, IEND's checksum");
+            assert_eq!(read(&whole[..end]), Ok(pixels.clone()), "{name}, no IEND");
+            assert_eq!(read(&[&whole[..], b"after the end"].concat()), Ok(pixels.clone()), "{name}, more after it");
+            // Cut in the pixels, a wrong byte among them, wrong sizes, wrong colours.
+            assert!(read(&whole[..data + 8 + length / 2]).unwrap_err().contains("truncated"), "{name}");
+            let mut bytes = whole.clone();
+            bytes[data + 8 + length / 2] ^= 0x10;
+            let error = read(&bytes).unwrap_err();
+            assert!(error.contains("damaged"), "{name}: {error}");
+            assert!(read(&wrong_sum(8, 13)).unwrap_err().contains("CRC"), "{name}");
+            if name.starts_with("palette") {
+                let (colours, length) = chunk(&whole, b"PLTE");
+                assert!(read(&wrong_sum(colours, length)).unwrap_err().contains("CRC"), "{name}");
+            }
         }
     }
 }
