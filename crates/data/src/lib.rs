@@ -14,6 +14,7 @@ mod contradiction;
 pub mod decode;
 pub mod display;
 mod error;
+mod file_facts;
 mod film_set;
 pub mod folder;
 pub mod keys;
@@ -43,6 +44,7 @@ pub use decode::{
     decode_file, read_film, span, span_of,
 };
 pub use error::DataError;
+pub use file_facts::{FileFacts, JpegFacts, decode_with_facts};
 pub use film_set::{Film, FilmSet, Layout};
 pub use label::{Label, Task};
 pub use loader::{Batch, Loader, LoaderItem, Pipeline};
