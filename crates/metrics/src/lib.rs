@@ -1,22 +1,47 @@
 //! Labels and scores in, metrics out.
 //!
-//! Everything here takes plain slices and gives plain numbers, in `f64`, and follows scikit-learn's definitions. Where a
-//! metric is undefined (no film, a class that never occurs, a score that is not a number) it is `None`, never a made-up
-//! zero. A class is its index; scores lie in rows, `classes` of them a film.
+//! Everything here takes plain slices and gives plain numbers, in `f64`, and follows scikit-learn's definitions. Where
+//! a metric is undefined (no film, a class that never occurs, a score that is not a number) it is `None`, never a
+//! made-up zero. A class is its index; scores lie in rows, `classes` of them a film.
 //!
-//! Slices whose lengths contradict each other and labels past the number of classes are mistakes of the calling program,
-//! not of its user, and panic.
+//! How sure a figure is: [`interval`] for shares and [`delong`] for AUCs of independent films, [`clustered`] for both
+//! where patients have several, [`bootstrap`] for everything else; [`paired`] for two models on the same films. Whether
+//! probabilities are what happens: [`brier`], [`calibration`], [`cox`], and [`temperature`] to mend them. What to do
+//! with them: [`binary`] calls, [`operating_point`]s, and the [`decision_curve`](fn@decision_curve).
+//!
+//! Slices whose lengths contradict each other, counts that do and labels past the number of classes are mistakes of the
+//! calling program, not of its user, and panic.
 
 #![forbid(unsafe_code)]
 
+pub mod adjusted;
 mod auc;
+pub mod binary;
+mod bins;
+pub mod bootstrap;
+pub mod brier;
+pub mod calibration;
+pub mod clustered;
+mod clusters;
 mod confusion;
+pub mod cox;
 mod curves;
+mod decision_curve;
+pub mod delong;
+pub mod interval;
 mod levels;
+pub mod operating_point;
+pub mod paired;
+mod placements;
+mod random;
+mod special;
+pub mod temperature;
 
 pub use auc::{roc_auc, roc_auc_one_vs_rest};
 pub use confusion::{ClassMetrics, Confusion};
 pub use curves::{PrecisionRecallPoint, RocPoint, average_precision, precision_recall_curve, roc_curve};
+pub use decision_curve::{NetBenefit, decision_curve};
+pub use interval::{Confidence, Interval};
 
 /// The share of films whose predicted class is their label; `None` for no film.
 ///

@@ -1,5 +1,12 @@
-//! Every metric against scikit-learn and torch: golden/metrics/make.py and curves.py wrote the cases.
+//! Every metric against who else computes it: the scripts of golden/metrics wrote the cases.
 
+mod auc;
+mod bootstrap;
+mod calls;
+mod intervals;
+mod probabilities;
+
+use lungfish_metrics::Interval;
 use lungfish_metrics::{
     Confusion, accuracy, argmax, average_precision, nll, precision_recall_curve, roc_auc, roc_auc_one_vs_rest,
     roc_curve,
@@ -17,18 +24,39 @@ fn indices(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(|number| number.as_u64().unwrap() as usize).collect()
 }
 
+fn flags(value: &Value) -> Vec<bool> {
+    value.as_array().unwrap().iter().map(|flag| flag.as_bool().unwrap()).collect()
+}
+
 fn same(what: &str, ours: Option<f64>, theirs: &Value) {
+    close(what, ours, theirs, TOLERANCE);
+}
+
+/// The same within `tolerance`, relative to values above 1.
+fn close(what: &str, ours: Option<f64>, theirs: &Value, tolerance: f64) {
     match (ours, theirs.as_f64()) {
         (Some(ours), Some(theirs)) => {
-            assert!((ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0), "{what}: {ours}, expected {theirs}");
+            assert!((ours - theirs).abs() <= tolerance * theirs.abs().max(1.0), "{what}: {ours}, expected {theirs}");
         }
         (ours, theirs) => assert_eq!(ours, theirs, "{what}"),
     }
 }
 
+/// The same within `tolerance` of the value itself, however small.
+fn close_relative(what: &str, ours: f64, theirs: &Value, tolerance: f64) {
+    let theirs = theirs.as_f64().unwrap();
+    assert!((ours - theirs).abs() <= tolerance * theirs.abs(), "{what}: {ours:e}, expected {theirs:e}");
+}
+
+fn close_interval(what: &str, ours: Option<Interval>, theirs: &Value, tolerance: f64) {
+    let ours = ours.unwrap_or_else(|| panic!("{what}: no interval, expected {theirs}"));
+    close(&format!("{what}: low"), Some(ours.low), &theirs[0], tolerance);
+    close(&format!("{what}: high"), Some(ours.high), &theirs[1], tolerance);
+}
+
 #[test]
 fn figures_are_those_of_scikit_learn() {
-    let golden: Value = serde_json::from_str(include_str!("../../../golden/metrics/cases.json")).unwrap();
+    let golden: Value = serde_json::from_str(include_str!("../../../../golden/metrics/cases.json")).unwrap();
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 12);
     for case in cases {
@@ -68,12 +96,12 @@ fn same_column(what: &str, ours: impl Iterator<Item = f64>, theirs: &Value) {
 
 #[test]
 fn curves_are_those_of_scikit_learn() {
-    let golden: Value = serde_json::from_str(include_str!("../../../golden/metrics/curves.json")).unwrap();
+    let golden: Value = serde_json::from_str(include_str!("../../../../golden/metrics/curves.json")).unwrap();
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 12);
     for case in cases {
         let name = case["name"].as_str().unwrap();
-        let positive: Vec<bool> = case["positive"].as_array().unwrap().iter().map(|p| p.as_bool().unwrap()).collect();
+        let positive = flags(&case["positive"]);
         let scores = numbers(&case["scores"]);
         same(&format!("{name}: auc"), roc_auc(&positive, &scores), &case["auc"]);
         same(&format!("{name}: ap"), average_precision(&positive, &scores), &case["average_precision"]);
