@@ -5,7 +5,7 @@ use lungfish_data::display::escape;
 use crate::Error;
 
 /// The value of the recipe's `positive` that leaves it to the names.
-const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// Names of classes that are what is not looked for, without spaces, dashes and capitals; in several languages.
 const NEGATIVE: [&str; 22] = [

@@ -1,0 +1,138 @@
+//! What an audit finds in films of which it is known what is wrong with them.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::GO;
+use lungfish::audit::Shortcut;
+use lungfish::{Audit, AuditRequest, Channels, Error, Silent, Watch, audit, decode_file};
+
+/// Synthetic films as BMP, whose files are as long as their pixels are many; `change` may draw into the gray pixels of each.
+fn films(root: &Path, change: impl Fn(&str, usize, &mut [u8])) {
+    let drawn = tempfile::tempdir().unwrap();
+    lungfish_data::synth(drawn.path(), 100, 7).unwrap();
+    for split in ["train", "val", "test"] {
+        for class in ["NORMAL", "PNEUMONIA"] {
+            let (from, to) = (drawn.path().join(split).join(class), root.join(split).join(class));
+            fs::create_dir_all(&to).unwrap();
+            for film in fs::read_dir(from).unwrap() {
+                let path = film.unwrap().path();
+                let mut image = decode_file(&path, Channels::Gray).unwrap();
+                change(class, image.width, &mut image.pixels);
+                let name = path.file_stem().unwrap().to_string_lossy().into_owned() + ".bmp";
+                fs::write(to.join(name), bmp(image.width, image.height, &image.pixels)).unwrap();
+            }
+        }
+    }
+}
+
+/// A BMP of 24 bits whose rows go down.
+fn bmp(width: usize, height: usize, gray: &[u8]) -> Vec<u8> {
+    let row = (3 * width).div_ceil(4) * 4;
+    let mut bytes = b"BM".to_vec();
+    let numbers = [54 + (row * height) as u32, 0, 54, 40, width as u32, (height as u32).wrapping_neg(), 1 | 24 << 16];
+    numbers.iter().chain(&[0; 6]).for_each(|number| bytes.extend(number.to_le_bytes()));
+    for line in gray.chunks_exact(width) {
+        line.iter().for_each(|v| bytes.extend([*v; 3]));
+        bytes.resize(bytes.len() + row - 3 * width, 0);
+    }
+    bytes
+}
+
+fn found(root: &Path) -> Audit {
+    audit(&AuditRequest::new(root), &mut Watch::new(&mut Silent, &GO)).unwrap()
+}
+
+fn of<'a>(audit: &'a Audit, what: &str) -> &'a Shortcut {
+    audit.shortcuts.iter().find(|found| found.what == what).unwrap_or_else(|| panic!("{what}: {audit:?}"))
+}
+
+#[test]
+fn a_frame_around_one_class_is_found_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    films(dir.path(), |class, width, pixels| {
+        if class == "PNEUMONIA" {
+            pixels.chunks_exact_mut(width).for_each(|row| row[..6].fill(255));
+        }
+    });
+    let audit = found(dir.path());
+    assert!(!audit.leakage.any(), "{:?}", audit.leakage);
+    assert_eq!(audit.leakage.patients, Some(0));
+    assert_eq!(audit.films, audit.train + audit.test);
+    let border = of(&audit, "the border of the film");
+    assert!(border.train.auc > 0.9 && border.test.as_ref().unwrap().auc > 0.95, "{border:?}");
+    assert!(audit.verdict.contains("PNEUMONIA can be told from the other films by"), "{}", audit.verdict);
+    assert!(audit.verdict.contains("by the border of the film (AUC "), "{}", audit.verdict);
+}
+
+#[test]
+fn what_the_files_tell_alone_is_found_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    films(dir.path(), |_, _, _| {});
+    for split in ["train", "val", "test"] {
+        for film in fs::read_dir(dir.path().join(split).join("NORMAL")).unwrap() {
+            // Behind the pixels, where no decoder looks.
+            let path = film.unwrap().path();
+            let longer = [fs::read(&path).unwrap(), vec![0; 5000]].concat();
+            fs::write(path, longer).unwrap();
+        }
+    }
+    let audit = found(dir.path());
+    let file = of(&audit, "the file alone");
+    assert!(file.train.auc > 0.999 && file.test.as_ref().unwrap().auc > 0.999, "{file:?}");
+    assert_eq!(file.alone[0].name, "bytes a pixel");
+    // The direction is that of the films to learn from.
+    assert!(file.alone[0].train.auc > 0.999 && file.alone[0].test.as_ref().unwrap().auc > 0.999);
+    assert!(audit.verdict.contains("bytes a pixel alone 1.00, on the test split 1.00"), "{}", audit.verdict);
+}
+
+#[test]
+fn films_on_two_splits_and_in_two_classes_are_leakage() {
+    let dir = tempfile::tempdir().unwrap();
+    films(dir.path(), |_, _, _| {});
+    let first = |place: &str| {
+        let mut films: Vec<_> =
+            fs::read_dir(dir.path().join(place)).unwrap().map(|film| film.unwrap().path()).collect();
+        films.sort();
+        films.remove(0)
+    };
+    let twin = first("train/PNEUMONIA").file_name().unwrap().to_owned();
+    fs::copy(first("test/NORMAL"), dir.path().join("train/NORMAL/copy.bmp")).unwrap();
+    fs::copy(first("train/NORMAL"), dir.path().join("train/PNEUMONIA/other.bmp")).unwrap();
+    fs::copy(first("val/PNEUMONIA"), dir.path().join("test/PNEUMONIA").join(&twin)).unwrap();
+    let audit = found(dir.path());
+    // The film of the val split stands on the test split under the name of a patient of the train split.
+    assert_eq!(audit.leakage.copies_on_two_splits, 4, "{:?}", audit.leakage);
+    assert_eq!(audit.leakage.copies_in_two_classes, 2, "{:?}", audit.leakage);
+    assert_eq!(audit.leakage.patients, Some(1), "{twin:?}: {:?}", audit.leakage);
+    assert_eq!(audit.leakage.copies.len(), 3);
+    assert!(audit.verdict.starts_with("Films lie where they must not"), "{}", audit.verdict);
+}
+
+#[test]
+fn the_answer_is_the_same_for_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    films(dir.path(), |_, _, _| {});
+    fs::write(dir.path().join("train/NORMAL/cut.bmp"), b"BM").unwrap();
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        serde_json::to_string(&pool.install(|| found(dir.path()))).unwrap()
+    };
+    let one = with(1);
+    assert!(one.contains("cut.bmp"));
+    assert_eq!(one, with(3));
+}
+
+#[test]
+fn a_folder_without_films_or_of_films_none_of_which_can_be_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |root: &Path| audit(&AuditRequest::new(root), &mut Watch::new(&mut Silent, &GO)).unwrap_err();
+    assert!(matches!(refused(&dir.path().join("nothing")), Error::Data(_)));
+    for class in ["A", "B"] {
+        fs::create_dir_all(dir.path().join(class)).unwrap();
+        fs::write(dir.path().join(class).join("1.bmp"), b"BM").unwrap();
+    }
+    assert!(refused(dir.path()).to_string().starts_with("none of the 2 films in"));
+}
