@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use lungfish::recipe::LearningRate;
-use lungfish::{Changes, PictureFormats, Print, Recipe, RecipeError, TableRule};
+use lungfish::{Changes, PictureFormats, Print, Recipe, RecipeError, TableRule, Uids};
 
 /// Reads a whole number in a range.
 pub fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
@@ -103,6 +103,11 @@ fn column(text: &str) -> Result<(String, String), String> {
         return Err("it is path, label, patient or split, = and the name of a column".to_owned());
     }
     Ok((role.to_owned(), name.to_owned()))
+}
+
+/// How UIDs are told, by whether they are asked for.
+pub fn uids(plain: bool) -> Uids {
+    if plain { Uids::Plain } else { Uids::Hashed }
 }
 
 /// How pictures are written besides PNG and SVG for a screen.

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    bench, completions, demo, doctor, ensemble, explore, fetch, man, predict, preview, recipe, summary, synth, test,
-    train, tune,
+    audit, bench, completions, demo, doctor, ensemble, explore, fetch, man, predict, preview, recipe, summary, synth,
+    test, train, tune,
 };
 
 /// Said wherever a metric could be taken for a finding.
@@ -86,6 +86,7 @@ enum Command {
     Demo(demo::Args),
     Fetch(fetch::Args),
     Explore(explore::Args),
+    Audit(audit::Args),
     Preview(preview::Args),
     Train(train::Args),
     Tune(tune::Args),
@@ -128,6 +129,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args, threads),
         Command::Fetch(args) => fetch::run(&args),
         Command::Explore(args) => explore::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Preview(args) => preview::run(&args),
         Command::Train(args) => train::run(&args, threads),
         Command::Tune(args) => tune::run(&args, threads),

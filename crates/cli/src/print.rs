@@ -123,9 +123,19 @@ pub fn size(bytes: u64) -> String {
 /// Exit status of what was stopped on request and kept what it had: that of a program that Ctrl-C ended.
 pub const STOPPED: u8 = 130;
 
+/// An interval, or a dash where there is none.
+pub fn interval(interval: Option<[f64; 2]>) -> String {
+    interval.map_or_else(|| "-".to_owned(), |[low, high]| format!("{low:.4} to {high:.4}"))
+}
+
 /// A metric with four digits, or a dash where it is undefined.
 pub fn metric(metric: Option<f64>) -> String {
     metric.map_or_else(|| "-".to_owned(), |metric| format!("{metric:.4}"))
+}
+
+/// Why a metric is undefined.
+pub fn undefined(clause: &str) -> String {
+    format!("Undefined: {}.", one_line(clause))
 }
 
 /// A learning rate with three digits, as short as it gets.

@@ -43,6 +43,7 @@ macro_rules! outputs {
 
 outputs! {
     lungfish::Exploration: "lungfish.explore.1";
+    lungfish::Audit: "lungfish.audit.1";
     lungfish::TestOutcome: "lungfish.test.1";
     lungfish::ModelSummary: "lungfish.summary.1";
     lungfish::bench::StepMeasure: "lungfish.bench-step.1";

@@ -113,8 +113,11 @@ fn test_gives_metrics_and_a_line_a_film() {
 
     // The file says the same as the metrics.
     let (head, rows) = csv(&folder.path().join("predictions-test.csv"));
-    assert_eq!(head.len(), 5);
-    assert_eq!(head[..3], ["path", "label", "predicted"]);
+    assert_eq!(head.len(), 7);
+    assert_eq!(
+        (&head[..3], &head[5..]),
+        (&["path", "label", "predicted"].map(str::to_owned)[..], &["patient", "split"].map(str::to_owned)[..])
+    );
     assert!(head[3].contains("NORMAL") && head[4].contains("PNEUMONIA"), "{head:?}");
     assert_eq!(rows.len(), test.len());
     let cell = |label: &str, predicted: &str| rows.iter().filter(|row| row[1] == label && row[2] == predicted).count();
@@ -172,7 +175,15 @@ fn classes_are_known_by_name() {
     let output = test();
     assert!(output.status.success(), "{}", said(&output));
     let metrics: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(metrics["auc"], Value::Null);
+    assert_eq!((&metrics["auc"], &metrics["passed_over"]), (&Value::Null, &serde_json::json!([])));
+    assert!(
+        metrics["undefined"][0].as_str().unwrap().ends_with("since no film of the test split is NORMAL"),
+        "{metrics}"
+    );
+    conforms(&metrics, "test");
+    let printed = done(&["test", "--model", arg(&RUN), "--data", arg(&other), "--out", out]);
+    let line = printed.lines().find(|line| line.starts_with("Undefined: AUC, ")).unwrap();
+    assert!(line.ends_with("since no film of the test split is NORMAL."), "{printed}");
     assert_eq!(metrics["classes"][0]["support"], 0);
     assert_eq!(metrics["classes"][0]["recall"], Value::Null);
     assert_eq!(metrics["classes"][1]["support"], split(&FILMS.join("test"), "PNEUMONIA").len());
@@ -217,6 +228,11 @@ fn a_test_and_a_prediction_leave_pictures() {
     assert!(!plain.contains("Pictures"), "{plain}");
     let tables = ["metrics-test.json", "predictions-test.csv"].map(|name| out.join(name));
     assert_eq!(files(&out), tables);
+    let further = folder.path().join("test.parquet");
+    let printed = done(&[&test[..], &["--no-pictures", "--predictions", arg(&further)]].concat());
+    assert!(printed.contains(&format!("Each film: {}, {}\n", tables[1].display(), further.display())), "{printed}");
+    assert!(fs::read(&further).unwrap().starts_with(b"PAR1"));
+    refused(&run(&[&test[..], &["--predictions", arg(&further)]].concat()), &[arg(&further), "is there already"]);
     let printed = done(&test);
     let names = ["confusion-matrix-test", "films-test", "learning-curves", "precision-recall-test", "roc-test"];
     let mut expected = tables.to_vec();

@@ -61,6 +61,30 @@ fn explore_counts_what_there_is_in_a_table_and_as_json() {
 }
 
 #[test]
+fn audit_says_what_is_wrong_with_a_data_set_and_ends_so() {
+    let folder = temporary();
+    let films = folder.path().join("films");
+    copy(&FILMS, &films);
+    let table = done(&["audit", "--data", arg(&films)]);
+    assert!(table.starts_with(&format!("120 films in {}\n", arg(&films))), "{table}");
+    assert!(table.contains("Leakage: patients: none is on two splits"), "{table}");
+    assert!(table.contains("Leakage: copies: none on two splits or in two classes"), "{table}");
+    assert!(table.contains("image statistics") && table.contains("Drift: "), "{table}");
+
+    let twin = split(&films, "test/PNEUMONIA").remove(0);
+    fs::copy(&twin, films.join("train/PNEUMONIA/twin.png")).unwrap();
+    let output = run(&["audit", "--data", arg(&films)]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let table = text(&output.stdout);
+    assert!(table.contains("Leakage: copies: 2 films of the same pixels on two splits, 0 in two classes"), "{table}");
+    assert!(table.contains(arg(&twin)) && table.contains("twin.png"), "{table}");
+    let report: Value = serde_json::from_str(&text(&run(&["audit", "--data", arg(&films), "--json"]).stdout)).unwrap();
+    assert_eq!(report["leakage"]["copies_on_two_splits"], 2);
+    conforms(&report, "audit");
+    refused(&run(&["audit", "--data", arg(&films), "--set", "epochs=3"]), &["epochs has no part in looking at films"]);
+}
+
+#[test]
 fn explore_draws_what_it_counts() {
     let folder = temporary();
     let out = folder.path().join("new/pictures");

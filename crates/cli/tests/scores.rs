@@ -130,7 +130,8 @@ fn ctrl_c_keeps_what_was_scored() {
     let kept = rows(&scores);
     assert!((64..all).contains(&kept), "{kept} of {all}: the signal came too late");
     let errors = text(&output.stderr);
-    assert!(errors.contains("are scored and in the file; go on with the same command and --resume"), "{errors}");
+    let kept_in = format!("are scored and in {}; go on with the same command and --resume", scores.display());
+    assert!(errors.contains(&kept_in), "{errors}");
 
     assert!(command(&scores, &["--resume"]).output().unwrap().status.success());
     assert!(command(&whole, &[]).output().unwrap().status.success());
@@ -153,4 +154,34 @@ fn a_full_disk_keeps_whole_rows() {
     let output = run(&["predict", "--model", arg(&RUN), arg(&films), "--out", arg(&scores), "--resume"]);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(rows(&scores), files(&films).len());
+}
+
+#[test]
+fn parquet_comes_of_the_name_and_npz_films_have_their_rows() {
+    let folder = temporary();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/data");
+    let npz = golden.join("npz/images_only.npz");
+    let scores = folder.path().join("scores.parquet");
+    let predict = ["predict", "--model", arg(&RUN), arg(&npz), "--out", arg(&scores)];
+    let printed = done(&predict);
+    assert!(printed.starts_with(&format!("Scores: 6 films in {}\n", scores.display())), "{printed}");
+    assert_eq!(files(folder.path()), std::slice::from_ref(&scores));
+    let bytes = fs::read(&scores).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    refused(&run(&predict), &[arg(&scores), "is there already", "--resume"]);
+    assert!(done(&[&predict[..], &["--resume"]].concat()).starts_with("Scores: 6 films in "));
+    assert!(fs::read(&scores).unwrap() == bytes);
+    let lines = jsonl(&done(&["predict", "--model", arg(&RUN), arg(&npz), "--json"]));
+    assert_eq!(lines[5]["path"], arg(&npz.join("test/000005")));
+
+    // UIDs are written as they are only where they are asked for, and only where they are written at all.
+    let dicom = golden.join("dicom/plain.dcm");
+    let uid = |more: &[&str]| {
+        let args = ["predict", "--model", arg(&RUN), arg(&dicom), "--json"];
+        jsonl(&done(&[&args[..], more].concat()))[0]["uid"].as_str().unwrap().to_owned()
+    };
+    assert!(uid(&[]).starts_with("dicom-") && uid(&["--uids"]).starts_with("1.2.826.0.1.3680043.8.498."));
+    refused(&run(&["predict", "--model", arg(&RUN), arg(&dicom), "--uids"]), &["--uids is for --out and --json"]);
+    let plot = folder.path().join("film.png");
+    refused(&run(&["predict", "--model", arg(&RUN), arg(&npz), "--plot", arg(&plot)]), &["holds many films"]);
 }

@@ -35,12 +35,12 @@ fn contradict(a: &Label, b: &Label) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::film_set::Film;
+    use crate::film_set::{Film, FilmFacts};
 
     #[test]
     fn one_content_with_two_labels_is_found() {
         let film = |name: &str, content: &[u8], label: Label| CheckedFilm {
-            film: Film { path: name.into(), label, group: String::new() },
+            film: Film { path: name.into(), label, group: String::new(), facts: FilmFacts::default() },
             hash: ContentHash::of(content),
             pixels: None,
         };

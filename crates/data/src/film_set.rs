@@ -21,6 +21,35 @@ pub struct Film {
     pub label: Label,
     /// The patient, as the [`PatientRule`](crate::PatientRule) or a table tells; the film's own place where nothing does.
     pub group: String,
+    /// Where its source has it.
+    pub facts: FilmFacts,
+}
+
+impl Film {
+    /// Its patient, where something tells one.
+    ///
+    /// ```
+    /// use lungfish_data::{Film, FilmFacts, Label};
+    /// let mut film = Film { path: "a.png".into(), label: Label::Class(0), group: "a".into(), facts: FilmFacts::default() };
+    /// assert_eq!(film.patient(), None);
+    /// film.facts.patient_told = true;
+    /// assert_eq!(film.patient(), Some("a"));
+    /// ```
+    pub fn patient(&self) -> Option<&str> {
+        Some(self.group.as_str()).filter(|_| self.facts.patient_told)
+    }
+}
+
+/// What a source knows of a film besides what it shows: enough to find the film there again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FilmFacts {
+    /// The split on which the source has it, whatever split a training puts it on; `None` where the source has no splits.
+    pub split: Option<Split>,
+    /// Of a table, the line that its row begins on, counted from 1 with the header as the first; of a `.npz`, its index in
+    /// the arrays of its split, counted from 0. `None` for class folders.
+    pub row: Option<u64>,
+    /// Whether a rule, a header or a table told its patient.
+    pub patient_told: bool,
 }
 
 /// The films of a folder, by the splits it has. `F` is [`Film`] as scanned and
@@ -38,6 +67,17 @@ pub enum Layout<F = Film> {
     },
     /// `root/{CLASS}/...`
     Flat(Vec<F>),
+}
+
+impl Layout {
+    /// Notes on each film on which split it is.
+    pub(crate) fn note_splits(&mut self) {
+        if let Self::Splits { train, val, test } = self {
+            for (split, films) in Split::ALL.into_iter().zip([train, val, test]) {
+                films.iter_mut().flatten().for_each(|film| film.facts.split = Some(split));
+            }
+        }
+    }
 }
 
 impl<F> Layout<F> {

@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
+use crate::npz;
 use crate::passed_over::{PassedOver, Tally};
 
 pub(crate) use words::{is_dicom_name, is_film_name, is_mask_folder, is_plain_place, mask_of, part_of, split_of};
@@ -230,14 +231,18 @@ pub struct Listing {
     pub passed_over: Vec<PassedOver>,
 }
 
-/// Every film in a folder, at any depth, or `path` itself where it is no folder.
+/// Every film in a folder, at any depth, or in a MedMNIST `.npz`; `path` itself where it is neither.
 ///
 /// # Errors
-/// Nothing at `path`, or a folder that cannot be read.
+/// Nothing at `path`, a folder that cannot be read, or a `.npz` without films.
 pub fn list(path: &Path) -> Result<Listing, DataError> {
     let metadata = fs::metadata(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     if !metadata.is_dir() {
-        return Ok(Listing { films: vec![path.to_path_buf()], passed_over: Vec::new() });
+        let films = match npz::is_npz(path) {
+            true => npz::films(path).map_err(|reason| DataError::Npz { path: path.to_path_buf(), reason })?,
+            false => vec![path.to_path_buf()],
+        };
+        return Ok(Listing { films, passed_over: Vec::new() });
     }
     let mut tally = Tally::default();
     let films = Folder::read(path)?.films_below(&mut tally);

@@ -40,17 +40,18 @@ pub use cache::FilmCache;
 pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout, check_with};
 pub use contradiction::contradictions;
 pub use decode::{
-    Channels, DecodeError, DecodeOptions, Decoding, DicomFacts, DicomView, Exif, Image, Mode, Source, Span, decode,
-    decode_file, read_film, span, span_of,
+    Channels, DecodeError, DecodeOptions, Decoding, DicomFacts, DicomView, Exif, Image, Mode, Source, Span, Uids,
+    decode, decode_file, film_uid, is_dicom, read_film, span, span_of,
 };
 pub use error::DataError;
 pub use file_facts::{FileFacts, JpegFacts, decode_with_facts};
-pub use film_set::{Film, FilmSet, Layout};
+pub use film_set::{Film, FilmFacts, FilmSet, Layout};
 pub use label::{Label, Task};
 pub use loader::{Batch, Loader, LoaderItem, Pipeline};
 pub use memory::Memory;
 pub use mix::{Mixed, Mixing};
 pub use names::Split;
+pub use npz::is_npz;
 pub use passed_over::PassedOver;
 pub use patient::{PatientRule, PatientSource};
 pub use preprocess::{Equalize, Fit, Preprocess};

@@ -81,7 +81,12 @@ impl Npz {
 
     /// The images and labels of a split; none where there are none.
     pub(crate) fn split(&self, split: Split) -> Option<(&Array, &Array)> {
-        Some((self.arrays.get(&format!("{split}_images"))?, self.arrays.get(&format!("{split}_labels"))?))
+        Some((self.images(split)?, self.arrays.get(&format!("{split}_labels"))?))
+    }
+
+    /// The images of a split, with labels or without.
+    fn images(&self, split: Split) -> Option<&Array> {
+        self.arrays.get(&format!("{split}_images"))
     }
 }
 
@@ -182,9 +187,32 @@ pub(crate) fn open(path: &Path) -> Result<Arc<Npz>, Refused> {
     Ok(npz)
 }
 
-/// Whether a file is a `.npz` by its name.
-pub(crate) fn is_npz(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+/// Whether a file lies at `path` that is a `.npz` by its name.
+pub fn is_npz(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) && path.is_file()
+}
+
+/// The films of a file, split after split, whether or not it says what they show.
+pub(crate) fn films(file: &Path) -> Result<Vec<PathBuf>, Refused> {
+    let npz = open(file)?;
+    let mut films = Vec::new();
+    for split in Split::ALL {
+        if let Some(images) = npz.images(split) {
+            films.extend((0..count(split, images)?).map(|number| place(file, split, number)));
+        }
+    }
+    if films.is_empty() {
+        return Err("it has no train_images, val_images or test_images, as MedMNIST's files have".to_owned());
+    }
+    Ok(films)
+}
+
+/// How many films the images of a split are.
+pub(crate) fn count(split: Split, images: &Array) -> Result<usize, Refused> {
+    let shape = &images.shape;
+    size(images).map(|_| shape[0]).ok_or_else(|| {
+        format!("{split}_images has the shape {shape:?}; films are bytes of [n, height, width] or of 3 channels")
+    })
 }
 
 /// The place of a film in a `.npz`.
@@ -197,12 +225,12 @@ pub(crate) fn read(path: &Path) -> Option<Result<Vec<u8>, DecodeError>> {
     let number: usize = path.file_name()?.to_str()?.parse().ok()?;
     let of_split = path.parent()?;
     let split: Split = of_split.file_name()?.to_str()?.parse().ok()?;
-    let file = of_split.parent().filter(|file| is_npz(file) && file.is_file())?;
+    let file = of_split.parent().filter(|file| is_npz(file))?;
     let film = || {
         let corrupt = |reason: String| DecodeError::Corrupt { format: "npz", reason };
         let npz = open(file).map_err(corrupt)?;
         let missing = || corrupt(format!("it has no film {number} in {split}"));
-        let (images, _) = npz.split(split).ok_or_else(missing)?;
+        let images = npz.images(split).ok_or_else(missing)?;
         let (width, height, channels) = size(images).ok_or_else(missing)?;
         if number >= images.shape[0] {
             return Err(missing());

@@ -11,7 +11,7 @@ use crate::decode::facts_of_file;
 use crate::display::escape_exactly;
 use crate::error::DataError;
 use crate::film_set::Film;
-use crate::folder::{is_dicom_name, is_film_name, is_plain_place, split_of};
+use crate::folder::{is_plain_place, split_of};
 
 /// What told the patient of a film.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -171,7 +171,7 @@ impl PatientRule {
         let films: Vec<&mut Film> = films.collect();
         // Many small reads: on all threads.
         let headers: Vec<Option<String>> = match self.kind {
-            Kind::Auto { .. } => films.par_iter().map(|film| patient_of_dicom(&film.path)).collect(),
+            Kind::Auto { .. } => films.par_iter().map(|film| facts_of_file(&film.path)?.patient).collect(),
             Kind::Pattern(_) => vec![None; films.len()],
         };
         for (film, header) in films.into_iter().zip(headers) {
@@ -179,6 +179,7 @@ impl PatientRule {
             match header.map(|patient| (PatientSource::Dicom, patient)).or_else(|| self.find(below)) {
                 Some((by, patient)) => {
                     *told.entry(by).or_default() += 1;
+                    film.facts.patient_told = true;
                     film.group = patient;
                 }
                 None => {
@@ -196,21 +197,13 @@ impl PatientRule {
             *told.entry(PatientSource::Folder).or_default() += in_cases;
             for (film, case) in rest {
                 if let Some(case) = case {
+                    film.facts.patient_told = true;
                     film.group = case;
                 }
             }
         }
         told
     }
-}
-
-/// The patient in a DICOM's header. Files with names of other pictures are not opened.
-fn patient_of_dicom(path: &Path) -> Option<String> {
-    let name = path.file_name()?;
-    if is_film_name(name) && !is_dicom_name(name) {
-        return None;
-    }
-    facts_of_file(path)?.patient
 }
 
 /// The folder that may be that of a case: the uppermost below the data set that is neither a split nor a class nor a place
@@ -257,6 +250,7 @@ impl Default for PatientRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::film_set::FilmFacts;
     use crate::label::Label;
 
     fn found(rule: &PatientRule, path: &str) -> Option<String> {
@@ -298,11 +292,17 @@ mod tests {
     #[test]
     fn a_folder_of_a_case_each_is_a_patient_and_a_name_alone_is_none() {
         let groups = |paths: &[String]| {
-            let film =
-                |path: &String| Film { path: format!("r/{path}").into(), label: Label::Class(0), group: String::new() };
+            let film = |path: &String| Film {
+                path: format!("r/{path}").into(),
+                label: Label::Class(0),
+                group: String::new(),
+                facts: FilmFacts::default(),
+            };
             let mut films: Vec<Film> = paths.iter().map(film).collect();
             let told =
                 PatientRule::default().assign(Path::new("r"), &["A".to_owned(), "B".to_owned()], films.iter_mut());
+            let of_films = films.iter().filter(|film| film.patient().is_some()).count();
+            assert_eq!(of_films, told.values().sum::<usize>());
             (films.into_iter().map(|film| film.group).collect::<Vec<_>>(), told)
         };
         let frames: Vec<String> =

@@ -3,6 +3,7 @@
 
 mod class_folders;
 mod labels;
+mod lines;
 mod npz;
 mod table;
 
@@ -48,7 +49,7 @@ impl FilmSource {
     /// # Errors
     /// No such folder, or a table that cannot be read.
     pub fn find(path: &Path) -> Result<Self, DataError> {
-        if crate::npz::is_npz(path) && path.is_file() {
+        if crate::npz::is_npz(path) {
             return Ok(Self::Npz(path.to_path_buf()));
         }
         let root = resolve(path)?;
@@ -67,10 +68,10 @@ impl FilmSource {
     /// nowhere among class folders, parts of a data set without classes. Of a table: [`DataError::Labels`] with the line and what is wrong there,
     /// [`DataError::FilmsWithoutLabels`].
     pub fn list(&self, patient: &PatientRule) -> Result<FilmSet, DataError> {
-        match self {
-            Self::LabelTable(root) => labels::list(root, patient),
-            Self::Table { root, file, rule } => table::list(root, file, rule, patient),
-            Self::Npz(file) => npz::list(file, patient),
+        let mut set = match self {
+            Self::LabelTable(root) => labels::list(root, patient)?,
+            Self::Table { root, file, rule } => table::list(root, file, rule, patient)?,
+            Self::Npz(file) => npz::list(file, patient)?,
             Self::ClassFolders(root) => class_folders::list(root, patient).or_else(|error| {
                 let table = root.join(LABELS);
                 let lost = matches!(error, DataError::FilmsWithoutClass { .. } | DataError::NoClassFolder { .. });
@@ -80,8 +81,10 @@ impl FilmSource {
                 } else {
                     Err(error)
                 }
-            }),
-        }
+            })?,
+        };
+        set.layout.note_splits();
+        Ok(set)
     }
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{
-    Channels, DecodeError, DecodeOptions, Decoding, DicomView, FilmSource, PatientRule, PatientSource, Source, decode,
-    decode::decode_with_source,
+    Channels, DecodeError, DecodeOptions, Decoding, DicomView, FilmSource, PatientRule, PatientSource, Source, Uids,
+    decode, decode::decode_with_source, film_uid, is_dicom,
 };
 use serde_json::Value;
 
@@ -83,11 +83,44 @@ fn a_patient_is_known_by_a_hash_of_the_identifier() {
     }
     let set = FilmSource::find(dir.path()).unwrap().list(&PatientRule::default()).unwrap();
     assert_eq!((set.layout.len(), set.patients.get(&PatientSource::Dicom)), (4, Some(&4)));
-    let groups: std::collections::BTreeSet<&str> = set.layout.films().map(|(_, film)| film.group.as_str()).collect();
+    let groups: std::collections::BTreeSet<&str> = set.layout.films().flat_map(|(_, film)| film.patient()).collect();
     let [group] = groups.into_iter().collect::<Vec<_>>()[..] else { panic!("one patient") };
     let survey = lungfish_data::survey(&set, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     let dicom = survey.dicom.unwrap();
     assert_eq!((dicom.films, dicom.lateral, dicom.views["PA"], dicom.ages["40-49"], dicom.sexes["F"]), (4, 0, 4, 4, 4));
     assert_eq!(dicom.manufacturers["Nobody & Sons"], 4);
     assert!(group.starts_with("dicom-") && group.len() == 22 && !group.contains("GOLDEN"), "{group}");
+}
+
+#[test]
+fn a_film_is_known_by_its_uid_or_by_a_hash_of_it() {
+    let told: Value = serde_json::from_slice(&fs::read(golden().join("dicom_uids.json")).unwrap()).unwrap();
+    let told = told.as_object().unwrap();
+    assert!(told.len() > 30);
+    for (name, both) in told {
+        let path = golden().join(format!("dicom/{name}.dcm"));
+        assert!(is_dicom(&path), "{name}");
+        let uid = |uids| film_uid(&path, uids);
+        assert_eq!(
+            (uid(Uids::Plain).as_deref(), uid(Uids::Hashed).as_deref()),
+            (both[0].as_str(), both[1].as_str()),
+            "{name}"
+        );
+    }
+    // By content and not by name, except that the names of other pictures are believed.
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let bare = put("IM1", &bytes("plain"));
+    assert_eq!(film_uid(&bare, Uids::Plain).as_deref(), told["plain"][0].as_str());
+    for path in
+        [put("x.png", &bytes("plain")), put("x.dcm", b"no film"), dir.path().join("absent.dcm"), dir.path().into()]
+    {
+        assert_eq!((is_dicom(&path), film_uid(&path, Uids::Hashed)), (false, None), "{}", path.display());
+    }
+    // Cut before its attributes end.
+    assert_eq!(film_uid(&put("cut", &bytes("plain")[..200]), Uids::Plain), None);
 }

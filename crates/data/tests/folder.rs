@@ -54,6 +54,7 @@ fn splits_are_listed_as_imagefolder_lists_them() {
     let folder = scan_here(root).unwrap();
     assert_eq!(folder.root, root);
     assert_eq!(folder.classes, ["NORMAL", "PNEUMONIA"]);
+    assert!(folder.layout.films().all(|(split, film)| film.facts.split == split && film.facts.row.is_none()));
     let Layout::Splits { train, val, test } = &folder.layout else { panic!("it has splits") };
     // torchvision sorts the folders, and the files in each: what is in NORMAL itself comes before NORMAL/a.
     let expected = owned(&[

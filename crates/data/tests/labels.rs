@@ -57,10 +57,16 @@ fn a_table_gives_each_film_its_row() {
     assert!(matches!(set.layout, Layout::Splits { val: None, .. }));
     let groups: Vec<&str> = set.layout.films().map(|(_, film)| film.group.as_str()).collect();
     assert_eq!(groups, ["train/a", "person1_virus", "test/a"]);
+    let facts = |set: &FilmSet| -> Vec<(Option<u64>, bool)> {
+        set.layout.films().map(|(_, film)| (film.facts.row, film.patient().is_some())).collect()
+    };
+    // Lines as an editor counts them: there is an empty one.
+    assert_eq!(facts(&set), [(Some(5), false), (Some(2), true), (Some(4), false)]);
 
     let flat = folder("path,x\na.bmp,1\nb/c.bmp,0\n", &["a.bmp", "b/c.bmp"]);
     let flat = list(flat.path()).unwrap();
     assert_eq!(rows(&flat), [(None, "a.bmp".to_string(), vec![T]), (None, "b/c.bmp".to_string(), vec![F])]);
+    assert_eq!(facts(&flat), [(Some(2), false), (Some(3), false)]);
 }
 
 #[test]
@@ -135,7 +141,8 @@ fn films(kind: &str, row: &[Option<bool>], patients: usize, each: usize) -> Vec<
         let path = format!("/data/{kind}/{i}.png");
         let hash = lungfish_data::ContentHash::of(path.as_bytes());
         let label = Label::Row(row.to_vec());
-        let film = lungfish_data::Film { path: path.into(), label, group: format!("{kind}-{}", i / each) };
+        let facts = lungfish_data::FilmFacts::default();
+        let film = lungfish_data::Film { path: path.into(), label, group: format!("{kind}-{}", i / each), facts };
         CheckedFilm { film, hash, pixels: None }
     };
     (0..patients * each).map(film).collect()

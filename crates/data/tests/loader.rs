@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{golden_bytes, golden_file};
 use lungfish_data::augment::{mirror, rotate};
 use lungfish_data::{
-    Augment, Batch, Channels, ContentHash, DataError, Decoding, Equalize, Film, Fit, Image, Label, Loader, LoaderItem,
-    Pipeline, Preprocess, check, decode_file,
+    Augment, Batch, Channels, ContentHash, DataError, Decoding, Equalize, Film, FilmFacts, Fit, Image, Label, Loader,
+    LoaderItem, Pipeline, Preprocess, check, decode_file,
 };
 
 const PREPROCESS: Preprocess = Preprocess {
@@ -176,7 +176,7 @@ fn checking_names_what_is_bad_and_hashes_what_is_good() {
     let film = |name: &str, bytes: &[u8]| {
         let path = dir.path().join(name);
         fs::write(&path, bytes).unwrap();
-        Film { path, label: Label::Class(0), group: name.to_string() }
+        Film { path, label: Label::Class(0), group: name.to_string(), facts: FilmFacts::default() }
     };
     let good = golden_bytes("gray_8.png");
     let mut films = vec![
@@ -186,7 +186,8 @@ fn checking_names_what_is_bad_and_hashes_what_is_good() {
         film("d.png", &good),
         film("e.jpg", b"<html>404</html>"),
     ];
-    films.push(Film { path: dir.path().join("gone.png"), label: Label::Class(1), group: "gone".to_string() });
+    let (path, label, group) = (dir.path().join("gone.png"), Label::Class(1), "gone".to_string());
+    films.push(Film { path, label, group, facts: FilmFacts::default() });
     let last = AtomicUsize::new(0);
     let (checked, bad) = check(&films, Channels::Gray, &|done| {
         last.fetch_max(done, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lungfish_data::folder::films_in;
 use lungfish_data::{Channels, FilmSet, FilmSource, Label, PatientRule, Split, Task, decode_file};
 use serde_json::Value;
 
@@ -33,6 +34,8 @@ fn films_and_labels_are_numpys() {
             };
             let (images, labels) = (numbers("images"), numbers("labels"));
             let films = set.layout.of(split).unwrap();
+            let places = films.iter().map(|film| (film.facts.split, film.facts.row, film.patient()));
+            assert!(places.eq((0..films.len() as u64).map(|row| (Some(split), Some(row), None))), "{name}, {split}");
             let (film_len, columns) = (images.len() / films.len(), labels.len() / films.len());
             for (film, (pixels, row)) in films.iter().zip(images.chunks(film_len).zip(labels.chunks(columns))) {
                 let channels = if film_len == 63 { Channels::Gray } else { Channels::Rgb };
@@ -52,6 +55,24 @@ fn films_and_labels_are_numpys() {
     }
     let beyond = golden().join("npz/pneumoniamnist.npz/train/000012");
     assert!(decode_file(&beyond, Channels::Gray).unwrap_err().to_string().contains("it has no film 12 in train"));
+}
+
+#[test]
+fn films_are_listed_whether_or_not_they_have_labels() {
+    let labelled = golden().join("npz/pneumoniamnist.npz");
+    let listed = films_in(&labelled).unwrap();
+    assert!(list(&labelled).unwrap().layout.films().map(|(_, film)| &film.path).eq(&listed));
+    let bare = golden().join("npz/images_only.npz");
+    let listed = films_in(&bare).unwrap();
+    assert_eq!((listed.len(), &listed[5]), (6, &bare.join("test/000005")));
+    assert!(list(&bare).unwrap_err().contains("it has no train_images and train_labels"));
+    let decoded = |file: &Path| decode_file(&file.join("test/000005"), Channels::Rgb).unwrap();
+    assert_eq!(decoded(&bare), decoded(&golden().join("npz/other_rgb.npz")));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.NPZ");
+    fs::write(&path, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").unwrap();
+    let error = films_in(&path).unwrap_err().to_string();
+    assert!(error.ends_with("it has no train_images, val_images or test_images, as MedMNIST's files have"), "{error}");
 }
 
 #[test]

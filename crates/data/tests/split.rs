@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{
-    CheckedFilm, ContentHash, DataError, Film, Label, Layout, Split, SplitNotes, SplitRules, Splits, Task, sample,
-    split, split_after,
+    CheckedFilm, ContentHash, DataError, Film, FilmFacts, Label, Layout, Split, SplitNotes, SplitRules, Splits, Task,
+    sample, split, split_after,
 };
 use proptest::prelude::*;
 
@@ -22,7 +22,8 @@ fn classes(count: usize) -> Vec<String> {
 fn film(name: &str, label: usize, group: &str, content: usize) -> CheckedFilm {
     let path = Path::new("/data").join(name);
     let hash = ContentHash::of(&content.to_le_bytes());
-    CheckedFilm { film: Film { path, label: Label::Class(label), group: group.to_string() }, hash, pixels: None }
+    let (label, group) = (Label::Class(label), group.to_string());
+    CheckedFilm { film: Film { path, label, group, facts: FilmFacts::default() }, hash, pixels: None }
 }
 
 /// `patients` patients of `each` films of a class, all contents different.
@@ -318,7 +319,7 @@ proptest! {
         let mut splits = Splits::default();
         for (i, (name, folder, label, split, group)) in names.into_iter().enumerate() {
             let path = folder.map_or(root.to_path_buf(), |folder| root.join(folder)).join(name);
-            let film = CheckedFilm { film: Film { path, label: Label::Class(label), group }, hash: ContentHash::of(&i.to_le_bytes()), pixels: (i % 2 == 0).then(|| ContentHash::of(&[i as u8; 3])) };
+            let film = CheckedFilm { film: Film { path, label: Label::Class(label), group, facts: FilmFacts::default() }, hash: ContentHash::of(&i.to_le_bytes()), pixels: (i % 2 == 0).then(|| ContentHash::of(&[i as u8; 3])) };
             [&mut splits.train, &mut splits.val, &mut splits.test][split].push(film);
         }
         let names: Vec<String> = ["=NORMAL", "PNEU, \"MONIA\""].map(String::from).to_vec();

@@ -65,6 +65,15 @@ fn nih_has_many_labels_in_one_column_and_lists_of_splits() {
         ]
     );
     assert_eq!(set.patients.get(&PatientSource::Table), Some(&3));
+    let facts = set.layout.films().map(|(_, film)| (film.facts.split, film.facts.row, film.patient()));
+    assert_eq!(
+        facts.collect::<Vec<_>>(),
+        [
+            (Some(Split::Train), Some(2), Some("1")),
+            (Some(Split::Train), Some(3), Some("1")),
+            (Some(Split::Test), Some(4), Some("2")),
+        ]
+    );
     assert_eq!(passed_over(&set), [(".txt", 2), (".csv", 1), ("without a label in the table", 1)]);
     assert!(set.notes[0].contains("the labels of 3 of the 4 films in"), "{:?}", set.notes);
     assert!(set.notes[1].starts_with("1 row of") && set.notes[1].ends_with("(the first in line 5: 00000009_000.png)"));
@@ -124,6 +133,7 @@ fn a_plain_table_may_say_all_and_columns_may_be_named() {
     let table = "path;label;patient;split\r\na.png;sick;p1;train\r\nsub\\b.png;\"well\";p2;Validation\r\nsub/c.png;;p3;test\r\n";
     let set = read(root, "l.csv", table.as_bytes(), &TableRule::default()).unwrap();
     assert_eq!(films(&set), ["train a.png sick p1", "val sub/b.png well p2"]);
+    assert_eq!(set.layout.films().map(|(_, film)| film.facts.row).collect::<Vec<_>>(), [Some(2), Some(3)]);
     assert!(
         set.notes.iter().any(|note| note.contains("1 row of") && note.contains("have no label")),
         "{:?}",

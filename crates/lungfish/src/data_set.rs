@@ -220,7 +220,7 @@ pub(crate) fn read_all(
             let batch: Vec<Film> = chunk.iter().map(|(_, film)| Film::clone(film)).collect();
             let (readable, damaged) = check_with(&batch, options, &|hash, image| seen(split, hash, image), &|_| {});
             good.extend(readable.into_iter().map(|film| (film.film.path, (film.hash, film.pixels))));
-            bad.extend(damaged.into_iter().map(|film| BadFilm { path: film.path, reason: film.reason.to_string() }));
+            bad.extend(damaged.into_iter().map(|film| BadFilm::new(film.path, film.reason.to_string())));
             done += chunk.len();
             watch.event(&Event::Progress { task: Activity::Checking, done, total: films.len() });
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
-use lungfish_data::{DataError, FilmSet, Label, Split, TableRule, Task};
+use lungfish_data::{CheckedFilm, DataError, FilmSet, Label, PassedOver, Split, TableRule, Task, Uids, film_uid};
 use lungfish_metrics::Confusion;
 use lungfish_models::names::did_you_mean;
 use rayon::prelude::*;
@@ -20,13 +20,16 @@ use crate::compute::Compute;
 use crate::data_set::{read_all, transforms};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::predictions_file;
+use crate::origin::Origin;
+use crate::predictions_file::{self, Facts};
 use crate::run_folder::write_atomically;
 use crate::source::Reading;
+use crate::table::Format;
 use crate::task::THRESHOLD;
+use crate::undefined::{self, Whole};
 use crate::{
-    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Predictor, Recipe, Tta, Watch,
-    positive, sample_bits, source,
+    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Measure, Predictor, Recipe, Tta,
+    Watch, measures, positive, sample_bits, source,
 };
 #[cfg(feature = "pictures")]
 use crate::{
@@ -55,6 +58,11 @@ pub struct TestRequest {
     /// Folder for `predictions-{split}.csv`, `metrics-{split}.json` and the pictures; none is the run folder, and is refused for any other films than the run's
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
+    /// A further file for what `predictions-{split}.csv` holds: Parquet where its name ends in `.parquet`, else CSV. What
+    /// is there is not written over.
+    pub predictions: Option<PathBuf>,
+    /// How the UIDs of DICOM films are told.
+    pub uids: Uids,
     /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films and worst
     /// errors, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
     /// there is of one test. Without the feature `pictures` nothing is drawn.
@@ -138,12 +146,25 @@ pub struct TestOutcome {
     /// The file with one line a film.
     #[serde(skip)]
     pub predictions: PathBuf,
+    /// The further file of the same that was asked for.
+    #[serde(skip)]
+    pub further: Option<PathBuf>,
     /// The pictures as PNG; each lies beside itself as SVG.
     #[serde(skip)]
     pub pictures: Vec<PathBuf>,
+    /// One-of: each metric with its 95 % interval, of two classes thirteen of them, beyond two accuracy and loss. Any-of: they
+    /// are with each label.
+    pub measures: Vec<Measure>,
+    /// What counts as one in the intervals: `patients`, whose films are alike, or `films`, where nothing tells patients.
+    pub counted: &'static str,
     /// Films that could not be read and are not in the metrics.
     #[serde(rename = "unreadable")]
     pub bad: Vec<BadFilm>,
+    /// What lies in the folder and is not among its films, by kind.
+    pub passed_over: Vec<PassedOver>,
+    /// Which of the metrics that are null are undefined, and why: a clause each, such as `AUC and recall of A, since no film
+    /// of the test split is A`.
+    pub undefined: Vec<String>,
 }
 
 /// The films to be scored: with the table that is asked for, or that the model learnt from where it has films there.
@@ -184,6 +205,15 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let task = model.info.task;
     refuse_other_task(task, folder.task, &folder.root)?;
     let index_of = indices(&folder.classes, &model.info.classes, &folder.root, task)?;
+    let facts = Facts::of(&folder);
+    let columns = predictions_file::columns(&model.info, facts);
+    let further = match &request.predictions {
+        Some(file) if file.exists() => {
+            return Err(Error::refused(format!("{} is there already: name another file", escape(file))));
+        }
+        Some(file) => Some((file, Format::of(file, &columns)?)),
+        None => None,
+    };
     let paths: Vec<&Path> = folder.layout.films().map(|(_, film)| film.path.as_path()).collect();
     sample_bits::of_films(&mut model.info.preprocess.decoding, &paths, watch);
     let read = read_all(folder.layout, model.info.preprocess.decode_options(), &|_, _, _| {}, watch);
@@ -225,18 +255,24 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     });
 
     let paths: Vec<PathBuf> = films.iter().map(|f| f.film.path.clone()).collect();
-    let mut predictor = Predictor::of(model, &backend)?.with_tta(request.tta);
-    let (mut labels, mut rows, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
-    for (film, scored) in films.iter().zip(predictor.rows(&paths, watch)?) {
+    let mut predictor = Predictor::of(model, &backend)?.with_tta(request.tta).with_uids(request.uids);
+    let (mut labels, mut rows, mut predictions, mut scored_films) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (CheckedFilm { film, .. }, scored) in films.iter().zip(predictor.rows(&paths, watch)?) {
         match scored {
             Ok(row) => {
-                labels.push(film.film.label.clone());
-                predictions.push(predictor.prediction(&film.film.path, &row));
+                labels.push(film.label.clone());
+                predictions.push(predictor.prediction(&film.path, &row));
+                scored_films.push(film);
                 rows.extend(row.values);
             }
             // It was whole a moment ago.
-            Err(reason) => bad.push(BadFilm { path: film.film.path.clone(), reason: reason.to_string() }),
+            Err(reason) => bad.push(BadFilm::new(&film.path, reason.to_string())),
         }
+    }
+    if facts.uid {
+        let uid = |path: &Path| film_uid(path, request.uids);
+        predictions.par_iter_mut().for_each(|film| film.uid = uid(&film.path));
+        bad.par_iter_mut().for_each(|film| film.uid = uid(&film.path));
     }
     let info = predictor.info();
     let classes = info.classes.len();
@@ -265,7 +301,12 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         EpochChoice::Best => split.to_string(),
         EpochChoice::Last => format!("{split}-last"),
     };
-    let file = predictions_file::write(&out, &name, info, &labels, &predictions)?;
+    let csv = predictions_file::csv(info, facts, &scored_films, &predictions);
+    let file = predictions_file::write(&out, &name, &csv)?;
+    if let Some((to, format)) = further {
+        let origin = Origin::of(predictions_file::FORMAT, &predictor, &columns)?;
+        format.write(to, &csv, &columns, &Origin { split: Some(split), caveats: caveats.clone(), ..origin })?;
+    }
     let class_metrics = |confusion: &Confusion| -> Vec<ClassMetrics> {
         let of = |(i, name): (usize, &String)| {
             let lungfish_metrics::ClassMetrics { precision, recall, f1, support } = confusion.class(i);
@@ -273,9 +314,25 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         };
         info.classes.iter().enumerate().map(of).collect()
     };
-    let label_metrics = |(i, name): (usize, &String)| LabelMetrics::new(name, i, &known, &rows);
+    let patients: Vec<&str> = scored_films.iter().map(|film| film.group.as_str()).collect();
+    let label_metrics = |(i, name): (usize, &String)| LabelMetrics::new(name, i, &known, &rows, &patients);
     let positive = if task == Task::OneOf { positive::of(&info.classes, &info.recipe.positive)? } else { None };
     let recall = |class: usize| confusion.as_ref().and_then(|confusion| confusion.class(class).recall);
+    // Of two classes the specificity is the recall of the other one.
+    let of_positive = positive.map(|class| [recall(class), recall(1 - class)]);
+    let of_classes = confusion.as_ref().map(class_metrics).unwrap_or_default();
+    let measures = match task {
+        Task::OneOf => measures::of_films(&labels, &predictions, positive, &patients),
+        Task::AnyOf => Vec::new(),
+    };
+    let of_labels: Vec<LabelMetrics> = match task {
+        Task::OneOf => Vec::new(),
+        Task::AnyOf => info.classes.iter().enumerate().map(label_metrics).collect(),
+    };
+    let undefined = match task {
+        Task::OneOf => undefined::of_classes(split, &of_classes, Whole { auc: metrics.auc, positive: of_positive }),
+        Task::AnyOf => undefined::of_labels(split, &of_labels),
+    };
     #[cfg_attr(not(feature = "pictures"), allow(unused_mut))]
     let mut outcome = TestOutcome {
         task,
@@ -284,15 +341,11 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         loss: metrics.loss,
         auc: metrics.auc,
         positive: positive.map(|class| info.classes[class].clone()),
-        sensitivity: positive.and_then(recall),
-        // Of two classes the other one.
-        specificity: positive.and_then(|class| recall(1 - class)),
-        classes: confusion.as_ref().map(class_metrics).unwrap_or_default(),
+        sensitivity: of_positive.and_then(|[sensitivity, _]| sensitivity),
+        specificity: of_positive.and_then(|[_, specificity]| specificity),
+        classes: of_classes,
         confusion: confusion.as_ref().map(Confusion::rows).unwrap_or_default(),
-        labels: match task {
-            Task::OneOf => Vec::new(),
-            Task::AnyOf => info.classes.iter().enumerate().map(label_metrics).collect(),
-        },
+        labels: of_labels,
         threshold: (task == Task::AnyOf || classes == 2).then_some(THRESHOLD),
         equal_prior: info.for_equal_classes(),
         tta: request.tta,
@@ -300,10 +353,15 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         split,
         epoch: info.epoch.clone(),
         predictions: file,
+        further: request.predictions.clone(),
         metrics: out.join(format!("metrics-{name}.json")),
         pictures: Vec::new(),
         pictures_failed: false,
         bad,
+        passed_over: folder.passed_over,
+        undefined,
+        measures,
+        counted: if folder.patients.is_empty() { "films" } else { "patients" },
     };
     let written = Written { schema: "lungfish.test.1", outcome: &outcome };
     let json = serde_json::to_vec_pretty(&written)
@@ -443,10 +501,15 @@ mod tests {
                 why: None,
             },
             predictions: PathBuf::new(),
+            further: None,
             metrics: PathBuf::new(),
             pictures: Vec::new(),
             pictures_failed: false,
             bad: Vec::new(),
+            passed_over: Vec::new(),
+            undefined: vec!["precision of A".to_owned()],
+            measures: vec![Measure::new("accuracy", Some(0.5), Some([0.25, 0.75]))],
+            counted: "films",
         };
         assert_eq!(
             serde_json::to_string(&outcome).unwrap(),
@@ -455,7 +518,8 @@ mod tests {
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
                 r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"equal_prior":true,"#,
                 r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,
-                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"robust":null,"why":null},"unreadable":[]}"#
+                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"robust":null,"why":null},"#,
+                r#""measures":[{"name":"accuracy","value":0.5,"interval":[0.25,0.75]}],"counted":"films","unreadable":[],"passed_over":[],"undefined":["precision of A"]}"#
             )
         );
     }

@@ -191,6 +191,7 @@ mod tests {
                 path: "a".into(),
                 label: lungfish_data::Label::Class(0),
                 group: "a".to_owned(),
+                facts: lungfish_data::FilmFacts::default(),
             },
             hash: lungfish_data::ContentHash([1; 16]),
             pixels: None,

@@ -1,15 +1,18 @@
 //! What a prediction is asked for: films in the order of the request, and what lies beside them.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use lungfish_data::display::escape;
 use lungfish_data::folder::list;
-use lungfish_data::{PassedOver, passed_over};
+use lungfish_data::{ContentHash, DataError, PassedOver, is_dicom, is_npz, passed_over};
+use rayon::prelude::*;
 
 use crate::{BadFilm, Error};
 
-/// Films to be scored: files as they were named, and for each folder the films in it and in its folders, sorted by
-/// folder and then by name. What cannot be listed keeps its place, as a [`BadFilm`].
+/// Films to be scored: files as they were named, for each folder the films in it and in its folders, sorted by folder and
+/// then by name, and for a MedMNIST `.npz` all of its films, split after split. What cannot be listed keeps its place, as a
+/// [`BadFilm`].
 ///
 /// ```
 /// use lungfish::FilmList;
@@ -21,6 +24,8 @@ use crate::{BadFilm, Error};
 pub struct FilmList {
     entries: Vec<Result<PathBuf, BadFilm>>,
     passed_over: Vec<PassedOver>,
+    /// Whether any is a DICOM, once somebody has looked.
+    dicom: OnceLock<bool>,
 }
 
 impl FilmList {
@@ -28,26 +33,26 @@ impl FilmList {
     pub fn new(paths: &[PathBuf]) -> Self {
         let (mut entries, mut beside) = (Vec::new(), Vec::new());
         for path in paths {
-            if !path.is_dir() {
+            if !path.is_dir() && !is_npz(path) {
                 entries.push(Ok(path.clone()));
                 continue;
             }
-            match list(path) {
+            let reason = match list(path) {
+                Ok(found) if found.films.is_empty() => {
+                    beside.extend(found.passed_over);
+                    "a folder with no film in it".to_owned()
+                }
                 Ok(found) => {
-                    if found.films.is_empty() {
-                        let reason = "a folder with no film in it".to_owned();
-                        entries.push(Err(BadFilm { path: path.clone(), reason }));
-                    }
                     entries.extend(found.films.into_iter().map(Ok));
                     beside.extend(found.passed_over);
+                    continue;
                 }
-                Err(error) => {
-                    let reason = format!("a folder that cannot be listed: {error}");
-                    entries.push(Err(BadFilm { path: path.clone(), reason }));
-                }
-            }
+                Err(DataError::Npz { reason, .. }) => format!("a .npz without films: {reason}"),
+                Err(error) => format!("a folder that cannot be listed: {error}"),
+            };
+            entries.push(Err(BadFilm::new(path, reason)));
         }
-        FilmList { entries, passed_over: passed_over::merged(beside) }
+        FilmList { entries, passed_over: passed_over::merged(beside), dicom: OnceLock::new() }
     }
 
     /// Rows that a prediction of all of it has: one a film, and one for each folder without films.
@@ -70,6 +75,18 @@ impl FilmList {
     /// The files in the folders that are not taken for films, by kind.
     pub fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over
+    }
+
+    /// Whether any of them is a DICOM. Files with names of other pictures are not opened, and nobody looks twice.
+    pub(crate) fn has_dicom(&self) -> bool {
+        let is_one = |entry: &Result<PathBuf, BadFilm>| entry.as_ref().is_ok_and(|path| is_dicom(path));
+        *self.dicom.get_or_init(|| self.entries.par_iter().any(is_one))
+    }
+
+    /// The hash of their paths, a line each.
+    pub(crate) fn hash(&self) -> ContentHash {
+        let lines: String = self.paths().map(|path| escape(path) + "\n").collect();
+        ContentHash::of(lines.as_bytes())
     }
 
     /// Each film, or why there is none in its place.

@@ -21,9 +21,10 @@
 //!
 //! # Features
 //!
-//! Both are on unless `default-features = false`. Without them training, testing and predicting are all there.
+//! All are on unless `default-features = false`. Without them training, testing and predicting are all there.
 //!
 //! - `fetch`: the module `fetch`, which alone has a network (rustls, ring).
+//! - `parquet`: [`ScoresFile`] and [`TestRequest::predictions`] as Parquet, besides CSV.
 //! - `pictures`: what is drawn (resvg): the pictures of [`test()`] and [`explore()`], `PlotTarget`, `preview`.
 //!
 //! # Optimise it in development, too
@@ -36,6 +37,7 @@
 //! opt-level = 3
 //! ```
 
+pub mod audit;
 pub mod bench;
 mod caveat;
 mod checkpoint;
@@ -57,8 +59,10 @@ mod films;
 mod judge;
 mod keys;
 mod lineage;
+mod measures;
 mod metrics;
 mod model;
+mod origin;
 mod patients;
 mod phase;
 #[cfg(feature = "pictures")]
@@ -82,15 +86,18 @@ mod scorer;
 mod scores_file;
 mod source;
 mod summary;
+mod table;
 mod targets;
 mod task;
 mod teacher;
 mod train;
 mod tta;
 pub mod tune;
+mod undefined;
 mod watch;
 mod weights;
 
+pub use audit::{Audit, AuditRequest, audit};
 pub use caveat::{Caveat, CaveatKind};
 pub use device::{Device, Gpus};
 pub use ensemble::{EnsembleOutcome, ensemble};
@@ -102,6 +109,7 @@ pub use explore::{Exploration, ExploreRequest, explore};
 pub use film_list::FilmList;
 pub use judge::Why;
 pub use lineage::{Ancestor, Descent};
+pub use measures::Measure;
 pub use metrics::LabelMetrics;
 pub use model::{Member, ModelInfo};
 pub use patients::PatientsBy;
@@ -125,8 +133,8 @@ pub use watch::{Observer, Silent, Watch};
 pub use lungfish_data::passed_over;
 pub use lungfish_data::survey::{self, Survey};
 pub use lungfish_data::{
-    Channels, DataError, DecodeError, Equalize, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, decode,
-    decode_file,
+    Channels, DataError, DecodeError, Equalize, Fit, Image, PassedOver, PatientRule, Preprocess, Split, Task, Uids,
+    decode, decode_file,
 };
 pub use lungfish_data::{Columns, Decoding, DicomView, Exif, Memory, TableRule, Uncertain};
 pub use lungfish_engine::EngineError;

@@ -257,6 +257,7 @@ mod tests {
                 path: format!("{number}.png").into(),
                 label: lungfish_data::Label::Class(0),
                 group: number.to_string(),
+                facts: lungfish_data::FilmFacts::default(),
             },
             hash: ContentHash([number; 16]),
             pixels: Some(ContentHash([number ^ 0x80; 16])),

@@ -1,9 +1,12 @@
 //! The metrics of a test, each with how sure it is: 95 % intervals in which films of one patient count together.
 
+use lungfish_data::Label;
 use lungfish_metrics::binary::Counts;
 use lungfish_metrics::bootstrap::Bootstrap;
 use lungfish_metrics::{Confidence, Interval, average_precision, brier, clustered};
 use serde::Serialize;
+
+use crate::Prediction;
 
 /// Films times resamples of a bootstrap, at most.
 const MOST_WORK: usize = 40_000_000;
@@ -26,42 +29,76 @@ pub struct Measure {
 }
 
 impl Measure {
-    fn new(name: &str, value: Option<f64>, interval: Option<Interval>) -> Self {
-        Measure { name: name.to_owned(), value, interval: interval.map(|found| [found.low, found.high]) }
+    /// A metric by name.
+    pub fn new(name: &str, value: Option<f64>, interval: Option<[f64; 2]>) -> Self {
+        Measure { name: name.to_owned(), value, interval }
+    }
+
+    fn within(name: &str, value: Option<f64>, interval: Option<Interval>) -> Self {
+        Measure::new(name, value, interval.map(|found| [found.low, found.high]))
     }
 
     fn share(name: &str, is: &[bool], patients: &[&str]) -> Self {
         let found = clustered::proportion(is, patients);
         let interval = found.and_then(|found| found.wilson(Confidence::default()));
-        Measure::new(name, found.map(|found| found.share), interval)
+        Measure::within(name, found.map(|found| found.share), interval)
     }
 
     fn auc(positive: &[bool], scores: &[f64], patients: &[&str]) -> Self {
         let found = clustered::auc(positive, scores, patients);
         let interval = found.and_then(|found| found.interval(Confidence::default()));
-        Measure::new("AUC", found.map(|found| found.auc), interval.map(|found| found.interval))
+        Measure::within("AUC", found.map(|found| found.auc), interval.map(|found| found.interval))
     }
 
     fn resampled(name: &str, patients: &[&str], metric: impl Fn(&[usize]) -> Option<f64> + Sync) -> Self {
         let resamples = (MOST_WORK / patients.len().max(1)).clamp(RESAMPLES[0], RESAMPLES[1]);
         let found = Bootstrap { resamples, ..Bootstrap::new(SEED) }.run(patients, metric);
         let interval = |level| found.as_ref().and_then(|found| found.bca(level).or_else(|| found.percentile(level)));
-        Measure::new(name, found.as_ref().map(|found| found.estimate), interval(Confidence::default()))
+        Measure::within(name, found.as_ref().map(|found| found.estimate), interval(Confidence::default()))
+    }
+}
+
+/// Each metric with its interval, of films of classes.
+pub(crate) fn of_films(
+    labels: &[Label],
+    predictions: &[Prediction],
+    positive: Option<usize>,
+    patients: &[&str],
+) -> Vec<Measure> {
+    let of: Vec<usize> = labels.iter().filter_map(Label::class).collect();
+    let probability = |film: usize, class: usize| predictions[film].probabilities[class].1;
+    let called = |film: usize| {
+        let row: Vec<f64> = predictions[film].probabilities.iter().map(|(_, p)| *p).collect();
+        lungfish_metrics::argmax(&row)
+    };
+    let films = 0..of.len();
+    match positive {
+        Some(positive) => {
+            let has: Vec<bool> = of.iter().map(|class| *class == positive).collect();
+            let scores: Vec<f64> = films.clone().map(|film| probability(film, positive)).collect();
+            let so: Vec<bool> = films.map(|film| called(film) == positive).collect();
+            TwoClasses { positive: &has, probability: &scores, called: &so, patients }.measures()
+        }
+        None => {
+            let right: Vec<bool> = films.clone().map(|film| called(film) == of[film]).collect();
+            let loss: Vec<f64> = films.map(|film| -probability(film, of[film]).max(f64::MIN_POSITIVE).ln()).collect();
+            of_classes(&right, &loss, patients)
+        }
     }
 }
 
 /// Films of two classes: whether each is positive, the probability of that, whether it was called so, and its patient.
-pub(crate) struct TwoClasses<'a> {
-    pub positive: &'a [bool],
-    pub probability: &'a [f64],
-    pub called: &'a [bool],
-    pub patients: &'a [&'a str],
+struct TwoClasses<'a> {
+    positive: &'a [bool],
+    probability: &'a [f64],
+    called: &'a [bool],
+    patients: &'a [&'a str],
 }
 
 impl TwoClasses<'_> {
     /// Every metric. Shares by Wilson's interval of as many films as count (Korn and Graubard), the AUC by Obuchowski's
     /// variance, the others by resampling patients.
-    pub(crate) fn measures(&self) -> Vec<Measure> {
+    fn measures(&self) -> Vec<Measure> {
         let Self { positive, probability, called, patients } = *self;
         let share = |name: &str, of: &dyn Fn(usize) -> Option<bool>| {
             let found = (0..positive.len()).filter_map(|film| Some((of(film)?, patients[film])));
@@ -117,7 +154,7 @@ impl TwoClasses<'_> {
 
 /// Of any number of classes: `right` says of each film whether it was called what it is, `loss` its negative
 /// log-likelihood.
-pub(crate) fn of_classes(right: &[bool], loss: &[f64], patients: &[&str]) -> Vec<Measure> {
+fn of_classes(right: &[bool], loss: &[f64], patients: &[&str]) -> Vec<Measure> {
     vec![
         Measure::share("accuracy", right, patients),
         Measure::resampled("negative log-likelihood", patients, |films| mean(films, |film| loss[film])),

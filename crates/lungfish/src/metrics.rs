@@ -5,6 +5,7 @@ use lungfish_metrics::roc_auc;
 use serde::Serialize;
 
 use crate::task::{Answers, known_of, softplus};
+use crate::{Measure, measures};
 
 /// Loss, accuracy and AUC of one split.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,11 +84,13 @@ pub struct LabelMetrics {
     pub true_negatives: u64,
     /// Films of which nobody knows; they are in none of the other numbers.
     pub unknown: u64,
+    /// AUC, sensitivity and specificity with their 95 % intervals.
+    pub measures: Vec<Measure>,
 }
 
 impl LabelMetrics {
-    /// Of the label of an index, from rows of logits.
-    pub(crate) fn new(name: &str, index: usize, labels: &[&Label], rows: &[f32]) -> Self {
+    /// Of the label of an index, from rows of logits; films of one of the `patients` count together in the intervals.
+    pub(crate) fn new(name: &str, index: usize, labels: &[&Label], rows: &[f32], patients: &[&str]) -> Self {
         let (has, logits) = known_of(index, labels, rows);
         let count = |of: bool, called: bool| {
             let films = has.iter().zip(&logits);
@@ -109,6 +112,10 @@ impl LabelMetrics {
             negatives,
             true_negatives,
             unknown: (labels.len() - has.len()) as u64,
+            measures: {
+                let known = labels.iter().zip(patients).filter(|(label, _)| label.has(index).is_some());
+                measures::of_label(&has, &logits, &known.map(|(_, patient)| *patient).collect::<Vec<_>>())
+            },
         }
     }
 }
@@ -158,11 +165,11 @@ mod tests {
         let likely = [0.9, 0.4, 0.7, 0.4, 0.8, 0.4, 0.9, 0.5, 0.7_f64];
         assert!((metrics.loss + likely.iter().map(|p| p.ln()).sum::<f64>() / 9.0).abs() < 1e-6);
 
-        let first = LabelMetrics::new("A", 0, &labels, &rows);
+        let first = LabelMetrics::new("A", 0, &labels, &rows, &["a", "b", "c", "d"]);
         assert_eq!((first.auc, first.accuracy, first.unknown), (Some(0.75), Some(0.5), 0));
         assert_eq!((first.positives, first.true_positives, first.sensitivity), (2, 1, Some(0.5)));
         assert_eq!((first.negatives, first.true_negatives, first.specificity), (2, 1, Some(0.5)));
-        let third = LabelMetrics::new("C", 2, &labels, &rows);
+        let third = LabelMetrics::new("C", 2, &labels, &rows, &["a", "b", "c", "d"]);
         assert_eq!((third.auc, third.sensitivity, third.positives, third.unknown), (None, None, 0, 1));
         let nothing = row([None; 3]);
         assert_eq!(Metrics::new(Task::AnyOf, 3, &[&nothing], &rows[..3]), None);

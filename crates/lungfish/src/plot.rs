@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use lungfish_data::decode_file;
 use lungfish_data::display::escape;
 use lungfish_data::folder::real;
 use lungfish_data::synth::is_synthetic_file;
+use lungfish_data::{decode_file, is_npz};
 use lungfish_pictures::{Heading, classify, percent};
 use rayon::prelude::*;
 
@@ -55,9 +55,10 @@ impl PlotTarget {
                     inputs.len()
                 )));
             };
-            if input.is_dir() {
+            if input.is_dir() || is_npz(input) {
+                let what = if input.is_dir() { "is a folder of films" } else { "holds many films" };
                 return Err(Error::refused(format!(
-                    "{} is one picture and {} is a folder of films: name a folder for their pictures",
+                    "{} is one picture and {} {what}: name a folder for their pictures",
                     escape(to),
                     escape(input)
                 )));
@@ -194,6 +195,7 @@ mod tests {
             called: Called::Class(String::new()),
             probabilities: Vec::new(),
             spread: Vec::new(),
+            uid: None,
         };
         let predictions: Vec<Prediction> = films.iter().map(prediction).collect();
         assert_eq!(names(&predictions), ["x.png", "x-2.png", "X-3.png", "x-2-2.png", "y.tar.png"]);

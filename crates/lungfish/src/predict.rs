@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use lungfish_data::decode::MAX_PIXELS;
 use lungfish_data::display::escape;
-use lungfish_data::{Decoding, Image, PassedOver, Pipeline, Span, Task, decode, span_of};
+use lungfish_data::{Decoding, Image, PassedOver, Pipeline, Span, Task, Uids, decode, film_uid, span_of};
+use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use crate::compute::Compute;
@@ -30,6 +31,9 @@ pub struct Prediction {
     /// probabilities. Empty for one network.
     #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
     pub spread: Vec<(String, f64)>,
+    /// Of a DICOM its SOPInstanceUID, as [`Predictor::with_uids`] has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
 }
 
 impl Prediction {
@@ -43,7 +47,8 @@ impl Prediction {
     /// ```
     pub fn new(path: impl Into<PathBuf>, task: Task, probabilities: Vec<(String, f64)>) -> Self {
         let (names, values): (Vec<String>, Vec<f64>) = probabilities.iter().cloned().unzip();
-        Prediction { path: path.into(), called: task.called(&names, &values), probabilities, spread: Vec::new() }
+        let (path, called, spread, uid) = (path.into(), task.called(&names, &values), Vec::new(), None);
+        Prediction { path, called, probabilities, spread, uid }
     }
 }
 
@@ -59,12 +64,16 @@ pub struct BadFilm {
     /// What is wrong with it.
     #[serde(rename = "error")]
     pub reason: String,
+    /// Of a DICOM whose header can be read its SOPInstanceUID, as of films that are scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub uid: Option<String>,
 }
 
 impl BadFilm {
     /// A film and what is wrong with it.
     pub fn new(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
-        BadFilm { path: path.into(), reason: reason.into() }
+        BadFilm { path: path.into(), reason: reason.into(), uid: None }
     }
 }
 
@@ -88,6 +97,7 @@ pub struct Predictor {
     model: Model,
     scorer: Scorer,
     tta: Tta,
+    uids: Uids,
     /// How the films were decoded that the model learnt from.
     learnt: Decoding,
 }
@@ -112,13 +122,19 @@ impl Predictor {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let scorer = Scorer::new(backend, &model.networks, model.info.task, pipeline)?;
         let learnt = model.info.preprocess.decoding;
-        Ok(Predictor { model, scorer, tta: Tta::None, learnt })
+        Ok(Predictor { model, scorer, tta: Tta::None, uids: Uids::Hashed, learnt })
     }
 
     /// The same, which scores each film in several views and averages their probabilities.
     #[must_use]
     pub fn with_tta(self, tta: Tta) -> Self {
         Predictor { scorer: self.scorer.with_tta(tta), tta, ..self }
+    }
+
+    /// The same, which tells the UIDs of DICOM films in a way; they are hashed unless asked for.
+    #[must_use]
+    pub fn with_uids(self, uids: Uids) -> Self {
+        Predictor { uids, ..self }
     }
 
     /// How films are decoded from now on.
@@ -130,6 +146,11 @@ impl Predictor {
     /// In which views films are scored.
     pub fn tta(&self) -> Tta {
         self.tta
+    }
+
+    /// How the UIDs of DICOM films are told.
+    pub fn uids(&self) -> Uids {
+        self.uids
     }
 
     /// What the model file says about itself.
@@ -199,17 +220,20 @@ impl Predictor {
         let first = if done == known.len() { done } else { done - done % AT_ONCE };
         let wanted: Vec<Known<'_>> = known.iter().skip(first).map(|(_, film)| *film).collect();
         let (total, mut scored) = (known.len(), first);
+        let uids = films.has_dicom().then_some(self.uids);
         let Predictor { model, scorer, .. } = self;
         let file = model.file().to_owned();
         let Model { info, stores, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
         let mut hand_on = |upto: usize, batch: &mut dyn Iterator<Item = Scored>| {
             let mut outcomes = Vec::new();
+            let mut of_films = uids_of(entries.get(row..upto).unwrap_or_default(), uids).into_iter();
             while row < upto {
+                let uid = of_films.next().flatten();
                 let outcome = match entries.get(row) {
                     Some(Ok(path)) => match batch.next() {
-                        Some(Ok(row)) => Ok(prediction(info, &file, path, &row)?),
-                        Some(Err(reason)) => Err(BadFilm::new(path, reason.to_string())),
+                        Some(Ok(row)) => Ok(Prediction { uid, ..prediction(info, &file, path, &row)? }),
+                        Some(Err(reason)) => Err(BadFilm { uid, ..BadFilm::new(path, reason.to_string()) }),
                         None => break,
                     },
                     Some(Err(bad)) => Err(bad.clone()),
@@ -296,6 +320,13 @@ impl Predictor {
     }
 }
 
+/// The UID of each film, where there are DICOM films among them.
+fn uids_of(entries: &[Result<PathBuf, BadFilm>], uids: Option<Uids>) -> Vec<Option<String>> {
+    let Some(uids) = uids else { return Vec::new() };
+    // Headers are small reads, and many.
+    entries.par_iter().map(|entry| film_uid(entry.as_ref().ok()?, uids)).collect()
+}
+
 /// Names and probabilities for a row of last values, if it has numbers.
 fn prediction(info: &ModelInfo, model: &Path, film: &Path, row: &Row) -> Result<Prediction, Error> {
     require_numbers(model, film, &row.values)?;
@@ -339,6 +370,11 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&prediction).unwrap(),
             r#"{"path":"a/b.jpeg","class":"PNEUMONIA","probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75}}"#
+        );
+        let uid = Some("dicom-0123456789abcdef".to_owned());
+        assert_eq!(
+            serde_json::to_string(&Prediction { uid, ..prediction.clone() }).unwrap(),
+            r#"{"path":"a/b.jpeg","class":"PNEUMONIA","probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75},"uid":"dicom-0123456789abcdef"}"#
         );
         let labels = Prediction { called: Called::Labels(vec!["PNEUMONIA".to_owned()]), ..prediction };
         assert_eq!(

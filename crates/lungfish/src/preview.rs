@@ -228,7 +228,8 @@ mod tests {
         let films: Vec<Film> = (0..30)
             .map(|i| {
                 let label = Label::Class(usize::from(i >= 4) * 2);
-                Film { path: format!("{i}").into(), label, group: i.to_string() }
+                let facts = lungfish_data::FilmFacts::default();
+                Film { path: format!("{i}").into(), label, group: i.to_string(), facts }
             })
             .collect();
         let films: Vec<&Film> = films.iter().collect();

@@ -1,32 +1,33 @@
 //! The table of a long prediction: a row a film, written as the films are scored, and gone on with after an interruption.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+mod appended;
+
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use lungfish_data::ContentHash;
+use appended::Appended;
 use lungfish_data::display::{cell, escape};
-use serde::{Deserialize, Serialize};
 
-use crate::model::NOTICE;
+use crate::origin::{Origin, UID, beside};
 use crate::predict::Outcome;
-use crate::run_folder::write_atomically;
-use crate::{Error, FilmList, Predictor, Tta};
+use crate::table::{Column, Format, Kind, head, of_parquet, to_parquet};
+use crate::{Error, FilmList, Predictor};
 
 /// What stands in the file beside the table.
 const FORMAT: &str = "lungfish.scores.1";
-/// Rows are with the system as soon as they are written, and on the disk no later than this.
-const SYNC: Duration = Duration::from_secs(1);
 
-/// A CSV file with a row for each film of a [`FilmList`], in its order: `path`, `predicted`, a probability for each class
-/// under its name, and `error`, which says why there is none. Beside it lies a file of the same name with `.json` after
-/// it, which says by which model.
+/// A table with a row for each film of a [`FilmList`], in its order: `path`, `predicted`, a probability for each class
+/// under its name, `error`, which says why there is none, and, where any of the films is a DICOM, `uid`, its
+/// SOPInstanceUID as [`Predictor::with_uids`] has it. Beside it lies a file of the same name with `.json` after it, which
+/// says by which model.
 ///
-/// A row is written whole or, when a disk is full or the program is killed, cut off the next time: what [`resume`] adds to
-/// makes the same file, byte for byte, as a prediction that nothing interrupted.
+/// The file is CSV. A row is written whole or, when a disk is full or the program is killed, cut off the next time: what
+/// [`resume`] adds to makes the same file, byte for byte, as a prediction that nothing interrupted.
+///
+/// A file whose name ends in `.parquet` is Parquet, and there when [`finish`] is asked for with all rows; until then the
+/// rows are in a CSV file beside it, whose name has `.part.csv` after it. What would lie beside a CSV file is inside it.
 ///
 /// [`resume`]: ScoresFile::resume
+/// [`finish`]: ScoresFile::finish
 ///
 /// ```no_run
 /// use std::sync::atomic::AtomicBool;
@@ -44,57 +45,15 @@ const SYNC: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ScoresFile {
     path: PathBuf,
-    file: File,
-    /// Bytes of whole rows, the head among them.
-    length: u64,
+    format: Format,
+    columns: Vec<Column>,
+    origin: Origin,
+    /// The CSV file that grows; none where a Parquet file was finished before.
+    grows: Option<Appended>,
     rows: usize,
     bad: usize,
-    classes: usize,
-    synced: Instant,
-}
-
-/// What is known of a table beyond its rows.
-#[derive(Serialize, Deserialize)]
-struct Origin {
-    format: String,
-    /// Columns of the table.
-    columns: Vec<String>,
-    /// The model file, as it was named.
-    model: String,
-    /// The first 16 bytes of the SHA-256 of the model file, in hexadecimal digits.
-    model_hash: String,
-    architecture: String,
-    /// The views over which what is said of a film was averaged.
-    #[serde(default, skip_serializing_if = "Tta::is_none")]
-    tta: Tta,
-    /// Whether the model has learnt from synthetic films, and says nothing of real ones.
-    synthetic: bool,
-    /// The version of lungfish that wrote it.
-    version: String,
-    notice: String,
-}
-
-impl Origin {
-    fn of(predictor: &Predictor) -> Result<Self, Error> {
-        let (info, model) = (predictor.info(), predictor.file());
-        let bytes = fs::read(model).map_err(|e| Error::io("read", model, e))?;
-        let columns = ["path", "predicted"].into_iter().chain(info.classes.iter().map(String::as_str));
-        Ok(Origin {
-            format: FORMAT.to_owned(),
-            columns: columns.chain(["error"]).map(str::to_owned).collect(),
-            model: escape(model),
-            model_hash: ContentHash::of(&bytes).to_string(),
-            architecture: info.architecture.to_string(),
-            tta: predictor.tta(),
-            synthetic: info.synthetic,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            notice: NOTICE.to_owned(),
-        })
-    }
-
-    fn head(&self) -> String {
-        self.columns.iter().map(|name| cell(&escape(name))).collect::<Vec<_>>().join(",") + "\n"
-    }
+    /// Rows when it is whole.
+    of: usize,
 }
 
 impl ScoresFile {
@@ -103,14 +62,17 @@ impl ScoresFile {
     /// # Errors
     /// Nothing to score, a file that is there already, or one that cannot be written.
     pub fn create(path: &Path, predictor: &Predictor, films: &FilmList) -> Result<Self, Error> {
-        films.require_films()?;
-        if path.exists() {
-            return Err(Error::refused(format!(
-                "{} is there already: go on with it with --resume, or name another file",
-                escape(path)
-            )));
+        let mut scores = Self::none(path, predictor, films)?;
+        for there in [path, &scores.growing()] {
+            if there.exists() {
+                return Err(Error::refused(format!(
+                    "{} is there already: go on with it with --resume, or name another file",
+                    escape(there)
+                )));
+            }
         }
-        Self::begin(path, predictor, &Origin::of(predictor)?)
+        scores.begin()?;
+        Ok(scores)
     }
 
     /// Goes on with a table, whose rows have to be those of the first of these films; begins one where there is none.
@@ -119,65 +81,90 @@ impl ScoresFile {
     /// Nothing to score; a table that another model made, or of other columns or films; one that another process writes; one that cannot be
     /// read or written.
     pub fn resume(path: &Path, predictor: &Predictor, films: &FilmList) -> Result<Self, Error> {
+        let mut scores = Self::none(path, predictor, films)?;
+        if scores.format == Format::Parquet && path.exists() {
+            scores.take_finished()?;
+            return Ok(scores);
+        }
+        let growing = scores.growing();
+        if growing.exists() {
+            Origin::read_beside(&growing, FORMAT)?.require_like(&scores.origin, &growing)?;
+            scores.go_on(&growing, films)?;
+        } else {
+            scores.begin()?;
+        }
+        Ok(scores)
+    }
+
+    /// A table without a file.
+    fn none(path: &Path, predictor: &Predictor, films: &FilmList) -> Result<Self, Error> {
         films.require_films()?;
-        let ours = Origin::of(predictor)?;
-        if !path.exists() {
-            return Self::begin(path, predictor, &ours);
+        let text = |name: &str| Column::new(name, Kind::Text);
+        let classes = predictor.info().classes.iter().map(|class| Column::new(class, Kind::Number));
+        let mut columns: Vec<Column> = ["path", "predicted"].map(text).into_iter().chain(classes).collect();
+        columns.push(text("error"));
+        if films.has_dicom() {
+            columns.push(text(UID));
         }
-        let theirs = read_origin(path)?;
-        if theirs.model_hash != ours.model_hash {
-            return Err(Error::refused(format!(
-                "{} was made by another model ({}, content {}) than {} (content {}): name another file",
-                escape(path),
-                escape(&theirs.model),
-                theirs.model_hash,
-                ours.model,
-                ours.model_hash
-            )));
+        let format = Format::of(path, &columns)?;
+        let mut origin = Origin::of(FORMAT, predictor, &columns)?;
+        if format != Format::Csv {
+            origin.films = Some(films.hash().to_string());
         }
-        if theirs.tta != ours.tta {
-            return Err(Error::refused(format!(
-                "{} was made with tta {} and {} is asked for: name another file",
-                escape(path),
-                theirs.tta,
-                ours.tta
-            )));
+        let (path, grows, rows, bad, of) = (path.to_owned(), None, 0, 0, films.len());
+        Ok(ScoresFile { path, format, columns, origin, grows, rows, bad, of })
+    }
+
+    /// The CSV file that the rows are written to.
+    fn growing(&self) -> PathBuf {
+        match self.format {
+            Format::Csv => self.path.clone(),
+            Format::Parquet => {
+                let mut name = self.path.file_name().unwrap_or_default().to_owned();
+                name.push(".part.csv");
+                self.path.with_file_name(name)
+            }
         }
-        let head = ours.head();
-        let file = File::options().read(true).write(true).open(path).map_err(|e| Error::io("write", path, e))?;
-        lock(path, &file)?;
-        let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        let growing = self.growing();
+        if let Some(folder) = growing.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+        }
+        self.origin.write_beside(&growing)?;
+        self.grows = Some(Appended::create(&growing, &head(&self.columns))?);
+        Ok(())
+    }
+
+    /// Takes the whole rows of a file for those of the first films, and cuts off the rest.
+    fn go_on(&mut self, growing: &Path, films: &FilmList) -> Result<(), Error> {
+        let head = head(&self.columns);
+        let (mut file, bytes) = Appended::open(growing)?;
         let other_columns = || {
             let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
             let first = escape(String::from_utf8_lossy(first).as_ref());
-            Error::refused(format!("{} has the columns {first} and not {}", escape(path), head.trim_end()))
+            Error::refused(format!("{} has the columns {first} and not {}", escape(growing), head.trim_end()))
         };
         // A last line without its end was being written.
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        let mut scores = ScoresFile {
-            path: path.to_owned(),
-            file,
-            length: whole as u64,
-            rows: 0,
-            bad: 0,
-            classes: predictor.info().classes.len(),
-            synced: Instant::now(),
-        };
         let Some(rows) = bytes[..whole].strip_prefix(head.as_bytes()) else {
             if whole > 0 || !head.as_bytes().starts_with(&bytes) {
                 return Err(other_columns());
             }
-            scores.cut().and_then(|()| scores.write(&head)).map_err(|e| Error::io("write", path, e))?;
-            return Ok(scores);
+            file.keep(0)?;
+            file.append(&head)?;
+            self.grows = Some(file);
+            return Ok(());
         };
         let mut films = films.paths();
         for line in rows.split_inclusive(|&byte| byte == b'\n') {
-            scores.rows += 1;
+            self.rows += 1;
             let wrong = |what: String| {
                 Error::refused(format!(
                     "row {} of {} {what}: give the films that it was begun with, in that order, or name another file",
-                    scores.rows,
-                    escape(path)
+                    self.rows,
+                    escape(growing)
                 ))
             };
             let Some(film) = films.next() else { return Err(wrong("is of a film that was not asked for".to_owned())) };
@@ -185,29 +172,40 @@ impl ScoresFile {
             let Some(rest) = line.strip_prefix(name.as_bytes()) else {
                 return Err(wrong(format!("is not of {}", escape(film))));
             };
-            let commas = commas(rest);
-            if commas != scores.classes + 1 {
-                return Err(wrong(format!("has {} cells and not {}", commas + 2, ours.columns.len())));
+            let cells = commas(rest) + 2;
+            if cells != self.columns.len() {
+                return Err(wrong(format!("has {cells} cells and not {}", self.columns.len())));
             }
-            scores.bad += usize::from(rest.starts_with(b","));
+            self.bad += usize::from(rest.starts_with(b","));
         }
-        scores.cut().map_err(|e| Error::io("write", path, e))?;
-        Ok(scores)
+        file.keep(whole)?;
+        self.grows = Some(file);
+        Ok(())
     }
 
-    fn begin(path: &Path, predictor: &Predictor, origin: &Origin) -> Result<Self, Error> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    /// Takes a Parquet file for the whole table, if it is that.
+    fn take_finished(&mut self) -> Result<(), Error> {
+        let path = &self.path;
+        let (theirs, rows) = of_parquet(path, &self.origin)?;
+        theirs.require_like(&self.origin, path)?;
+        if theirs.columns != self.origin.columns {
+            return Err(Error::refused(format!(
+                "{} has the columns {} and not {}",
+                escape(path),
+                escape(theirs.columns.join(",")),
+                head(&self.columns).trim_end()
+            )));
         }
-        let text = serde_json::to_string_pretty(origin).map_err(|e| Error::io("write", path, e.into()))? + "\n";
-        write_atomically(&beside(path), text.as_bytes())?;
-        let io = |e| Error::io("write", path, e);
-        let file = File::options().read(true).write(true).create_new(true).open(path).map_err(io)?;
-        lock(path, &file)?;
-        let (length, rows, bad, classes) = (0, 0, 0, predictor.info().classes.len());
-        let mut scores = ScoresFile { path: path.to_owned(), file, length, rows, bad, classes, synced: Instant::now() };
-        scores.write(&origin.head()).and_then(|()| scores.file.sync_all()).map_err(io)?;
-        Ok(scores)
+        if theirs.format != FORMAT || theirs.films != self.origin.films || rows != self.of {
+            return Err(Error::refused(format!(
+                "{} has {rows} rows, and not those of the films that are asked for: give the films that it was made of, in \
+                 that order, or name another file",
+                escape(path)
+            )));
+        }
+        (self.rows, self.bad) = (rows, theirs.unreadable.unwrap_or(0));
+        // Left behind where it was killed at the very end.
+        self.remove_growing()
     }
 
     /// Rows that are there.
@@ -220,63 +218,75 @@ impl ScoresFile {
         self.bad
     }
 
+    /// The file that has the rows so far: until it is finished, that of a Parquet file is another.
+    pub fn rows_file(&self) -> &Path {
+        self.grows.as_ref().map_or(&self.path, |file| file.path())
+    }
+
     /// Writes the next rows. They are with the system when this returns, and on the disk within about a second.
     ///
     /// # Errors
     /// A file that cannot be written; it then ends after the last row that it had before.
     pub fn append(&mut self, outcomes: &[Outcome]) -> Result<(), Error> {
-        let text: String = outcomes.iter().map(|outcome| row(outcome, self.classes)).collect();
-        let mut written = self.write(&text);
-        if written.is_ok() && self.synced.elapsed() >= SYNC {
-            written = self.file.sync_data();
-            self.synced = Instant::now();
-        }
-        if let Err(error) = written {
-            // What is left of a row is cut off; a disk that does not even do that leaves it to the next start.
-            let _ = self.cut();
-            return Err(Error::io("write", &self.path, error));
+        let text: String = outcomes.iter().map(|outcome| row(outcome, &self.columns)).collect();
+        if let Some(file) = &mut self.grows {
+            file.append(&text)?;
         }
         self.rows += outcomes.len();
         self.bad += outcomes.iter().filter(|outcome| outcome.is_err()).count();
         Ok(())
     }
 
-    /// Brings all rows to the disk.
+    /// Brings all rows to the disk; where all films have theirs, a Parquet file is made of them.
     ///
     /// # Errors
     /// A disk that fails.
-    pub fn finish(self) -> Result<(), Error> {
-        self.file.sync_all().map_err(|e| Error::io("write", &self.path, e))
-    }
-
-    /// Writes after the whole rows; these count as whole where it succeeds.
-    fn write(&mut self, text: &str) -> io::Result<()> {
-        self.file.write_all(text.as_bytes())?;
-        self.length += text.len() as u64;
+    pub fn finish(mut self) -> Result<(), Error> {
+        let Some(file) = self.grows.take() else { return Ok(()) };
+        file.sync()?;
+        if self.format == Format::Parquet && self.rows == self.of {
+            self.origin.unreadable = Some(self.bad);
+            to_parquet(file.path(), &self.path, &self.columns, &self.origin)?;
+            // Some systems remove no file that is open.
+            drop(file);
+            self.remove_growing()?;
+        }
         Ok(())
     }
 
-    /// Makes the file end after its last whole row.
-    fn cut(&mut self) -> io::Result<()> {
-        self.file.set_len(self.length)?;
-        self.file.seek(SeekFrom::Start(self.length)).map(|_| ())
+    /// Removes the rows that are in the Parquet file.
+    fn remove_growing(&self) -> Result<(), Error> {
+        let growing = self.growing();
+        for file in [beside(&growing), growing] {
+            match std::fs::remove_file(&file) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &file, e)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
 /// A row with its line break.
-fn row(outcome: &Outcome, classes: usize) -> String {
-    let mut cells = Vec::with_capacity(classes + 3);
-    match outcome {
+fn row(outcome: &Outcome, columns: &[Column]) -> String {
+    let mut cells = Vec::with_capacity(columns.len());
+    let probabilities = columns.iter().filter(|column| column.kind == Kind::Number).count();
+    let uid = match outcome {
         Ok(film) => {
             cells.extend([cell(&escape(&film.path)), cell(&escape(film.called.words()))]);
             cells.extend(film.probabilities.iter().map(|(_, probability)| probability.to_string()));
             cells.push(String::new());
+            &film.uid
         }
         Err(film) => {
             cells.push(cell(&escape(&film.path)));
-            cells.resize(classes + 2, String::new());
+            cells.resize(probabilities + 2, String::new());
             cells.push(cell(&escape(&film.reason)));
+            &film.uid
         }
+    };
+    if cells.len() < columns.len() {
+        cells.push(uid.as_ref().map_or_else(String::new, |uid| cell(&escape(uid))));
     }
     cells.join(",") + "\n"
 }
@@ -295,41 +305,6 @@ fn commas(line: &[u8]) -> usize {
     count
 }
 
-/// The file that says by which model a table was made.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".json");
-    path.with_file_name(name)
-}
-
-fn read_origin(path: &Path) -> Result<Origin, Error> {
-    let file = beside(path);
-    let text = match fs::read_to_string(&file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::not_found(format!(
-                "nobody knows which model made {}: {} is not there; name another file",
-                escape(path),
-                escape(&file)
-            )));
-        }
-        read => read.map_err(|e| Error::io("read", &file, e))?,
-    };
-    let origin: Result<Origin, _> = serde_json::from_str(&text);
-    origin.ok().filter(|origin| origin.format == FORMAT).ok_or_else(|| {
-        Error::damaged(format!("{} does not say which model made {}: name another file", escape(&file), escape(path)))
-    })
-}
-
-fn lock(path: &Path, file: &File) -> Result<(), Error> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(Error::refused(format!("another process is writing {}", escape(path)))),
-        // A file system without locks (some network ones) must not keep a person from predicting.
-        Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(e)) => Err(Error::io("lock", path, e)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,12 +312,20 @@ mod tests {
 
     #[test]
     fn rows_are_safe_in_a_spreadsheet_and_whole_on_one_line() {
-        let film =
+        let text = |name: &str| Column::new(name, Kind::Text);
+        let number = |name: &str| Column::new(name, Kind::Number);
+        let columns = [text("path"), text("predicted"), number("A"), number("=B"), text("error"), text(UID)];
+        let mut film =
             Prediction::new("=cmd,x.png", crate::Task::OneOf, vec![("A".to_owned(), 0.25), ("=B\n".to_owned(), 0.75)]);
-        assert_eq!(row(&Ok(film), 2), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,\n");
-        let bad = row(&Err(BadFilm::new("a \"b\".png", "cut,\noff")), 2);
-        assert_eq!(bad, "\"a \"\"b\"\".png\",,,,\"cut,\\x0aoff\"\n");
-        assert_eq!((commas(bad.as_bytes()), commas(b"1,2,\n")), (4, 2));
-        assert_eq!(beside(Path::new("a/scores.csv")), Path::new("a/scores.csv.json"));
+        assert_eq!(row(&Ok(film.clone()), &columns[..5]), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,\n");
+        assert_eq!(row(&Ok(film.clone()), &columns), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,,\n");
+        film.uid = Some("=1.2,\n".to_owned());
+        assert_eq!(row(&Ok(film), &columns), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,,\"'=1.2,\\x0a\"\n");
+        let mut bad = BadFilm::new("a \"b\".png", "cut,\noff");
+        let line = row(&Err(bad.clone()), &columns[..5]);
+        assert_eq!(line, "\"a \"\"b\"\".png\",,,,\"cut,\\x0aoff\"\n");
+        assert_eq!((commas(line.as_bytes()), commas(b"1,2,\n")), (4, 2));
+        bad.uid = Some("1.2".to_owned());
+        assert_eq!(row(&Err(bad), &columns), "\"a \"\"b\"\".png\",,,,\"cut,\\x0aoff\",1.2\n");
     }
 }

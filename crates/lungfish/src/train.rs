@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lungfish_data::display::escape;
-use lungfish_data::{ContentHash, Pipeline, Task};
+use lungfish_data::{ContentHash, Label, Pipeline, Split, Task};
 use lungfish_kernels::machine;
 use lungfish_models::Tensors;
 
@@ -22,7 +22,7 @@ use crate::run_folder::{self, RunFolder, Start};
 use crate::teacher::Teacher;
 use crate::{
     BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, room, sample_bits, schedule,
-    weights,
+    undefined, weights,
 };
 
 /// What to train.
@@ -80,6 +80,8 @@ pub struct TrainOutcome {
     pub best: Option<BestEpoch>,
     /// The metric that chose it.
     pub by: Best,
+    /// What of its metrics is undefined, or a mean without some labels, and why: a clause each.
+    pub undefined: Vec<String>,
     /// Seconds of training in all, those before a resume included.
     pub seconds: f64,
 }
@@ -185,6 +187,7 @@ impl Job<'_, '_> {
                 stopped: true,
                 best: None,
                 by: recipe.best,
+                undefined: Vec::new(),
                 seconds: 0.0,
             });
         };
@@ -424,11 +427,21 @@ impl Job<'_, '_> {
             run: run.path().to_owned(),
             model: best.is_some().then(|| run.file(run_folder::BEST)),
             stopped,
+            undefined: if best.is_some() { undefined_of(data) } else { Default::default() },
             best,
             by: recipe.best,
             seconds,
         })
     }
+}
+
+/// What its validation films cannot say, and why.
+fn undefined_of(data: &DataSet) -> Vec<String> {
+    let labels: Vec<&Label> = data.splits.val.iter().map(|film| &film.film.label).collect();
+    if labels.is_empty() {
+        return Vec::new();
+    }
+    undefined::of_auc(data.task, Split::Val, &data.classes, &labels)
 }
 
 /// What a run that begins comes from.

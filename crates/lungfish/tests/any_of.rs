@@ -87,7 +87,7 @@ fn films_with_labels_go_the_whole_way() {
     let csv = fs::read_to_string(out.join("predictions-test.csv")).unwrap();
     let mut lines = csv.lines();
     let title = "path,CONSOLIDATION,CONSOLIDATION probability,INFILTRATES,INFILTRATES probability,CARDIOMEGALY,\
-                 CARDIOMEGALY probability";
+                 CARDIOMEGALY probability,patient,split,row";
     assert_eq!(lines.next(), Some(title));
     let films = predictor.predict(&[data.join("test")], &mut Watch::new(&mut Silent, &GO)).unwrap().films;
     assert_eq!(films.len(), 9);
@@ -97,6 +97,9 @@ fn films_with_labels_go_the_whole_way() {
         let name = format!("test/{},", film.path.file_name().unwrap().to_str().unwrap());
         let known = table.lines().find(|line| line.starts_with(&name)).unwrap();
         assert_eq!([cells[1], cells[3], cells[5]].join(","), known[name.len()..]);
+        // The row is the line of the table, counted from 1.
+        assert_eq!(table.lines().nth(cells[9].parse::<usize>().unwrap() - 1), Some(known));
+        assert!(cells[8] == "test" && !cells[7].is_empty() && cells[0].contains(&format!("{}-", cells[7])), "{line}");
         let mut called = Vec::new();
         for (index, (label, p)) in film.probabilities.iter().enumerate() {
             assert!((0.0..=1.0).contains(p) && (p - cells[2 * index + 2].parse::<f64>().unwrap()).abs() < 1e-6);

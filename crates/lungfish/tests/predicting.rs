@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::*;
 use lungfish::{
-    Channels, Error, ErrorKind, Event, FilmList, Image, Outcome, Prediction, Predictor, ScoresFile, Silent, Tta, Watch,
-    decode,
+    Channels, Error, ErrorKind, Event, FilmList, Image, Outcome, Prediction, Predictor, ScoresFile, Silent, Tta, Uids,
+    Watch, decode,
 };
 
 /// Films and a run on them, made once; nobody changes them.
@@ -183,7 +183,10 @@ fn views_of_a_film_are_averaged_in_probability() {
 }
 
 fn write(file: &Path, films: &FilmList, batches: usize) -> Result<(), Error> {
-    let mut predictor = predictor();
+    write_with(file, films, batches, predictor())
+}
+
+fn write_with(file: &Path, films: &FilmList, batches: usize, mut predictor: Predictor) -> Result<(), Error> {
     let mut scores = ScoresFile::resume(file, &predictor, films)?;
     let (stop, mut left) = (AtomicBool::new(batches == 0), batches);
     let ended = predictor.predict_each(films, scores.rows(), &mut Watch::new(&mut Silent, &stop), |batch| {
@@ -284,6 +287,147 @@ fn a_table_of_other_films_or_another_model_is_refused_and_left_alone() {
     fs::remove_file(&origin).unwrap();
     refused(&films, &["nobody knows which model"]);
     assert!(fs::read(&file).unwrap() == left);
+}
+
+#[test]
+fn a_parquet_file_has_the_rows_of_the_csv_file_and_nothing_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let films = FilmList::new(&request(dir.path()));
+    let (csv, deep) = (dir.path().join("scores.csv"), dir.path().join("deep"));
+    let (parquet, part) = (deep.join("scores.Parquet"), deep.join("scores.Parquet.part.csv"));
+    write(&csv, &films, usize::MAX).unwrap();
+
+    // Until all is scored the rows are in a CSV file, which is gone on with as any.
+    assert_eq!(write(&parquet, &films, 1).unwrap_err().kind(), ErrorKind::Stopped);
+    assert!(!parquet.exists() && deep.join("scores.Parquet.part.csv.json").exists());
+    let error = ScoresFile::create(&parquet, &predictor(), &films).unwrap_err().to_string();
+    assert!(error.contains(&format!("{} is there already", part.display())) && error.contains("--resume"), "{error}");
+    let begun = fs::read(&part).unwrap();
+    fs::write(&part, &begun[..begun.len() - 3]).unwrap();
+    let other = predictor().with_tta(Tta::Flip);
+    let error = ScoresFile::resume(&parquet, &other, &films).unwrap_err().to_string();
+    assert!(error.contains("was made with tta none and flip is asked for"), "{error}");
+    write(&parquet, &films, usize::MAX).unwrap();
+    let left = fs::read_dir(&deep).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(left.collect::<Vec<_>>(), std::slice::from_ref(&parquet));
+
+    let (head, rows) = csv_rows(&csv);
+    let (columns, read) = parquet_rows(&parquet);
+    assert_eq!(columns.iter().map(|(name, _)| name).collect::<Vec<_>>(), head.iter().collect::<Vec<_>>());
+    let types: Vec<&str> = columns.iter().map(|(_, of)| of.as_str()).collect();
+    assert_eq!(types, ["BYTE_ARRAY String", "BYTE_ARRAY String", "DOUBLE", "DOUBLE", "BYTE_ARRAY String"]);
+    assert!(read.len() > 64 && read == rows);
+    let facts = parquet_facts(&parquet);
+    let beside: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.path().join("scores.csv.json")).unwrap()).unwrap();
+    for (key, value) in beside.as_object().unwrap() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert_eq!(facts.get(&format!("lungfish.{key}")), Some(&text), "{key}");
+    }
+    assert_eq!(facts["lungfish.classes"], r#"["NORMAL","PNEUMONIA"]"#);
+    assert!(facts["lungfish.notice"].contains("must not be used to diagnose"));
+
+    // The same, byte for byte, as one that nothing interrupted.
+    let whole = dir.path().join("whole.parquet");
+    write(&whole, &films, usize::MAX).unwrap();
+    let bytes = fs::read(&parquet).unwrap();
+    assert!(fs::read(&whole).unwrap() == bytes);
+
+    // A finished one is known as finished, and others are refused; it stays as it is.
+    fs::write(&part, &begun).unwrap();
+    let scores = ScoresFile::resume(&parquet, &predictor(), &films).unwrap();
+    assert_eq!((scores.rows(), scores.bad(), scores.rows_file()), (films.len(), 4, parquet.as_path()));
+    scores.finish().unwrap();
+    assert!(!part.exists(), "what a kill at the end left behind goes");
+    assert!(ScoresFile::create(&parquet, &predictor(), &films).unwrap_err().to_string().contains("is there already"));
+    let fewer = FilmList::new(&request_again(&films)[1..]);
+    let error = ScoresFile::resume(&parquet, &predictor(), &fewer).unwrap_err().to_string();
+    assert!(error.contains(&format!("has {} rows, and not those of the films", films.len())), "{error}");
+    let error = ScoresFile::resume(&parquet, &other, &films).unwrap_err().to_string();
+    assert!(error.contains("was made with tta none and flip is asked for"), "{error}");
+    assert!(fs::read(&parquet).unwrap() == bytes);
+    fs::write(&parquet, &bytes[..bytes.len() / 2]).unwrap();
+    let error = ScoresFile::resume(&parquet, &predictor(), &films).unwrap_err();
+    assert!(error.kind() == ErrorKind::Damaged && error.to_string().contains("is no Parquet file"), "{error}");
+}
+
+fn request_again(films: &FilmList) -> Vec<PathBuf> {
+    films.paths().map(Path::to_owned).collect()
+}
+
+#[test]
+fn dicom_films_are_told_by_their_uids() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("films");
+    fs::create_dir(&folder).unwrap();
+    let put = |name: &str, dicom: &str| fs::copy(golden(&format!("dicom/{dicom}.dcm")), folder.join(name)).unwrap();
+    put("IM1", "plain");
+    put("b.dcm", "truncated");
+    put("c.dcm", "window");
+    let film = films_below(&MADE.1.join("test"))[0].clone();
+    fs::copy(&film, folder.join("d").with_extension(film.extension().unwrap())).unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&fs::read(golden("dicom_uids.json")).unwrap()).unwrap();
+    let expected = |at: usize| -> Vec<String> {
+        let of = |name: &str| told[name][at].as_str().unwrap().to_owned();
+        vec![of("plain"), of("truncated"), of("window"), String::new()]
+    };
+    let films = FilmList::new(std::slice::from_ref(&folder));
+    let [hashed, plain] = ["hashed", "plain"].map(|name| dir.path().join(name).with_extension("csv"));
+    write(&hashed, &films, usize::MAX).unwrap();
+    write_with(&plain, &films, usize::MAX, predictor().with_uids(Uids::Plain)).unwrap();
+    for (file, at) in [(&hashed, 1), (&plain, 0)] {
+        let (head, rows) = csv_rows(file);
+        assert_eq!(head, ["path", "predicted", "NORMAL", "PNEUMONIA", "error", "uid"]);
+        assert_eq!(rows.iter().map(|row| row[5].clone()).collect::<Vec<_>>(), expected(at));
+        assert!(rows[1][4].contains("the file ends before the pixels do"), "{rows:?}");
+    }
+    let text = fs::read_to_string(&hashed).unwrap();
+    assert!(!text.contains("1.2.826") && !text.contains("GOLDEN") && !text.contains("Made"), "{text}");
+
+    // What is handed on has it too, as bad films have.
+    let said = predictor().predict(&[folder], &mut Watch::new(&mut Silent, &GO)).unwrap();
+    let uids: Vec<Option<String>> = said.films.iter().map(|film| film.uid.clone()).collect();
+    let of = |at: usize| Some(expected(1)[at].clone());
+    assert_eq!((uids, &said.bad[0].uid), (vec![of(0), of(2), None], &of(1)));
+
+    // A table is not gone on with in another way, nor one that an older version began without the column.
+    let resumed =
+        |file: &Path, uids| ScoresFile::resume(file, &predictor().with_uids(uids), &films).unwrap_err().to_string();
+    assert!(resumed(&hashed, Uids::Plain).contains("has hashed UIDs and plain ones are asked for (--uids)"));
+    assert!(resumed(&plain, Uids::Hashed).contains("has plain UIDs and hashed ones are asked for (--uids)"));
+    let old: String = text.lines().map(|line| format!("{}\n", line.rsplit_once(',').unwrap().0)).collect();
+    fs::write(&hashed, old).unwrap();
+    let error = resumed(&hashed, Uids::Hashed);
+    assert!(error.contains("has the columns path,predicted,NORMAL,PNEUMONIA,error and not path,predicted,"), "{error}");
+    write(&dir.path().join("uids.parquet"), &films, usize::MAX).unwrap();
+    let (_, rows) = parquet_rows(&dir.path().join("uids.parquet"));
+    assert_eq!(rows.iter().map(|row| row[5].clone()).collect::<Vec<_>>(), expected(1));
+}
+
+#[test]
+fn the_films_of_an_npz_are_scored_as_films_of_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (npz, copy) = (golden("npz/pneumoniamnist.npz"), dir.path().join("images.npz"));
+    fs::copy(golden("npz/images_only.npz"), &copy).unwrap();
+    let films = FilmList::new(&[npz.clone(), copy.clone()]);
+    let paths = request_again(&films);
+    assert_eq!((paths.len(), &paths[0], &paths[27]), (28, &npz.join("train/000000"), &copy.join("test/000005")));
+    let said = predictor().predict(std::slice::from_ref(&npz), &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert!(said.bad.is_empty() && said.films.iter().map(|film| &film.path).eq(&paths[..22]));
+    let image = lungfish::decode_file(&paths[13], Channels::Gray).unwrap();
+    let alone = predictor().predict_pixels(image).unwrap();
+    assert!((alone.probabilities[1].1 - said.films[13].probabilities[1].1).abs() < 1e-6);
+
+    let broken = dir.path().join("broken.npz");
+    fs::write(&broken, b"PK\x03\x04").unwrap();
+    let error = predictor().predict(std::slice::from_ref(&broken), &mut Watch::new(&mut Silent, &GO)).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let begin =
+        format!("nothing to predict: {} is a .npz without films: it is no .npz that can be read: ", broken.display());
+    assert!(text.starts_with(&begin), "{text}");
+    let said = predictor().predict(&[broken, copy], &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert_eq!((said.films.len(), said.bad.len()), (6, 1));
 }
 
 #[test]

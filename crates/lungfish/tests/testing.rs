@@ -47,6 +47,33 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     assert!(outcome.accuracy > 0.7, "synthetic films are easy: {}", outcome.accuracy);
     let csv = fs::read_to_string(out.join("predictions-test.csv")).unwrap();
     assert_eq!(csv.lines().count(), outcome.films + 1);
+    // Whose film it is, and where its folder has it.
+    let (head, rows) = csv_rows(&outcome.predictions);
+    assert_eq!(head, ["path", "label", "predicted", "NORMAL", "PNEUMONIA", "patient", "split"]);
+    for row in &rows {
+        let place = row[0].strip_prefix(data.to_str().unwrap()).unwrap().trim_start_matches('/');
+        let file = Path::new(place).file_name().unwrap().to_str().unwrap();
+        assert!(place.starts_with(&format!("{}/{}/", row[6], row[1])) && file.starts_with(&row[5]), "{row:?}");
+        assert!(!row[5].is_empty(), "{row:?}");
+    }
+    // The same as Parquet, which says of which model and split it is.
+    let mut further = TestRequest::new(&run, &data);
+    (further.out, further.pictures) = (Some(dir.path().join("further")), false);
+    further.predictions = Some(dir.path().join("tables/test.parquet"));
+    let with_parquet = test(&further, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert_eq!(
+        (&with_parquet.further, fs::read(&with_parquet.predictions).unwrap()),
+        (&further.predictions, csv.into_bytes())
+    );
+    let parquet = further.predictions.clone().unwrap();
+    let (columns, read) = parquet_rows(&parquet);
+    assert!(columns.iter().map(|(name, _)| name).eq(&head) && read == rows);
+    let facts = parquet_facts(&parquet);
+    assert_eq!((&*facts["lungfish.split"], &*facts["lungfish.format"]), ("test", "lungfish.predictions.1"));
+    assert!(facts["lungfish.caveats"].contains("the films are synthetic"), "{facts:?}");
+    // What is there is not written over, and nothing is scored to be lost.
+    let error = test(&further, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
+    assert!(error.contains("test.parquet is there already: name another file"), "{error}");
     // In two views of each film; the file says so.
     let mut flip = TestRequest::new(&run, &data);
     (flip.tta, flip.out, flip.pictures) = (Tta::Flip, Some(dir.path().join("flip")), false);
@@ -94,6 +121,21 @@ fn a_model_is_tested_on_what_it_has_not_seen() {
     let patient = |path: &PathBuf| rule.find(path).map(|(_, patient)| patient);
     let shared = all.iter().filter_map(patient).any(|patient| trained_groups.contains(patient.as_str()));
     assert_eq!(warned.contains("bear the name of a patient"), shared, "{warned}");
+
+    // Of one class alone no AUC can be told, and why is said; what lies beside the films is told with it.
+    let lone = dir.path().join("lone");
+    copy(&new.join("test/PNEUMONIA"), &lone.join("PNEUMONIA"));
+    fs::write(lone.join("PNEUMONIA/notes.txt"), "x").unwrap();
+    let outcome = scored(&alone, &lone, None, &out).unwrap();
+    assert_eq!((outcome.auc, outcome.specificity), (None, None));
+    let clause = "AUC, specificity and recall of NORMAL, since no film of the test split is NORMAL";
+    assert_eq!(outcome.undefined[0], clause);
+    let [over] = &outcome.passed_over[..] else { panic!("{:?}", outcome.passed_over) };
+    assert_eq!((over.kind.as_str(), over.count), (".txt", 1));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(&outcome.metrics).unwrap()).unwrap();
+    assert_eq!((&json["passed_over"][0]["kind"], &json["undefined"][0]), (&".txt".into(), &clause.into()));
+    let (head, _) = csv_rows(&outcome.predictions);
+    assert_eq!(head[5..], ["patient"], "no splits");
 
     // A class it does not know is refused.
     let class = fs::read_dir(new.join("test")).unwrap().next().unwrap().unwrap().path();
@@ -183,4 +225,58 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     assert_eq!((scored.films.len(), &scored.bad[0].path), (1, &empty), "what can be scored is");
     assert!(Predictor::open(&data).unwrap_err().to_string().contains("is no run folder"));
     assert!(Predictor::open(&films[0]).is_err());
+}
+
+#[test]
+fn films_are_found_again_in_their_npz_and_their_dicom_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run, out) = (synthetic(dir.path(), 40), dir.path().join("run"), dir.path().join("out"));
+    trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
+    // A model whose classes are called as MedMNIST calls them.
+    let (named, model) = (dir.path().join("named"), dir.path().join("other"));
+    copy(&data, &named);
+    for split in ["train", "val", "test"] {
+        for class in ["NORMAL", "PNEUMONIA"] {
+            fs::rename(named.join(split).join(class), named.join(split).join(class.to_lowercase())).unwrap();
+        }
+    }
+    trained(&named, &model, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
+    let outcome = scored(&model, &golden("npz/pneumoniamnist.npz"), Some(Split::Val), &out).unwrap();
+    let (head, rows) = csv_rows(&outcome.predictions);
+    assert_eq!(head[5..], ["split", "row"]);
+    assert_eq!(rows.len(), 4);
+    for (number, row) in rows.iter().enumerate() {
+        assert_eq!(row[5..], ["val".to_owned(), number.to_string()]);
+        assert!(row[0].ends_with(&format!("pneumoniamnist.npz/val/{number:06}")), "{row:?}");
+    }
+
+    let archive = dir.path().join("archive");
+    for (class, dicom) in [("NORMAL", "plain"), ("PNEUMONIA", "window"), ("PNEUMONIA", "truncated")] {
+        fs::create_dir_all(archive.join(class)).unwrap();
+        fs::copy(golden(&format!("dicom/{dicom}.dcm")), archive.join(class).join(dicom)).unwrap();
+    }
+    let told: serde_json::Value = serde_json::from_slice(&fs::read(golden("dicom_uids.json")).unwrap()).unwrap();
+    for (at, uids) in [(0, lungfish::Uids::Plain), (1, lungfish::Uids::Hashed)] {
+        let mut request = TestRequest::new(&run, &archive);
+        (request.out, request.pictures, request.uids) = (Some(out.clone()), false, uids);
+        let outcome = test(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
+        let (head, rows) = csv_rows(&outcome.predictions);
+        assert_eq!(head[5..], ["patient", "uid"]);
+        for (row, name) in rows.iter().zip(["plain", "window"]) {
+            assert!(row[5].starts_with("dicom-") && row[5].len() == 22, "{row:?}");
+            assert_eq!(row[6], told[name][at].as_str().unwrap());
+        }
+        assert_eq!(outcome.bad[0].uid.as_deref(), told["truncated"][at].as_str());
+    }
+}
+
+#[test]
+fn a_training_says_why_it_has_no_auc() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = synthetic(dir.path(), 60);
+    fs::remove_dir_all(data.join("val/NORMAL")).unwrap();
+    let settings = ["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8", "val_fraction=0"];
+    let outcome = trained(&data, &dir.path().join("run"), &settings);
+    assert_eq!(outcome.best.unwrap().val_auc, None);
+    assert_eq!(outcome.undefined, ["AUC, since no film of the val split is NORMAL"]);
 }

@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// Keys of a recipe that say how a film becomes pixels.
 const READING: [&str; 3] = ["exif", "dicom_view", "sample_bits"];
 
-fn decoding(settings: &[String]) -> anyhow::Result<Decoding> {
+pub fn decoding(settings: &[String]) -> anyhow::Result<Decoding> {
     let mut changes = Changes::default();
     for setting in settings {
         changes.set(setting)?;

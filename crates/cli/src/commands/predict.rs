@@ -24,10 +24,12 @@ use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 /// Files that are no pictures, such as .csv and .txt, leave it at 0. Ctrl-C finishes the films at hand (status 130). This
 /// is a research tool; what it says is not a diagnosis.
 ///
-/// --out writes a CSV file for spreadsheets and pandas: path, predicted, one probability a class, and error, which says
-/// why a film has none. Rows are in the order of the films asked for. Beside it FILE.json says by which model.
+/// --out writes a CSV file for spreadsheets and pandas: path, predicted, one probability a class, error, which says why a
+/// film has none, and where there are DICOM films uid, their SOPInstanceUID, hashed. Rows are in the order of the films
+/// asked for. Beside it FILE.json says by which model. A FILE that ends in .parquet is Parquet, with all that inside it;
+/// until all is scored the rows are in FILE.part.csv.
 ///
-/// --json prints an object a film, on a line: path, class, probabilities; or path, error. Where files were passed over, a
+/// --json prints an object a film, on a line: path, class, probabilities; or path, error; of a DICOM also uid. Where files were passed over, a
 /// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -38,20 +40,27 @@ Example:
 
 Example, many films, and going on after Ctrl-C, a crash or a full disk:
   lungfish predict --model run films/ --out scores.csv
-  lungfish predict --model run films/ --out scores.csv --resume")]
+  lungfish predict --model run films/ --out scores.csv --resume
+
+Example, DICOM films whose scores are to be joined by UID, and the films of a MedMNIST file:
+  lungfish predict --model run hospital/ --out scores.parquet --uids
+  lungfish predict --model run pneumoniamnist_224.npz --out scores.csv")]
 pub struct Args {
     /// Run folder or model file
     #[arg(long, value_name = "RUN|FILE")]
     model: PathBuf,
-    /// Films, or folders of films
+    /// Films, folders of films, or .npz files as MedMNIST's
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Write a CSV file, a row a film as soon as it is scored, and print none
+    /// Write a CSV file (Parquet where FILE ends in .parquet), a row a film as soon as it is scored, and print none
     #[arg(long, value_name = "FILE", value_hint = FilePath, conflicts_with = "json")]
     out: Option<PathBuf>,
     /// Go on with the file of --out, made by the same model for the same films
     #[arg(long, requires = "out", conflicts_with = "plot")]
     resume: bool,
+    /// Write the UIDs of DICOM films as they are, in --out and --json; many have a date in them
+    #[arg(long)]
+    uids: bool,
     /// Draw the film beside its probabilities: a file ending in .png or .svg for one film, else a folder
     #[arg(long, value_name = "FILE|DIR", value_hint = AnyPath)]
     plot: Option<PathBuf>,
@@ -69,14 +78,17 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let formats = args.formats.of(args.plot.is_some(), "say where with --plot")?;
+    if args.uids && args.out.is_none() && !args.json {
+        bail!("--uids is for --out and --json: what is printed without them has no UID");
+    }
     let target = args.plot.as_ref().map(|to| PlotTarget::new(to, &args.paths)).transpose()?;
     let target = target.map(|target| target.with_formats(formats));
     let mut printer = Printer::scoring();
-    let mut predictor = Predictor::open(&args.model)?.with_tta(args.tta);
+    let mut predictor = Predictor::open(&args.model)?.with_tta(args.tta).with_uids(flags::uids(args.uids));
     let films = FilmList::new(&args.paths);
     let place = match &args.out {
-        Some(out) if args.resume => Place::File(ScoresFile::resume(out, &predictor, &films)?),
-        Some(out) => Place::File(ScoresFile::create(out, &predictor, &films)?),
+        Some(out) if args.resume => Place::File(Box::new(ScoresFile::resume(out, &predictor, &films)?)),
+        Some(out) => Place::File(Box::new(ScoresFile::create(out, &predictor, &films)?)),
         None if args.json => Place::Json,
         None => Place::Lines(Columns::of(&films, &predictor.info().classes)),
     };
@@ -154,7 +166,7 @@ struct Beside<'a> {
 
 /// Where what is scored goes.
 enum Place {
-    File(ScoresFile),
+    File(Box<ScoresFile>),
     Json,
     Lines(Columns),
 }
@@ -213,10 +225,10 @@ impl Rows {
         let done = format!("{} of {} films are scored", grouped(self.good + self.bad), grouped(of));
         match self.place {
             Place::File(file) => {
-                let rows = file.rows();
+                let (rows, place) = (file.rows(), print::path(file.rows_file()));
                 let finished = file.finish();
                 if rows > 0 {
-                    print::err(format_args!("{done} and in the file; go on with the same command and --resume"));
+                    print::err(format_args!("{done} and in {place}; go on with the same command and --resume"));
                 }
                 if stopped {
                     finished?;

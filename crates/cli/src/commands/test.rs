@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
-use clap::ValueHint::DirPath;
+use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{EpochChoice, Split, Task, TestOutcome, TestRequest, Tta, Watch};
 
@@ -15,15 +15,17 @@ use crate::{NOT_A_DIAGNOSIS, flags, print};
 /// Score a model on films that it was not trained on
 ///
 /// Writes predictions-{split}.csv: path, label, predicted, one probability a class (of films that may have any label:
-/// path, and for each label 1, 0 or nothing and its probability); metrics-{split}.json, what --json prints; and pictures,
-/// each as PNG and SVG:
+/// path, and for each label 1, 0 or nothing and its probability), then, as far as the data set has them, patient, split
+/// and row (line of the table of labels, or index in the .npz) of each film there, and uid, the SOPInstanceUID of a DICOM
+/// film, hashed; metrics-{split}.json, what --json prints; and pictures, each as PNG and SVG:
 /// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, films-{split} and
 /// worst-errors-{split}. On the data that the run was trained on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   lungfish test --model run --data chest_xray
-  lungfish test --model run --data another-hospital --out results --json")]
+  lungfish test --model run --data another-hospital --out results --json
+  lungfish test --model run --data another-hospital --out results --predictions results/test.parquet")]
 pub struct Args {
     /// Run folder or model file
     #[arg(long, value_name = "RUN|FILE")]
@@ -49,6 +51,12 @@ pub struct Args {
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
+    /// Write the predictions to this file as well: Parquet where it ends in .parquet, else CSV
+    #[arg(long, value_name = "FILE", value_hint = FilePath)]
+    predictions: Option<PathBuf>,
+    /// Write the UIDs of DICOM films as they are; many have a date in them
+    #[arg(long)]
+    uids: bool,
     /// Write the predictions and draw nothing; an earlier test's pictures of the split go
     #[arg(long)]
     no_pictures: bool,
@@ -66,6 +74,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     request.epoch = args.epoch;
     request.tta = args.tta;
     request.out.clone_from(&args.out);
+    request.predictions.clone_from(&args.predictions);
+    request.uids = flags::uids(args.uids);
     request.pictures = !args.no_pictures;
     request.formats = args.formats.of(!args.no_pictures, "leave --no-pictures out")?;
     let mut printer = Printer::scoring();
@@ -149,24 +159,52 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     if outcome.equal_prior {
         lines.push(print::EQUAL_PRIOR.to_owned());
     }
+    lines.extend(intervals(outcome));
+    lines.extend(outcome.undefined.iter().map(|clause| print::undefined(clause)));
     lines.extend(outcome.caveats.iter().map(|caveat| format!("Caution: {}.", print::one_line(&caveat.text))));
-    lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
+    lines.push(each_film(outcome));
     lines.extend(pictures(&outcome.pictures, pdf));
     lines.into_iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// How sure each metric is.
+fn intervals(outcome: &TestOutcome) -> Vec<String> {
+    if outcome.measures.is_empty() {
+        return Vec::new();
+    }
+    let counted = match outcome.counted {
+        "patients" => "films of one patient counted together",
+        _ => "each film counted as a patient of its own",
+    };
+    let width = outcome.measures.iter().map(|measure| measure.name.chars().count()).max().unwrap_or(0);
+    let line = |measure: &lungfish::Measure| {
+        format!("{:width$}  {:7}  {}", measure.name, print::metric(measure.value), print::interval(measure.interval))
+    };
+    let heading = format!("{:width$}  value    95 % interval, {counted}", "metric");
+    let lines = outcome.measures.iter().map(line);
+    [String::new(), heading].into_iter().chain(lines).chain([String::new()]).collect()
+}
+
+/// Where there is a row a film.
+fn each_film(outcome: &TestOutcome) -> String {
+    let files = std::iter::once(&outcome.predictions).chain(&outcome.further);
+    format!("Each film: {}", files.map(print::path).collect::<Vec<_>>().join(", "))
 }
 
 /// The metrics of films that may have any label.
 fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     let names: Vec<String> = outcome.labels.iter().map(|label| print::one_line(&label.name)).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
+    let (defined, all) = (outcome.labels.iter().filter(|label| label.auc.is_some()).count(), outcome.labels.len());
     let mut lines = vec![
         format!("{} of the {} split{}", print::films(outcome.films), outcome.split, views(outcome.tta)),
         format!(
-            "{} Loss: {:.4} Acc: {:.4} mean AUC: {}",
+            "{} Loss: {:.4} Acc: {:.4} mean AUC: {}{}",
             outcome.split,
             outcome.loss,
             outcome.accuracy,
-            print::metric(outcome.auc)
+            print::metric(outcome.auc),
+            if (1..all).contains(&defined) { format!(" (of {defined} of {all} labels)") } else { String::new() }
         ),
         String::new(),
         format!("{:width$}  AUC     loss    accuracy  sensitivity       specificity       unknown", "label"),
@@ -182,8 +220,16 @@ fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         ));
     }
     lines.push(String::new());
+    lines.push(format!("{:width$}  95 % intervals: AUC      sensitivity       specificity", "label"));
+    for (label, name) in outcome.labels.iter().zip(&names) {
+        let of = |name: &str| label.measures.iter().find(|measure| measure.name == name);
+        let said = |name: &str| print::interval(of(name).and_then(|measure| measure.interval));
+        lines.push(format!("{name:width$}  {:23}  {:16}  {}", said("AUC"), said("sensitivity"), said("specificity")));
+    }
+    lines.push(String::new());
     lines.push("A film is called to have a label from a probability of 0.5 on; unknown ones count nowhere.".to_owned());
-    lines.push(format!("Each film: {}", print::path(&outcome.predictions)));
+    lines.extend(outcome.undefined.iter().map(|clause| print::undefined(clause)));
+    lines.push(each_film(outcome));
     lines.extend(pictures(&outcome.pictures, pdf));
     if !outcome.bad.is_empty() {
         lines.push(format!("Not in these metrics: {} that could not be read.", print::films(outcome.bad.len())));
@@ -225,6 +271,7 @@ mod tests {
             positive: Some("PNEUMONIA".to_owned()),
             sensitivity: Some(1.0),
             specificity: Some(0.0),
+            undefined: vec!["precision of NORMAL, since no film is called NORMAL".to_owned()],
             classes: vec![class("NORMAL", None, 1), class("PNEUMONIA", Some(1.0), 2)],
             confusion: vec![vec![0, 1], vec![0, 2]],
             labels: Vec::new(),
@@ -245,8 +292,15 @@ mod tests {
             metrics: PathBuf::from("run/metrics-test.json"),
             pictures_failed: false,
             predictions: PathBuf::from("run/predictions-test.csv"),
+            further: None,
             pictures: vec![PathBuf::from("run/learning-curves.png"), PathBuf::from("run/roc-test.png")],
             bad: Vec::new(),
+            passed_over: Vec::new(),
+            measures: vec![
+                lungfish::Measure::new("accuracy", Some(2.0 / 3.0), Some([0.2, 0.95])),
+                lungfish::Measure::new("AUC", None, None),
+            ],
+            counted: "patients",
         };
         let expected = "\
 3 films of the test split
@@ -264,6 +318,12 @@ PNEUMONIA  0          2
 A film is called PNEUMONIA from a probability of 0.5 on.
 Sensitivity 1.0000, specificity 0.0000: PNEUMONIA is the positive class (the recipe's positive).
 Probabilities are for classes that are equally frequent; among your films one may be rarer.
+
+metric    value    95 % interval, films of one patient counted together
+accuracy  0.6667   0.2000 to 0.9500
+AUC       -        -
+
+Undefined: precision of NORMAL, since no film is called NORMAL.
 Each film: run/predictions-test.csv
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
         assert_eq!(lines(&outcome, false).join("\n"), expected);
@@ -281,6 +341,7 @@ Pictures, PNG and SVG, in run: learning-curves, roc-test";
             negatives: 10,
             true_negatives: 10,
             unknown: 3,
+            measures: vec![lungfish::Measure::new("AUC", auc, auc.map(|_| [0.5, 0.99]))],
         };
         let labels = vec![label("MASS", Some(0.875)), label("A LONG NAME", None)];
         let outcome = TestOutcome {
@@ -292,18 +353,25 @@ Pictures, PNG and SVG, in run: learning-curves, roc-test";
             specificity: None,
             classes: Vec::new(),
             confusion: Vec::new(),
+            undefined: vec!["AUC and sensitivity of A LONG NAME, since nobody has it".to_owned()],
+            further: Some(PathBuf::from("a.parquet")),
             ..outcome
         };
         let expected = "\
 3 films of the test split
-test Loss: 0.5000 Acc: 0.6667 mean AUC: 0.8750
+test Loss: 0.5000 Acc: 0.6667 mean AUC: 0.8750 (of 1 of 2 labels)
 
 label        AUC     loss    accuracy  sensitivity       specificity       unknown
 MASS         0.8750  0.2500  0.7500    0.5000 (1/2)      1.0000 (10/10)    3
 A LONG NAME  -       0.2500  0.7500    - (1/2)           1.0000 (10/10)    3
 
+label        95 % intervals: AUC      sensitivity       specificity
+MASS         0.5000 to 0.9900         -                 -
+A LONG NAME  -                        -                 -
+
 A film is called to have a label from a probability of 0.5 on; unknown ones count nowhere.
-Each film: run/predictions-test.csv
+Undefined: AUC and sensitivity of A LONG NAME, since nobody has it.
+Each film: run/predictions-test.csv, a.parquet
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
         assert_eq!(lines(&outcome, false).join("\n"), expected);
     }

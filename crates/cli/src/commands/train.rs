@@ -229,6 +229,9 @@ pub fn report(outcome: &TrainOutcome) -> anyhow::Result<()> {
         let (accuracy, phase, epoch) = (best.val_accuracy, best.phase, best.epoch);
         let why = best.why.map_or(String::new(), |why| format!("; kept {}", why.words(outcome.by)));
         print::out(format_args!("Best val Acc: {accuracy:.4} AUC: {auc} ({phase} phase, epoch {epoch}{why})"))?;
+        for clause in &outcome.undefined {
+            print::out(print::undefined(clause))?;
+        }
     }
     if let Some(model) = &outcome.model {
         print::out(format_args!("Model: {}", print::path(model)))?;

@@ -14,8 +14,8 @@ use super::{
     Channels, DecodeError, DecodeOptions, Decoded, DicomView, Image, Mode, Sink, Source, check_size, ycc_to_rgb,
 };
 
-pub use facts::DicomFacts;
 pub(crate) use facts::read as facts_of_file;
+pub use facts::{DicomFacts, Uids, film_uid, is_dicom};
 
 use header::Header;
 use light::Light;

@@ -24,8 +24,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use container::{Container, what_else};
-pub use dicom::DicomFacts;
 pub(crate) use dicom::facts_of_file;
+pub use dicom::{DicomFacts, Uids, film_uid, is_dicom};
 pub use options::{DecodeOptions, Decoding, DicomView, Exif};
 pub use source::{Mode, Source};
 

@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::display::{escape, escape_exactly};
 use crate::error::DataError;
-use crate::film_set::{Film, FilmSet, Layout, alike};
+use crate::film_set::{Film, FilmFacts, FilmSet, Layout, alike};
 use crate::folder::{Folder, is_mask_folder, is_plain_place, part_of, split_of};
 use crate::label::{Label, Task};
 use crate::names::Split;
@@ -88,7 +88,11 @@ enum Found {
 fn films(mut found: Classes, classes: &[String]) -> Vec<Film> {
     let of_class = |(label, class)| {
         let paths = found.remove::<String>(class).unwrap_or_default();
-        paths.into_iter().map(move |path| Film { path, label: Label::Class(label), group: String::new() })
+        let film = move |path| {
+            let (label, group, facts) = (Label::Class(label), String::new(), FilmFacts::default());
+            Film { path, label, group, facts }
+        };
+        paths.into_iter().map(film)
     };
     classes.iter().enumerate().flat_map(of_class).collect()
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::LABELS;
 use super::class_folders::refuse_other_names;
+use super::lines::Lines;
 use crate::display::escape;
 use crate::error::DataError;
-use crate::film_set::{Film, FilmSet, Layout};
+use crate::film_set::{Film, FilmFacts, FilmSet, Layout};
 use crate::folder::Folder;
 use crate::label::{Label, Task};
 use crate::names::Split;
@@ -55,7 +56,8 @@ pub(super) fn list(root: &Path, patient: &PatientRule) -> Result<FilmSet, DataEr
                 unlabelled.push(path);
                 return None;
             };
-            Some(Film { path, label: Label::Row(row.values.clone()), group: String::new() })
+            let facts = FilmFacts { row: Some(row.line), ..FilmFacts::default() };
+            Some(Film { path, label: Label::Row(row.values.clone()), group: String::new(), facts })
         };
         paths.into_iter().filter_map(film).collect()
     };
@@ -117,13 +119,14 @@ struct Row {
 fn read(file: &Path) -> Result<Table, DataError> {
     let bytes = fs::read(file).map_err(|source| DataError::Read { path: file.to_path_buf(), source })?;
     let wrong = |line: u64, reason: String| DataError::Labels { path: file.to_path_buf(), line, reason };
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(without_mark(&bytes));
+    let text = without_mark(&bytes);
+    let mut lines = Lines::of(text);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut labels: Option<Vec<String>> = None;
     let mut rows: BTreeMap<PathBuf, Row> = BTreeMap::new();
     for record in reader.records() {
-        let record =
-            record.map_err(|error| wrong(error.position().map_or(0, csv::Position::line), error.to_string()))?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let record = record.map_err(|error| wrong(lines.at(error.position()), error.to_string()))?;
+        let line = lines.at(record.position());
         let cells: Vec<&str> = record.iter().collect();
         let Some(labels) = &labels else {
             labels = Some(titles(&cells).map_err(|reason| wrong(line, reason))?);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::display::escape;
 use crate::error::DataError;
-use crate::film_set::{Film, FilmSet, Layout};
+use crate::film_set::{Film, FilmFacts, FilmSet, Layout};
 use crate::label::{Label, Task};
 use crate::names::Split;
 use crate::npz;
@@ -49,13 +49,7 @@ pub(super) fn list(file: &Path, patients: &PatientRule) -> Result<FilmSet, DataE
     let mut most = 0;
     for (split, films) in Split::ALL.into_iter().zip(&mut splits) {
         let Some((images, labels)) = npz.split(split) else { continue };
-        if npz::size(images).is_none() {
-            return Err(wrong(format!(
-                "{split}_images has the shape {:?}; films are bytes of [n, height, width] or of 3 channels",
-                images.shape
-            )));
-        }
-        let count = images.shape[0];
+        let count = npz::count(split, images).map_err(wrong)?;
         let own = match labels.shape[..] {
             [n] | [n, 1] if n == count => 1,
             [n, columns] if n == count && columns > 0 => columns,
@@ -78,6 +72,7 @@ pub(super) fn list(file: &Path, patients: &PatientRule) -> Result<FilmSet, DataE
             path: npz::place(file, split, number),
             label: label(row),
             group: String::new(),
+            facts: FilmFacts { row: Some(number as u64), ..FilmFacts::default() },
         };
         *films = Some(numbers.chunks_exact(own).enumerate().map(film).collect());
     }

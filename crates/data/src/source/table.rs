@@ -16,7 +16,7 @@ use places::{Found, Places};
 use crate::decode::what_else;
 use crate::display::escape;
 use crate::error::DataError;
-use crate::film_set::{Film, FilmSet, Layout};
+use crate::film_set::{Film, FilmFacts, FilmSet, Layout};
 use crate::folder::{Folder, require_folder, split_of};
 use crate::label::{Label, Task};
 use crate::names::Split;
@@ -74,10 +74,12 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
         let folder = below[at].iter().next().filter(|_| below[at].iter().count() > 1).and_then(split_of);
         in_folders &= folder.is_some();
         with_patient += usize::from(row.patient.is_some());
+        let facts = FilmFacts { row: Some(row.line), patient_told: row.patient.is_some(), ..FilmFacts::default() };
         let film = Film {
             path: path.clone(),
             label: told.label(row, &classes),
             group: row.patient.clone().unwrap_or_default(),
+            facts,
         };
         all.push((film, row.split.or_else(|| lists.get(&*name).copied()), folder));
     }

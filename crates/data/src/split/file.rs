@@ -8,7 +8,7 @@ use super::Splits;
 use crate::check::CheckedFilm;
 use crate::display::{cell, escape, escape_exactly, uncell, unescape};
 use crate::error::DataError;
-use crate::film_set::Film;
+use crate::film_set::{Film, FilmFacts};
 use crate::label::{Label, Task};
 use crate::names::Split;
 
@@ -101,7 +101,8 @@ fn parse(
     let content = |text: &str| text.parse().map_err(|error| format!("{error}"));
     let hash = content(hash)?;
     let pixels = if pixels.is_empty() { None } else { Some(content(pixels)?) };
-    Ok((split, CheckedFilm { film: Film { path: root.join(relative), label, group }, hash, pixels }))
+    let film = Film { path: root.join(relative), label, group, facts: FilmFacts::default() };
+    Ok((split, CheckedFilm { film, hash, pixels }))
 }
 
 #[cfg(unix)]

@@ -273,6 +273,7 @@ mod tests {
             called: Called::Class(if p > 0.5 { "B".to_owned() } else { "A".to_owned() }),
             probabilities: vec![("A".to_owned(), 1.0 - p), ("B".to_owned(), p)],
             spread: Vec::new(),
+            uid: None,
         }
     }
 

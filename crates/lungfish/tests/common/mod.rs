@@ -107,3 +107,49 @@ pub fn synthetic(root: &Path, films: usize) -> PathBuf {
     lungfish_data::synth(&data, films, 3).unwrap();
     data
 }
+
+/// A file of `golden/data`.
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/data").join(name)
+}
+
+/// The header of a CSV file and its rows, as a reader of CSV has them, without the marks that are for spreadsheets.
+pub fn csv_rows(file: &Path) -> (Vec<String>, Vec<Vec<String>>) {
+    let text = |record: &csv::StringRecord| -> Vec<String> {
+        record.iter().map(|cell| lungfish_data::display::uncell(cell).to_owned()).collect()
+    };
+    let mut reader = csv::Reader::from_path(file).unwrap();
+    let head = text(reader.headers().unwrap());
+    (head, reader.records().map(|record| text(&record.unwrap())).collect())
+}
+
+/// The names and types of a Parquet file's columns, and its rows, null being an empty text.
+pub fn parquet_rows(file: &Path) -> (Vec<(String, String)>, Vec<Vec<String>>) {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+    let reader = SerializedFileReader::new(fs::File::open(file).unwrap()).unwrap();
+    let schema = reader.metadata().file_metadata().schema_descr();
+    let columns = schema.columns().iter();
+    let columns = columns.map(|column| {
+        let logical = column.logical_type_ref().map_or(String::new(), |logical| format!(" {logical:?}"));
+        (column.name().to_owned(), format!("{}{logical}", column.physical_type()))
+    });
+    let text = |field: &Field| match field {
+        Field::Null => String::new(),
+        Field::Str(text) => text.clone(),
+        Field::Double(number) => number.to_string(),
+        Field::Long(number) => number.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let rows = reader.get_row_iter(None).unwrap();
+    let rows = rows.map(|row| row.unwrap().get_column_iter().map(|(_, field)| text(field)).collect());
+    (columns.collect(), rows.collect())
+}
+
+/// What a Parquet file says of itself.
+pub fn parquet_facts(file: &Path) -> std::collections::BTreeMap<String, String> {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let reader = SerializedFileReader::new(fs::File::open(file).unwrap()).unwrap();
+    let pairs = reader.metadata().file_metadata().key_value_metadata().unwrap();
+    pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone().unwrap())).collect()
+}

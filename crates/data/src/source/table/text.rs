@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::super::lines::Lines;
+
 /// A row with the line that it begins on.
 pub(super) struct Row {
     pub(super) line: u64,
@@ -17,12 +19,13 @@ pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Row>, (u64, String)> {
     let separator = separator_of(&text);
     let mut reader = csv::ReaderBuilder::new();
     let mut reader = reader.has_headers(false).flexible(true).delimiter(separator).from_reader(text.as_bytes());
-    let mut rows = Vec::new();
+    let (mut lines, mut rows) = (Lines::of(text.as_bytes()), Vec::new());
     for record in reader.records() {
-        let record = record.map_err(|e| (e.position().map_or(0, csv::Position::line), e.to_string()))?;
+        let record = record.map_err(|e| (lines.at(e.position()), e.to_string()))?;
+        let line = lines.at(record.position());
         let cells: Vec<String> = record.iter().map(|cell| cell.trim().to_owned()).collect();
         if cells.iter().any(|cell| !cell.is_empty()) {
-            rows.push(Row { line: record.position().map_or(0, csv::Position::line), cells });
+            rows.push(Row { line, cells });
         }
     }
     Ok(rows)
@@ -98,7 +101,17 @@ mod tests {
         }
         let nih = "Image Index,Finding Labels\n1.png,Effusion|Mass\n";
         assert_eq!(cells(nih.as_bytes())[1], ["1.png", "Effusion|Mass"]);
-        assert_eq!(rows(b"a,b\n\"x\ny\",1\nz,2\n").unwrap().iter().map(|row| row.line).collect::<Vec<_>>(), [1, 2, 4]);
+        let lines = |text: &str| rows(text.as_bytes()).unwrap().iter().map(|row| row.line).collect::<Vec<_>>();
+        // Cells of several lines, empty lines, rows without a cell.
+        for (text, expected) in [
+            ("a,b\n\"x\ny\",1\nz,2\n", [1, 2, 4]),
+            ("a,b\n\"x\ny\",1\n\nz,2", [1, 2, 5]),
+            ("\na,b\n,\n,\n\"x\n\",1\n\n\n\nz,2", [2, 5, 10]),
+        ] {
+            for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+                assert_eq!(lines(&text), expected, "{text:?}");
+            }
+        }
         assert!(cells(b"").is_empty());
         assert_eq!(cells(b"alone\n1\n"), [["alone"], ["1"]]);
     }
