@@ -269,14 +269,3 @@ fn films_are_found_again_in_their_npz_and_their_dicom_archive() {
         assert_eq!(outcome.bad[0].uid.as_deref(), told["truncated"][at].as_str());
     }
 }
-
-#[test]
-fn a_training_says_why_it_has_no_auc() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = synthetic(dir.path(), 60);
-    fs::remove_dir_all(data.join("val/NORMAL")).unwrap();
-    let settings = ["image_size=64", "frozen_epochs=1", "frozen_views=1", "batch_size=8", "val_fraction=0"];
-    let outcome = trained(&data, &dir.path().join("run"), &settings);
-    assert_eq!(outcome.best.unwrap().val_auc, None);
-    assert_eq!(outcome.undefined, ["AUC, since no film of the val split is NORMAL"]);
-}

@@ -204,8 +204,8 @@ fn fits(value: &Value, schema: &Value, root: &Value, at: &str) {
             }
             "minimum" => assert!(value.as_f64().is_none_or(|n| n >= of.as_f64().unwrap()), "{at}: {value}"),
             "maximum" => assert!(value.as_f64().is_none_or(|n| n <= of.as_f64().unwrap()), "{at}: {value}"),
-            "minItems" => assert!(value.as_array().unwrap().len() as u64 >= of.as_u64().unwrap(), "{at}"),
-            "maxItems" => assert!(value.as_array().unwrap().len() as u64 <= of.as_u64().unwrap(), "{at}"),
+            "minItems" => assert!(value.as_array().is_none_or(|all| all.len() as u64 >= of.as_u64().unwrap()), "{at}"),
+            "maxItems" => assert!(value.as_array().is_none_or(|all| all.len() as u64 <= of.as_u64().unwrap()), "{at}"),
             "required" => {
                 for key in of.as_array().unwrap() {
                     assert!(value.get(key.as_str().unwrap()).is_some(), "{at} has no {key}");
