@@ -3,8 +3,8 @@ compared with.
 
 Run with: python golden/metrics/auc.py   (needs numpy; R with pROC, survey and jsonlite for auc.R beside it)
 DeLong's variance, interval and paired test are pROC's; the clustered proportion's variance and Korn and Graubard's
-interval are survey's. Obuchowski's variance and Janes and Pepe's AUC are computed here from the formulas of the papers, over all
-pairs of films. What is undefined is null. Tolerance of the comparison: 1e-10, R writes 15 digits.
+interval are survey's. Obuchowski's variance and Janes and Pepe's AUC are computed here from the formulas of the papers,
+over all pairs of films. What is undefined is null. Tolerance of the comparison: 1e-10, R writes 15 digits.
 """
 
 import json

@@ -49,7 +49,7 @@ cases = [
     case("mean", (rng.exponential(size=25),), np.mean, 0.95),
     case("mean of 0 and 1", ((rng.random(30) < 0.8).astype(float),), np.mean, 0.95),
     case("deviation", (rng.lognormal(size=40),), np.std, 0.9),
-    case("difference of means", (rng.exponential(size=20), rng.normal(size=12)), lambda a, b: a.mean() - b.mean(), 0.95),
+    case("two strata", (rng.exponential(size=20), rng.normal(size=12)), lambda a, b: a.mean() - b.mean(), 0.95),
 ]
 path = pathlib.Path(__file__).with_name("bootstrap.json")
 path.write_text(json.dumps({"scipy": scipy.__version__, "cases": cases}) + "\n")

@@ -3,8 +3,9 @@ compared with.
 
 Run with: python golden/metrics/probabilities.py   (needs numpy, scipy, scikit-learn, statsmodels, dcurves)
 Reliability diagrams are scikit-learn's, lines on the logit statsmodels', decision curves dcurves'. Temperatures are
-scipy's least values of the negative log-likelihood, good to some 1e-7 there. Murphy's parts and the calibration error are
-computed here from the diagram. Tolerances of the comparison: 1e-12 for sums, 1e-8 for regressions, 1e-6 for temperatures.
+scipy's least values of the negative log-likelihood, good to some 1e-7 there. Murphy's parts and the calibration error
+are computed here from the diagram. Tolerances of the comparison: 1e-12 for sums, 1e-8 for regressions, 1e-6 for
+temperatures.
 """
 
 import json

@@ -159,8 +159,9 @@ impl Counts {
         (chance > 0).then(|| 2.0 * (right - wrong) as f64 / chance as f64)
     }
 
-    /// How much more likely a positive film is to be called positive than a negative one: `sensitivity / (1 -
-    /// specificity)` (Altman and Bland 1994, "Diagnostic Tests 4: Likelihood Ratios", BMJ 309, 102).
+    /// How much more likely a positive film is to be called positive than a negative one,
+    /// `sensitivity / (1 - specificity)` (Deeks and Altman 2004, "Diagnostic Tests 4: Likelihood Ratios", BMJ 329,
+    /// 168-169). `None` also where no negative film is called positive.
     pub fn positive_likelihood_ratio(&self) -> Option<f64> {
         Some(self.sensitivity()? / ratio(self.false_positives, self.negatives()).filter(|&rate| rate > 0.0)?)
     }

@@ -119,7 +119,7 @@ impl Bootstrap {
     }
 
     /// The skewness of what each cluster contributes, by leaving one after the other out (Davison and Hinkley 1997,
-    /// "Bootstrap Methods and their Application", section 5.3.2; of several strata as `scipy.stats.bootstrap` has it).
+    /// "Bootstrap Methods and their Application", section 5.3; of several strata as `scipy.stats.bootstrap` has it).
     ///
     /// Beyond as many clusters as resamples, groups of them are left out together. That leaves the constant what it is:
     /// the skewness of a mean of g is 1/√g of that of one, and the sum of 1/g as many is as much more skewed again.

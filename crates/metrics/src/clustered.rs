@@ -172,7 +172,7 @@ impl Proportion {
 }
 
 /// The part of the films that `is` true for, with the variance of a ratio of sums over clusters (Cochran 1977,
-/// "Sampling Techniques", section 6.3; Rao and Scott 1992, "A Simple Method for the Analysis of Clustered Binary Data",
+/// "Sampling Techniques", chapter 6; Rao and Scott 1992, "A Simple Method for the Analysis of Clustered Binary Data",
 /// Biometrics 48, 577-585): a sensitivity for example, of the positive films. `None` for no film.
 ///
 /// # Panics

@@ -8,9 +8,9 @@ use crate::special;
 ///
 /// # Which interval
 /// [`interval`](Self::interval) is the one to show. It is made on the scale of the logit (Pepe 2003, "The Statistical
-/// Evaluation of Medical Tests", section 5.2), since the plain one (Wald's, which pROC's `ci.auc` gives) is too short
-/// where AUCs are good and films few: of 30 films with a true AUC of 0.95 it contains the truth in 4 of 5 cases instead
-/// of in 19 of 20, and it can say that an AUC is at most 1. `tests/coverage.rs` measures both.
+/// Evaluation of Medical Tests for Classification and Prediction", chapter 5), since the plain one (Wald's, which pROC's
+/// `ci.auc` gives) is too short where AUCs are good and films few: of 30 films with a true AUC of 0.95 it contains the
+/// truth in 4 of 5 cases instead of in 19 of 20, and of an AUC of 1 it leaves a point. `tests/coverage.rs` measures both.
 ///
 /// Where every positive film scores above every negative one the variance says 0, which is not how sure the AUC is.
 /// What is sure then: with `k` pairs of a positive and a negative film that have no film in common, each of them is in
@@ -76,8 +76,8 @@ impl AucEstimate {
         Some(Interval { low: back(centre - distance).min(self.auc), high: back(centre + distance).max(self.auc) })
     }
 
-    /// The plain interval, so many standard errors to either side, cut off at 0 and 1: pROC's `ci.auc(method =
-    /// "delong")`. `None` without a variance above 0.
+    /// The plain interval, so many standard errors to either side, cut off at 0 and 1: pROC's
+    /// `ci.auc(method = "delong")`. `None` without a variance above 0.
     pub fn wald(&self, confidence: Confidence) -> Option<Interval> {
         let variance = self.variance.filter(|&variance| variance > 0.0)?;
         Some(Interval::around(self.auc, self.quantile(confidence) * variance.sqrt(), UNIT))
@@ -150,8 +150,8 @@ pub fn auc<T: Copy + Into<f64>>(positive: &[bool], scores: &[T]) -> Option<AucEs
     Some(estimate(positive, &placements))
 }
 
-/// The difference of the AUCs of two scores of the same films, with DeLong's variance of it: pROC's `roc.test(method =
-/// "delong", paired = TRUE)`. `None` as [`auc`].
+/// The difference of the AUCs of two scores of the same films, with DeLong's variance of it: pROC's
+/// `roc.test(method = "delong", paired = TRUE)`. `None` as [`auc`].
 ///
 /// # Panics
 /// If the slices differ in length.

@@ -4,8 +4,8 @@
 //! five films, of one class or of both, and half of the variance of a score is the patient's. Calls are scores above a
 //! cut.
 //!
-//! What always runs draws few and allows for that. `cargo test -p lungfish-metrics --test coverage -- --ignored
-//! --nocapture` draws many and prints the table.
+//! What always runs draws few and allows for that. What draws many and prints the table is
+//! `cargo test -p lungfish-metrics --test coverage -- --ignored --nocapture`.
 
 // The table is for people to read.
 #![allow(clippy::print_stdout)]
@@ -121,7 +121,7 @@ fn is_fine(what: &str, films: usize, (covered, there): (usize, usize), times: us
 
 #[test]
 fn intervals_of_aucs_cover() {
-    let times = 800;
+    let times = 500;
     for kind in [Films::Alone, Films::OfOneClass, Films::OfBoth] {
         for films in FILMS {
             for auc in TRUTHS {
@@ -136,7 +136,7 @@ fn intervals_of_aucs_cover() {
 
 #[test]
 fn intervals_of_shares_cover() {
-    let times = 1_000;
+    let times = 500;
     for kind in [Films::Alone, Films::OfOneClass] {
         for films in FILMS {
             for share in TRUTHS {
