@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    audit, bench, completions, demo, doctor, ensemble, explore, fetch, man, predict, preview, recipe, summary, synth,
-    test, train, tune,
+    audit, bench, completions, demo, doctor, ensemble, explore, fetch, import, man, predict, preview, recipe, summary,
+    synth, test, train, tune,
 };
 
 /// Said wherever a metric could be taken for a finding.
@@ -93,6 +93,7 @@ enum Command {
     Test(test::Args),
     Predict(predict::Args),
     Ensemble(ensemble::Args),
+    Import(import::Args),
     Summary(summary::Args),
     Synth(synth::Args),
     Recipe(recipe::Args),
@@ -136,6 +137,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Test(args) => test::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Ensemble(args) => ensemble::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),

@@ -432,7 +432,7 @@ fn models_that_are_none_are_refused() {
     let absent = folder.path().join("absent");
     refused(&predict(&absent), &["no run folder or model file", arg(&absent)]);
     refused(&predict(folder.path()), &[arg(folder.path()), "is no run folder", "best.safetensors"]);
-    refused(&predict(&film), &[arg(&film), "not a safetensors file"]);
+    refused(&predict(&film), &[arg(&film), "it is a", "picture"]);
     let last = RUN.join("last.safetensors");
     refused(&predict(&last), &[arg(&last), "the model is best.safetensors beside it"]);
 

@@ -34,7 +34,7 @@ pub enum CaveatKind {
     NoPatients,
     /// Most films are taken for films of one patient.
     FewPatients,
-    /// Weights that the training started from do not say which films trained them.
+    /// Weights that the training started from, or that were imported, do not say which films trained them.
     UnknownAncestor,
     /// Films are synthetic: the number says nothing about lungs.
     Synthetic,
@@ -61,6 +61,18 @@ impl Caveat {
             format!(
                 "the weights to start from ({weights}) do not say which films trained them: if films of the test, or of \
                  the same patients, were among those, the test is too good"
+            ),
+        )
+    }
+
+    /// What follows from a model that another program trained, whose weights were in a file of that name.
+    pub(crate) fn imported(weights: &str) -> Self {
+        let weights = lungfish_data::display::escape(weights);
+        Caveat::new(
+            CaveatKind::UnknownAncestor,
+            format!(
+                "nobody knows which films trained this model, which was imported from {weights}: if films of a test, or of the same \
+                 patients, were among those, the test is too good"
             ),
         )
     }

@@ -59,7 +59,7 @@ pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error
     let lineage = Lineage::merged(&lineages);
     let mut info = members[0].info.clone();
     info.members = members.iter().map(|member| Member::of(&member.info)).collect();
-    info.epoch = mean(&info.members).unwrap_or(info.epoch);
+    info.epoch = mean(&info.members);
     info.ancestors.clone_from(&lineage.ancestors);
     info.synthetic = members.iter().any(|member| member.info.synthetic);
     for member in &members[1..] {
@@ -118,15 +118,14 @@ fn fits(first: &ModelInfo, other: &ModelInfo) -> Result<(), String> {
     Ok(())
 }
 
-/// The means of the members' metrics; phase and epoch are the first one's.
+/// The means of the members' metrics; phase and epoch are the first one's. None where a member has none.
 fn mean(members: &[Member]) -> Option<BestEpoch> {
-    let first = &members.first()?.epoch;
-    let mean = |of: &dyn Fn(&BestEpoch) -> f64| {
-        members.iter().map(|member| of(&member.epoch)).sum::<f64>() / members.len() as f64
-    };
+    let epochs: Vec<&BestEpoch> = members.iter().map(|member| member.epoch.as_ref()).collect::<Option<_>>()?;
+    let first = *epochs.first()?;
+    let mean = |of: &dyn Fn(&BestEpoch) -> f64| epochs.iter().map(|epoch| of(epoch)).sum::<f64>() / epochs.len() as f64;
     // A mean that one of them has no part in would be of other models.
     let mean_of = |of: &dyn Fn(&BestEpoch) -> Option<f64>| {
-        members.iter().all(|member| of(&member.epoch).is_some()).then(|| mean(&|epoch| of(epoch).unwrap_or_default()))
+        epochs.iter().all(|epoch| of(epoch).is_some()).then(|| mean(&|epoch| of(epoch).unwrap_or_default()))
     };
     let seen = |of: &dyn Fn(&RobustMetrics) -> f64| mean_of(&|epoch| epoch.robust.as_ref().map(of));
     let robust = match (seen(&|m| m.loss), seen(&|m| m.accuracy), seen(&|m| m.choice)) {

@@ -135,8 +135,9 @@ pub struct TestOutcome {
     pub caveats: Vec<Caveat>,
     /// The split that was scored.
     pub split: Split,
-    /// The epoch whose weights were scored.
-    pub epoch: BestEpoch,
+    /// The epoch whose weights were scored; left out where another program trained them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<BestEpoch>,
     /// The file that holds all this as JSON.
     #[serde(skip)]
     pub metrics: PathBuf,
@@ -225,7 +226,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let split = request.split.unwrap_or(Split::Test);
     let Chosen { films, own, caveats } = choose(&layout, split, &model, &folder.root)?;
     let mut caveats = [model.info.caveats.clone(), caveats].concat();
-    caveats.extend(Caveat::acquisition(&model.info.epoch));
+    caveats.extend(model.info.epoch.as_ref().and_then(Caveat::acquisition));
     let out = match (&request.out, &model.run) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) if own => run.clone(),
@@ -491,7 +492,7 @@ mod tests {
             tta: Tta::None,
             caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
             split: Split::Test,
-            epoch: BestEpoch {
+            epoch: Some(BestEpoch {
                 phase: crate::Phase::Frozen,
                 epoch: 3,
                 val_accuracy: 0.5,
@@ -499,7 +500,7 @@ mod tests {
                 val_loss: 0.75,
                 robust: None,
                 why: None,
-            },
+            }),
             predictions: PathBuf::new(),
             further: None,
             metrics: PathBuf::new(),

@@ -2,7 +2,7 @@
 //!
 //! [`train`] takes a [`TrainRequest`] and leaves a run folder; [`test()`] scores a model on one split of a data set;
 //! [`Predictor`] scores films: files, bytes or pixels, and [`ScoresFile`] keeps what it says of many. `PlotTarget` draws
-//! predictions; `fetch` brings films and weights, [`explore()`] counts what a folder holds and `preview` shows some of it;
+//! predictions; [`import()`] makes a model of what another program trained; `fetch` brings films and weights, [`explore()`] counts what a folder holds and `preview` shows some of it;
 //! [`mod@bench`] measures how fast all that is. The library knows no flags and no terminal; what happens it tells to a
 //! [`Watch`]. What [`Error`] says is one sentence for a person; [`Error::kind`] is for a program.
 //!
@@ -56,6 +56,7 @@ pub mod fetch;
 mod film_cache;
 mod film_list;
 mod films;
+mod import;
 mod judge;
 mod keys;
 mod lineage;
@@ -107,6 +108,7 @@ pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
 pub use events::{Activity, Event, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use film_list::FilmList;
+pub use import::{ImportOutcome, ImportRequest, ImportedFrom, import};
 pub use judge::Why;
 pub use lineage::{Ancestor, Descent};
 pub use measures::Measure;

@@ -32,6 +32,8 @@ pub enum Descent {
     From,
     /// It learnt from what that model says (`teacher = FILE`).
     Teacher,
+    /// It is that network, which another program trained (`lungfish import`).
+    Import,
 }
 
 /// A model that another one came from.
@@ -133,6 +135,11 @@ impl Lineage {
             None if lungfish_models::is_published(&ContentHash::of(&bytes).to_string()) => Ok(Self::default()),
             None => Ok(Lineage { ancestors: vec![of(Descent::Weights, false)], ..Self::default() }),
         }
+    }
+
+    /// The lineage of a model that another program trained and saved as `bytes`.
+    pub(crate) fn of_import(bytes: &[u8]) -> Self {
+        Self::default().child(Ancestor { how: Descent::Import, file: ContentHash::of(bytes).to_string(), known: false })
     }
 
     /// The lineage of a run that goes on from a model whose file is `bytes`.

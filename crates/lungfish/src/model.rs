@@ -15,7 +15,7 @@ use crate::compute::Compute;
 use crate::lineage::Lineage;
 use crate::prior::{PriorShift, Way};
 use crate::task::Answers;
-use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, Recipe, run_folder};
+use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, ImportedFrom, Recipe, run_folder};
 
 /// What stands in every model file.
 pub(crate) const NOTICE: &str =
@@ -35,9 +35,9 @@ pub struct ModelInfo {
     pub classes: Vec<String>,
     /// What is done to a film before the network sees it.
     pub preprocess: Preprocess,
-    /// The epoch it comes from, with its metrics on the validation split.
-    pub epoch: BestEpoch,
-    /// The recipe that trained it.
+    /// The epoch it comes from, with its metrics on the validation split; none of a model that another program trained.
+    pub epoch: Option<BestEpoch>,
+    /// The recipe that trained it; of a model that another program trained, what is done to films and defaults for the rest.
     pub recipe: Recipe,
     /// What was taken off the logit of each class, so that probabilities are for classes that are equally frequent.
     pub(crate) prior_shift: PriorShift,
@@ -52,6 +52,8 @@ pub struct ModelInfo {
     pub members: Vec<Member>,
     /// The content hash of the `split.csv` of its run; none in files of older versions.
     pub split_file: Option<ContentHash>,
+    /// Where it came from, where another program trained it.
+    pub imported: Option<ImportedFrom>,
     /// The version of lungfish that wrote it.
     pub version: String,
 }
@@ -64,8 +66,9 @@ pub struct Member {
     pub architecture: Architecture,
     /// Features between the two linear layers of its head.
     pub hidden: usize,
-    /// The epoch it comes from, with its metrics on its validation split.
-    pub epoch: BestEpoch,
+    /// The epoch it comes from, with its metrics on its validation split; none where another program trained it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<BestEpoch>,
     /// The seed that trained it.
     pub seed: u64,
     /// Which member of that seed's it is.
@@ -104,7 +107,7 @@ impl ModelInfo {
         let class_to_idx: Map<String, Value> =
             self.classes.iter().enumerate().map(|(i, name)| (name.clone(), json!(i))).collect();
         let size = self.preprocess.size;
-        vec![
+        let mut metadata = vec![
             ("format", if self.members.is_empty() { self.task.model_format() } else { ENSEMBLE }.to_owned()),
             ("members", json!(self.members).to_string()),
             ("task", self.task.to_string()),
@@ -115,9 +118,6 @@ impl ModelInfo {
             ("input_size", json!([3, size, size]).to_string()),
             ("output_size", self.classes.len().to_string()),
             ("batch_size", self.recipe.batch_size.to_string()),
-            ("phase", self.epoch.phase.to_string()),
-            ("epoch", self.epoch.epoch.to_string()),
-            ("metrics", json!(self.epoch).to_string()),
             ("versions", json!({ "lungfish": self.version }).to_string()),
             ("recipe", self.recipe.to_toml()),
             ("prior_shift", json!(self.prior_shift.0).to_string()),
@@ -125,7 +125,16 @@ impl ModelInfo {
             ("caveats", json!(self.caveats).to_string()),
             ("split_file", self.split_file.map_or_else(String::new, |hash| hash.to_string())),
             ("notice", NOTICE.to_owned()),
-        ]
+        ];
+        if let Some(epoch) = &self.epoch {
+            metadata.push(("phase", epoch.phase.to_string()));
+            metadata.push(("epoch", epoch.epoch.to_string()));
+            metadata.push(("metrics", json!(epoch).to_string()));
+        }
+        if let Some(imported) = &self.imported {
+            metadata.push(("imported", json!(imported).to_string()));
+        }
+        metadata
     }
 
     fn read(path: &Path, file: &ModelFile) -> Result<Self, Error> {
@@ -133,6 +142,10 @@ impl ModelInfo {
         let text = |key: &str| file.metadata.get(key).ok_or_else(|| bad(format!("its metadata has no \"{key}\"")));
         fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T, String> {
             serde_json::from_str(text).map_err(|e| format!("\"{key}\" is {text}: {e}"))
+        }
+        if !file.metadata.contains_key("format") {
+            let what = "its metadata has no \"format\"; `lungfish import` makes a model of somebody's weights";
+            return Err(bad(what.to_owned()));
         }
         if text("format")?.starts_with("lungfish.training.") {
             let best = run_folder::BEST;
@@ -195,6 +208,17 @@ impl ModelInfo {
             Some(text) => PriorShift(parse("prior_shift", text).map_err(bad)?),
             None => PriorShift::default(),
         };
+        let imported: Option<ImportedFrom> = match file.metadata.get("imported") {
+            Some(text) => Some(parse("imported", text).map_err(bad)?),
+            None => None,
+        };
+        // Only what was imported has no epoch, and what has such a member.
+        let without = imported.is_some() || members.iter().any(|member| member.epoch.is_none());
+        let epoch = match text("metrics").or_else(|_| text("figures")) {
+            Ok(text) => Some(parse("metrics", text).map_err(bad)?),
+            Err(_) if without => None,
+            Err(error) => return Err(error),
+        };
         let lineage = Lineage::read(path, file)?;
         if lineage.has_unknown_ancestor() && !file.metadata.contains_key("caveats") {
             caveats.push(Caveat::unknown_ancestor(&recipe.weights));
@@ -206,7 +230,7 @@ impl ModelInfo {
             task,
             classes,
             preprocess,
-            epoch: parse("metrics", text("metrics").or_else(|_| text("figures"))?).map_err(bad)?,
+            epoch,
             recipe,
             prior_shift,
             synthetic: ["synthetic", "drawn"]
@@ -216,6 +240,7 @@ impl ModelInfo {
             ancestors,
             members,
             split_file,
+            imported,
             version: versions["lungfish"].as_str().unwrap_or("unknown").to_owned(),
         })
     }
@@ -270,7 +295,7 @@ impl Model {
             let file = run.join(run_folder::LAST);
             model.require_single("it has no last epoch of its own")?;
             let checkpoint = Checkpoint::read(&file)?;
-            model.info.epoch = checkpoint.state.last_epoch(&file)?;
+            model.info.epoch = Some(checkpoint.state.last_epoch(&file)?);
             let mut tensors = checkpoint.into_validated(&model.info.recipe);
             model.info.prior_shift.fold(&mut tensors, &model.networks[0].output_bias(), Way::In);
             restore(&mut model.stores[0], &tensors)?;

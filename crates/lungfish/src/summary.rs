@@ -75,8 +75,9 @@ pub struct TrainedModel {
     pub file: PathBuf,
     /// Names of its classes, in index order.
     pub class_names: Vec<String>,
-    /// The epoch that it comes from, with its metrics on the validation split.
-    pub epoch: BestEpoch,
+    /// The epoch that it comes from, with its metrics on the validation split; left out where another program trained it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<BestEpoch>,
     /// The version of lungfish that wrote it.
     pub version: String,
 }
@@ -103,9 +104,10 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
             model.require_single("look at one of its members")?;
             let file = model.file().to_owned();
             let Model { info, mut networks, .. } = model;
-            let trained = match info.epoch.phase {
-                Phase::Frozen => "head".to_owned(),
-                Phase::Unfrozen => info.recipe.unfreeze.clone(),
+            let trained = match info.epoch.as_ref().map(|epoch| epoch.phase) {
+                Some(Phase::Frozen) => "head".to_owned(),
+                Some(Phase::Unfrozen) => info.recipe.unfreeze.clone(),
+                None => "all".to_owned(),
             };
             let size = info.preprocess.size;
             let model = TrainedModel { file, class_names: info.classes, epoch: info.epoch, version: info.version };

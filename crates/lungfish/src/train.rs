@@ -230,17 +230,18 @@ impl Job<'_, '_> {
         let lineage = model.lineage.of_run(&bytes);
         let mut data = data;
         let (teacher, lineage) = self.taught(&recipe, (data.task, &data.classes), lineage, &mut data.caveats)?;
-        let BestEpoch { phase, epoch, val_loss, val_accuracy, .. } = &model.info.epoch;
-        self.watch.note(format!(
-            "going on from {}, {phase} epoch {epoch}: validation loss {val_loss:.4}, accuracy {val_accuracy:.4}; its \
-             split, classes and recipe are taken over",
-            escape(parent)
-        ));
+        if let Some(BestEpoch { phase, epoch, val_loss, val_accuracy, .. }) = &model.info.epoch {
+            self.watch.note(format!(
+                "going on from {}, {phase} epoch {epoch}: validation loss {val_loss:.4}, accuracy {val_accuracy:.4}; its \
+                 split, classes and recipe are taken over",
+                escape(parent)
+            ));
+        }
         let mut run = RunFolder::create(&self.request.out)?;
         self.open_cache(&recipe, &mut run);
         let mut tensors = model::capture(&model.stores[0])?;
         model.info.prior_shift.fold(&mut tensors, &network.output_bias(), Way::Out);
-        self.set_out(&recipe, run, data, tensors, Origins { lineage, parent: Some(model.info.epoch), teacher })
+        self.set_out(&recipe, run, data, tensors, Origins { lineage, parent: model.info.epoch, teacher })
     }
 
     /// The teacher's file by content, and the lineage with the films that taught it: they are as good as seen. What does not

@@ -6,7 +6,8 @@ use lungfish_data::Task;
 use lungfish_data::display::escape;
 use lungfish_engine::Store;
 use lungfish_models::{
-    FreshHead, HeadConfig, HeadLoad, Network, WeightsError, imagenet, initialise, load_backbone, read_weights,
+    Architecture, FreshHead, HeadConfig, HeadLoad, Network, Place, WeightsError, imagenet, initialise, load_backbone,
+    read_weights,
 };
 
 use crate::compute::Compute;
@@ -65,10 +66,6 @@ pub(crate) fn start(
                 WeightsError::Stopped => Error::Stopped,
                 e => e.into(),
             })?;
-            if let Some((name, _)) = weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
-                let what = format!("the weights in {}: tensor {name} has values that are not finite", escape(file));
-                return Err(Error::refused(what));
-            }
             // Files that say no task are of those that tell one class from the others.
             let theirs = weights.task.clone().unwrap_or_else(|| Task::OneOf.to_string());
             if theirs != task.name() && weights.classes.take().is_some() {
@@ -79,6 +76,9 @@ pub(crate) fn start(
             }
             let report = load_backbone(&mut store, network, &weights, classes)
                 .map_err(|e| Error::refused(format!("the weights in {}: {e}", escape(file))))?;
+            place_sentences(&escape(file), recipe.architecture, &report.place)
+                .into_iter()
+                .for_each(|text| watch.note(text));
             if let Some(event) = head_sentence(&escape(file), &report.head, weights.classes.as_deref(), classes) {
                 watch.event(&event);
             }
@@ -92,6 +92,31 @@ pub(crate) fn start(
         unexpected: report.unexpected,
     });
     Ok(store)
+}
+
+/// What there is to say about where a file has the backbone; nothing where it bears its names alone.
+pub(crate) fn place_sentences(file: &str, architecture: Architecture, place: &Place) -> Vec<String> {
+    let mut said = Vec::new();
+    let others = place.others.iter().map(escape).collect::<Vec<_>>().join(", ");
+    let aside = if others.is_empty() { String::new() } else { format!("; another one, under {others}, is left aside") };
+    match escape(&place.prefix).as_str() {
+        "" if others.is_empty() => {}
+        "" => said.push(format!("{architecture}'s backbone is taken from {file} by its names alone{aside}")),
+        prefix => said.push(format!("{architecture}'s backbone lies under {prefix} in {file}{aside}")),
+    }
+    if place.positional {
+        said.push(format!(
+            "the modules of {file} are called by their places in an nn.Sequential: they are taken in the order of \
+             torchvision's {architecture}"
+        ));
+    }
+    if place.one_channel {
+        said.push(format!(
+            "the first convolution of {file} reads one channel: a third of its weights goes to each of three, which gray films \
+             reach as equal channels"
+        ));
+    }
+    said
 }
 
 /// What there is to say about the head of a file's weights.

@@ -175,7 +175,7 @@ fn a_run_goes_on_from_another_with_its_split() {
 
 /// The validation loss of a run's best epoch.
 fn went_on_metrics(run: &Path) -> f64 {
-    lungfish::Predictor::open(run).unwrap().info().epoch.val_loss
+    lungfish::Predictor::open(run).unwrap().info().epoch.as_ref().unwrap().val_loss
 }
 
 #[test]
@@ -220,10 +220,10 @@ fn the_last_epoch_can_be_tested() {
     let (run, out) = (dir.path().join("run"), dir.path().join("out"));
     trained(&data, &run, &settings(&["frozen_epochs=5", "frozen_lr=0.02"]));
     let last = scored_as(&run, &data, &out, (None, EpochChoice::Last)).unwrap();
-    assert_eq!(last.epoch.epoch, 5);
+    assert_eq!(last.epoch.as_ref().unwrap().epoch, 5);
     assert!(out.join("predictions-test-last.csv").exists() && out.join("metrics-test-last.json").exists());
     let best = scored(&run, &data, &out).unwrap();
-    assert_eq!(best.epoch.epoch == 5, best.loss == last.loss);
+    assert_eq!(best.epoch.as_ref().unwrap().epoch == 5, best.loss == last.loss);
     let alone = scored_as(&run.join("best.safetensors"), &data, &out, (None, EpochChoice::Last)).unwrap_err();
     assert!(alone.to_string().contains("is no run folder"), "{alone}");
 }

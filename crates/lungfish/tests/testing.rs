@@ -213,7 +213,7 @@ fn predict_scores_what_it_can_and_names_the_rest() {
     let scored = predictor.predict(&val, &mut Watch::new(&mut Silent, &GO)).unwrap();
     let right =
         scored.films.iter().filter(|p| p.path.to_str().unwrap().contains(&format!("/{}/", p.called.words()))).count();
-    let accuracy = predictor.info().epoch.val_accuracy;
+    let accuracy = predictor.info().epoch.as_ref().unwrap().val_accuracy;
     assert!((accuracy - right as f64 / val.len() as f64).abs() < 1e-12, "{accuracy} {right} of {}", val.len());
 
     let empty = dir.path().join("empty");

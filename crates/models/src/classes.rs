@@ -9,15 +9,15 @@ pub(crate) const MOST: usize = 1 << 16;
 /// From names to places, as `torchvision.datasets.ImageFolder` has it.
 pub(crate) const INDICES: &str = "class_to_idx";
 /// The names in order.
-pub(crate) const LIST: &str = "classes";
+pub(crate) const LISTS: [&str; 2] = ["classes", "class_names"];
 
-/// From a safetensors file's metadata: JSON under one of the two keys.
+/// From a safetensors file's metadata: JSON under one of the keys.
 pub(crate) fn of_metadata(metadata: &BTreeMap<String, String>) -> Option<Vec<String>> {
     let json = |key: &str| serde_json::from_str::<Value>(metadata.get(key)?).ok();
     if let Some(Value::Object(indices)) = json(INDICES) {
         return in_order(indices.iter().map(|(name, index)| (name.as_str(), index.as_i64())));
     }
-    let Some(Value::Array(names)) = json(LIST) else { return None };
+    let Some(Value::Array(names)) = LISTS.iter().find_map(|key| json(key)) else { return None };
     listed(names.iter().map(|name| name.as_str()))
 }
 
@@ -54,14 +54,14 @@ mod tests {
     fn names_in_the_order_of_their_places() {
         let of = |key: &str, json: &str| of_metadata(&BTreeMap::from([(key.to_owned(), json.to_owned())]));
         assert_eq!(of(INDICES, r#"{"B":0,"A":1}"#).unwrap(), ["B", "A"]);
-        assert_eq!(of(LIST, r#"["B","A"]"#).unwrap(), ["B", "A"]);
+        assert!(LISTS.iter().all(|list| of(list, r#"["B","A"]"#).unwrap() == ["B", "A"]));
         for broken in
             [r#"{"B":0,"A":2}"#, r#"{"B":0,"A":0}"#, r#"{"B":0,"A":-1}"#, r#"{"B":0,"A":"1"}"#, "{}", "[", "3"]
         {
             assert_eq!(of(INDICES, broken), None, "{broken}");
         }
         for broken in [r#"["A","A"]"#, r#"["A",1]"#, "[]"] {
-            assert_eq!(of(LIST, broken), None, "{broken}");
+            assert_eq!(of(LISTS[0], broken), None, "{broken}");
         }
         assert_eq!(of("names", r#"["B","A"]"#), None);
     }

@@ -123,6 +123,40 @@ pub enum WeightsError {
         /// What network the tensors look like, where names and shapes tell.
         looks_like: Option<String>,
     },
+    /// Several whole backbones, and nothing that says which is meant.
+    #[error(
+        "{architecture}'s backbone is in it {} times, under {}, and nothing says which is meant: save one of them alone",
+        prefixes.len(),
+        all(prefixes)
+    )]
+    #[non_exhaustive]
+    Ambiguous {
+        /// The network.
+        architecture: Architecture,
+        /// What stands before the names of each.
+        prefixes: Vec<String>,
+    },
+    /// The backbone of no network that is known here.
+    #[error("none of the networks here ({}) is in it{}", Architecture::ALL.map(Architecture::name).join(", "), looks(looks_like))]
+    #[non_exhaustive]
+    NoNetwork {
+        /// What network the tensors look like, where names and shapes tell.
+        looks_like: Option<String>,
+    },
+    /// A head that cannot be expressed as the one here.
+    #[error("its head cannot be taken over: {reason}")]
+    #[non_exhaustive]
+    Head {
+        /// Why.
+        reason: String,
+    },
+    /// A tensor that would be loaded has infinities or what is no number.
+    #[error("tensor {} has values that are not finite", shown(name))]
+    #[non_exhaustive]
+    NotFinite {
+        /// The tensor.
+        name: String,
+    },
     /// As many class names as the network has classes are needed.
     #[error("the network has {classes} classes and {names} class names were given")]
     #[non_exhaustive]
@@ -259,7 +293,27 @@ fn some(names: &[String]) -> String {
     }
 }
 
+/// `a., b. and c.`, however many.
+fn all(prefixes: &[String]) -> String {
+    let shown: Vec<String> = prefixes.iter().map(|prefix| shown(prefix)).collect();
+    match shown.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => shown.concat(),
+    }
+}
+
 impl WeightsError {
+    /// What network the tensors look like, where an error says it.
+    pub(crate) fn looks_like(&self) -> Option<&str> {
+        match self {
+            WeightsError::Shape { looks_like, .. }
+            | WeightsError::Incomplete { looks_like, .. }
+            | WeightsError::Surplus { looks_like, .. }
+            | WeightsError::WrongNetwork { looks_like, .. } => looks_like.as_deref(),
+            _ => None,
+        }
+    }
+
     /// For `map_err` on what the file system says about `path`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> WeightsError {
         let path = path.to_owned();

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Fault, shown};
 use crate::tensors::{Float, metadata, parse_safetensors, read_file};
-use crate::{Tensor, Tensors, WeightsError, digest};
+use crate::{Tensor, Tensors, WeightsError, digest, torch_file};
 
 const METADATA: &str = "__metadata__";
 
@@ -134,6 +134,10 @@ impl ModelFile {
 
     fn read_and_tell(path: &Path) -> Result<(ModelFile, bool), WeightsError> {
         let bytes = read_file(path, &AtomicBool::new(false))?;
+        if torch_file::is_torch(&bytes) {
+            let reason = "it is a PyTorch checkpoint and no model of lungfish; `lungfish import` makes one of it";
+            return Err(Fault::foreign(reason).at(path));
+        }
         Self::parse(&bytes).map_err(|fault| fault.at(path))
     }
 

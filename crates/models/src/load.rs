@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use lungfish_engine::{Backend, Op, Store, TensorSpec};
 
-use crate::recognise::recognise;
-use crate::{Network, Tensor, Weights, WeightsError};
+use crate::place::{self, below_prefix, is_counter};
+use crate::{Network, Place, Tensor, Weights, WeightsError};
 
 /// What [`load_backbone`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +15,10 @@ pub struct LoadReport {
     pub loaded: usize,
     /// Tensors of the network that keep their values, in the network's order: those of a head that was not loaded.
     pub missing: Vec<String>,
-    /// Tensors given that were not used (an old classifier), sorted.
+    /// Tensors of the same state dict that were not used (an old classifier), sorted, without the backbone's prefix.
     pub unexpected: Vec<String>,
+    /// Where the backbone was found.
+    pub place: Place,
     /// What became of the head.
     pub head: HeadLoad,
 }
@@ -70,6 +72,11 @@ pub enum FreshHead {
 /// Sets every tensor of the network's backbone to those given, by name, and the head where it tells the same classes
 /// apart.
 ///
+/// The backbone is looked for under whatever prefix its names have ([`Place`]); the head's names lie under the same one. All of
+/// the backbone must be there. Of several, names without a prefix are taken, then the one that its training method means to be used
+/// (MoCo's query encoder, an online network rather than its momentum or moving average, DINO's teacher rather than its student). A
+/// first convolution of one channel is made one of three that gives the same on gray films.
+///
 /// `classes` are the names of the network's classes, in the order of its outputs. The head is loaded when the weights
 /// say that their classes have the same names, whatever the order; each row of its last layer then goes to the class of
 /// its name. Without names, or with others, it is left alone: a shape that fits says nothing of what an output means.
@@ -89,7 +96,8 @@ pub enum FreshHead {
 /// Nothing is set then. Each says what network the weights look like, where that can be told.
 /// [`WeightsError::WrongNetwork`] when no tensor of the backbone is there, [`WeightsError::Shape`] for one with another
 /// shape, [`WeightsError::Incomplete`] when some are not there, [`WeightsError::Surplus`] when the weights' backbone has
-/// more than this one; [`WeightsError::ClassNames`] when `classes` are not as many as the network's.
+/// more than this one, [`WeightsError::Ambiguous`] when there are several and nothing tells which is meant;
+/// [`WeightsError::NotFinite`]; [`WeightsError::ClassNames`] when `classes` are not as many as the network's.
 pub fn load_backbone<B: Backend>(
     store: &mut Store<B>,
     network: &Network,
@@ -100,101 +108,66 @@ pub fn load_backbone<B: Backend>(
         return Err(WeightsError::ClassNames { classes: network.classes, names: classes.len() });
     }
     let specs = store.tensors().to_vec();
-    whole_backbone(&specs, network, weights)?;
-    let order = head_order(&specs, network, weights, classes);
-    let last = last_linear(network);
-    let mut report = LoadReport {
-        loaded: 0,
-        missing: Vec::new(),
-        unexpected: Vec::new(),
-        head: match &order {
-            Ok(order) if order.is_sorted() => HeadLoad::Taken,
-            Ok(_) => HeadLoad::Reordered,
-            Err(reason) => HeadLoad::Fresh { reason: reason.clone() },
-        },
+    let backbone: Vec<&TensorSpec> = specs.iter().filter(|spec| spec.part != network.head).collect();
+    let place = place::find(network.architecture, &backbone, &weights.tensors)?;
+    let is_head = |spec: &&TensorSpec| spec.part == network.head;
+    let any_below = |prefix: &str| {
+        specs.iter().filter(is_head).any(|spec| weights.tensors.contains_key(&format!("{prefix}{}", spec.name)))
     };
-    let mut used = HashSet::new();
+    let before_head = place.before_head(any_below);
+    let order = head_order(&specs, network, (weights, before_head), classes);
+    let last = last_linear(network);
+    let (mut missing, mut used) = (Vec::new(), HashSet::new());
+    let mut values = Vec::new();
     for spec in &specs {
-        let data = match (weights.tensors.get(&spec.name), &order) {
-            (Some(t), Ok(order)) if last.contains(&spec.name.as_str()) => &rows(t, order),
-            (Some(t), order) if order.is_ok() || spec.part != network.head => &t.data,
+        let of_head = spec.part == network.head;
+        let name = if of_head {
+            format!("{before_head}{}", spec.name)
+        } else {
+            used.extend(place.copies_of(network.architecture, &spec.name));
+            place.name(network.architecture, &spec.name)
+        };
+        let data = match (weights.tensors.get(&name), &order) {
+            (Some(t), Ok(order)) if last.contains(&spec.name.as_str()) => rows(t, order).into(),
+            (Some(t), order) if order.is_ok() || !of_head => place.data(t, spec),
             _ => {
-                report.missing.push(spec.name.clone());
+                missing.push(spec.name.clone());
                 continue;
             }
         };
-        store.set(&spec.name, data)?;
-        used.insert(spec.name.as_str());
-        report.loaded += 1;
-    }
-    let names = weights.tensors.keys();
-    report.unexpected = names.filter(|n| !used.contains(n.as_str()) && !is_counter(n)).cloned().collect();
-    Ok(report)
-}
-
-/// Batch-norm's count of batches, which nothing here needs.
-fn is_counter(name: &str) -> bool {
-    name.ends_with("num_batches_tracked")
-}
-
-/// Refuses all but a backbone with every tensor of this one, each of its shape, and no more.
-fn whole_backbone(specs: &[TensorSpec], network: &Network, weights: &Weights) -> Result<(), WeightsError> {
-    let (tensors, architecture) = (&weights.tensors, network.architecture);
-    let looks_like = || recognise(tensors).filter(|name| name != architecture.name());
-    let backbone: Vec<&TensorSpec> = specs.iter().filter(|spec| spec.part != network.head).collect();
-    let missing: Vec<String> =
-        backbone.iter().filter(|spec| !tensors.contains_key(&spec.name)).map(|spec| spec.name.clone()).collect();
-    if missing.len() == backbone.len() {
-        return Err(WeightsError::WrongNetwork {
-            architecture,
-            count: tensors.len(),
-            first: tensors.keys().next().cloned().unwrap_or_default(),
-            looks_like: looks_like(),
-        });
-    }
-    for spec in &backbone {
-        if let Some(t) = tensors.get(&spec.name).filter(|t| !fits(t, spec)) {
-            return Err(WeightsError::Shape {
-                name: spec.name.clone(),
-                architecture,
-                found: t.shape.clone(),
-                needed: spec.shape.clone(),
-                looks_like: looks_like(),
-            });
+        if data.iter().any(|v| !v.is_finite()) {
+            return Err(WeightsError::NotFinite { name });
         }
+        values.push((spec, data));
+        used.insert(name);
     }
-    if !missing.is_empty() {
-        let needed = backbone.len();
-        return Err(WeightsError::Incomplete { architecture, needed, missing, looks_like: looks_like() });
+    for (spec, data) in &values {
+        store.set(&spec.name, data)?;
     }
-    // `layer1` of `layer1.0.conv1.weight`: what else the weights have below it belongs to their backbone.
-    let top = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    let tops: HashSet<String> = backbone.iter().map(|spec| top(&spec.name)).collect();
-    let known: HashSet<&str> = backbone.iter().map(|spec| spec.name.as_str()).collect();
-    let surplus: Vec<String> = tensors
-        .keys()
-        .filter(|name| tops.contains(&top(name)) && !known.contains(name.as_str()) && !is_counter(name))
-        .cloned()
-        .collect();
-    if surplus.is_empty() {
-        return Ok(());
-    }
-    Err(WeightsError::Surplus { architecture, surplus, looks_like: looks_like() })
-}
-
-fn fits(tensor: &Tensor, spec: &TensorSpec) -> bool {
-    tensor.shape == spec.shape && tensor.data.len() == spec.len()
+    let root = weights.root_of(&place.prefix);
+    let unexpected = below_prefix(&weights.tensors, root)
+        .filter(|(name, _)| !used.contains(*name) && !is_counter(name) && !place.is_aside(name))
+        .map(|(name, _)| name.strip_prefix(&place.prefix).unwrap_or(&name[root.len()..]).to_owned());
+    let mut unexpected: Vec<String> = unexpected.collect();
+    unexpected.sort_unstable();
+    let head = match order {
+        Ok(order) if order.is_sorted() => HeadLoad::Taken,
+        Ok(_) => HeadLoad::Reordered,
+        Err(reason) => HeadLoad::Fresh { reason },
+    };
+    Ok(LoadReport { loaded: values.len(), missing, unexpected, place, head })
 }
 
 /// For each new class the place of its name among the weights' classes; or why the head cannot be loaded.
 fn head_order(
     specs: &[TensorSpec],
     network: &Network,
-    weights: &Weights,
+    (weights, before): (&Weights, &str),
     classes: &[String],
 ) -> Result<Vec<usize>, FreshHead> {
     let head: Vec<&TensorSpec> = specs.iter().filter(|spec| spec.part == network.head).collect();
-    if !head.iter().any(|spec| weights.tensors.contains_key(&spec.name)) {
+    let theirs_of = |spec: &TensorSpec| weights.tensors.get(&format!("{before}{}", spec.name));
+    if !head.iter().any(|spec| theirs_of(spec).is_some()) {
         return Err(FreshHead::Absent);
     }
     let theirs = weights.classes.as_ref().ok_or(FreshHead::Unnamed)?;
@@ -207,8 +180,8 @@ fn head_order(
     }
     for spec in head {
         let name = spec.name.clone();
-        let Some(tensor) = weights.tensors.get(&name) else { return Err(FreshHead::Incomplete { name }) };
-        if !fits(tensor, spec) {
+        let Some(tensor) = theirs_of(spec) else { return Err(FreshHead::Incomplete { name }) };
+        if tensor.shape != spec.shape || tensor.data.len() != spec.len() {
             return Err(FreshHead::Shape { name, found: tensor.shape.clone(), needed: spec.shape.clone() });
         }
     }

@@ -11,7 +11,6 @@ mod machine;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
-use crate::checkpoint::WRAPPERS;
 use crate::classes;
 use crate::error::{Fault, unless_stopped};
 use crate::tensors::Float;
@@ -30,6 +29,9 @@ const MOST_NAMES: usize = 1 << 24;
 const MOST_TENSORS: usize = 1 << 16;
 /// Most work on the way to the tensors: characters of all paths together, and entries looked at.
 const MOST_WORK: usize = 1 << 26;
+/// Most entries of the outermost dictionary that are asked for class names, and most entries of each that are looked at.
+const MOST_PLACES: usize = 64;
+const MOST_KEYS: usize = 1 << 16;
 
 /// A value of the pickle.
 #[derive(Clone, Debug)]
@@ -120,18 +122,19 @@ impl Pickle {
     }
 
     /// Every tensor below the root with its dotted path through dictionaries and modules.
-    pub(crate) fn tensors(&self, stop: &AtomicBool) -> Result<Vec<(String, &View)>, Fault> {
-        let mut walk = Walk { pickle: self, open: vec![(String::new(), self.root)], work: 0, turns: 0, stop };
+    pub(crate) fn tensors(&self, stop: &AtomicBool) -> Result<Vec<Found<'_>>, Fault> {
+        let start = Open { path: String::new(), root: 0, in_module: false, id: self.root };
+        let mut walk = Walk { pickle: self, open: vec![start], work: 0, turns: 0, stop };
         let mut found = Vec::new();
-        while let Some((path, id)) = walk.open.pop() {
-            match &self.nodes[id] {
+        while let Some(at) = walk.open.pop() {
+            match &self.nodes[at.id] {
                 Node::Tensor(view) => {
                     if found.len() == MOST_TENSORS {
                         return Err(Fault::excessive(format!("it has more than {MOST_TENSORS} tensors")));
                     }
-                    found.push((path, &**view));
+                    found.push(Found { path: at.path, root: at.root, view });
                 }
-                Node::Dict(_) => walk.enter(&path, id)?,
+                Node::Dict(_) => walk.enter(&at, at.id, false)?,
                 // A pickled torch.nn.Module, whose state dict has none of these three names.
                 Node::Object(states) => {
                     for &state in states.iter().rev() {
@@ -139,7 +142,7 @@ impl Pickle {
                         for (name, field) in self.entries(state).iter().rev() {
                             walk.spend(1)?;
                             if matches!(&**name, "_parameters" | "_buffers" | "_modules") {
-                                walk.enter(&path, *field)?;
+                                walk.enter(&at, *field, true)?;
                             }
                         }
                     }
@@ -150,10 +153,11 @@ impl Pickle {
         Ok(found)
     }
 
-    /// The class names at the root, or in what a state dict is nested under: `class_to_idx` or `classes`.
+    /// The class names at the root, or in what lies right below it (a state dict's companions, a pickled data set):
+    /// `class_to_idx`, `classes` or `class_names`.
     pub(crate) fn classes(&self) -> Option<Vec<String>> {
-        let nested = WRAPPERS.iter().filter_map(|wrapper| self.field(self.root, wrapper));
-        std::iter::once(self.root).chain(nested).find_map(|at| self.classes_at(at))
+        let below = self.entries(self.root).iter().take(MOST_PLACES).map(|(_, id)| *id);
+        std::iter::once(self.root).chain(below).find_map(|at| self.classes_at(at))
     }
 
     fn classes_at(&self, at: Id) -> Option<Vec<String>> {
@@ -164,9 +168,8 @@ impl Pickle {
                 _ => (&**name, None),
             }));
         }
-        let (Node::List(names) | Node::Tuple(names)) = &self.nodes[self.field(at, classes::LIST)?] else {
-            return None;
-        };
+        let list = classes::LISTS.iter().find_map(|key| self.field(at, key))?;
+        let (Node::List(names) | Node::Tuple(names)) = &self.nodes[list] else { return None };
         classes::listed(names.iter().map(|&id| match &self.nodes[id] {
             Node::Text(name) => Some(&**name),
             _ => None,
@@ -177,7 +180,8 @@ impl Pickle {
     fn field(&self, of: Id, name: &str) -> Option<Id> {
         /// States of an object that are looked into; objects have one.
         const STATES: usize = 4;
-        let of_dictionary = |id: Id| self.entries(id).iter().rev().find(|(key, _)| &**key == name).map(|(_, id)| *id);
+        let of_dictionary =
+            |id: Id| self.entries(id).iter().rev().take(MOST_KEYS).find(|(key, _)| &**key == name).map(|(_, id)| *id);
         match &self.nodes[of] {
             Node::Object(states) => states.iter().rev().take(STATES).find_map(|&state| of_dictionary(state)),
             _ => of_dictionary(of),
@@ -192,23 +196,44 @@ impl Pickle {
     }
 }
 
+/// A tensor on its way out of a pickle.
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    /// Where it lies, with dots.
+    pub path: String,
+    /// How much of the path leads to the state dict, or to the pickled module, that it belongs to.
+    pub root: usize,
+    pub view: &'a View,
+}
+
+/// Something yet to be looked at.
+struct Open {
+    path: String,
+    root: usize,
+    in_module: bool,
+    id: Id,
+}
+
 /// On the way from the root to the tensors.
 struct Walk<'a> {
     pickle: &'a Pickle,
-    /// Paths and nodes yet to be looked at, the next one last.
-    open: Vec<(String, Id)>,
+    /// The next one last.
+    open: Vec<Open>,
     work: usize,
     turns: usize,
     stop: &'a AtomicBool,
 }
 
 impl Walk<'_> {
-    /// Puts a dictionary's entries before all that is open.
-    fn enter(&mut self, path: &str, dictionary: Id) -> Result<(), Fault> {
+    /// Puts a dictionary's entries before all that is open. Each dictionary may be a state dict; a module's fields belong to
+    /// the outermost module.
+    fn enter(&mut self, at: &Open, dictionary: Id, in_module: bool) -> Result<(), Fault> {
+        let here = if at.path.is_empty() { 0 } else { at.path.len() + 1 };
+        let root = if at.in_module { at.root } else { here };
         for (key, id) in self.pickle.entries(dictionary).iter().rev() {
-            self.spend(path.len() + key.len() + 64)?;
-            let path = if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
-            self.open.push((path, *id));
+            self.spend(at.path.len() + key.len() + 64)?;
+            let path = if at.path.is_empty() { key.to_string() } else { format!("{}.{key}", at.path) };
+            self.open.push(Open { path, root, in_module: in_module || at.in_module, id: *id });
         }
         Ok(())
     }

@@ -1,48 +1,75 @@
 //! What network a set of tensors looks like, by names and shapes: for the sentence that refuses weights of another one.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Architecture, HeadConfig, Network, Tensors};
+use crate::{Architecture, HeadConfig, Network};
+
+/// The shapes of tensors by name.
+pub(crate) type Shapes<'a> = BTreeMap<Cow<'a, str>, &'a [usize]>;
+
+/// Tensors that networks begin with: what stands before one of these stands before all names.
+const FIRST: [&str; 6] = [
+    "layer1.0.conv1.weight",
+    "_conv_stem.weight",
+    "features.conv0.weight",
+    "features.0.weight",
+    "features.0.0.weight",
+    "Mixed_5b.branch1x1.conv.weight",
+];
 
 /// The name of a network here ([`Architecture::name`]), or of one that others train, as it stands in a sentence; none
 /// where nothing is recognised.
-pub(crate) fn recognise(tensors: &Tensors) -> Option<String> {
-    let seen = Seen(tensors);
+pub(crate) fn recognise(shapes: &Shapes<'_>) -> Option<String> {
+    let before = |first: &&str| {
+        let prefixes = shapes.keys().filter_map(|name| name.strip_suffix(first));
+        prefixes.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')).min_by_key(|prefix| prefix.len())
+    };
+    let seen = Seen { shapes, prefix: FIRST.iter().find_map(before).unwrap_or_default() };
     // All of resnet18's names are resnet34's too, so a ResNet is told by how many blocks it has and by nothing less.
     // All of efficientnet-lite0's are efficientnet-b0's, which has more in each block.
     resnet(&seen)
         .or_else(|| efficientnet(&seen))
-        .or_else(|| exactly(tensors))
+        .or_else(|| exactly(&seen))
         .or_else(|| lite(&seen))
         .or_else(|| family(&seen))
 }
 
 /// One of the networks here, all of whose backbone is there.
-fn exactly(tensors: &Tensors) -> Option<String> {
+fn exactly(seen: &Seen<'_>) -> Option<String> {
     let fits = |architecture: &Architecture| {
         let Ok(network) = Network::new(*architecture, 2, &HeadConfig::default()) else { return false };
         let mut specs = network.graph.params().iter().filter(|spec| spec.part != network.head);
-        specs.all(|spec| tensors.get(&spec.name).is_some_and(|t| t.shape == spec.shape))
+        specs.all(|spec| seen.shape(&spec.name) == Some(&spec.shape))
     };
     Architecture::ALL.into_iter().find(fits).map(|architecture| architecture.name().to_owned())
 }
 
 /// Tensors under a look.
-struct Seen<'a>(&'a Tensors);
+struct Seen<'a> {
+    shapes: &'a Shapes<'a>,
+    /// What stands before their names.
+    prefix: &'a str,
+}
 
 impl Seen<'_> {
     fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.0.get(name).map(|t| t.shape.as_slice())
+        self.shapes.get(&*format!("{}{name}", self.prefix)).copied()
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.shape(name).is_some()
+    }
+
+    /// The names below the prefix, without it.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.shapes.keys().filter_map(|name| name.strip_prefix(self.prefix))
     }
 
     /// Whether a name has all of the pieces, one after another.
     fn any(&self, pieces: &[&str]) -> bool {
-        self.0.keys().any(|name| {
-            let mut rest = name.as_str();
+        self.names().any(|name| {
+            let mut rest = name;
             pieces.iter().all(|piece| match rest.split_once(piece) {
                 Some((_, after)) => {
                     rest = after;
@@ -56,7 +83,7 @@ impl Seen<'_> {
     /// How many different numbers stand right after `before` in the names.
     fn count(&self, before: &str) -> usize {
         let number = |name: &str| name.strip_prefix(before)?.split('.').next()?.parse::<usize>().ok();
-        self.0.keys().filter_map(|name| number(name)).collect::<BTreeSet<_>>().len()
+        self.names().filter_map(number).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -161,7 +188,8 @@ fn family(seen: &Seen<'_>) -> Option<String> {
     match seen.shape("features.0.weight")? {
         [64, _, 11, 11] => of("alexnet"),
         [64, _, 3, 3] if classifier => {
-            let convolutions = seen.0.iter().filter(|(n, t)| n.starts_with("features.") && t.shape.len() == 4).count();
+            let is_convolution = |name: &&str| seen.shape(name).is_some_and(|shape| shape.len() == 4);
+            let convolutions = seen.names().filter(|name| name.starts_with("features.")).filter(is_convolution).count();
             let normalised = if seen.has("features.1.running_mean") { "_bn" } else { "" };
             Some(format!("vgg{}{normalised}", convolutions + 3))
         }

@@ -5,6 +5,10 @@ use lungfish_engine::{GraphBuilder, Padding, ValueId, Window};
 const EPSILON: f32 = 1e-5;
 const MOMENTUM: f32 = 0.1;
 
+/// What torchvision's network is made of, in the order of its `children()`.
+pub(crate) const CHILDREN: [&str; 10] =
+    ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc"];
+
 /// What a layer is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Block {

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::error::{Fault, shown, unless_stopped};
-use crate::{UnreadableKind, WeightsError, torch_file};
+use crate::{UnreadableKind, WeightsError, foreign, torch_file};
 
 /// An array of numbers, in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub(crate) fn read_file(path: &Path, stop: &AtomicBool) -> Result<Vec<u8>, Weigh
     let mut file = File::open(path).map_err(WeightsError::io(path))?;
     let facts = file.metadata().map_err(WeightsError::io(path))?;
     if !facts.is_file() {
-        let reason = if facts.is_dir() { "it is a folder" } else { "not a file" };
+        let reason = if facts.is_dir() { foreign::folder(path) } else { "not a file".to_owned() };
         return Err(WeightsError::unreadable(path, UnreadableKind::Foreign, reason));
     }
     if facts.len() > MAX_FILE {
@@ -47,7 +47,7 @@ pub(crate) fn read_file(path: &Path, stop: &AtomicBool) -> Result<Vec<u8>, Weigh
     let mut bytes = Vec::new();
     let mut take =
         |bytes: &mut Vec<u8>, most| (&mut file).take(most).read_to_end(bytes).map_err(WeightsError::io(path));
-    take(&mut bytes, 64)?;
+    take(&mut bytes, foreign::ENOUGH as u64)?;
     if !is_safetensors(&bytes) && !torch_file::is_torch(&bytes) {
         return Ok(bytes);
     }
@@ -78,9 +78,9 @@ pub(crate) fn metadata(bytes: &[u8]) -> Result<BTreeMap<String, String>, Fault> 
 
 /// Checks a safetensors file's header against its bytes.
 pub(crate) fn parse_safetensors(bytes: &[u8]) -> Result<SafeTensors<'_>, Fault> {
-    // The eight bytes of a length, then JSON: anything else is a film, a text, a download that is an error page.
+    // The eight bytes of a length, then JSON: anything else is a film, a text, a download that is a web page.
     if bytes.len() < 9 || bytes[8] != b'{' {
-        return Err(Fault::foreign("not a safetensors file"));
+        return Err(foreign::fault(bytes, "not a safetensors file"));
     }
     if let Some(length) = bytes.first_chunk::<8>().map(|b| u64::from_le_bytes(*b)) {
         if length > MAX_HEADER {

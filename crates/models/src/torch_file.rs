@@ -3,7 +3,7 @@
 //! Whatever a file claims about itself is held against its length before memory is asked for: an entry or a storage must
 //! lie in the file, and all tensors together may unfold to a few times its bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Cursor, Read};
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -11,9 +11,9 @@ use std::sync::atomic::AtomicBool;
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Fault, shown, unless_stopped};
-use crate::pickle::{Element, Node, Pickle, View};
+use crate::pickle::{Element, Found, Node, Pickle, View};
 use crate::tensors::Float;
-use crate::{Tensor, Tensors, Weights};
+use crate::{Tensor, Tensors, Weights, foreign};
 
 /// Largest pickle that is read; those of the networks here are some hundred kB.
 const MAX_PICKLE: usize = 100_000_000;
@@ -22,30 +22,48 @@ const MAX_PICKLE: usize = 100_000_000;
 const UNFOLDING: usize = 4;
 const SMALL: usize = 64 << 20;
 
-/// How a zip archive begins.
+/// How a zip archive begins, and how its directory ends.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// How a legacy file begins: protocol 2, the integer 0x1950a86a20f9469cfc6c, stop.
-const LEGACY: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+const ZIP_END: &[u8] = b"PK\x05\x06";
+/// What the first pickle of a legacy file has: the integer 0x1950a86a20f9469cfc6c, stop.
+const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
 /// Whether the bytes begin as one of the two containers.
 pub(crate) fn is_torch(bytes: &[u8]) -> bool {
-    bytes.starts_with(ZIP) || bytes.starts_with(LEGACY)
+    bytes.starts_with(ZIP) || legacy_start(bytes).is_some()
 }
 
-/// The floating-point tensors of a checkpoint below the prefix that `prefix` chooses from all
-/// dotted names, without it, and its class names.
-pub(crate) fn read(bytes: &[u8], prefix: impl Fn(&[&str]) -> String, stop: &AtomicBool) -> Result<Weights, Fault> {
-    if bytes.starts_with(ZIP) {
-        read_zip(bytes, prefix, stop)
-    } else if bytes.starts_with(LEGACY) {
-        read_legacy(bytes, prefix, stop)
-    } else {
-        Err(Fault::foreign("not a PyTorch checkpoint (zip or legacy) and not safetensors"))
+/// Where the second pickle of a legacy file begins. torch.save takes protocol 2 unless it is asked for another; from
+/// protocol 4 on there is a frame around the number.
+fn legacy_start(bytes: &[u8]) -> Option<usize> {
+    const FRAME: usize = 9;
+    let [0x80, protocol @ 2..=5, ref rest @ ..] = *bytes else { return None };
+    let frame = if protocol >= 4 && rest.first() == Some(&0x95) { FRAME } else { 0 };
+    rest.get(frame..)?.starts_with(MAGIC).then_some(2 + frame + MAGIC.len())
+}
+
+/// The floating-point tensors of a checkpoint, by their dotted paths, and its class names.
+pub(crate) fn read(bytes: &[u8], stop: &AtomicBool) -> Result<Weights, Fault> {
+    match legacy_start(bytes) {
+        Some(start) => read_legacy(bytes, start, stop),
+        None if bytes.starts_with(ZIP) => read_zip(bytes, stop),
+        None => Err(foreign::fault(bytes, "not a PyTorch checkpoint (zip or legacy) and not safetensors")),
     }
 }
 
 fn broken(e: impl std::fmt::Display) -> Fault {
     format!("not a usable zip archive: {}", shown(&e.to_string())).into()
+}
+
+/// Whether a zip archive has lost its directory, which stands last with a comment of at most 65,535 bytes behind it.
+fn is_cut(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(22 + 65_535)..];
+    !tail.windows(ZIP_END.len()).any(|window| window == ZIP_END)
+}
+
+/// What is said of a file of which the end is missing.
+fn cut(bytes: &[u8]) -> Fault {
+    format!("it is cut off after {} bytes: fetch or copy it again", bytes.len()).into()
 }
 
 /// A zip archive whose entries are slices of the file.
@@ -61,8 +79,12 @@ struct Archive<'a> {
 
 impl<'a> Archive<'a> {
     fn open(bytes: &'a [u8], stop: &'a AtomicBool) -> Result<Self, Fault> {
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
+        let archive =
+            ZipArchive::new(Cursor::new(bytes)).map_err(|e| if is_cut(bytes) { cut(bytes) } else { broken(e) })?;
         let names = archive.file_names().collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        if let Some(what) = foreign::archive(names.iter().map(|name| &**name)) {
+            return Err(Fault::foreign(what));
+        }
         let root = names
             .iter()
             .filter_map(|name| name.strip_suffix("data.pkl"))
@@ -119,14 +141,14 @@ impl<'a> Archive<'a> {
     }
 }
 
-fn read_zip(bytes: &[u8], prefix: impl Fn(&[&str]) -> String, stop: &AtomicBool) -> Result<Weights, Fault> {
+fn read_zip(bytes: &[u8], stop: &AtomicBool) -> Result<Weights, Fault> {
     let mut archive = Archive::open(bytes, stop)?;
     if archive.entry("byteorder", 64)?.is_some_and(|order| order.trim_ascii() == b"big") {
         return Err("written on a big-endian machine".into());
     }
     let pickle = Pickle::read(archive.entry("data.pkl", MAX_PICKLE)?.unwrap_or_default(), stop)?;
     let mut known: HashMap<Rc<str>, &[u8]> = HashMap::new();
-    gather(&pickle, bytes.len(), prefix, stop, |key| match known.get(key) {
+    gather(&pickle, bytes.len(), stop, |key| match known.get(key) {
         Some(storage) => Ok(storage),
         None => {
             let storage = archive.entry(&format!("data/{key}"), usize::MAX)?;
@@ -137,8 +159,8 @@ fn read_zip(bytes: &[u8], prefix: impl Fn(&[&str]) -> String, stop: &AtomicBool)
     })
 }
 
-fn read_legacy(bytes: &[u8], prefix: impl Fn(&[&str]) -> String, stop: &AtomicBool) -> Result<Weights, Fault> {
-    let mut at = LEGACY.len();
+fn read_legacy(bytes: &[u8], start: usize, stop: &AtomicBool) -> Result<Weights, Fault> {
+    let mut at = start;
     let mut next = || -> Result<(Pickle, usize), Fault> {
         let end = bytes.len().min(at.saturating_add(MAX_PICKLE));
         let pickle = Pickle::read(&bytes[at..end], stop)?;
@@ -163,47 +185,45 @@ fn read_legacy(bytes: &[u8], prefix: impl Fn(&[&str]) -> String, stop: &AtomicBo
     let mut at = start;
     for &key in keys_list {
         let Node::Text(key) = &keys.nodes[key] else { return Err("its list of storages is broken".into()) };
-        let cut = || format!("its storage {} is cut off", shown(key));
         let size = sizes.get(&**key).ok_or_else(|| format!("its storage {} belongs to nothing", shown(key)))?;
-        let count = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>).ok_or_else(cut)?;
+        let count = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>).ok_or_else(|| cut(bytes))?;
         let storage = usize::try_from(i64::from_le_bytes(*count))
             .ok()
             .and_then(|count| bytes.get(at + 8..count.checked_mul(*size)?.checked_add(at + 8)?))
-            .ok_or_else(cut)?;
+            .ok_or_else(|| cut(bytes))?;
         places.insert(key, storage);
         at += 8 + storage.len();
     }
-    gather(&pickle, bytes.len(), prefix, stop, |key| {
+    gather(&pickle, bytes.len(), stop, |key| {
         Ok(*places.get(&**key).ok_or_else(|| format!("its storage {} is not in the file", shown(key)))?)
     })
 }
 
-/// Reads the chosen tensors out of their storages, and the class names beside them.
+/// Reads the tensors out of their storages, and the class names beside them.
 fn gather<'a>(
     pickle: &Pickle,
     file: usize,
-    prefix: impl Fn(&[&str]) -> String,
     stop: &AtomicBool,
     mut storage: impl FnMut(&Rc<str>) -> Result<&'a [u8], Fault>,
 ) -> Result<Weights, Fault> {
-    let views = pickle.tensors(stop)?;
-    let chosen = prefix(&views.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>());
     let mut unfolded = 0_usize;
-    let mut tensors = Tensors::new();
-    for (name, view) in views {
+    let (mut tensors, mut roots) = (Tensors::new(), BTreeSet::new());
+    for Found { path, root, view } in pickle.tensors(stop)? {
         unless_stopped(stop)?;
         let Element::Float(kind) = view.storage.kind else { continue };
-        let Some(name) = name.strip_prefix(&chosen) else { continue };
         let elements = view.shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
         unfolded = elements.and_then(|n| n.checked_mul(4)?.checked_add(unfolded)).unwrap_or(usize::MAX);
         if unfolded > SMALL.max(file.saturating_mul(UNFOLDING)) {
             return Err(Fault::excessive(format!("its tensors claim far more bytes than the {file} that it has")));
         }
         let data = strided(view, kind, storage(&view.storage.key)?, stop)?
-            .ok_or_else(|| format!("its tensor {} reaches beyond its storage", shown(name)))?;
-        tensors.insert(name.to_owned(), Tensor { shape: view.shape.clone(), data });
+            .ok_or_else(|| format!("its tensor {} reaches beyond its storage", shown(&path)))?;
+        if !roots.contains(&path[..root]) {
+            roots.insert(path[..root].to_owned());
+        }
+        tensors.insert(path, Tensor { shape: view.shape.clone(), data });
     }
-    Ok(Weights { tensors, classes: pickle.classes(), task: None })
+    Ok(Weights { tensors, classes: pickle.classes(), task: None, roots })
 }
 
 /// A view's elements in row-major order; `None` where it leaves the storage. That they are not too many is the caller's

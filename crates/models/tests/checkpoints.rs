@@ -57,10 +57,19 @@ fn state_dicts_in_every_format_and_float_type() {
     }
 }
 
+/// The tensors below a prefix, without it.
+fn below(tensors: &Tensors, prefix: &str) -> Tensors {
+    tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone()))).collect()
+}
+
 #[test]
 fn the_state_dict_inside_a_notebooks_checkpoint() {
     for name in ["notebook-zip.pth", "notebook-legacy.pth"] {
-        assert_eq!(read_weights(&golden(name)).unwrap(), expected(), "{name}");
+        let tensors = read_weights(&golden(name)).unwrap();
+        assert_eq!(below(&tensors, "state_dict."), expected(), "{name}");
+        // The head as a pickled module beside it, and nothing else: no moment of the optimiser.
+        assert_eq!(below(&tensors, "fc."), below(&expected(), "fc."), "{name}");
+        assert_eq!(tensors.len(), TENSORS.len() + 4, "{name}");
     }
 }
 
@@ -88,6 +97,11 @@ fn class_names_beside_a_state_dict_are_found() {
     assert_eq!(with(indices).unwrap(), ["B", "A"]);
     let twice = b"X\x0c\x00\x00\x00class_to_idx}(X\x01\x00\x00\x00BK\x00X\x01\x00\x00\x00AK\x00u";
     assert_eq!(with(twice), None);
+    let names = b"X\x0b\x00\x00\x00class_names](X\x01\x00\x00\x00BX\x01\x00\x00\x00Ae";
+    assert_eq!(with(names).unwrap(), ["B", "A"]);
+    // In a dictionary beside the weights, such as Lightning's hyper-parameters.
+    let nested = [&b"X\x01\x00\x00\x00h}"[..], indices, b"s"].concat();
+    assert_eq!(with(&nested).unwrap(), ["B", "A"]);
     let list = b"X\x07\x00\x00\x00classes](X\x01\x00\x00\x00BX\x01\x00\x00\x00Ae";
     assert_eq!(with(list).unwrap(), ["B", "A"]);
 
@@ -107,7 +121,7 @@ fn a_pickled_module_is_read_as_its_state_dict() {
 }
 
 #[test]
-fn wrappers_around_a_state_dict_are_taken_off() {
+fn names_are_kept_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
     let names = |file: &str| -> Vec<String> {
@@ -117,11 +131,11 @@ fn wrappers_around_a_state_dict_are_taken_off() {
         fs::write(&path, safetensors(&format!("{{{}}}", header.join(",")), &vec![0; header.len() * 4])).unwrap();
         read_weights(&path).unwrap().into_keys().collect()
     };
-    assert_eq!(names("bn1.bias conv1.weight"), ["bn1.bias", "conv1.weight"]);
-    assert_eq!(names("module.bn1.bias module.conv1.weight"), ["bn1.bias", "conv1.weight"]);
-    assert_eq!(names("state_dict.module.conv1.weight optimizer.state.0"), ["conv1.weight"]);
-    assert_eq!(names("model_state_dict.conv1.weight extra"), ["conv1.weight"]);
-    assert_eq!(names("model.conv1.weight ema.conv1.weight"), ["conv1.weight"]);
+    for all in
+        ["bn1.bias conv1.weight", "model.conv1.weight model_ema.conv1.weight", "state_dict.module.conv1.weight x"]
+    {
+        assert_eq!(names(all).join(" "), all);
+    }
 }
 
 /// pytorch-reader is the judge where it can read at all; it refuses a checkpoint with an optimiser
@@ -211,6 +225,22 @@ fn pickles_that_grow_without_bound_are_refused() {
 }
 
 #[test]
+fn legacy_files_of_every_protocol() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.pth");
+    let bytes = legacy(&one_tensor(b"K\x02K\x02\x86K\x02K\x01\x86"), &[1.0, 2.0, 3.0, 4.0]);
+    let (start, rest) = bytes.split_at(2);
+    assert_eq!(start, b"\x80\x02");
+    for protocol in
+        [&b"\x80\x03"[..], b"\x80\x04", b"\x80\x04\x95\x0d\0\0\0\0\0\0\0", b"\x80\x05\x95\x0d\0\0\0\0\0\0\0"]
+    {
+        fs::write(&path, [protocol, rest].concat()).unwrap();
+        let read = read_weights(&path).unwrap();
+        assert_eq!(read["w"], Tensor { shape: vec![2, 2], data: vec![1.0, 2.0, 3.0, 4.0] });
+    }
+}
+
+#[test]
 fn content_decides_not_the_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.bin");
@@ -226,7 +256,7 @@ fn a_pickle_that_asks_for_a_command_gets_none() {
     let read = read_weights(&golden("hostile.pth"));
     assert!(!Path::new("lungfish-executed-a-pickle").exists());
     if let Ok(tensors) = read {
-        assert_eq!(tensors, expected());
+        assert_eq!(below(&tensors, "state_dict."), expected());
     }
 }
 
@@ -266,12 +296,14 @@ fn bad_safetensors_are_refused_in_one_sentence() {
     assert!(refusal("a", &safetensors(huge, &[0; 8])).contains("overflow"));
     let integers = r#"{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
     assert_eq!(refusal("a", &safetensors(integers, &[0; 8])), "it has no floating-point tensor");
-    assert!(refusal("a.safetensors", b"").contains("not a safetensors file"));
+    assert_eq!(refusal("a.safetensors", b""), "it is empty (0 bytes)");
+    assert_eq!(refusal("a.safetensors", b"weights"), "not a safetensors file");
 }
 
 #[test]
 fn other_files_are_refused_in_one_sentence() {
-    assert!(refusal("weights.pth", b"").contains("not a PyTorch checkpoint"));
+    assert_eq!(refusal("weights.pth", b""), "it is empty (0 bytes)");
+    assert_eq!(refusal("weights.pth", b"x"), "not a PyTorch checkpoint (zip or legacy) and not safetensors");
     let kind = |bytes: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.pth");
@@ -284,13 +316,27 @@ fn other_files_are_refused_in_one_sentence() {
     assert_eq!(kind(b"a film"), UnreadableKind::Foreign);
     assert_eq!(kind(&fs::read(golden("plain-zip.pth")).unwrap()[..2000]), UnreadableKind::Broken);
     assert_eq!(kind(&legacy(&[b'N'; 2_000_000], &[1.0])), UnreadableKind::Excessive);
-    assert!(refusal("weights.pth", b"<html>404 Not Found</html>").contains("not a PyTorch checkpoint"));
-    let zip = fs::read(golden("plain-zip.pth")).unwrap();
-    refusal("weights.pth", &zip[..zip.len() / 2]);
-    let legacy = fs::read(golden("plain-legacy.pth")).unwrap();
-    refusal("weights.pth", &legacy[..legacy.len() - 10]);
+    // By content, whatever the name says.
+    for name in ["weights.pth", "weights.safetensors"] {
+        assert!(refusal(name, b"<html>404 Not Found</html>").starts_with("it is a web page"));
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0d71\nsize 46830571\n";
+        assert!(refusal(name, pointer).contains("`git lfs pull`"));
+    }
+    // What is cut off is said to be, with what there is of it.
+    for (name, at) in [("plain-zip.pth", 0.5), ("plain-legacy.pth", 0.995), ("plain-legacy.pth", 0.9)] {
+        let bytes = fs::read(golden(name)).unwrap();
+        let some = (bytes.len() as f64 * at) as usize;
+        let said = format!("it is cut off after {some} bytes: fetch or copy it again");
+        assert_eq!(refusal("weights.pth", &bytes[..some]), said, "{name}");
+    }
+    assert_eq!(refusal("weights.pth", &fs::read(golden("plain-legacy.pth")).unwrap()[..200]), "its pickle is cut off");
     let folder = tempfile::tempdir().unwrap();
     assert!(read_weights(folder.path()).unwrap_err().to_string().ends_with(": it is a folder"));
+    fs::write(folder.path().join("pytorch_model.bin"), "").unwrap();
+    let sentence = read_weights(folder.path()).unwrap_err().to_string();
+    assert!(sentence.ends_with(": it is a folder: give the pytorch_model.bin in it"), "{sentence}");
+    fs::write(folder.path().join("saved_model.pb"), "").unwrap();
+    assert!(read_weights(folder.path()).unwrap_err().to_string().contains("a folder with a TensorFlow SavedModel"));
     assert!(read_weights(&folder.path().join("none.pth")).unwrap_err().to_string().contains("none.pth: "));
 }
 

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use lungfish_models::{WeightsError, read_weights};
+use lungfish_models::{WeightsError, read_weights, whole_network};
 use proptest::prelude::*;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -120,6 +120,14 @@ fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat();
     files.push(("wrappers.safetensors", bytes, "read"));
 
+    // A hundred thousand places where a backbone may begin.
+    let entries: Vec<String> = (0..100_000)
+        .map(|i| format!(r#""{i}.0.conv1.weight":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#))
+        .collect();
+    let header = format!(r#"{{{},"w":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#, entries.join(","));
+    let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat();
+    files.push(("places.safetensors", bytes, "read"));
+
     files.push(("overlapping.pth", overlapping(2000, 1 << 20), "its entries lie over each other"));
     files
 }
@@ -182,7 +190,11 @@ fn files_that_lie_cost_little() {
     if let Some(path) = env::var_os(FILE) {
         let before = status("self", "VmHWM").unwrap_or(0);
         let said = match read_weights(Path::new(&path), &AtomicBool::new(false)) {
-            Ok(_) => "read".to_owned(),
+            // Looked for every network, too.
+            Ok(weights) => match whole_network(&weights, None, true) {
+                Ok(_) => "a network".to_owned(),
+                Err(e) => format!("read: {e}"),
+            },
             Err(e) => e.to_string(),
         };
         println!("measured\t{}\t{said}", status("self", "VmHWM").unwrap_or(0).saturating_sub(before));
@@ -283,6 +295,11 @@ fn a_wheel_says_which_file_in_it_has_the_weights() {
     fs::write(&path, packed(&entries[..1])).unwrap();
     let sentence = said(&path);
     assert!(sentence.ends_with("a zip archive without data.pkl: not a PyTorch checkpoint"), "{sentence}");
+    // What TorchScript writes has a data.pkl too.
+    let named = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), vec![])).collect::<Vec<_>>();
+    fs::write(&path, packed(&named(&["script/data.pkl", "script/code/__torch__.py", "script/constants.pkl"]))).unwrap();
+    let sentence = said(&path);
+    assert!(sentence.contains("TorchScript") && sentence.contains("torch.jit.load(FILE).state_dict()"), "{sentence}");
 }
 
 fn index() -> impl Strategy<Value = prop::sample::Index> {

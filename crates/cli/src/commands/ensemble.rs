@@ -36,12 +36,18 @@ pub fn report(outcome: &EnsembleOutcome) -> anyhow::Result<()> {
     let members = &outcome.info.members;
     print::out(format_args!("An ensemble of {} networks", members.len()))?;
     for member in members {
-        let (epoch, auc) = (&member.epoch, print::metric(member.epoch.val_auc));
-        let seen = epoch.robust.map_or(String::new(), |seen| format!(", augmented AUC: {}", print::metric(seen.auc)));
-        print::out(format_args!(
-            "{}, seed {}, member {}: {} epoch {}, val Acc: {:.4} AUC: {auc}{seen}",
-            member.architecture, member.seed, member.member, epoch.phase, epoch.epoch, epoch.val_accuracy
-        ))?;
+        let trained = match &member.epoch {
+            Some(epoch) => {
+                let auc = print::metric(epoch.val_auc);
+                let seen =
+                    epoch.robust.map_or(String::new(), |seen| format!(", augmented AUC: {}", print::metric(seen.auc)));
+                let (phase, number) = (epoch.phase, epoch.epoch);
+                format!("{phase} epoch {number}, val Acc: {:.4} AUC: {auc}{seen}", epoch.val_accuracy)
+            }
+            None => "imported".to_owned(),
+        };
+        let (architecture, seed, number) = (member.architecture, member.seed, member.member);
+        print::out(format_args!("{architecture}, seed {seed}, member {number}: {trained}"))?;
     }
     print::out(format_args!("Model: {}", print::path(&outcome.model)))?;
     Ok(())

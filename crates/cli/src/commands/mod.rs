@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod ensemble;
 pub mod explore;
 pub mod fetch;
+pub mod import;
 pub mod man;
 pub mod predict;
 pub mod preview;

@@ -81,8 +81,11 @@ fn lines(told: &ModelSummary, depth: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(model) = &told.model {
         let names: Vec<String> = model.class_names.iter().map(|name| print::one_line(name)).collect();
-        let epoch = &model.epoch;
-        lines.push(format!("{}: {} phase, epoch {}", print::path(&model.file), epoch.phase, epoch.epoch));
+        let trained = match &model.epoch {
+            Some(epoch) => format!("{} phase, epoch {}", epoch.phase, epoch.epoch),
+            None => "imported".to_owned(),
+        };
+        lines.push(format!("{}: {trained}", print::path(&model.file)));
         lines.push(format!("classes: {}", names.join(", ")));
     }
     let heading = ["Layer (type)", "Output shape", "Param #", "Mult-adds", "Trains"].map(str::to_owned);

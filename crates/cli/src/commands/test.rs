@@ -280,7 +280,7 @@ mod tests {
             tta: Tta::None,
             split: Split::Test,
             caveats: vec![],
-            epoch: lungfish::BestEpoch {
+            epoch: Some(lungfish::BestEpoch {
                 phase: lungfish::Phase::Frozen,
                 epoch: 1,
                 val_accuracy: 0.5,
@@ -288,7 +288,7 @@ mod tests {
                 val_loss: 0.5,
                 robust: None,
                 why: None,
-            },
+            }),
             metrics: PathBuf::from("run/metrics-test.json"),
             pictures_failed: false,
             predictions: PathBuf::from("run/predictions-test.csv"),

@@ -135,7 +135,7 @@ impl Trainer<'_> {
             task: self.data.task,
             classes: self.data.classes.clone(),
             preprocess: self.pipeline.preprocess,
-            epoch: epoch.clone(),
+            epoch: Some(epoch.clone()),
             recipe: self.recipe.clone(),
             prior_shift: self.shift.clone(),
             synthetic: self.data.synthetic,
@@ -143,6 +143,7 @@ impl Trainer<'_> {
             ancestors: self.lineage.ancestors.clone(),
             members: Vec::new(),
             split_file: self.state.split_file.as_ref().and_then(|hash| hash.parse().ok()),
+            imported: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let mut tensors = tensors.clone();

@@ -91,7 +91,7 @@ fn thinned(points: impl ExactSizeIterator<Item = [f64; 2]>) -> Vec<[f64; 2]> {
 pub(super) fn of_learning(tested: &Tested) -> Option<(Vec<Epoch>, Option<usize>)> {
     let log = std::fs::read_to_string(tested.run?.join(LOG)).ok()?;
     let records: Vec<EpochRecord> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let model = &tested.model.epoch;
+    let model = tested.model.epoch.as_ref()?;
     let best = records.iter().position(|record| (record.phase, record.epoch) == (model.phase, model.epoch));
     let epoch = |record: EpochRecord| Epoch {
         phase: record.phase.to_string(),

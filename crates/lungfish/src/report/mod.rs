@@ -176,7 +176,7 @@ impl Tested<'_> {
     }
 
     fn of_learning(&self) -> String {
-        let best = &self.model.epoch;
+        let Some(best) = &self.model.epoch else { return format!("{} ({})", self.model_name, self.model.architecture) };
         let auc = best.val_auc.map(|auc| format!(", AUC {auc:.4}")).unwrap_or_default();
         let mut text = format!(
             "{} ({}). Best: epoch {} of the {} phase, accuracy {:.4}{auc} on the validation split",
@@ -246,7 +246,7 @@ mod tests {
                 mean: [0.5; 3],
                 std: [0.5; 3],
             },
-            epoch: BestEpoch {
+            epoch: Some(BestEpoch {
                 phase: Phase::Frozen,
                 epoch: 2,
                 val_accuracy: 0.9,
@@ -254,7 +254,7 @@ mod tests {
                 val_loss: 0.3,
                 robust: None,
                 why: None,
-            },
+            }),
             recipe: Recipe { label_smoothing: 0.0, ..Recipe::default() },
             prior_shift: Default::default(),
             synthetic: false,
@@ -262,6 +262,7 @@ mod tests {
             ancestors: Vec::new(),
             members: Vec::new(),
             split_file: None,
+            imported: None,
             version: "0".to_owned(),
         }
     }

@@ -1,7 +1,5 @@
 //! golden/models/formula.py again: the same bits.
 
-use lungfish_engine::TensorSpec;
-
 fn splitmix64(x: u64) -> u64 {
     let z = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -23,24 +21,24 @@ fn unit(name: &str, n: usize) -> impl Iterator<Item = f64> {
 }
 
 /// A parameter or running statistic; `gain`, `shift` and `last` as in the script.
-pub fn tensor(spec: &TensorSpec, gain: f64, shift: f64, last: &str) -> Vec<f32> {
-    let n = spec.len();
+pub fn tensor(name: &str, shape: &[usize], (gain, shift, last): (f64, f64, &str)) -> Vec<f32> {
+    let n: usize = shape.iter().product();
     let value = |v: f64| -> f64 {
-        if spec.name.ends_with("running_mean") {
+        if name.ends_with("running_mean") {
             0.1 * v
-        } else if spec.name.ends_with("running_var") {
+        } else if name.ends_with("running_var") {
             (1.0 + shift).powi(2) * (1.0 + 0.5 * v)
-        } else if spec.shape.len() > 1 {
-            v * (6.0 / (n / spec.shape[0]) as f64).sqrt() * if spec.shape.len() == 2 { 0.3 } else { 1.0 }
-        } else if spec.name.ends_with(&format!("{last}.weight")) {
+        } else if shape.len() > 1 {
+            v * (6.0 / (n / shape[0]) as f64).sqrt() * if shape.len() == 2 { 0.3 } else { 1.0 }
+        } else if name.ends_with(&format!("{last}.weight")) {
             0.25 * (0.75 + 0.25 * v)
-        } else if spec.name.ends_with(".weight") {
+        } else if name.ends_with(".weight") {
             gain * (0.75 + 0.25 * v)
         } else {
             shift + 0.1 * v
         }
     };
-    unit(&spec.name, n).map(|v| value(v) as f32).collect()
+    unit(name, n).map(|v| value(v) as f32).collect()
 }
 
 /// A batch `[n, 3, side, side]`: blocks of 32 pixels, of 8, and noise.

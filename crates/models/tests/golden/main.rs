@@ -4,5 +4,6 @@
 #![allow(clippy::print_stdout)]
 
 mod formula;
+mod imported;
 mod lite_imagenet;
 mod networks;

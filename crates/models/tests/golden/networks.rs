@@ -131,7 +131,7 @@ fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
     let mut store = Store::new(&Cpu::new(), &network.graph).unwrap();
     let (gain, shift, last, _) = settings(architecture);
     for spec in store.tensors().to_vec() {
-        store.set(&spec.name, &formula::tensor(&spec, gain, shift, last)).unwrap();
+        store.set(&spec.name, &formula::tensor(&spec.name, &spec.shape, (gain, shift, last))).unwrap();
     }
     (network, store)
 }
