@@ -80,6 +80,16 @@ fn nih_has_many_labels_in_one_column_and_lists_of_splits() {
 }
 
 #[test]
+fn a_selection_of_nih_with_one_finding_a_film_has_labels_still() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), &["00000001_000.png", "00000002_000.png"]);
+    let table = "Image Index,Finding Labels\n00000001_000.png,Pneumonia\n00000002_000.png,No Finding\n";
+    let set = read(dir.path(), "some.csv", table.as_bytes(), &TableRule::default()).unwrap();
+    assert_eq!((set.task, &set.classes[..]), (Task::AnyOf, &["Pneumonia".to_owned()][..]));
+    assert_eq!(films(&set), ["- 00000001_000.png 1 00000001", "- 00000002_000.png 0 00000002"]);
+}
+
+#[test]
 fn chexpert_has_a_column_a_label_and_uncertain_ones() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

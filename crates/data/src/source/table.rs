@@ -162,6 +162,7 @@ impl Told {
                 let cells = rows.iter().filter_map(|row| row.cells.get(*at));
                 (Vec::new(), cells.into_iter().any(|cell| cell.contains('|')))
             }
+            Labels::Several(_) => (Vec::new(), true),
             Labels::Columns(names) => (names.iter().map(|(name, _)| name.clone()).collect(), true),
         };
         let task = if any_of { Task::AnyOf } else { Task::OneOf };
@@ -191,12 +192,12 @@ impl Told {
             let patient = roles.patient.map(cell).filter(|cell| !cell.is_empty()).map(str::to_owned);
             let (mut names, mut values) = (BTreeSet::new(), Vec::new());
             match &roles.labels {
-                Labels::Column(at) if cell(*at).is_empty() => {
+                Labels::Column(at) | Labels::Several(at) if cell(*at).is_empty() => {
                     told.unlabelled.add(row.line, path);
                     continue;
                 }
-                Labels::Column(at) if any_of => names = split_names(cell(*at)),
-                Labels::Column(at) => {
+                Labels::Column(at) | Labels::Several(at) if any_of => names = split_names(cell(*at)),
+                Labels::Column(at) | Labels::Several(at) => {
                     names.insert(cell(*at).to_owned());
                 }
                 Labels::Columns(columns) => {

@@ -78,6 +78,8 @@ const LABELS: [&str; 14] = [
     "classes",
     "tags",
 ];
+/// Of these the ones that hold any number of labels: NIH's, also where a selection has films with one each.
+const SEVERAL: [&str; 1] = ["findinglabels"];
 const PATIENTS: [&str; 8] = ["patient", "patientid", "subject", "subjectid", "case", "caseid", "group", "person"];
 const SPLITS: [&str; 7] = ["split", "datasettype", "dataset", "subset", "partition", "set", "side"];
 /// Columns of known data sets that hold numbers and no labels.
@@ -123,6 +125,8 @@ pub(super) struct Roles {
 pub(super) enum Labels {
     /// A class, or names of labels with `|` between, in one column.
     Column(usize),
+    /// Names of labels in one column, whose name says that there may be several even where no row has more than one.
+    Several(usize),
     /// 1, 0, -1 or nothing in a column each.
     Columns(Vec<(String, usize)>),
 }
@@ -153,6 +157,7 @@ pub(super) fn roles(header: &[String], rows: &[Row], asked: &Columns) -> Result<
     let patient = find("patient", &asked.patient, &PATIENTS, &[Some(path), label])?;
     let split = find("split", &asked.split, &SPLITS, &[Some(path), label, patient])?;
     let labels = match label {
+        Some(label) if SEVERAL.contains(&keys[label].as_str()) => Labels::Several(label),
         Some(label) => Labels::Column(label),
         None => {
             let taken = [Some(path), patient, split];
@@ -228,7 +233,7 @@ mod tests {
         let roles = roles(&header, &rows, asked)?;
         let name = |at: usize| header[at].clone();
         let labels = match roles.labels {
-            Labels::Column(at) => vec![name(at)],
+            Labels::Column(at) | Labels::Several(at) => vec![name(at)],
             Labels::Columns(names) => names.into_iter().map(|(name, _)| format!("{name}?")).collect(),
         };
         Ok((name(roles.path), roles.patient.map(name), roles.split.map(name), labels))
