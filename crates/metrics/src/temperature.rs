@@ -112,6 +112,38 @@ pub fn cross_fit_rows<T: Copy + Into<f64>, C: Ord>(
     Films::of_rows(classes, labels, rows)?.cross_fit(clusters, folds, seed)
 }
 
+/// Temperatures of rows that are for another frequency of the classes than these films have, see [`cross_fit_rows`]: what is
+/// compared with the labels is `log_softmax(row / temperature + shift)`, with a number for each class in `shift` (for rows of
+/// equally frequent classes the logarithm of each class's share). Rows that are divided by such a temperature have their
+/// greatest value where they had it: no call changes.
+///
+/// # Panics
+/// As [`cross_fit_rows`], and if `shift` has not `classes` numbers.
+///
+/// ```
+/// use lungfish_metrics::temperature;
+/// // Three in four films are of class 1, which the rows do not know; with that they need no temperature.
+/// let rows = [[0.5_f64.ln(); 2]; 16].concat();
+/// let (labels, patients) = ([1, 1, 0, 1].repeat(4), Vec::from_iter(0..16));
+/// let shift = [0.25_f64.ln(), 0.75_f64.ln()];
+/// let fitted = temperature::cross_fit_shifted(2, &labels, (&rows, &shift), &patients, 4, 7).unwrap();
+/// assert!((fitted.all.nll_before - 0.5623).abs() < 1e-4);
+/// assert_eq!(fitted.all.temperature, 1.0);
+/// ```
+pub fn cross_fit_shifted<T: Copy + Into<f64>, C: Ord>(
+    classes: usize,
+    labels: &[usize],
+    (rows, shift): (&[T], &[f64]),
+    clusters: &[C],
+    folds: usize,
+    seed: u64,
+) -> Option<CrossFitted> {
+    assert_eq!(shift.len(), classes, "a shift a class");
+    let finite = shift.iter().all(|by| by.is_finite());
+    let films = Films::of_rows(classes, labels, rows).filter(|_| finite)?;
+    Films { shift: shift.to_vec(), ..films }.cross_fit(clusters, folds, seed)
+}
+
 /// Temperatures of the logits of a binary label found without each of `folds` parts in turn, see [`cross_fit_rows`].
 ///
 /// # Panics
@@ -138,6 +170,8 @@ struct Films {
     classes: usize,
     rows: Vec<f64>,
     labels: Vec<usize>,
+    /// What is added to the logit of each class after it was divided by the temperature.
+    shift: Vec<f64>,
 }
 
 impl Films {
@@ -151,7 +185,7 @@ impl Films {
             }
             row.iter_mut().for_each(|value| *value -= greatest);
         }
-        (!labels.is_empty()).then(|| Films { classes, rows, labels: labels.to_vec() })
+        (!labels.is_empty()).then(|| Films { classes, rows, labels: labels.to_vec(), shift: vec![0.0; classes] })
     }
 
     fn of_logits<T: Copy + Into<f64>>(positive: &[bool], logits: &[T]) -> Option<Films> {
@@ -165,19 +199,19 @@ impl Films {
     /// Of the film: the negative log-likelihood at a sharpness (1 / temperature), its slope and that one's slope.
     fn film(&self, film: usize, sharpness: f64) -> [f64; 3] {
         let row = &self.rows[film * self.classes..][..self.classes];
-        let of_label = row[self.labels[film]];
+        let (of_label, of_shift) = (row[self.labels[film]], self.shift[self.labels[film]]);
         let (mut sum, mut first, mut second) = (0.0, 0.0, 0.0);
-        for &value in row {
+        for (&value, &by) in row.iter().zip(&self.shift) {
             // A probability of 0 stays 0 at every temperature.
             if value > f64::NEG_INFINITY {
-                let weight = (sharpness * value).exp();
+                let weight = (sharpness * value + by).exp();
                 sum += weight;
                 first += weight * value;
                 second += weight * value * value;
             }
         }
         let mean = first / sum;
-        [sum.ln() - sharpness * of_label, mean - of_label, (second / sum - mean * mean).max(0.0)]
+        [sum.ln() - sharpness * of_label - of_shift, mean - of_label, (second / sum - mean * mean).max(0.0)]
     }
 
     /// The mean of that over the films.
