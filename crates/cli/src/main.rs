@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    audit, bench, completions, demo, doctor, ensemble, explore, fetch, import, man, predict, preview, recipe, summary,
-    synth, test, train, tune,
+    audit, bench, calibrate, completions, demo, doctor, ensemble, explore, fetch, import, man, predict, preview,
+    recipe, summary, synth, test, train, tune,
 };
 
 /// Said wherever a metric could be taken for a finding.
@@ -94,6 +94,7 @@ enum Command {
     Predict(predict::Args),
     Ensemble(ensemble::Args),
     Import(import::Args),
+    Calibrate(calibrate::Args),
     Summary(summary::Args),
     Synth(synth::Args),
     Recipe(recipe::Args),
@@ -138,6 +139,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Predict(args) => predict::run(&args),
         Command::Ensemble(args) => ensemble::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),

@@ -46,6 +46,8 @@ pub enum CaveatKind {
     TwoClasses,
     /// Films of the split are not where they were looked for, and not in the number.
     MissingFilms,
+    /// The test films were looked at before, so that something may have been chosen by them.
+    Reopened,
 }
 
 impl Caveat {

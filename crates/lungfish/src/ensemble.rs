@@ -60,6 +60,8 @@ pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error
     let mut info = members[0].info.clone();
     info.members = members.iter().map(|member| Member::of(&member.info)).collect();
     info.epoch = mean(&info.members);
+    // Each member's is in its weights; of all together nothing is known yet.
+    info.calibration = None;
     info.ancestors.clone_from(&lineage.ancestors);
     info.synthetic = members.iter().any(|member| member.info.synthetic);
     for member in &members[1..] {

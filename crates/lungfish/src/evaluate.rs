@@ -1,35 +1,39 @@
 //! Testing: how well a model does on one split of a data set.
 //!
-//! `choice` says which films are scored; here they are scored, measured, written down and drawn.
+//! `choice` says which films are scored, `measured` makes metrics of what is said of them, `compare` asks another model about the
+//! same; here they are scored, written down and drawn.
 
-mod choice;
+pub(crate) mod choice;
+mod compare;
+mod measured;
 
 use std::path::{Path, PathBuf};
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
-use lungfish_data::{CheckedFilm, DataError, FilmSet, Label, PassedOver, Split, TableRule, Task, Uids, film_uid};
-use lungfish_metrics::Confusion;
+use lungfish_data::{ContentHash, DataError, FilmSet, Label, PassedOver, Split, TableRule, Task, Uids, film_uid};
 use lungfish_models::names::did_you_mean;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use choice::{Chosen, choose};
+use measured::{Asked, Measured};
+
+pub use compare::{Changed, Comparison, Difference};
+pub use measured::{ClassMetrics, PointMetrics};
 
 use crate::compute::Compute;
 use crate::data_set::{read_all, transforms};
-use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::origin::Origin;
 use crate::predictions_file::{self, Facts};
 use crate::run_folder::write_atomically;
 use crate::source::Reading;
 use crate::table::Format;
-use crate::task::THRESHOLD;
-use crate::undefined::{self, Whole};
+use crate::test_log::{Opening, TestLog};
 use crate::{
-    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Measure, Predictor, Recipe, Tta,
-    Watch, measures, positive, sample_bits, source,
+    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Measure, Opened, PointRule,
+    Prediction, Predictor, Recipe, Tta, Watch, sample_bits, source, test_log,
 };
 #[cfg(feature = "pictures")]
 use crate::{
@@ -55,6 +59,12 @@ pub struct TestRequest {
     pub epoch: EpochChoice,
     /// In which views each film is scored.
     pub tta: Tta,
+    /// Where films are called; none is the model's own operating point.
+    pub at: Option<PointRule>,
+    /// A share of positive films, between 0 and 1, for which predictive values are told beside those of the films themselves.
+    pub prevalence: Option<f64>,
+    /// Another run folder or model file that is asked about the same films and compared.
+    pub compare: Option<PathBuf>,
     /// Folder for `predictions-{split}.csv`, `metrics-{split}.json` and the pictures; none is the run folder, and is refused for any other films than the run's
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
@@ -77,22 +87,6 @@ impl TestRequest {
     pub fn new(model: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
         TestRequest { model: model.into(), data: data.into(), pictures: true, ..TestRequest::default() }
     }
-}
-
-/// Metrics of one class.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ClassMetrics {
-    /// The class.
-    pub name: String,
-    /// Of the films predicted to be it, the part that is; none where none was.
-    pub precision: Option<f64>,
-    /// Of the films that are it, the part predicted to be; none where none is.
-    pub recall: Option<f64>,
-    /// Harmonic mean of the two; none where undefined.
-    pub f1: Option<f64>,
-    /// Films that are it.
-    pub support: u64,
 }
 
 /// The metrics of a test. Serialised, it is what `lungfish test --json` prints.
@@ -122,9 +116,14 @@ pub struct TestOutcome {
     pub confusion: Vec<Vec<u64>>,
     /// Any-of: each label, in index order.
     pub labels: Vec<LabelMetrics>,
-    /// With two classes the probability of class 1 above which a film is called class 1, none beyond; any-of that of a
-    /// label from which on it is called.
+    /// With two classes the probability of the positive one from which on a film is called so, none beyond; any-of that of a
+    /// label, none where each label has a cut of its own (in `points`).
     pub threshold: Option<f64>,
+    /// The operating point at which films are called: a probability, or what the cut was chosen by.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub at: PointRule,
+    /// What every operating point of the model does to these films.
+    pub points: Vec<PointMetrics>,
     /// Whether probabilities are for classes that are equally frequent, although the films that taught the model were not.
     pub equal_prior: bool,
     /// The views over which what is said of a film was averaged; left out where it was scored as it is.
@@ -153,11 +152,19 @@ pub struct TestOutcome {
     /// The pictures as PNG; each lies beside itself as SVG.
     #[serde(skip)]
     pub pictures: Vec<PathBuf>,
-    /// One-of: each metric with its 95 % interval, of two classes thirteen of them, beyond two accuracy and loss. Any-of: they
+    /// One-of: each metric with its 95 % interval, of two classes fourteen of them, beyond two accuracy and loss. Any-of: they
     /// are with each label.
     pub measures: Vec<Measure>,
     /// What counts as one in the intervals: `patients`, whose films are alike, or `films`, where nothing tells patients.
     pub counted: &'static str,
+    /// For the how manieth time test films were opened by models of this run; left out of other splits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub opened: Option<Opened>,
+    /// Another model on the same films; left out where none was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub comparison: Option<Comparison>,
     /// Films that could not be read and are not in the metrics.
     #[serde(rename = "unreadable")]
     pub bad: Vec<BadFilm>,
@@ -169,17 +176,21 @@ pub struct TestOutcome {
 }
 
 /// The films to be scored: with the table that is asked for, or that the model learnt from where it has films there.
-fn films_of(request: &TestRequest, recipe: &Recipe) -> Result<FilmSet, Error> {
+pub(crate) fn films_of(
+    data: &Path,
+    (labels, table): (&Option<PathBuf>, &TableRule),
+    recipe: &Recipe,
+) -> Result<FilmSet, Error> {
     let learnt = Reading::from(recipe);
-    let asked = Reading { labels: request.labels.clone(), table: request.table.clone(), ..learnt.clone() };
+    let asked = Reading { labels: labels.clone(), table: table.clone(), ..learnt.clone() };
     if asked.labels.is_none() && learnt.labels.as_ref().is_some_and(|table| table.is_file()) {
-        match source::open(&request.data, &learnt) {
+        match source::open(data, &learnt) {
             // Films of somewhere else.
             Err(Error::Data(DataError::NoFilmOfTable { .. })) => {}
             found => return found,
         }
     }
-    source::open(&request.data, &asked)
+    source::open(data, &asked)
 }
 
 /// Scores a model on one split of a data set, writes `predictions-{split}.csv` and `metrics-{split}.json` (for the last
@@ -198,7 +209,8 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             escape(model.file())
         )));
     }
-    let folder = films_of(request, &model.info.recipe)?;
+    let log = TestLog::of(&model)?;
+    let folder = films_of(&request.data, (&request.labels, &request.table), &model.info.recipe)?;
     if let Some(out) = &request.out {
         folder.refuse_among_classes(out)?;
     }
@@ -206,6 +218,14 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let task = model.info.task;
     refuse_other_task(task, folder.task, &folder.root)?;
     let index_of = indices(&folder.classes, &model.info.classes, &folder.root, task)?;
+    if request.prevalence.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
+        let share = request.prevalence.unwrap_or_default();
+        return Err(Error::refused(format!("a prevalence of {share}: it is a share between 0 and 1")));
+    }
+    let other = match &request.compare {
+        Some(other) => Some((other, compare::open(other, (task, &model.info.classes), &backend)?)),
+        None => None,
+    };
     let facts = Facts::of(&folder);
     let columns = predictions_file::columns(&model.info, facts);
     let further = match &request.predictions {
@@ -257,10 +277,16 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
 
     let paths: Vec<PathBuf> = films.iter().map(|f| f.film.path.clone()).collect();
     let mut predictor = Predictor::of(model, &backend)?.with_tta(request.tta).with_uids(request.uids);
+    if let Some(rule) = request.at {
+        predictor = predictor.with_point(rule)?;
+    }
     let (mut labels, mut rows, mut predictions, mut scored_films) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (CheckedFilm { film, .. }, scored) in films.iter().zip(predictor.rows(&paths, watch)?) {
+    let mut checked_films = Vec::new();
+    for (checked, scored) in films.iter().zip(predictor.rows(&paths, watch)?) {
+        let film = &checked.film;
         match scored {
             Ok(row) => {
+                checked_films.push(checked);
                 labels.push(film.label.clone());
                 predictions.push(predictor.prediction(&film.path, &row));
                 scored_films.push(film);
@@ -276,12 +302,22 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         bad.par_iter_mut().for_each(|film| film.uid = uid(&film.path));
     }
     let info = predictor.info();
-    let classes = info.classes.len();
-    let known: Vec<&Label> = labels.iter().collect();
-    let Some(metrics) = Metrics::new(task, classes, &known, &rows) else {
+    let patients: Vec<&str> = scored_films.iter().map(|film| film.group.as_str()).collect();
+    let asked = Asked {
+        info,
+        called_at: predictor.called_at(),
+        split,
+        labels: &labels,
+        rows: &rows,
+        predictions: &predictions,
+        patients: &patients,
+        prevalence: request.prevalence,
+    };
+    let Some(measured) = asked.measure()? else {
         let what = if labels.is_empty() { "no film could be read" } else { "no label of any film is known" };
         return Err(Error::refused(format!("there is nothing to measure in {}: {what}", escape(&folder.root))));
     };
+    let Measured { metrics, positive, of_positive: [sensitivity, specificity], .. } = measured;
     if !bad.is_empty() {
         let text = format!("{} films could not be read and are not in the numbers", bad.len());
         caveats.push(Caveat::new(CaveatKind::UnreadableFilms, text));
@@ -293,11 +329,27 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         let text = "the model was trained on synthetic films, made by lungfish: it knows nothing about lungs";
         caveats.push(Caveat::new(CaveatKind::Synthetic, text));
     }
-    let confusion = (task == Task::OneOf).then(|| {
-        let of: Vec<usize> = labels.iter().filter_map(Label::class).collect();
-        let predicted: Vec<usize> = rows.chunks_exact(classes).map(lungfish_metrics::argmax).collect();
-        Confusion::new(classes, &of, &predicted)
-    });
+    let opened = match split {
+        Split::Test => {
+            let file = predictor.file();
+            let bytes = std::fs::read(file).map_err(|e| Error::io("read", file, e))?;
+            let opening = Opening {
+                when: test_log::now(),
+                model: ContentHash::of(&bytes).to_string(),
+                films: checked_films.len(),
+                content: test_log::content_of(&checked_films),
+                at: predictor.point(),
+                accuracy: metrics.accuracy,
+                auc: metrics.auc,
+                loss: metrics.loss,
+                before: None,
+            };
+            let (opened, more) = log.open(opening, watch);
+            caveats.extend(more);
+            Some(opened)
+        }
+        _ => None,
+    };
     let name = match request.epoch {
         EpochChoice::Best => split.to_string(),
         EpochChoice::Last => format!("{split}-last"),
@@ -308,31 +360,34 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         let origin = Origin::of(predictions_file::FORMAT, &predictor, &columns)?;
         format.write(to, &csv, &columns, &Origin { split: Some(split), caveats: caveats.clone(), ..origin })?;
     }
-    let class_metrics = |confusion: &Confusion| -> Vec<ClassMetrics> {
-        let of = |(i, name): (usize, &String)| {
-            let lungfish_metrics::ClassMetrics { precision, recall, f1, support } = confusion.class(i);
-            ClassMetrics { name: name.clone(), precision, recall, f1, support }
-        };
-        info.classes.iter().enumerate().map(of).collect()
+    let comparison = match other {
+        Some((path, model)) => {
+            let said = compare::ask(
+                model,
+                &checked_films,
+                (request.tta, &folder.root, split == Split::Test),
+                &backend,
+                watch,
+            )?;
+            let of = said.iter().enumerate().filter_map(|(film, said)| Some((film, said.as_ref()?)));
+            let (films, other): (Vec<usize>, Vec<&Prediction>) = of.unzip();
+            let both = compare::Both {
+                task,
+                classes: &info.classes,
+                positive,
+                labels: films.iter().map(|film| &labels[*film]).collect(),
+                this: films.iter().map(|film| &predictions[*film]).collect(),
+                other,
+                patients: films.iter().map(|film| patients[*film]).collect(),
+            };
+            Some(both.compare(path))
+        }
+        None => None,
     };
-    let patients: Vec<&str> = scored_films.iter().map(|film| film.group.as_str()).collect();
-    let label_metrics = |(i, name): (usize, &String)| LabelMetrics::new(name, i, &known, &rows, &patients);
-    let positive = if task == Task::OneOf { positive::of(&info.classes, &info.recipe.positive)? } else { None };
-    let recall = |class: usize| confusion.as_ref().and_then(|confusion| confusion.class(class).recall);
-    // Of two classes the specificity is the recall of the other one.
-    let of_positive = positive.map(|class| [recall(class), recall(1 - class)]);
-    let of_classes = confusion.as_ref().map(class_metrics).unwrap_or_default();
-    let measures = match task {
-        Task::OneOf => measures::of_films(&labels, &predictions, positive, &patients),
-        Task::AnyOf => Vec::new(),
-    };
-    let of_labels: Vec<LabelMetrics> = match task {
-        Task::OneOf => Vec::new(),
-        Task::AnyOf => info.classes.iter().enumerate().map(label_metrics).collect(),
-    };
-    let undefined = match task {
-        Task::OneOf => undefined::of_classes(split, &of_classes, Whole { auc: metrics.auc, positive: of_positive }),
-        Task::AnyOf => undefined::of_labels(split, &of_labels),
+    let threshold = match (task, info.classes.len(), predictor.point()) {
+        (Task::OneOf, 2, _) => Some(predictor.called_at().cut()),
+        (Task::AnyOf, _, PointRule::At(cut)) => Some(cut),
+        _ => None,
     };
     #[cfg_attr(not(feature = "pictures"), allow(unused_mut))]
     let mut outcome = TestOutcome {
@@ -342,12 +397,14 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         loss: metrics.loss,
         auc: metrics.auc,
         positive: positive.map(|class| info.classes[class].clone()),
-        sensitivity: of_positive.and_then(|[sensitivity, _]| sensitivity),
-        specificity: of_positive.and_then(|[_, specificity]| specificity),
-        classes: of_classes,
-        confusion: confusion.as_ref().map(Confusion::rows).unwrap_or_default(),
-        labels: of_labels,
-        threshold: (task == Task::AnyOf || classes == 2).then_some(THRESHOLD),
+        sensitivity,
+        specificity,
+        classes: measured.classes,
+        confusion: measured.confusion,
+        labels: measured.labels,
+        threshold,
+        at: predictor.point(),
+        points: measured.points,
         equal_prior: info.for_equal_classes(),
         tta: request.tta,
         caveats,
@@ -360,8 +417,10 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         pictures_failed: false,
         bad,
         passed_over: folder.passed_over,
-        undefined,
-        measures,
+        undefined: measured.undefined,
+        measures: measured.measures,
+        comparison,
+        opened,
         counted: if folder.patients.is_empty() { "films" } else { "patients" },
     };
     let written = Written { schema: "lungfish.test.1", outcome: &outcome };
@@ -395,7 +454,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
 }
 
 /// Refuses films of which another thing is known than the model says.
-fn refuse_other_task(model: Task, films: Task, root: &Path) -> Result<(), Error> {
+pub(crate) fn refuse_other_task(model: Task, films: Task, root: &Path) -> Result<(), Error> {
     let what = match (model, films) {
         (Task::OneOf, Task::AnyOf) => {
             "has labels of which a film may have any, and the model says which one class it is"
@@ -407,7 +466,7 @@ fn refuse_other_task(model: Task, films: Task, root: &Path) -> Result<(), Error>
 }
 
 /// A film's label by the model's indices; what the folder has no column for nobody knows.
-fn renamed(label: &Label, index_of: &[usize], width: usize) -> Option<Label> {
+pub(crate) fn renamed(label: &Label, index_of: &[usize], width: usize) -> Option<Label> {
     match label {
         Label::Class(class) => index_of.get(*class).map(|index| Label::Class(*index)),
         Label::Row(row) => {
@@ -421,7 +480,7 @@ fn renamed(label: &Label, index_of: &[usize], width: usize) -> Option<Label> {
 }
 
 /// The model's index of each class (or label) of the folder, by name.
-fn indices(folder: &[String], model: &[String], root: &Path, task: Task) -> Result<Vec<usize>, Error> {
+pub(crate) fn indices(folder: &[String], model: &[String], root: &Path, task: Task) -> Result<Vec<usize>, Error> {
     let kind = if task == Task::OneOf { "class" } else { "label" };
     let index = |name: &String| {
         model.iter().position(|known| known == name).ok_or_else(|| {
@@ -488,6 +547,10 @@ mod tests {
             confusion: vec![vec![1, 1]],
             labels: Vec::new(),
             threshold: Some(0.5),
+            at: PointRule::default(),
+            points: Vec::new(),
+            comparison: None,
+            opened: None,
             equal_prior: true,
             tta: Tta::None,
             caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
@@ -517,7 +580,7 @@ mod tests {
             concat!(
                 r#"{"task":"one-of","films":2,"accuracy":0.5,"loss":0.25,"auc":null,"positive":"A","sensitivity":0.5,"specificity":null,"#,
                 r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
-                r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"equal_prior":true,"#,
+                r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"at":"0.5","points":[],"equal_prior":true,"#,
                 r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,
                 r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"robust":null,"why":null},"#,
                 r#""measures":[{"name":"accuracy","value":0.5,"interval":[0.25,0.75]}],"counted":"films","unreadable":[],"passed_over":[],"undefined":["precision of A"]}"#

@@ -135,6 +135,7 @@ pub fn import(request: &ImportRequest, watch: &mut Watch<'_>) -> Result<ImportOu
         epoch: None,
         recipe,
         prior_shift: PriorShift::default(),
+        calibration: None,
         synthetic: false,
         caveats: vec![caveat],
         ancestors: lineage.ancestors.clone(),

@@ -39,6 +39,8 @@
 
 pub mod audit;
 pub mod bench;
+mod calibrate;
+mod calibration;
 mod caveat;
 mod checkpoint;
 mod compute;
@@ -70,6 +72,7 @@ mod phase;
 mod picture;
 #[cfg(feature = "pictures")]
 mod plot;
+mod point;
 mod positive;
 mod predict;
 mod predictions_file;
@@ -91,6 +94,7 @@ mod table;
 mod targets;
 mod task;
 mod teacher;
+mod test_log;
 mod train;
 mod tta;
 pub mod tune;
@@ -99,12 +103,14 @@ mod watch;
 mod weights;
 
 pub use audit::{Audit, AuditRequest, audit};
+pub use calibrate::{CalibrateOutcome, CalibrateRequest, Recalibration, calibrate};
+pub use calibration::Calibration;
 pub use caveat::{Caveat, CaveatKind};
 pub use device::{Device, Gpus};
 pub use ensemble::{EnsembleOutcome, ensemble};
 pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase, RobustMetrics};
 pub use error::{Error, ErrorKind};
-pub use evaluate::{ClassMetrics, TestOutcome, TestRequest, test};
+pub use evaluate::{Changed, ClassMetrics, Comparison, Difference, PointMetrics, TestOutcome, TestRequest, test};
 pub use events::{Activity, Event, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use film_list::FilmList;
@@ -119,6 +125,7 @@ pub use patients::PatientsBy;
 pub use picture::PictureFormats;
 #[cfg(feature = "pictures")]
 pub use plot::{PlotTarget, plot_prediction};
+pub use point::{OperatingPoint, PointRule};
 pub use predict::{BadFilm, Outcome, Prediction, Predictions, Predictor};
 #[cfg(feature = "pictures")]
 pub use preview::{Preview, PreviewRequest, preview};
@@ -126,6 +133,7 @@ pub use recipe::{Changes, Recipe, RecipeError};
 pub use scores_file::ScoresFile;
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
 pub use task::Called;
+pub use test_log::Opened;
 pub use train::{TrainOutcome, TrainRequest, train};
 pub use tta::Tta;
 pub use tune::{TuneOutcome, TuneRequest, tune};

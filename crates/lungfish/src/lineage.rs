@@ -34,6 +34,8 @@ pub enum Descent {
     Teacher,
     /// It is that network, which another program trained (`lungfish import`).
     Import,
+    /// It is that model, calibrated on other films (`lungfish calibrate`).
+    Calibrate,
 }
 
 /// A model that another one came from.
@@ -151,6 +153,13 @@ impl Lineage {
     pub(crate) fn of_teacher(&self, bytes: &[u8]) -> Self {
         let known = !self.own.train.files.is_empty();
         self.child(Ancestor { how: Descent::Teacher, file: ContentHash::of(bytes).to_string(), known })
+    }
+
+    /// The lineage of a model whose file is `bytes`, calibrated on films.
+    pub(crate) fn of_calibration(&self, bytes: &[u8], films: &[CheckedFilm]) -> Self {
+        let known = !self.own.train.files.is_empty();
+        let ancestor = Ancestor { how: Descent::Calibrate, file: ContentHash::of(bytes).to_string(), known };
+        self.child(ancestor).with_own(&[], films)
     }
 
     /// What comes from this model: its films are an ancestor's.

@@ -3,7 +3,7 @@
 use lungfish_data::Label;
 use lungfish_metrics::binary::Counts;
 use lungfish_metrics::bootstrap::Bootstrap;
-use lungfish_metrics::{Confidence, Interval, average_precision, brier, clustered};
+use lungfish_metrics::{Confidence, Interval, average_precision, brier, calibration, clustered};
 use serde::Serialize;
 
 use crate::Prediction;
@@ -12,6 +12,8 @@ use crate::Prediction;
 const MOST_WORK: usize = 40_000_000;
 /// Resamples at least and at most.
 const RESAMPLES: [usize; 2] = [200, 2000];
+/// Bins of as many films each, between whose mean probability and share of positives the calibration error lies.
+const BINS: usize = 10;
 /// What keys the resamples: the same films have the same intervals.
 const SEED: u64 = 0;
 
@@ -51,11 +53,15 @@ impl Measure {
     }
 
     fn resampled(name: &str, patients: &[&str], metric: impl Fn(&[usize]) -> Option<f64> + Sync) -> Self {
-        let resamples = (MOST_WORK / patients.len().max(1)).clamp(RESAMPLES[0], RESAMPLES[1]);
-        let found = Bootstrap { resamples, ..Bootstrap::new(SEED) }.run(patients, metric);
+        let found = bootstrap(patients.len()).run(patients, metric);
         let interval = |level| found.as_ref().and_then(|found| found.bca(level).or_else(|| found.percentile(level)));
         Measure::within(name, found.as_ref().map(|found| found.estimate), interval(Confidence::default()))
     }
+}
+
+/// How so many films are resampled.
+fn bootstrap(films: usize) -> Bootstrap {
+    Bootstrap { resamples: (MOST_WORK / films.max(1)).clamp(RESAMPLES[0], RESAMPLES[1]), ..Bootstrap::new(SEED) }
 }
 
 /// Each metric with its interval, of films of classes.
@@ -63,13 +69,13 @@ pub(crate) fn of_films(
     labels: &[Label],
     predictions: &[Prediction],
     positive: Option<usize>,
-    patients: &[&str],
+    (patients, prevalence): (&[&str], Option<f64>),
 ) -> Vec<Measure> {
     let of: Vec<usize> = labels.iter().filter_map(Label::class).collect();
     let probability = |film: usize, class: usize| predictions[film].probabilities[class].1;
     let called = |film: usize| {
-        let row: Vec<f64> = predictions[film].probabilities.iter().map(|(_, p)| *p).collect();
-        lungfish_metrics::argmax(&row)
+        let Prediction { called, probabilities, .. } = &predictions[film];
+        probabilities.iter().position(|(name, _)| called.has(name)).unwrap_or_default()
     };
     let films = 0..of.len();
     match positive {
@@ -77,7 +83,7 @@ pub(crate) fn of_films(
             let has: Vec<bool> = of.iter().map(|class| *class == positive).collect();
             let scores: Vec<f64> = films.clone().map(|film| probability(film, positive)).collect();
             let so: Vec<bool> = films.map(|film| called(film) == positive).collect();
-            TwoClasses { positive: &has, probability: &scores, called: &so, patients }.measures()
+            TwoClasses { positive: &has, probability: &scores, called: &so, patients }.measures(prevalence)
         }
         None => {
             let right: Vec<bool> = films.clone().map(|film| called(film) == of[film]).collect();
@@ -98,7 +104,7 @@ struct TwoClasses<'a> {
 impl TwoClasses<'_> {
     /// Every metric. Shares by Wilson's interval of as many films as count (Korn and Graubard), the AUC by Obuchowski's
     /// variance, the others by resampling patients.
-    fn measures(&self) -> Vec<Measure> {
+    fn measures(&self, prevalence: Option<f64>) -> Vec<Measure> {
         let Self { positive, probability, called, patients } = *self;
         let share = |name: &str, of: &dyn Fn(usize) -> Option<bool>| {
             let found = (0..positive.len()).filter_map(|film| Some((of(film)?, patients[film])));
@@ -115,7 +121,7 @@ impl TwoClasses<'_> {
             let right = if positive[film] { probability[film] } else { 1.0 - probability[film] };
             -right.max(f64::MIN_POSITIVE).ln()
         };
-        vec![
+        let mut measures = vec![
             share("accuracy", &|film| Some(called[film] == positive[film])),
             counted("balanced accuracy", Counts::balanced_accuracy),
             share("sensitivity", &|film| positive[film].then_some(called[film])),
@@ -135,7 +141,31 @@ impl TwoClasses<'_> {
                 brier::score(&positive, &probability)
             }),
             Measure::resampled("negative log-likelihood", patients, |films| mean(films, loss)),
-        ]
+            self.calibration_error(),
+        ];
+        if let Some(prevalence) = prevalence {
+            type At = fn(&Counts, f64) -> Option<f64>;
+            let values: [(&str, At); 2] = [
+                ("positive predictive value", Counts::positive_predictive_value_at),
+                ("negative predictive value", Counts::negative_predictive_value_at),
+            ];
+            measures.extend(values.map(|(name, value)| {
+                let name = format!("{name} at a prevalence of {prevalence}");
+                Measure::resampled(&name, patients, |films| value(&self.counts(films), prevalence))
+            }));
+        }
+        measures
+    }
+
+    /// Every resample adds its own chance to that of the films, so that its interval errs to the high side; it is widened to have
+    /// the value in it.
+    fn calibration_error(&self) -> Measure {
+        let Self { positive, probability, patients, .. } = *self;
+        let found = calibration::resampled_ece(positive, probability, BINS, patients, &bootstrap(patients.len()));
+        let value = found.as_ref().map(|found| found.estimate);
+        let interval = found.and_then(|found| found.percentile(Confidence::default()));
+        let interval = interval.zip(value).map(|(found, value)| [found.low.min(value), found.high.max(value)]);
+        Measure::new("expected calibration error", value, interval)
     }
 
     fn counts(&self, films: &[usize]) -> Counts {
@@ -149,6 +179,25 @@ impl TwoClasses<'_> {
             true_negatives: of(false, false),
             false_negatives: of(true, false),
         }
+    }
+}
+
+/// Sensitivity and specificity at a cut.
+pub(crate) struct Shares {
+    pub sensitivity: Measure,
+    pub specificity: Measure,
+}
+
+impl Shares {
+    /// Of films with whether they are positive, the probability of that, and the patient.
+    pub(crate) fn at(cut: f64, films: &[(bool, f64, &str)]) -> Self {
+        let share = |name: &str, of: bool| {
+            let those = films.iter().filter(|(is, _, _)| *is == of);
+            let (is, patients): (Vec<bool>, Vec<&str>) =
+                those.map(|(_, probability, patient)| ((*probability >= cut) == of, *patient)).unzip();
+            Measure::share(name, &is, &patients)
+        };
+        Shares { sensitivity: share("sensitivity", true), specificity: share("specificity", false) }
     }
 }
 
@@ -193,15 +242,19 @@ mod tests {
             let patients: Vec<&str> = (0..films).map(|film| names[film / each].as_str()).collect();
             let two =
                 TwoClasses { positive: &positive, probability: &probability, called: &called, patients: &patients };
-            two.measures()
+            two.measures(None)
         };
         let (alone, together) = (of(1), of(4));
-        assert_eq!(alone.len(), 13);
+        assert_eq!(alone.len(), 14);
         for (one, four) in alone.iter().zip(&together) {
             assert_eq!((&one.name, one.value), (&four.name, four.value));
             let ([low, high], [wider_low, wider_high]) = (one.interval.unwrap(), four.interval.unwrap());
             let value = one.value.unwrap();
             assert!(low <= value && value <= high && low < high, "{one:?}");
+            if one.name == "expected calibration error" {
+                // Its resamples lie above it, the more so the fewer patients there are.
+                continue;
+            }
             assert!(wider_high - wider_low > 1.2 * (high - low), "{one:?} {four:?}");
         }
         let right = |name: &str| alone.iter().find(|measure| measure.name == name).unwrap().value.unwrap();
@@ -215,7 +268,7 @@ mod tests {
         let (positive, probability, called, patients) =
             ([true; 3], [0.9, 0.8, 0.4], [true, true, false], ["a", "b", "c"]);
         let two = TwoClasses { positive: &positive, probability: &probability, called: &called, patients: &patients };
-        let measures = two.measures();
+        let measures = two.measures(None);
         let of = |name: &str| measures.iter().find(|measure| measure.name == name).unwrap();
         assert_eq!((of("specificity").value, of("specificity").interval), (None, None));
         assert_eq!((of("AUC").value, of("AUC").interval), (None, None));

@@ -15,7 +15,7 @@ use crate::compute::Compute;
 use crate::lineage::Lineage;
 use crate::prior::{PriorShift, Way};
 use crate::task::Answers;
-use crate::{Ancestor, BestEpoch, Caveat, EpochChoice, Error, ImportedFrom, Recipe, run_folder};
+use crate::{Ancestor, BestEpoch, Calibration, Caveat, EpochChoice, Error, ImportedFrom, Recipe, run_folder};
 
 /// What stands in every model file.
 pub(crate) const NOTICE: &str =
@@ -41,6 +41,9 @@ pub struct ModelInfo {
     pub recipe: Recipe,
     /// What was taken off the logit of each class, so that probabilities are for classes that are equally frequent.
     pub(crate) prior_shift: PriorShift,
+    /// What films that it did not learn from said of how sure it may be, and where it may call; none in files of older versions, and
+    /// where the epoch is another one than the best.
+    pub calibration: Option<Calibration>,
     /// Whether films that trained it were synthetic, made by lungfish: what it has learnt then says nothing of real ones.
     pub synthetic: bool,
     /// What must be known beside whatever is said of it.
@@ -131,6 +134,9 @@ impl ModelInfo {
             metadata.push(("epoch", epoch.epoch.to_string()));
             metadata.push(("metrics", json!(epoch).to_string()));
         }
+        if let Some(calibration) = &self.calibration {
+            metadata.push(("calibration", json!(calibration).to_string()));
+        }
         if let Some(imported) = &self.imported {
             metadata.push(("imported", json!(imported).to_string()));
         }
@@ -208,6 +214,10 @@ impl ModelInfo {
             Some(text) => PriorShift(parse("prior_shift", text).map_err(bad)?),
             None => PriorShift::default(),
         };
+        let calibration: Option<Calibration> = match file.metadata.get("calibration") {
+            Some(text) => Some(parse("calibration", text).map_err(bad)?),
+            None => None,
+        };
         let imported: Option<ImportedFrom> = match file.metadata.get("imported") {
             Some(text) => Some(parse("imported", text).map_err(bad)?),
             None => None,
@@ -233,6 +243,7 @@ impl ModelInfo {
             epoch,
             recipe,
             prior_shift,
+            calibration,
             synthetic: ["synthetic", "drawn"]
                 .iter()
                 .any(|key| file.metadata.get(*key).is_some_and(|text| text == "true")),
@@ -299,6 +310,7 @@ impl Model {
             let mut tensors = checkpoint.into_validated(&model.info.recipe);
             model.info.prior_shift.fold(&mut tensors, &model.networks[0].output_bias(), Way::In);
             restore(&mut model.stores[0], &tensors)?;
+            model.info.calibration = None;
             model.file = file;
         }
         Ok(model)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::NOTICE;
 use crate::run_folder::write_atomically;
 use crate::table::Column;
-use crate::{Caveat, Error, Predictor, Tta};
+use crate::{Caveat, Error, PointRule, Predictor, Tta};
 
 /// The origin of a table. It lies beside a CSV file, as JSON, and in a Parquet file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub(crate) struct Origin {
     /// The views over which what is said of a film was averaged.
     #[serde(default, skip_serializing_if = "Tta::is_none")]
     pub tta: Tta,
+    /// Where films are called.
+    #[serde(default)]
+    pub at: PointRule,
     /// How the column `uid` tells films; none without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uids: Option<Uids>,
@@ -67,6 +70,7 @@ impl Origin {
             architecture: info.architecture.to_string(),
             classes: info.classes.clone(),
             tta: predictor.tta(),
+            at: predictor.point(),
             uids: has_uids.then_some(predictor.uids()),
             split: None,
             synthetic: info.synthetic,
@@ -117,6 +121,12 @@ impl Origin {
             return Err(Error::refused(format!(
                 "{table} was made with tta {} and {} is asked for: name another file",
                 self.tta, ours.tta
+            )));
+        }
+        if self.at != ours.at {
+            return Err(Error::refused(format!(
+                "{table} has films called at {} and {} is asked for: name another file",
+                self.at, ours.at
             )));
         }
         match (self.uids, ours.uids) {
@@ -194,6 +204,7 @@ pub(crate) fn origin_for_tests() -> Origin {
         model_hash: "12345678901234567890123456789012".to_owned(),
         architecture: "resnet18".to_owned(),
         classes: vec!["A".to_owned()],
+        at: PointRule::default(),
         tta: Tta::None,
         uids: Some(Uids::Hashed),
         split: None,

@@ -5,6 +5,7 @@
 //! over steps; between any two steps the whole of it can be saved and gone on with (see [`crate::checkpoint`]).
 
 mod average;
+mod calibrate;
 mod keep;
 mod lr_range;
 mod validation;
@@ -15,6 +16,7 @@ use lungfish_data::{CheckedFilm, Label, Loader, LoaderItem, Pipeline, Split, Tas
 use lungfish_engine::{Adam, AdamConfig, PartId, Plan, PlanSpec, Store, clip_gradients};
 use lungfish_models::{Network, Tensors};
 
+use crate::calibration::Calibration;
 use crate::checkpoint::{Checkpoint, State};
 use crate::compute::Compute;
 use crate::data_set::DataSet;
@@ -51,6 +53,8 @@ pub(crate) struct Trainer<'a> {
     judge: Judge,
     state: State,
     best: Option<Tensors>,
+    /// What the validation films say of the best epoch, once all are trained.
+    calibration: Option<Calibration>,
     lineage: Lineage,
     /// Moments to begin the next phase with.
     moments: Option<lungfish_engine::AdamState>,
@@ -123,6 +127,7 @@ impl<'a> Trainer<'a> {
             judge,
             state: from.state,
             best: from.best,
+            calibration: None,
             moments: from.moments,
             lineage: from.lineage,
             saved: Instant::now(),
@@ -132,8 +137,13 @@ impl<'a> Trainer<'a> {
         Ok(trainer)
     }
 
-    /// Runs what is left. False where it was stopped.
+    /// Runs what is left, and calibrates what came of it. False where it was stopped.
     pub(crate) fn run(&mut self, watch: &mut Watch<'_>) -> Result<bool, Error> {
+        Ok(self.run_phases(watch)? && self.calibrate(watch)?)
+    }
+
+    /// Runs what is left of both phases. False where it was stopped.
+    fn run_phases(&mut self, watch: &mut Watch<'_>) -> Result<bool, Error> {
         if self.state.phase == Phase::Frozen {
             if !self.is_over() && !self.run_phase(watch)? {
                 return Ok(false);

@@ -196,6 +196,7 @@ mod tests {
             probabilities: Vec::new(),
             spread: Vec::new(),
             uid: None,
+            at: crate::PointRule::default(),
         };
         let predictions: Vec<Prediction> = films.iter().map(prediction).collect();
         assert_eq!(names(&predictions), ["x.png", "x-2.png", "X-3.png", "x-2-2.png", "y.tar.png"]);

@@ -10,9 +10,10 @@ use serde::{Serialize, Serializer};
 
 use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
+use crate::point::CalledAt;
 use crate::scorer::{AT_ONCE, Known, Row, Scored, Scorer};
 use crate::task::Answers;
-use crate::{Activity, Called, Error, Event, FilmList, Tta, Watch, sample_bits};
+use crate::{Activity, Called, Error, Event, FilmList, PointRule, Tta, Watch, sample_bits};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +35,9 @@ pub struct Prediction {
     /// Of a DICOM its SOPInstanceUID, as [`Predictor::with_uids`] has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    /// The operating point at which it is called; left out where that is a probability of one half.
+    #[serde(skip_serializing_if = "PointRule::is_even")]
+    pub at: PointRule,
 }
 
 impl Prediction {
@@ -48,7 +52,7 @@ impl Prediction {
     pub fn new(path: impl Into<PathBuf>, task: Task, probabilities: Vec<(String, f64)>) -> Self {
         let (names, values): (Vec<String>, Vec<f64>) = probabilities.iter().cloned().unzip();
         let (path, called, spread, uid) = (path.into(), task.called(&names, &values), Vec::new(), None);
-        Prediction { path, called, probabilities, spread, uid }
+        Prediction { path, called, probabilities, spread, uid, at: PointRule::default() }
     }
 }
 
@@ -98,6 +102,8 @@ pub struct Predictor {
     scorer: Scorer,
     tta: Tta,
     uids: Uids,
+    /// Where films are called.
+    called_at: CalledAt,
     /// How the films were decoded that the model learnt from.
     learnt: Decoding,
 }
@@ -122,7 +128,28 @@ impl Predictor {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let scorer = Scorer::new(backend, &model.networks, model.info.task, pipeline)?;
         let learnt = model.info.preprocess.decoding;
-        Ok(Predictor { model, scorer, tta: Tta::None, uids: Uids::Hashed, learnt })
+        // Where the films of its training did not say the cut, that training said so.
+        let called_at =
+            CalledAt::new(model.info.recipe.call_at, &model.info, &escape(model.file())).unwrap_or_default();
+        Ok(Predictor { model, scorer, tta: Tta::None, uids: Uids::Hashed, called_at, learnt })
+    }
+
+    /// The same, which calls films at another operating point than the model's own.
+    ///
+    /// # Errors
+    /// A point that the model does not have, with the reason; a model of more than two classes.
+    pub fn with_point(self, rule: PointRule) -> Result<Self, Error> {
+        let called_at = CalledAt::new(rule, self.info(), &escape(self.file()))?;
+        Ok(Predictor { called_at, ..self })
+    }
+
+    /// Where films are called.
+    pub fn point(&self) -> PointRule {
+        self.called_at.rule
+    }
+
+    pub(crate) fn called_at(&self) -> &CalledAt {
+        &self.called_at
     }
 
     /// The same, which scores each film in several views and averages their probabilities.
@@ -221,7 +248,7 @@ impl Predictor {
         let wanted: Vec<Known<'_>> = known.iter().skip(first).map(|(_, film)| *film).collect();
         let (total, mut scored) = (known.len(), first);
         let uids = films.has_dicom().then_some(self.uids);
-        let Predictor { model, scorer, .. } = self;
+        let Predictor { model, scorer, called_at, .. } = self;
         let file = model.file().to_owned();
         let Model { info, stores, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
@@ -232,7 +259,7 @@ impl Predictor {
                 let uid = of_films.next().flatten();
                 let outcome = match entries.get(row) {
                     Some(Ok(path)) => match batch.next() {
-                        Some(Ok(row)) => Ok(Prediction { uid, ..prediction(info, &file, path, &row)? }),
+                        Some(Ok(row)) => Ok(Prediction { uid, ..prediction((info, called_at), &file, path, &row)? }),
                         Some(Err(reason)) => Err(BadFilm { uid, ..BadFilm::new(path, reason.to_string()) }),
                         None => break,
                     },
@@ -300,7 +327,7 @@ impl Predictor {
         let square = self.model.info.preprocess.apply(image);
         let rows = self.scorer.score_squares(&mut self.model.stores, vec![square.pixels])?;
         let row = rows.into_iter().next().unwrap_or_default();
-        prediction(&self.model.info, self.model.file(), Path::new(""), &row)
+        prediction((&self.model.info, &self.called_at), self.model.file(), Path::new(""), &row)
     }
 
     /// One row of last values a film (log-probabilities, or logits of labels), or why there is none.
@@ -316,7 +343,7 @@ impl Predictor {
 
     /// Names and probabilities for a row of last values.
     pub(crate) fn prediction(&self, path: &Path, row: &Row) -> Prediction {
-        named(&self.model.info, path, row)
+        named((&self.model.info, &self.called_at), path, row)
     }
 }
 
@@ -328,15 +355,17 @@ fn uids_of(entries: &[Result<PathBuf, BadFilm>], uids: Option<Uids>) -> Vec<Opti
 }
 
 /// Names and probabilities for a row of last values, if it has numbers.
-fn prediction(info: &ModelInfo, model: &Path, film: &Path, row: &Row) -> Result<Prediction, Error> {
+fn prediction(of: (&ModelInfo, &CalledAt), model: &Path, film: &Path, row: &Row) -> Result<Prediction, Error> {
     require_numbers(model, film, &row.values)?;
-    Ok(named(info, film, row))
+    Ok(named(of, film, row))
 }
 
-fn named(info: &ModelInfo, film: &Path, row: &Row) -> Prediction {
+fn named((info, called_at): (&ModelInfo, &CalledAt), film: &Path, row: &Row) -> Prediction {
     let named = |values: &[f64]| info.classes.iter().cloned().zip(values.iter().copied()).collect();
     let probabilities = named(&info.task.probabilities(&row.values));
-    Prediction { spread: named(&row.spread), ..Prediction::new(film, info.task, probabilities) }
+    let called = info.task.called(&info.classes, &info.task.probabilities(&called_at.moved(&row.values)));
+    let prediction = Prediction::new(film, info.task, probabilities);
+    Prediction { called, spread: named(&row.spread), at: called_at.rule, ..prediction }
 }
 
 /// A class is never named by a comparison of what is no number.

@@ -129,6 +129,7 @@ mod tests {
             probabilities: vec![("A".to_owned(), 0.25), ("=B".to_owned(), 0.75)],
             spread: Vec::new(),
             uid: None,
+            at: crate::PointRule::default(),
         };
         let a = film(Label::Class(0), Some(2), true);
         let text = csv(&model, NONE, &[&a], std::slice::from_ref(&prediction));

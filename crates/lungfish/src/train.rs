@@ -20,6 +20,7 @@ use crate::prior::{PriorShift, Way};
 use crate::recipe::{Best, Sampling};
 use crate::run_folder::{self, RunFolder, Start};
 use crate::teacher::Teacher;
+use crate::test_log::TestLog;
 use crate::{
     BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, room, sample_bits, schedule,
     undefined, weights,
@@ -221,7 +222,11 @@ impl Job<'_, '_> {
                 })?
             }
         };
-        let (classes, caveats) = (model.info.classes.clone(), model.info.caveats.clone());
+        let (classes, mut caveats) = (model.info.classes.clone(), model.info.caveats.clone());
+        if let Some(caveat) = TestLog::of_run(parent)?.caveat(parent) {
+            self.watch.warn(caveat.to_string());
+            caveats.push(caveat);
+        }
         let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, (model.info.task, classes), caveats)?;
         let network = weights::network(&recipe, data.task, data.classes.len())?;
         schedule::rates(&recipe, Phase::Unfrozen, &network, 0.0)?;
@@ -240,6 +245,9 @@ impl Job<'_, '_> {
         let mut run = RunFolder::create(&self.request.out)?;
         self.open_cache(&recipe, &mut run);
         let mut tensors = model::capture(&model.stores[0])?;
+        if let Some(calibration) = &model.info.calibration {
+            calibration.fold(&mut tensors, &network.output_bias(), None, Way::Out);
+        }
         model.info.prior_shift.fold(&mut tensors, &network.output_bias(), Way::Out);
         self.set_out(&recipe, run, data, tensors, Origins { lineage, parent: model.info.epoch, teacher })
     }

@@ -47,6 +47,7 @@ mod roc;
 mod subset;
 mod svg;
 mod trials;
+mod worth;
 
 pub use axis::percent;
 pub use classify::classify;
@@ -62,6 +63,7 @@ pub use print::Print;
 pub use range::{RangeStep, lr_range};
 pub use roc::{Curve, precision_recall, roc};
 pub use trials::{TrialPanel, TrialPoint, trials};
+pub use worth::{Benefit, ReliabilityBin, decision_curve, reliability};
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,8 @@ use anyhow::bail;
 use clap::ValueHint::{AnyPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{
-    ErrorKind, FilmList, Outcome, PassedOver, PlotTarget, Prediction, Predictor, ScoresFile, Tta, Watch, passed_over,
+    ErrorKind, FilmList, Outcome, PassedOver, PlotTarget, PointRule, Prediction, Predictor, ScoresFile, Tta, Watch,
+    passed_over,
 };
 use serde::Serialize;
 
@@ -29,7 +30,8 @@ use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 /// asked for. Beside it FILE.json says by which model. A FILE that ends in .parquet is Parquet, with all that inside it;
 /// until all is scored the rows are in FILE.part.csv.
 ///
-/// --json prints an object a film, on a line: path, class, probabilities; or path, error; of a DICOM also uid. Where files were passed over, a
+/// --json prints an object a film, on a line: path, class, probabilities; or path, error; of a DICOM also uid; at, where it is
+/// called at another point than 0.5. Where files were passed over, a
 /// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -69,6 +71,10 @@ pub struct Args {
     #[arg(long, default_value = "none")]
     #[arg(value_parser = PossibleValuesParser::new(Tta::ALL.map(Tta::name)).try_map(|name| name.parse::<Tta>()))]
     tta: Tta,
+    /// Where films are called: a probability, or an operating point of the model: youden, max-accuracy, sensitivity=0.95,
+    /// specificity=0.9 [default: the model's, which is 0.5 unless its recipe's call_at says otherwise]
+    #[arg(long, value_name = "POINT")]
+    at: Option<PointRule>,
     #[command(flatten)]
     formats: flags::Formats,
     /// Print one JSON object a film
@@ -85,6 +91,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let target = target.map(|target| target.with_formats(formats));
     let mut printer = Printer::scoring();
     let mut predictor = Predictor::open(&args.model)?.with_tta(args.tta).with_uids(flags::uids(args.uids));
+    if let Some(rule) = args.at {
+        predictor = predictor.with_point(rule)?;
+    }
     let films = FilmList::new(&args.paths);
     let place = match &args.out {
         Some(out) if args.resume => Place::File(Box::new(ScoresFile::resume(out, &predictor, &films)?)),
@@ -135,6 +144,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 1 => format!("Picture: {}", print::path(first)),
                 count => format!("Pictures: {count} in {}", print::path(to)),
             })?;
+        }
+        if predictor.point() != PointRule::default() {
+            print::out(format_args!("\nFilms are called at {}.", predictor.point()))?;
         }
         if predictor.info().for_equal_classes() {
             print::out(format_args!("\n{}", print::EQUAL_PRIOR))?;

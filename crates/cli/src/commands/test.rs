@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::bail;
 use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{EpochChoice, Split, Task, TestOutcome, TestRequest, Tta, Watch};
+use lungfish::{Comparison, EpochChoice, Opened, PointRule, Split, Task, TestOutcome, TestRequest, Tta, Watch};
 
 use crate::observer::Printer;
 use crate::{NOT_A_DIAGNOSIS, flags, print};
@@ -18,13 +18,17 @@ use crate::{NOT_A_DIAGNOSIS, flags, print};
 /// path, and for each label 1, 0 or nothing and its probability), then, as far as the data set has them, patient, split
 /// and row (line of the table of labels, or index in the .npz) of each film there, and uid, the SOPInstanceUID of a DICOM
 /// film, hashed; metrics-{split}.json, what --json prints; and pictures, each as PNG and SVG:
-/// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, films-{split} and
-/// worst-errors-{split}. On the data that the run was trained on it takes the run's own split. This is a research tool; what it says is not a diagnosis.
+/// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, reliability-{split},
+/// decision-curve-{split}, films-{split} and worst-errors-{split}. On the data that the run was trained on it takes the run's own
+/// split. Each test of test films is written down in the run's tests.jsonl: they are new only once. This is a research tool; what it
+/// says is not a diagnosis.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   lungfish test --model run --data chest_xray
   lungfish test --model run --data another-hospital --out results --json
+  lungfish test --model run --data another-hospital --out results --at sensitivity=0.95 --prevalence 0.05
+  lungfish test --model run --data chest_xray --compare older-run
   lungfish test --model run --data another-hospital --out results --predictions results/test.parquet")]
 pub struct Args {
     /// Run folder or model file
@@ -48,6 +52,16 @@ pub struct Args {
     #[arg(long, default_value = "none")]
     #[arg(value_parser = PossibleValuesParser::new(Tta::ALL.map(Tta::name)).try_map(|name| name.parse::<Tta>()))]
     tta: Tta,
+    /// Where films are called: a probability, or an operating point of the model: youden, max-accuracy, sensitivity=0.95,
+    /// specificity=0.9 [default: the model's, which is 0.5 unless its recipe's call_at says otherwise]
+    #[arg(long, value_name = "POINT")]
+    at: Option<PointRule>,
+    /// Tell predictive values for such a share of positive films as well, such as 0.05
+    #[arg(long, value_name = "SHARE")]
+    prevalence: Option<f64>,
+    /// Ask this model about the same films, and tell how sure it is that one is better
+    #[arg(long, value_name = "RUN|FILE")]
+    compare: Option<PathBuf>,
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
@@ -73,6 +87,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     request.split = args.split;
     request.epoch = args.epoch;
     request.tta = args.tta;
+    (request.at, request.prevalence) = (args.at, args.prevalence);
+    request.compare.clone_from(&args.compare);
     request.out.clone_from(&args.out);
     request.predictions.clone_from(&args.predictions);
     request.uids = flags::uids(args.uids);
@@ -148,7 +164,12 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     }
     if let (Some(threshold), Some(positive)) = (outcome.threshold, &outcome.positive) {
         lines.push(String::new());
-        lines.push(format!("A film is called {} from a probability of {threshold} on.", print::one_line(positive)));
+        lines.push(format!(
+            "A film is called {} from a probability of {} on{}.",
+            print::one_line(positive),
+            cut(threshold),
+            chosen_by(outcome.at)
+        ));
         lines.push(format!(
             "Sensitivity {}, specificity {}: {} is the positive class (the recipe's positive).",
             print::metric(outcome.sensitivity),
@@ -160,6 +181,9 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         lines.push(print::EQUAL_PRIOR.to_owned());
     }
     lines.extend(intervals(outcome));
+    lines.extend(outcome.opened.as_ref().and_then(opened));
+    lines.extend(points(outcome));
+    lines.extend(outcome.comparison.iter().flat_map(comparison));
     lines.extend(outcome.undefined.iter().map(|clause| print::undefined(clause)));
     lines.extend(outcome.caveats.iter().map(|caveat| format!("Caution: {}.", print::one_line(&caveat.text))));
     lines.push(each_film(outcome));
@@ -183,6 +207,89 @@ fn intervals(outcome: &TestOutcome) -> Vec<String> {
     let heading = format!("{:width$}  value    95 % interval, {counted}", "metric");
     let lines = outcome.measures.iter().map(line);
     [String::new(), heading].into_iter().chain(lines).chain([String::new()]).collect()
+}
+
+/// A cut as short as it can be told.
+fn cut(threshold: f64) -> String {
+    let text = format!("{threshold:.4}");
+    text.trim_end_matches('0').to_owned()
+}
+
+/// What a cut was chosen by, where it was.
+fn chosen_by(at: PointRule) -> String {
+    match at {
+        PointRule::At(_) => String::new(),
+        rule => format!(" (the model's operating point {rule})"),
+    }
+}
+
+/// What the model's operating points do to these films.
+fn points(outcome: &TestOutcome) -> Vec<String> {
+    if outcome.points.is_empty() {
+        return Vec::new();
+    }
+    let name = |point: &lungfish::PointMetrics| {
+        let label = point.label.as_ref().map_or_else(String::new, |label| format!("{} ", print::one_line(label)));
+        format!("{label}{}", point.rule)
+    };
+    let width = outcome.points.iter().map(|point| name(point).chars().count()).max().unwrap_or(0).max(15);
+    let share = |measure: &lungfish::Measure| {
+        format!("{} ({})", print::metric(measure.value), print::interval(measure.interval))
+    };
+    let line = |point: &lungfish::PointMetrics| {
+        format!(
+            "{:width$}  {:6.4}  {:25}  {}",
+            name(point),
+            point.cut,
+            share(&point.sensitivity),
+            share(&point.specificity)
+        )
+    };
+    let heading = format!("{:width$}  from    sensitivity                specificity", "operating point");
+    std::iter::once(heading).chain(outcome.points.iter().map(line)).chain([String::new()]).collect()
+}
+
+/// That the films were opened before, where they were.
+fn opened(opened: &Opened) -> Option<String> {
+    let times = match opened.time {
+        1 => return None,
+        2 => "second".to_owned(),
+        3 => "third".to_owned(),
+        n => format!("{n}th"),
+    };
+    Some(format!("Test films were opened for the {times} time (first on {}).", print::one_line(&opened.first)))
+}
+
+/// Another model on the same films.
+fn comparison(found: &Comparison) -> Vec<String> {
+    /// Films whose call changed that are named.
+    const NAMED: usize = 10;
+    let width = found.differences.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(6);
+    let mut lines = vec![
+        format!("Beside {} on the same films", print::one_line(&found.other)),
+        format!("{:width$}  this    other   difference, 95 % interval        p", "metric"),
+    ];
+    lines.extend(found.differences.iter().map(|row| {
+        let difference =
+            format!("{:+.4} ({})", row.difference.value.unwrap_or_default(), print::interval(row.difference.interval));
+        let p = row.p.map_or_else(String::new, |p| format!("{p:.4}"));
+        let name = print::one_line(&row.name);
+        format!("{name:width$}  {:.4}  {:.4}  {difference:31}  {p}", row.this, row.other)
+    }));
+    lines.push(format!(
+        "Right in this one alone: {}; in the other alone: {} (McNemar's exact p {:.4}, each film counted by itself)",
+        found.only_this_right, found.only_other_right, found.mcnemar_p
+    ));
+    lines.extend(found.changed.iter().take(NAMED).map(|film| {
+        let [path, label, this, other] =
+            [&film.path, &film.label, &film.this, &film.other].map(|text| print::one_line(text));
+        format!("    {path} ({label}): {this}, the other {other}")
+    }));
+    if found.changed.len() > NAMED {
+        lines.push(format!("    and {} more, all of them in the JSON", found.changed.len() - NAMED));
+    }
+    lines.push(String::new());
+    lines
 }
 
 /// Where there is a row a film.
@@ -227,7 +334,14 @@ fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         lines.push(format!("{name:width$}  {:23}  {:16}  {}", said("AUC"), said("sensitivity"), said("specificity")));
     }
     lines.push(String::new());
-    lines.push("A film is called to have a label from a probability of 0.5 on; unknown ones count nowhere.".to_owned());
+    let from = match outcome.threshold {
+        Some(threshold) => format!("a probability of {} on", cut(threshold)),
+        None => format!("its own probability on{}", chosen_by(outcome.at)),
+    };
+    lines.push(format!("A film is called to have a label from {from}; unknown ones count nowhere."));
+    lines.extend(outcome.opened.as_ref().and_then(opened));
+    lines.extend(points(outcome));
+    lines.extend(outcome.comparison.iter().flat_map(comparison));
     lines.extend(outcome.undefined.iter().map(|clause| print::undefined(clause)));
     lines.push(each_film(outcome));
     lines.extend(pictures(&outcome.pictures, pdf));
@@ -276,6 +390,10 @@ mod tests {
             confusion: vec![vec![0, 1], vec![0, 2]],
             labels: Vec::new(),
             threshold: Some(0.5),
+            at: PointRule::default(),
+            points: Vec::new(),
+            comparison: None,
+            opened: Some(Opened::new(2, "2026-11-29T04:20:10Z", 0)),
             equal_prior: true,
             tta: Tta::None,
             split: Split::Test,
@@ -323,6 +441,7 @@ metric    value    95 % interval, films of one patient counted together
 accuracy  0.6667   0.2000 to 0.9500
 AUC       -        -
 
+Test films were opened for the second time (first on 2026-11-29T04:20:10Z).
 Undefined: precision of NORMAL, since no film is called NORMAL.
 Each film: run/predictions-test.csv
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
@@ -370,6 +489,7 @@ MASS         0.5000 to 0.9900         -                 -
 A LONG NAME  -                        -                 -
 
 A film is called to have a label from a probability of 0.5 on; unknown ones count nowhere.
+Test films were opened for the second time (first on 2026-11-29T04:20:10Z).
 Undefined: AUC and sensitivity of A LONG NAME, since nobody has it.
 Each film: run/predictions-test.csv, a.parquet
 Pictures, PNG and SVG, in run: learning-curves, roc-test";

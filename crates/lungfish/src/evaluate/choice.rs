@@ -98,7 +98,7 @@ pub(super) fn choose(layout: &Layout<CheckedFilm>, split: Split, model: &Model, 
 }
 
 /// Refuses films that the model, or one that it came from, has seen.
-fn refuse_seen(model: &Model, films: &[&CheckedFilm], root: &Path) -> Result<(), Error> {
+pub(crate) fn refuse_seen(model: &Model, films: &[&CheckedFilm], root: &Path) -> Result<(), Error> {
     let seen: Vec<&&CheckedFilm> = films.iter().filter(|f| model.lineage.split_of(f).is_some()).collect();
     let Some(first) = seen.first() else { return Ok(()) };
     let (who, advice) = match model.lineage.own_split_of(first) {

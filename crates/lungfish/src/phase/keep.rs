@@ -138,6 +138,7 @@ impl Trainer<'_> {
             epoch: Some(epoch.clone()),
             recipe: self.recipe.clone(),
             prior_shift: self.shift.clone(),
+            calibration: self.calibration.clone(),
             synthetic: self.data.synthetic,
             caveats: self.data.caveats.clone(),
             ancestors: self.lineage.ancestors.clone(),
@@ -147,7 +148,11 @@ impl Trainer<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let mut tensors = tensors.clone();
-        self.shift.fold(&mut tensors, &self.network.output_bias(), Way::In);
+        let bias = self.network.output_bias();
+        self.shift.fold(&mut tensors, &bias, Way::In);
+        if let Some(calibration) = &self.calibration {
+            calibration.fold(&mut tensors, &bias, None, Way::In);
+        }
         let bytes = model::to_bytes(&info, &tensors, &self.lineage)?;
         if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
             return Ok(());

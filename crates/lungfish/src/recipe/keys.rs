@@ -6,6 +6,8 @@ use lungfish_data::{Augment, Channels, Columns, DicomView, Equalize, Exif, Fit, 
 use lungfish_models::Architecture;
 use serde::de::DeserializeOwned;
 
+use crate::PointRule;
+
 use super::{Best, ClassWeights, LearningRate, Optimizer, PriorRule, RecipeError, Sampling, Schedule};
 
 /// The words for the values that a key takes. These are the rules there are:
@@ -322,6 +324,12 @@ recipe! {
     val_views: usize = 2, (0 to 1024, "a number of views up to 1024");
     /// For which frequency of the classes the model's probabilities are: none leaves that of the training films, equal moves them to classes that are equally frequent. For labels that films may have it is always none.
     prior: PriorRule = PriorRule::Equal, (any "none or equal");
+    /// Divide the logits by the temperature that the validation films say at the end of the training: no call at 0.5 changes by it, and probabilities are as sure as these films have them right.
+    calibrate: bool = true, (any "true or false");
+    /// Operating points that are found on the validation films and kept in the model, with commas: youden, max-accuracy, sensitivity=0.95, specificity=0.9 (or other shares).
+    operating_points: String = "youden,max-accuracy,sensitivity=0.95,specificity=0.9".to_owned(), (|points| PointRule::list(points).is_ok(), "youden, max-accuracy, sensitivity=SHARE and specificity=SHARE, with commas");
+    /// Where films are called that are of two classes, or have labels: a probability, or one of operating_points.
+    call_at: PointRule = PointRule::default(), (any "a probability, youden, max-accuracy, sensitivity=SHARE or specificity=SHARE");
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
     checkpoint_seconds: u64 = 300, (0 to 9223372036854775807, "a number of seconds");
     columns {

@@ -1,8 +1,10 @@
 //! The curves of a test and of the training before it.
 
 use lungfish_data::Task;
-use lungfish_metrics::{average_precision, precision_recall_curve, roc_auc, roc_curve};
-use lungfish_pictures::{Augmented, Curve, Epoch};
+use lungfish_metrics::{
+    Confidence, NetBenefit, average_precision, calibration, decision_curve, precision_recall_curve, roc_auc, roc_curve,
+};
+use lungfish_pictures::{Augmented, Benefit, Curve, Epoch, ReliabilityBin};
 
 use super::Tested;
 use crate::EpochRecord;
@@ -46,6 +48,33 @@ pub(super) fn of_classes(tested: &Tested) -> [Vec<Curve>; 2] {
         }
     }
     [roc, precision_recall]
+}
+
+/// Bins of a reliability diagram, at most; and films that a bin has at least, so that its share says something.
+const BINS: usize = 10;
+const LEAST: usize = 10;
+
+/// Whether probabilities come true and whether acting on them is worth it, of the positive one of two classes, with its name. None
+/// beyond two classes, any-of, and for too few films or films of one class.
+pub(super) fn of_worth(tested: &Tested) -> Option<(String, Vec<ReliabilityBin>, Vec<Benefit>)> {
+    let positive = tested.positive().filter(|_| tested.model.task == Task::OneOf)?;
+    let is: Vec<bool> = tested.labels.iter().map(|label| label.has(positive) == Some(true)).collect();
+    let probability: Vec<f64> = tested.predictions.iter().map(|film| film.probabilities[positive].1).collect();
+    if !is.contains(&true) || !is.contains(&false) {
+        return None;
+    }
+    let bins = (is.len() / LEAST).clamp(1, BINS);
+    let bins = calibration::reliability(&is, &probability, bins, Confidence::default())?;
+    let bin = |bin: &calibration::ReliabilityPoint| ReliabilityBin {
+        probability: bin.mean_probability,
+        share: bin.share,
+        interval: [bin.interval.low, bin.interval.high],
+        films: bin.films,
+    };
+    let thresholds: Vec<f64> = (0..100).map(|percent| f64::from(percent) / 100.0).collect();
+    let curve = decision_curve(&is, &probability, &thresholds, None)?;
+    let benefit = |point: &NetBenefit| Benefit { threshold: point.threshold, model: point.model, all: point.all };
+    Some((tested.model.classes[positive].clone(), bins.iter().map(bin).collect(), curve.iter().map(benefit).collect()))
 }
 
 /// How a class is called.

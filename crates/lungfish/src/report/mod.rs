@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{Label, Split, Task};
 use lungfish_pictures::{
-    Curve, Heading, Picture, PictureError, confusion_matrix, learning_curves, precision_recall, roc,
+    Curve, Heading, Picture, PictureError, confusion_matrix, decision_curve, learning_curves, precision_recall,
+    reliability, roc,
 };
 use rayon::prelude::*;
 
 use crate::picture::{PictureFormats, remove_pdf, write_all};
 use crate::recipe::ClassWeights;
-use crate::{Caveat, CaveatKind, Error, ModelInfo, Prediction, Watch, positive};
+use crate::{Caveat, CaveatKind, Error, ModelInfo, PointRule, Prediction, Watch, positive};
 
 /// The pictures that say their split in their names.
-const OF_SPLIT: [&str; 5] = ["confusion-matrix", "roc", "precision-recall", "films", "worst-errors"];
+const OF_SPLIT: [&str; 7] =
+    ["confusion-matrix", "roc", "precision-recall", "reliability", "decision-curve", "films", "worst-errors"];
 
 /// What was tested, and what came of it.
 pub(crate) struct Tested<'a> {
@@ -53,7 +55,7 @@ pub(crate) struct Drawn {
 }
 
 /// Draws a test into a folder: `learning-curves`, and with the split in their names `confusion-matrix`, `roc`,
-/// `precision-recall`, `films` and `worst-errors`, each as PNG and SVG, and as PDF if asked for. Gives the PNGs.
+/// `precision-recall`, `reliability`, `decision-curve`, `films` and `worst-errors`, each as PNG and SVG, and as PDF if asked for. Gives the PNGs.
 ///
 /// A picture that has nothing to show is left out, and one of that name from an earlier test goes: what lies in the
 /// folder is of one test. One that cannot be made is left out too and told as a warning, since the metrics stand
@@ -86,7 +88,7 @@ pub(crate) fn draw(
         Default::default()
     };
 
-    let [confusion_name, roc_name, precision_recall_name, films_name, worst_name] =
+    let [confusion_name, roc_name, precision_recall_name, reliability_name, decision_name, films_name, worst_name] =
         OF_SPLIT.map(|what| format!("{what}-{}", tested.name));
     let (mut written, mut failed) = (Vec::new(), false);
     let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
@@ -123,6 +125,16 @@ pub(crate) fn draw(
         precision_recall(&heading(&named("Precision-recall curve", &curves), tested.of_curves()), &curves)
     });
     add(precision_recall_name, curve);
+    let worth = curves::of_worth(tested);
+    let diagram = worth.as_ref().map(|(positive, bins, _)| {
+        let heading = heading("Reliability", tested.of_probabilities());
+        reliability(&heading, positive, bins, &tested.words_of_calibration())
+    });
+    add(reliability_name, diagram);
+    let curve = worth.as_ref().map(|(positive, _, curve)| {
+        decision_curve(&heading("Decision curve", tested.of_probabilities()), positive, curve)
+    });
+    add(decision_name, curve);
     let (title, subtitle) = tiles::words_of_films(tested, films.len());
     add(films_name, some(films).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
     let (title, subtitle) = tiles::words_of_worst(tested, worst.len());
@@ -157,17 +169,42 @@ impl Tested<'_> {
         format!("{}: accuracy {:.4}{auc}", self.on_films(), self.accuracy)
     }
 
+    fn of_probabilities(&self) -> String {
+        let prior = if self.model.for_equal_classes() {
+            "; probabilities are for classes that are equally frequent, whatever they are among these films"
+        } else {
+            ""
+        };
+        format!("{}{prior}", self.on_films())
+    }
+
+    /// What was done about how sure the model is.
+    fn words_of_calibration(&self) -> Vec<String> {
+        let Some(found) = &self.model.calibration else { return vec!["the model was not calibrated".to_owned()] };
+        let on = match &found.site {
+            Some(site) => format!("calibrated on {} films of {site}", found.films),
+            None => format!("calibrated on {} validation films", found.films),
+        };
+        let [temperature] = found.temperature[..] else { return vec![on] };
+        vec![on, format!("temperature {temperature:.3}")]
+    }
+
     fn of_curves(&self) -> String {
         match (self.model.task, self.model.classes.as_slice()) {
             (Task::AnyOf, _) => {
-                format!("{}; each label of the films of which it is known, threshold 0.5", self.on_films())
+                format!("{}; each label of the films of which it is known, called at {}", self.on_films(), self.at())
             }
             (Task::OneOf, [_, _]) => {
                 let positive = &self.model.classes[self.positive().unwrap_or(1)];
-                format!("{}; positive is {positive}, threshold 0.5", self.on_films())
+                format!("{}; positive is {positive}, called at {}", self.on_films(), self.at())
             }
             _ => format!("{}; each class against all others", self.on_films()),
         }
+    }
+
+    /// Where films are called.
+    fn at(&self) -> PointRule {
+        self.predictions.first().map_or_else(PointRule::default, |film| film.at)
     }
 
     /// Of two classes the positive one.
@@ -257,6 +294,7 @@ mod tests {
             }),
             recipe: Recipe { label_smoothing: 0.0, ..Recipe::default() },
             prior_shift: Default::default(),
+            calibration: None,
             synthetic: false,
             caveats: Vec::new(),
             ancestors: Vec::new(),
@@ -275,6 +313,7 @@ mod tests {
             probabilities: vec![("A".to_owned(), 1.0 - p), ("B".to_owned(), p)],
             spread: Vec::new(),
             uid: None,
+            at: crate::PointRule::default(),
         }
     }
 
@@ -299,7 +338,7 @@ mod tests {
         assert_eq!(tested.with_metrics(), "run (resnet18) on the test split of films, 1 film: accuracy 1.0000");
         assert_eq!(
             tested.of_curves(),
-            "run (resnet18) on the test split of films, 1 film; positive is B, threshold 0.5"
+            "run (resnet18) on the test split of films, 1 film; positive is B, called at 0.5"
         );
         assert_eq!(
             tested.of_learning(),
@@ -355,6 +394,6 @@ mod tests {
         let [roc, precision_recall] = curves::of_classes(&tested);
         assert_eq!((roc.len(), precision_recall.len(), roc[0].name.as_str(), roc[0].area), (1, 1, "B", Some(1.0)));
         assert_eq!(roc[0].operating, Some([0.5, 1.0]));
-        assert!(tested.of_curves().ends_with("each label of the films of which it is known, threshold 0.5"));
+        assert!(tested.of_curves().ends_with("each label of the films of which it is known, called at 0.5"));
     }
 }
