@@ -18,7 +18,7 @@ use crate::error::DataError;
 use crate::preprocess::{Equalize, Fit, Preprocess};
 
 /// What the file begins with. The number goes up whenever a record, or the way to any pixel in it, changes.
-const MAGIC: [u8; 12] = *b"lungfilms  1";
+const MAGIC: [u8; 12] = *b"lungfilms  2";
 /// Other versions may decode otherwise.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

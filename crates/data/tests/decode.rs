@@ -101,7 +101,7 @@ fn tiffs_that_would_come_out_wrong_are_refused() {
         bytes[at + 8..at + 10].copy_from_slice(&value.to_be_bytes());
         reason(&bytes)
     };
-    let supported = "is not supported; JPEG (8 bits a sample), PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
+    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
     // The orientation's entry (274) is made to say something else.
     assert_eq!(with(274, 266, 2), format!("a TIFF whose bytes begin with the lowest bit {supported}"));
     assert_eq!(with(274, 339, 3), format!("a TIFF of signed or floating-point samples {supported}"));

@@ -30,20 +30,46 @@ fn films(what: &str, names: &[&str]) {
 }
 
 #[test]
-fn gray_baseline_jpegs() {
-    films("baseline JPEG", &["gray_baseline.jpg", "gray_restarts.jpg"]);
+fn sequential_jpegs() {
+    films("baseline JPEG", &["gray_baseline.jpg", "gray_restarts.jpg", "colour_420.jpg", "colour_cmyk_420.jpg"]);
+    films(
+        "JPEG of several scans",
+        &[
+            "../jpeg/1x2_1x1_1x1_luma_apart_restarts.jpg",
+            "../jpeg/2x2_2x1_1x2_apart.jpg",
+            "../jpeg/2x4_1x1_1x1.jpg",
+            "../jpeg/steps_of_16_bits.jpg",
+            "../jpeg/adobe_0.jpg",
+            "../jpeg/twelve_restarts.jpg",
+        ],
+    );
 }
 
 #[test]
-fn jpegs_of_the_general_decoder() {
+fn progressive_jpegs() {
     films(
-        "JPEG",
+        "progressive JPEG",
         &[
             "gray_progressive.jpg",
-            "colour_420.jpg",
             "colour_422_progressive.jpg",
-            "colour_cmyk_420.jpg",
             "colour_ycck_progressive.jpg",
+            "../jpeg/2x2_2x1_1x2_progressive.jpg",
+            "../jpeg/only_some_2x2.jpg",
+            "../jpeg/only_dc_narrow.jpg",
+        ],
+    );
+}
+
+#[test]
+fn lossless_jpegs() {
+    films(
+        "lossless JPEG",
+        &[
+            "gray_lossless.jpg",
+            "gray_lossless_12.jpg",
+            "../jpeg/lossless_16_transform.jpg",
+            "../jpeg/lossless_rgb_apart.jpg",
+            "../jpeg/lossless_transform.jpg",
         ],
     );
 }
@@ -81,7 +107,6 @@ fn rarer_containers() {
     films("WebP", &["gray_lossless.webp", "colour_lossy.webp", "alpha.webp"]);
     films("GIF", &["colour.gif", "animated.gif"]);
     films("JPEG 2000", &["gray_lossless.jp2", "gray_lossy.j2k", "gray_12.jp2"]);
-    films("lossless JPEG", &["gray_lossless.jpg", "gray_lossless_12.jpg"]);
 }
 
 #[test]
@@ -89,6 +114,15 @@ fn dicoms() {
     let names = ["plain", "voi_lut_implicit", "big_endian", "deflated", "rle", "no_preamble", "modality_lut_window"];
     let names: Vec<String> = names.iter().map(|name| format!("../dicom/{name}.dcm")).collect();
     films("DICOM", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    films(
+        "JPEG in a DICOM",
+        &[
+            "../jpeg/extended_12.dcm",
+            "../jpeg/baseline_ycc.dcm",
+            "../jpeg/lossless_12_any.dcm",
+            "../jpeg/lossless_rgb.dcm",
+        ],
+    );
 }
 
 /// A damaged `.npz` gives films that are there, or one sentence.

@@ -1,13 +1,8 @@
 //! What saving a film as JPEG and opening it again does to its pixels.
 
+use crate::decode::jpeg::idct::{LANES, Tile, descaled, fixed, inverse, odd};
 use crate::decode::{Channels, Image};
 use crate::vector::{transpose_bytes, vectorised};
-
-/// Blocks that are transformed together: each is a lane of the vectors.
-const LANES: usize = 16;
-
-/// Values of [`LANES`] blocks of 8 by 8.
-type Tile = [[i32; LANES]; 64];
 
 /// The tables of the standard (ITU-T T.81, K.1 and K.2), which quality 50 has.
 const LUMINANCE: [u16; 64] = [
@@ -154,32 +149,6 @@ fn quantise(tile: &mut Tile, steps: &[i32; 64]) {
     }
 }
 
-/// The constants of both transforms, 13 bits behind the binary point.
-mod fixed {
-    pub const C0_298: i32 = 2446;
-    pub const C0_390: i32 = 3196;
-    pub const C0_541: i32 = 4433;
-    pub const C0_765: i32 = 6270;
-    pub const C0_899: i32 = 7373;
-    pub const C1_175: i32 = 9633;
-    pub const C1_501: i32 = 12299;
-    pub const C1_847: i32 = 15137;
-    pub const C1_961: i32 = 16069;
-    pub const C2_053: i32 = 16819;
-    pub const C2_562: i32 = 20995;
-    pub const C3_072: i32 = 25172;
-}
-
-/// The odd half, which both directions share: what they rotate is given in another order.
-#[inline(always)]
-fn odd([a, b, c, d]: [i32; 4]) -> [i32; 4] {
-    use fixed::*;
-    let sum = (a + b + c + d) * C1_175;
-    let (ad, bc) = ((a + d) * -C0_899, (b + c) * -C2_562);
-    let (ac, bd) = ((a + c) * -C1_961 + sum, (b + d) * -C0_390 + sum);
-    [a * C0_298 + ad + ac, b * C2_053 + bc + bd, c * C3_072 + bc + ac, d * C1_501 + ad + bd]
-}
-
 /// One pass along eight values of every lane, `step` apart; the first of them
 /// gain `EVEN` bits, or lose the two that they have where it is 0.
 #[inline(always)]
@@ -207,40 +176,6 @@ fn forward<const EVEN: i32, const SHIFT: u32>(tile: &mut Tile, first: usize, ste
     for (k, out) in out.iter().enumerate() {
         tile[first + k * step] = *out;
     }
-}
-
-/// One pass back.
-#[inline(always)]
-fn inverse<const SHIFT: u32>(tile: &mut Tile, first: usize, step: usize) {
-    use fixed::*;
-    let mut v = [[0; LANES]; 8];
-    for (k, v) in v.iter_mut().enumerate() {
-        *v = tile[first + k * step];
-    }
-    let mut out = [[0; LANES]; 8];
-    for l in 0..LANES {
-        let both = (v[2][l] + v[6][l]) * C0_541;
-        let (t2, t3) = (both - v[6][l] * C1_847, both + v[2][l] * C0_765);
-        let (t0, t1) = ((v[0][l] + v[4][l]) << 13, (v[0][l] - v[4][l]) << 13);
-        let odds = odd([v[7][l], v[5][l], v[3][l], v[1][l]]);
-        out[0][l] = descaled::<SHIFT>(t0 + t3 + odds[3]);
-        out[7][l] = descaled::<SHIFT>(t0 + t3 - odds[3]);
-        out[1][l] = descaled::<SHIFT>(t1 + t2 + odds[2]);
-        out[6][l] = descaled::<SHIFT>(t1 + t2 - odds[2]);
-        out[2][l] = descaled::<SHIFT>(t1 - t2 + odds[1]);
-        out[5][l] = descaled::<SHIFT>(t1 - t2 - odds[1]);
-        out[3][l] = descaled::<SHIFT>(t0 - t3 + odds[0]);
-        out[4][l] = descaled::<SHIFT>(t0 - t3 - odds[0]);
-    }
-    for (k, out) in out.iter().enumerate() {
-        tile[first + k * step] = *out;
-    }
-}
-
-/// libjpeg's `DESCALE`: bits taken away, rounded.
-#[inline(always)]
-fn descaled<const SHIFT: u32>(value: i32) -> i32 {
-    (value + (1 << (SHIFT - 1))) >> SHIFT
 }
 
 /// Bits behind the binary point of the factors of colours.

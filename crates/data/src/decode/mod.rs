@@ -7,7 +7,7 @@ mod container;
 mod dicom;
 mod exif;
 mod gif;
-mod jpeg;
+pub(crate) mod jpeg;
 mod jpeg2000;
 mod options;
 mod png;
@@ -113,13 +113,23 @@ pub enum DecodeError {
     #[error("{0}")]
     NotAFilm(String),
     /// A picture, but of a kind that is not read.
-    #[error("{0} is not supported; JPEG (8 bits a sample), PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are")]
+    #[error("{0} is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are")]
     Unsupported(&'static str),
     /// The file ends before the picture does.
     #[error("the {format} is truncated: the file ends before the picture does")]
     Truncated {
         /// JPEG, PNG, TIFF or BMP.
         format: &'static str,
+    },
+    /// The file goes on to its end, but not all of the picture is in it.
+    #[error("{what} holds {}", share(*.rows, *.of))]
+    Incomplete {
+        /// The file, or the part of it that is not whole, with its article.
+        what: String,
+        /// Rows from the top that are whole.
+        rows: usize,
+        /// Rows that it says it has.
+        of: usize,
     },
     /// The file contradicts its own format.
     #[error("the {format} is damaged: {reason}")]
@@ -292,6 +302,14 @@ impl Span {
     }
 }
 
+/// How many rows of a picture are there.
+fn share(rows: usize, of: usize) -> String {
+    match rows {
+        0 => format!("not one whole row of its {of}"),
+        _ => format!("only the first {rows} of its {of} rows ({} %)", 100 * rows / of.max(1)),
+    }
+}
+
 /// A decoder's own words as a part of one sentence: on one line, without a full stop.
 fn corrupt(format: &'static str, said: &str) -> DecodeError {
     let words = said.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
@@ -315,6 +333,7 @@ fn check_size(format: &'static str, width: u64, height: u64) -> Result<(), Decod
 }
 
 /// Pillow's `L` of a colour.
+#[inline(always)]
 pub(crate) fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
 }
@@ -325,11 +344,13 @@ fn eight_bits(sample: u16) -> u8 {
 }
 
 /// libjpeg's RGB of a colour given as luma and two chromas, to the last bit (`jdcolor.c`).
+#[inline(always)]
 fn ycc_to_rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-    let scaled = |value: i32| (value + 0x8000) >> 16;
-    [y + scaled(91_881 * cr), y + scaled(-22_554 * cb - 46_802 * cr), y + scaled(116_130 * cb)]
-        .map(|v| v.clamp(0, 255) as u8)
+    let r = y + ((91_881 * cr + 0x8000) >> 16);
+    let g = y + ((-22_554 * cb - 46_802 * cr + 0x8000) >> 16);
+    let b = y + ((116_130 * cb + 0x8000) >> 16);
+    [r.clamp(0, 255) as u8, g.clamp(0, 255) as u8, b.clamp(0, 255) as u8]
 }
 
 /// Pillow's RGB of a colour in four inks, 255 the most of each (`src/libImaging/Convert.c`).

@@ -3,7 +3,7 @@
 use super::header::Header;
 use super::walk::DataSet;
 use super::{FORMAT, PixelData, damaged, refused};
-use crate::decode::{Channels, DecodeError, jpeg};
+use crate::decode::{DecodeError, jpeg};
 
 /// Stored values, row by row.
 pub(super) enum Samples {
@@ -19,7 +19,7 @@ pub(super) enum Samples {
 enum Encoding {
     Native,
     Rle,
-    /// Baseline and extended, 8 bits.
+    /// Baseline and extended, of 8 and 12 bits.
     Jpeg,
     JpegLossless,
     Jpeg2000,
@@ -79,8 +79,10 @@ pub(super) fn read(data: &DataSet<'_>, header: &Header) -> Result<Samples, Decod
             let bytes = rle(pieces.first().ok_or_else(truncated)?, header, count)?;
             native(&bytes, true, header, count, false, ycc)
         }
-        (Encoding::Jpeg, PixelData::Encapsulated(pieces)) => baseline(&pieces.concat(), header, count, ycc),
-        (Encoding::JpegLossless, PixelData::Encapsulated(pieces)) => lossless(&pieces.concat(), header, count, ycc),
+        (Encoding::Jpeg, PixelData::Encapsulated(pieces)) => of_jpeg(&pieces.concat(), header, count, ycc, false),
+        (Encoding::JpegLossless, PixelData::Encapsulated(pieces)) => {
+            of_jpeg(&pieces.concat(), header, count, ycc, true)
+        }
         (Encoding::Jpeg2000, PixelData::Encapsulated(pieces)) => jpeg_2000(&pieces.concat(), header, count, ycc),
     }
 }
@@ -200,38 +202,24 @@ fn rle(bytes: &[u8], header: &Header, count: usize) -> Result<Vec<u8>, DecodeErr
     Ok(out)
 }
 
-fn baseline(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> Result<Samples, DecodeError> {
-    if ycc == Some(false) {
-        // The header says that it is RGB, whatever a JPEG of three components mostly is.
-        return lossless(bytes, header, count, ycc);
-    }
-    let channels = if ycc.is_some() { Channels::Rgb } else { Channels::Gray };
-    let (image, _) = jpeg::decode(bytes, channels)?;
-    same_size(header, image.width, image.height)?;
-    Ok(match ycc {
-        Some(_) => Samples::Colour { pixels: image.pixels.as_chunks().0.to_vec(), ycc: false },
-        None => Samples::Gray(image.pixels[..count].iter().map(|value| stored(u32::from(*value), header)).collect()),
-    })
-}
-
-/// By a decoder that leaves colours as they are.
-fn lossless(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> Result<Samples, DecodeError> {
-    use jpeg_decoder::PixelFormat;
-    let failed = |error: jpeg_decoder::Error| super::super::corrupt(FORMAT, &error.to_string());
-    let mut decoder = jpeg_decoder::Decoder::new(bytes);
-    decoder.set_color_transform(jpeg_decoder::ColorTransform::RGB);
-    decoder.read_info().map_err(failed)?;
-    let info = decoder.info().ok_or_else(truncated)?;
-    same_size(header, info.width.into(), info.height.into())?;
-    let pixels = decoder.decode().map_err(failed)?;
-    match (info.pixel_format, ycc) {
-        (PixelFormat::L8, None) => Ok(Samples::Gray(pixels.iter().map(|v| stored(u32::from(*v), header)).collect())),
-        (PixelFormat::L16, None) => {
-            let values = pixels.as_chunks().0.iter().map(|pair| stored(u16::from_ne_bytes(*pair).into(), header));
-            Ok(Samples::Gray(values.collect()))
+/// `lossless` leaves colours as they are stored, and so does a header that calls them RGB: what a JPEG of three channels
+/// mostly is does not matter then.
+fn of_jpeg(
+    bytes: &[u8],
+    header: &Header,
+    count: usize,
+    ycc: Option<bool>,
+    lossless: bool,
+) -> Result<Samples, DecodeError> {
+    let untouched = lossless || ycc == Some(false);
+    let (width, height, samples) = jpeg::stored(bytes, untouched)?;
+    same_size(header, width, height)?;
+    match (samples, ycc) {
+        (jpeg::Stored::Gray(values), None) => {
+            Ok(Samples::Gray(values[..count].iter().map(|value| stored(u32::from(*value), header)).collect()))
         }
-        (PixelFormat::RGB24, Some(ycc)) if pixels.len() == 3 * count => {
-            Ok(Samples::Colour { pixels: pixels.as_chunks().0.to_vec(), ycc })
+        (jpeg::Stored::Colour(pixels), Some(ycc)) => {
+            Ok(Samples::Colour { pixels: pixels.as_chunks().0.to_vec(), ycc: ycc && untouched })
         }
         _ => Err(damaged("its JPEG holds other samples than its header says")),
     }
