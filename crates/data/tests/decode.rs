@@ -50,11 +50,15 @@ fn a_film_cut_off_anywhere_is_an_error() {
         "rgb_24.bmp",
         "gray_8_white_is_zero_tiled.tif",
         "palette_4_big_endian.tif",
+        "../tiffs/rle_8.bmp",
+        "../tiffs/float_32_predicted.tif",
+        "../tiffs/planar_tiled.tif",
     ] {
         let whole = golden_bytes(name);
         let film = decode(&whole, GRAY).unwrap();
-        // A PNG's last chunk, and the checksum before it, have no part in its pixels.
-        let pixels_end = whole.len() - if name.ends_with(".png") { 16 } else { 0 };
+        // A PNG's last chunk, and the checksum before it, have no part in its pixels, nor has the end mark of run-length codes.
+        let behind = [(".png", 16), ("rle_8.bmp", 4)].into_iter().find(|(end, _)| name.ends_with(end));
+        let pixels_end = whole.len() - behind.map_or(0, |(_, bytes)| bytes);
         for length in 1..whole.len() {
             match decode(&whole[..length], GRAY) {
                 Ok(image) => assert!(length >= pixels_end && image == film, "{name} cut to {length} bytes"),
@@ -103,11 +107,33 @@ fn tiffs_that_would_come_out_wrong_are_refused() {
     };
     let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
     // The orientation's entry (274) is made to say something else.
-    assert_eq!(with(274, 266, 2), format!("a TIFF whose bytes begin with the lowest bit {supported}"));
-    assert_eq!(with(274, 339, 3), format!("a TIFF of signed or floating-point samples {supported}"));
+    assert_eq!(with(274, 339, 5), format!("a TIFF of this kind of sample {supported}"));
+    assert!(with(274, 339, 3).starts_with("a TIFF of floating-point samples "), "{}", with(274, 339, 3));
+    assert!(with(274, 339, 2).starts_with("a TIFF of signed samples from -32"), "{}", with(274, 339, 2));
     assert_eq!(with(259, 259, 50_000), format!("a TIFF in Zstandard compression {supported}"));
-    assert_eq!(with(258, 258, 12), format!("a TIFF of this kind of sample {supported}"));
+    assert_eq!(with(258, 258, 17), format!("a TIFF of this kind of sample {supported}"));
     assert!(with(277, 277, 9).starts_with("a TIFF of more than eight channels"), "{}", with(277, 277, 9));
+}
+
+#[test]
+fn bmps_that_are_not_read_are_told_of() {
+    let whole = golden_bytes("rgb_24.bmp");
+    let with = |bits: u16, compression: u32| {
+        let mut bytes = whole.clone();
+        bytes[28..30].copy_from_slice(&bits.to_le_bytes());
+        bytes[30..34].copy_from_slice(&compression.to_le_bytes());
+        reason(&bytes)
+    };
+    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
+    assert_eq!(with(0, 4), format!("a BMP that holds a JPEG {supported}"));
+    assert_eq!(with(0, 5), format!("a BMP that holds a PNG {supported}"));
+    assert_eq!(with(24, 1), "the BMP is damaged: 24 bits a pixel in compression 1");
+    assert_eq!(with(30_000, 0), "the BMP is damaged: 30000 bits a pixel in compression 0");
+    // The pixels taken for run-length codes end before the picture does.
+    assert!(with(8, 1).starts_with("the BMP is truncated"), "{}", with(8, 1));
+    let mut header = whole.clone();
+    header[14] = 15;
+    assert_eq!(reason(&header), "the BMP is damaged: its header says that it has 15 bytes");
 }
 
 #[test]
@@ -127,6 +153,12 @@ fn what_a_file_holds_is_told() {
         ("colour_jpeg.tif", "TIFF RGB 8"),
         ("rgb_24.bmp", "BMP RGB 8"),
         ("gray_8.bmp", "BMP palette 8"),
+        ("../tiffs/rle_4.bmp", "BMP palette 4"),
+        ("../tiffs/bare.dib", "BMP palette 8"),
+        ("../tiffs/float_32.tif", "TIFF gray 32"),
+        ("../tiffs/gray_12.tif", "TIFF gray 12"),
+        ("../tiffs/rgb_multiplied.tif", "TIFF RGBA 8"),
+        ("../tiffs/colour_old_jpeg.tif", "TIFF RGB 8"),
     ] {
         let (_, source) = decode_with_source(&golden_bytes(name), GRAY).unwrap();
         assert_eq!(format!("{} {} {}", source.format, source.mode, source.bits), said, "{name}");

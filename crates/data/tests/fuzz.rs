@@ -98,14 +98,44 @@ fn tiffs() {
 }
 
 #[test]
+fn rarer_tiffs() {
+    let names = [
+        "turned_8_lzw",
+        "fax_group3",
+        "fax_group3_2d_turned",
+        "fax_group4",
+        "fax_tiff_ccitt",
+        "float_32_predicted",
+        "float_64",
+        "int_32_predicted",
+        "uint_64_of_12",
+        "gray_12",
+        "planar_tiled_16",
+        "planar_lzw_predicted",
+        "rgb_and_one_predicted",
+        "rgb_multiplied_16",
+        "palette_of_bytes",
+        "lzw_from_the_lowest_bit",
+        "colour_old_jpeg",
+        "packbits_without_lengths",
+    ];
+    let names: Vec<String> = names.iter().map(|name| format!("../tiffs/{name}.tif")).collect();
+    films("rarer TIFF", &names.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
 fn bmps() {
     films("BMP", &["palette_4.bmp", "rgb_24.bmp", "rgb_565.bmp", "rgb_32_top_down.bmp", "bits_1.bmp"]);
+    let names =
+        ["rle_8.bmp", "rle_4.bmp", "rle_8_moved.bmp", "bare.dib", "rgb_24_short_header.bmp", "rgb_24_masks.bmp"];
+    let names: Vec<String> = names.iter().map(|name| format!("../tiffs/{name}")).collect();
+    films("rarer BMP", &names.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]
 fn rarer_containers() {
     films("WebP", &["gray_lossless.webp", "colour_lossy.webp", "alpha.webp"]);
-    films("GIF", &["colour.gif", "animated.gif"]);
+    films("GIF", &["colour.gif", "animated.gif", "../tiffs/beside_transparent.gif", "../tiffs/beyond_the_canvas.gif"]);
     films("JPEG 2000", &["gray_lossless.jp2", "gray_lossy.j2k", "gray_12.jp2"]);
 }
 

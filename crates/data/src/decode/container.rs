@@ -31,6 +31,7 @@ impl Container {
             [0xff, 0xd8, 0xff, ..] => Self::Jpeg,
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Self::Png,
             [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, ..] => Self::Bmp,
+            [40 | 108 | 124, 0, 0, 0, rest @ ..] if is_bare_bmp(rest) => Self::Bmp,
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Self::Tiff,
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::WebP,
             [b'G', b'I', b'F', b'8', ..] => Self::Gif,
@@ -105,6 +106,12 @@ pub(crate) fn what_else(start: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Whether a BMP without its file header goes on so behind the length of its header: the sides, one plane, bits a pixel and
+/// how they are packed.
+fn is_bare_bmp(rest: &[u8]) -> bool {
+    matches!(rest.get(8..16), Some([1, 0, 1 | 4 | 8 | 16 | 24 | 32, 0, 0..=3, 0, 0, 0]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +128,7 @@ mod tests {
             (b"\0\0\0\x1cftypavif", "an AVIF"),
             (b"\0\0\0\x18ftypheic", "a HEIC"),
             (b"\xff\x0a\0", "a JPEG XL"),
+            (b"\x28\0\0\0\x08\0\0\0\x08\0\0\0\x01\0\x18\0\0\0\0\0", "a BMP"),
             (&bare, "a DICOM"),
             (&implicit, "a DICOM"),
             (&preamble, "a DICOM"),

@@ -13,8 +13,8 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
         std::num::NonZeroU64::new(MAX_PIXELS).unwrap_or(std::num::NonZeroU64::MIN),
     ));
     let mut decoder = options.read_info(bytes).map_err(failed)?;
-    let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
-    check_size(FORMAT, width as u64, height as u64)?;
+    let canvas = (usize::from(decoder.width()), usize::from(decoder.height()));
+    check_size(FORMAT, canvas.0 as u64, canvas.1 as u64)?;
     let global = decoder.global_palette().map(<[u8]>::to_vec);
     let frame = decoder.read_next_frame().map_err(failed)?.ok_or(DecodeError::Truncated { format: FORMAT })?;
     let palette = frame.palette.clone().or(global);
@@ -28,12 +28,16 @@ pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, Decode
     if frame.buffer.len() < across * down {
         return Err(DecodeError::Truncated { format: FORMAT });
     }
+    // A picture that reaches beyond the canvas widens it; beside the picture the canvas is transparent, or of colour 0 where
+    // nothing is, as Pillow has it.
+    let (width, height) = (canvas.0.max(left + across), canvas.1.max(top + down));
+    check_size(FORMAT, width as u64, height as u64)?;
+    let beside = frame.transparent.unwrap_or(0);
     let mut sink = Sink::new(width, height, channels);
     for y in 0..height {
         for x in 0..width {
-            // Beside the picture lies colour 0, as Pillow has it.
             let inside = (left..left + across).contains(&x) && (top..top + down).contains(&y);
-            sink.rgb(colour(if inside { frame.buffer[(y - top) * across + x - left] } else { 0 }));
+            sink.rgb(colour(if inside { frame.buffer[(y - top) * across + x - left] } else { beside }));
         }
     }
     Ok((sink.into_image(width, height), Source { format: FORMAT, mode: Mode::Palette, bits: 8 }))

@@ -82,10 +82,29 @@ pub(super) fn stored(bytes: &[u8], untouched: bool) -> Result<(usize, usize, Sto
     Ok((frame.width, frame.height, stored))
 }
 
-/// Lossless samples of colours.
+/// Width, height and channels that a picture says it has, before anything of it is decoded.
+pub(super) fn size(bytes: &[u8]) -> Result<(usize, usize, usize), DecodeError> {
+    let mut segments = Segments::new(bytes);
+    segments.next_scan()?;
+    let frame = segments.frame.ok_or_else(|| damaged("it has no frame header"))?;
+    Ok((frame.width, frame.height, frame.components.len()))
+}
+
+/// The samples of a picture of 8 bits in a file that itself says what its channels are: as they are stored, those of a pixel
+/// beside each other.
+pub(super) fn channels(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let Picture { frame, samples, .. } = Picture::read(bytes)?;
+    let planes = match samples {
+        Samples::Bytes(planes) => planes,
+        Samples::Words(planes) => bytes_of(planes, frame.bits)?,
+    };
+    Ok(colour::stored(&frame, &planes))
+}
+
+/// Lossless samples of 8 bits.
 fn bytes_of(planes: Vec<Plane<u16>>, bits: u8) -> Result<Vec<Plane<u8>>, DecodeError> {
     if bits != 8 {
-        return Err(DecodeError::Unsupported("a lossless JPEG in colour that has not 8 bits a sample"));
+        return Err(DecodeError::Unsupported("a JPEG of this kind that has not 8 bits a sample"));
     }
     let plane = |plane: Plane<u16>| Plane {
         width: plane.width,
@@ -138,7 +157,7 @@ impl Picture {
             };
             read?.map_err(|stop| said(stop, &frame, &one))?;
             if one.components.len() == count && frame.coding != Coding::Progressive {
-                segments.to_the_end()?;
+                segments.pass_the_rest()?;
                 break;
             }
             scan = segments.next_scan()?;

@@ -18,7 +18,7 @@ mod webp;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::panic;
+use std::panic::{self, UnwindSafe};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ pub enum DecodeError {
     /// No picture, but a file that many would know.
     #[error("not an image but {0}")]
     SomethingElse(&'static str),
-    /// A DICOM that is no film, or of a kind that is not read; why, with its article.
+    /// A picture that is no film, or of a kind that is not read; why, with its article.
     #[error("{0}")]
     NotAFilm(String),
     /// A picture, but of a kind that is not read.
@@ -164,8 +164,9 @@ pub enum DecodeError {
 /// Decodes a film, known by its first bytes and not by its name.
 ///
 /// Gray from colour is Pillow's `L`: `(19595 R + 38470 G + 7471 B + 32768) >> 16`. A PNG or TIFF of 16 bits a sample is
-/// divided by 257 and rounded, and a TIFF whose zero is white is inverted, that of 16 bits too. CMYK becomes RGB as
-/// Pillow computes it, without a colour profile; in a JPEG it is stored inverted, as Adobe's programs do.
+/// divided by 257 and rounded, and a TIFF whose zero is white is inverted, that of 16 bits too. Samples of a TIFF that are
+/// wider, signed or floating-point become light by rules that are the same for every film, or are refused. CMYK becomes
+/// RGB as Pillow computes it, without a colour profile; in a JPEG it is stored inverted, as Adobe's programs do.
 ///
 /// # Errors
 /// See [`DecodeError`]; whatever the bytes are, this does not panic.
@@ -179,10 +180,14 @@ pub fn decode(bytes: &[u8], options: impl Into<DecodeOptions>) -> Result<Image, 
 /// As [`decode`].
 pub fn decode_with_source(bytes: &[u8], options: impl Into<DecodeOptions>) -> Result<(Image, Source), DecodeError> {
     let options = options.into();
-    // Decoders by others: should one of them panic on a hostile file, it is that film's fault.
-    panic::catch_unwind(|| budget::film(|| decode_by_magic(bytes, &options))).unwrap_or_else(|_| {
+    caught(|| decode_by_magic(bytes, &options)).unwrap_or_else(|| {
         Err(DecodeError::Corrupt { format: "image", reason: "the decoder gave up on it".to_string() })
     })
+}
+
+/// Decoders by others: should one of them panic on a hostile file, it is that film's fault.
+fn caught<T>(decode: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
+    panic::catch_unwind(|| budget::film(decode)).ok()
 }
 
 /// Reads and decodes the film at `path`.
@@ -249,7 +254,8 @@ pub(crate) fn is_turned(bytes: &[u8]) -> bool {
     exif::orientation(bytes) != 1
 }
 
-/// The bits that the samples of a film of 16 bits a sample use, and the greatest of them; none for any other film.
+/// The bits that the samples of a film of 16 bits a sample use, and the greatest of them; none for any other film. A TIFF of
+/// wider samples that is read as one of 16 bits is such a film.
 ///
 /// # Errors
 /// See [`DecodeError`].
@@ -273,11 +279,8 @@ pub fn span(path: &Path) -> Result<Option<Span>, DecodeError> {
 pub fn span_of(bytes: &[u8]) -> Result<Option<Span>, DecodeError> {
     match Container::of(&bytes[..bytes.len().min(132)]) {
         // The bit depth stands in the first chunk.
-        Some(Container::Png) if bytes.get(24) == Some(&16) => budget::film(|| png::span(bytes)),
-        Some(Container::Tiff) => {
-            // By others, as all decoding.
-            panic::catch_unwind(|| budget::film(|| tiff::span(bytes))).unwrap_or(Ok(None))
-        }
+        Some(Container::Png) if bytes.get(24) == Some(&16) => caught(|| png::span(bytes)).unwrap_or(Ok(None)),
+        Some(Container::Tiff) => caught(|| tiff::span(bytes)).unwrap_or(Ok(None)),
         _ => Ok(None),
     }
 }
@@ -292,13 +295,13 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bits that a data set of such films uses: what all files say, else 12 or 14 where no sample is above their most,
-    /// else 16. `None` where there is no such film.
+    /// The bits that a data set of such films uses: what all files say, else 8, 12 or 14 where no sample is above their
+    /// most, else 16. `None` where there is no such film.
     pub fn bits(spans: &[Span]) -> Option<u8> {
         let said = spans.first()?.said.filter(|said| spans.iter().all(|span| span.said == Some(*said)));
         let most = spans.iter().map(|span| span.most).max()?;
         let fits = |bits: &u8| u32::from(most) < 1 << bits;
-        said.filter(fits).or_else(|| [12, 14].into_iter().find(fits)).or(Some(16))
+        said.filter(fits).or_else(|| [8, 12, 14].into_iter().find(fits)).or(Some(16))
     }
 }
 
@@ -427,6 +430,8 @@ mod tests {
         assert_eq!(Span::bits(&[]), None);
         assert_eq!(Span::bits(&[span(4095, None), span(17, None)]), Some(12));
         assert_eq!(Span::bits(&[span(4096, None), span(17, None)]), Some(14));
+        assert_eq!(Span::bits(&[span(255, None), span(17, None)]), Some(8));
+        assert_eq!(Span::bits(&[span(256, None), span(17, None)]), Some(12));
         assert_eq!(Span::bits(&[span(16384, None)]), Some(16));
         assert_eq!(Span::bits(&[span(900, Some(10)), span(1023, Some(10))]), Some(10));
         assert_eq!(Span::bits(&[span(900, Some(10)), span(1023, None)]), Some(12));

@@ -120,18 +120,45 @@ fn error(error: DecodingError) -> DecodeError {
         DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format: FORMAT }
         }
-        // The decoder's own words may end in the names of its types ("while decoding ChunkType { .. }").
-        error => {
-            let text = error.to_string();
-            let reason = text.split(" while decoding ").next().unwrap_or(&text);
-            super::corrupt(FORMAT, reason)
-        }
+        error => super::corrupt(FORMAT, &without_types(&error.to_string())),
     }
+}
+
+/// The decoder's own words without the names of its types: of "while decoding ChunkType { .. }" nothing is left, and of
+/// "ChunkType { type: fdAT, .. }" elsewhere the chunk's name.
+fn without_types(text: &str) -> String {
+    let text = text.split(" while decoding ").next().unwrap_or(text);
+    let mut parts = text.split("ChunkType { type: ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (inside, after) = part.split_once('}').unwrap_or((part, ""));
+        out += inside.split(", ").next().unwrap_or_default();
+        out += after;
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_type_of_the_decoder_is_in_its_words() {
+        for (said, left) in [
+            (
+                "CRC error: expected 0x1 have 0x2 while decoding ChunkType { type: IDAT, critical: true }",
+                "CRC error: expected 0x1 have 0x2",
+            ),
+            (
+                "Unexpected restart of ChunkType { type: fdAT, critical: false } chunk sequence",
+                "Unexpected restart of fdAT chunk sequence",
+            ),
+            ("ChunkType { type: fdAT", "fdAT"),
+            ("IDAT or fdAT chunk is missing", "IDAT or fdAT chunk is missing"),
+        ] {
+            assert_eq!(without_types(said), left);
+        }
+    }
 
     fn golden(name: &str) -> Vec<u8> {
         std::fs::read(format!("{}/../../golden/data/files/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()

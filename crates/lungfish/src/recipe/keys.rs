@@ -224,7 +224,7 @@ recipe! {
     batch_norm_momentum: f64 = 0.1, (0 to 1);
     /// Decode films as one gray channel (Pillow's L) or as three.
     channels: Channels = Channels::Gray, (any "gray or rgb");
-    /// Bits of a 16-bit sample that the films use; 0 decides it once over all films: 12 or 14 where no sample is above their most, else 16.
+    /// Bits of a 16-bit sample that the films use; 0 decides it once over all films: 8, 12 or 14 where no sample is above their most, else 16.
     sample_bits: u8 = 0, (|bits| *bits == 0 || (8..=16).contains(bits), "0 or a number from 8 to 16");
     /// How the values of a DICOM become light: voi, as its window or VOI LUT says, or full-range, all that its bits span.
     dicom_view: DicomView = DicomView::Voi, (any "voi or full-range");

@@ -56,6 +56,23 @@ pub(super) fn pixels(frame: &Frame, planes: Vec<Plane<u8>>, colours: Colours, ch
     pixels
 }
 
+/// The samples of all channels as they are stored, row by row, those of a pixel beside each other.
+pub(super) fn stored(frame: &Frame, planes: &[Plane<u8>]) -> Vec<u8> {
+    let (width, count) = (frame.width, planes.len());
+    let mut samples = vec![0; width * frame.height * count];
+    let (mut wide, mut sums) = (vec![0; width.next_multiple_of(frame.most.0)], vec![0; width + 2]);
+    for (channel, (plane, part)) in planes.iter().zip(&frame.components).enumerate() {
+        let stretch = Stretch::of(plane, frame.most, part.sampling);
+        for (y, row) in samples.chunks_exact_mut(width * count).enumerate() {
+            stretch.row(y, &mut wide, &mut sums);
+            let whole = (stretch.across, stretch.down) == (1, 1);
+            let from = if whole { plane.row(y) } else { &wide[..width] };
+            row[channel..].iter_mut().step_by(count).zip(from).for_each(|(to, from)| *to = *from);
+        }
+    }
+    samples
+}
+
 #[inline(always)]
 fn gray<'a>(colours: Colours, row: impl Fn(usize) -> &'a [u8], to: &mut [u8]) {
     let light = |[r, g, b]: [u8; 3]| luma(r, g, b);

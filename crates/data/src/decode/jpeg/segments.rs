@@ -19,6 +19,9 @@ pub(super) enum Class {
     Ac { at_once: bool },
 }
 
+/// How many codes of each length, and their symbols.
+type Listed<'a> = (&'a [u8; 16], &'a [u8]);
+
 /// Goes through the file from scan to scan.
 pub(super) struct Segments<'a> {
     bytes: &'a [u8],
@@ -26,8 +29,8 @@ pub(super) struct Segments<'a> {
     pub(super) frame: Option<Frame>,
     /// In the file's order.
     quantization: [Option<[u16; 64]>; 4],
-    /// How many codes of each length, and their symbols.
-    codes: [[Option<(&'a [u8; 16], &'a [u8])>; 4]; 2],
+    /// DC and AC.
+    codes: [[Option<Listed<'a>>; 4]; 2],
     /// Units between two restarts, 0 for none.
     pub(super) interval: usize,
     /// Whether it says that it is JFIF.
@@ -103,7 +106,7 @@ impl<'a> Segments<'a> {
     }
 
     /// Goes to the end of the image, and asks for nothing else on the way.
-    pub(super) fn to_the_end(&mut self) -> Result<(), DecodeError> {
+    pub(super) fn pass_the_rest(&mut self) -> Result<(), DecodeError> {
         loop {
             match self.marker()? {
                 0xd9 => return Ok(()),
