@@ -8,6 +8,7 @@
 //! Tensors bear torchvision's names (the Lite networks: those of `efficientnet_lite_pytorch`, since torchvision has none).
 
 mod architecture;
+mod cam;
 mod checkpoint;
 mod classes;
 mod digest;
@@ -30,6 +31,7 @@ mod tensors;
 mod torch_file;
 
 pub use architecture::Architecture;
+pub use cam::GradCam;
 pub use checkpoint::{Weights, read_weights};
 pub use error::{ModelError, UnreadableKind, WeightsError};
 pub use file::ModelFile;

@@ -3,6 +3,7 @@
 // Figures, for --nocapture.
 #![allow(clippy::print_stdout)]
 
+mod cam;
 mod formula;
 mod imported;
 mod lite_imagenet;

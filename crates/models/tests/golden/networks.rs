@@ -115,7 +115,7 @@ impl Golden {
 }
 
 /// Gain and shift of batch-norms, the one that ends a residual branch, and the input's name.
-fn settings(architecture: Architecture) -> (f64, f64, &'static str, &'static str) {
+pub fn settings(architecture: Architecture) -> (f64, f64, &'static str, &'static str) {
     match architecture {
         Architecture::Resnet18 | Architecture::Resnet34 => (1.0, 1.5, ".bn2", "input"),
         Architecture::Resnet50 => (1.0, 1.5, ".bn3", "input"),
