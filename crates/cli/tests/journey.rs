@@ -239,6 +239,9 @@ fn a_test_and_a_prediction_leave_pictures() {
     for name in names.into_iter().chain(["worst-errors-test"]) {
         expected.extend(["png", "svg"].map(|kind| out.join(name).with_extension(kind)));
     }
+    if fs::read_to_string(out.join("worst-errors-test.svg")).unwrap().contains("Worst errors") {
+        expected.extend(["png", "svg"].map(|kind| out.join("worst-errors-cam-test").with_extension(kind)));
+    }
     expected.sort();
     assert_eq!(files(&out), expected);
     assert!(printed.contains("Pictures, PNG and SVG, in ") && printed.contains("worst-errors-test"), "{printed}");
@@ -252,6 +255,12 @@ fn a_test_and_a_prediction_leave_pictures() {
     let printed = done(&["predict", "--model", arg(&RUN), arg(&films[0]), "--plot", arg(&one)]);
     assert!(printed.contains(&format!("Picture: {}", one.display())), "{printed}");
     assert!(fs::read_to_string(&one).unwrap().starts_with("<svg"));
+    let maps = folder.path().join("maps");
+    let with_maps = ["predict", "--model", arg(&RUN), arg(&films[0]), "--json", "--cam-arrays", arg(&maps)];
+    let line: Value = serde_json::from_str(done(&with_maps).lines().next().unwrap()).unwrap();
+    assert!(line["evidence"]["supporting"].as_f64().unwrap() >= 0.0, "{line}");
+    assert_eq!(files(&maps).len(), 2);
+    refused(&run(&with_maps), &[arg(&maps), "is not empty"]);
     let predict = ["predict", "--model", arg(&RUN), arg(&films[0]), arg(&films[1]), "--json", "--plot"];
     assert_eq!(jsonl(&done(&[&predict[..], &[arg(&many)]].concat())).len(), 2);
     assert_eq!(files(&many).len(), 2);

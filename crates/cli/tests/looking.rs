@@ -112,6 +112,10 @@ fn explore_draws_what_it_counts() {
         &run(&["predict", "--model", "run", "film.png", "--print-width", "90"]),
         &["--print-width is for pictures", "--plot"],
     );
+    refused(
+        &run(&["predict", "--model", "run", "film.png", "--cam"]),
+        &["--cam has nothing to go into", "--cam-arrays"],
+    );
     let output = run(&["explore", arg(&FILMS), "--out", arg(&paper), "--print-width", "5"]);
     assert!(!output.status.success() && text(&output.stderr).contains("from 10 to 2000"), "{}", said(&output));
     // Without a picture the counts still stand.

@@ -73,8 +73,8 @@ pub struct TestRequest {
     pub predictions: Option<PathBuf>,
     /// How the UIDs of DICOM films are told.
     pub uids: Uids,
-    /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films and worst
-    /// errors, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
+    /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films, worst
+    /// errors and what was read in them, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
     /// there is of one test. Without the feature `pictures` nothing is drawn.
     pub pictures: bool,
     /// How the pictures are written besides.
@@ -444,7 +444,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
                 auc: outcome.auc,
                 caveats: &outcome.caveats,
             };
-            let drawn = report::draw(&tested, &out, request.formats, watch)?;
+            let drawn = report::draw(&tested, &predictor, &out, request.formats, watch)?;
             (outcome.pictures, outcome.pictures_failed) = (drawn.written, drawn.failed);
         } else {
             report::remove(&name, &out);

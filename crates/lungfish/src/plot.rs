@@ -1,16 +1,15 @@
 //! A film beside its probabilities, for `lungfish predict --plot`: one picture, or one a film in a folder.
 
-use std::collections::HashSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use lungfish_data::display::escape;
 use lungfish_data::folder::real;
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{decode_file, is_npz};
-use lungfish_pictures::{Heading, classify, percent};
+use lungfish_pictures::{Heading, HeatPanel, HeatScale, classify, classify_with_heat, percent};
 use rayon::prelude::*;
 
+use crate::cam::{self, file_names};
 use crate::picture::{PictureFormats, film, has_extension, may_be_replaced, name_of, write};
 use crate::{Activity, Called, Error, Event, ModelInfo, Prediction, Watch};
 
@@ -94,7 +93,7 @@ impl PlotTarget {
         PlotTarget { formats, ..self }
     }
 
-    /// Draws each prediction. Gives the pictures, in the order of the predictions. In a folder a picture has the name of
+    /// Draws each prediction, the maps of those that have one on one scale for all. Gives the pictures, in the order of the predictions. In a folder a picture has the name of
     /// its film, with a number after it where two films have the same.
     ///
     /// # Errors
@@ -108,7 +107,7 @@ impl PlotTarget {
     ) -> Result<Vec<PathBuf>, Error> {
         let pictures: Vec<PathBuf> = match &self.place {
             Place::File(file) => predictions.iter().take(1).map(|_| file.clone()).collect(),
-            Place::Folder(folder) => names(predictions).into_iter().map(|name| folder.join(name)).collect(),
+            Place::Folder(folder) => file_names(predictions, "png").into_iter().map(|name| folder.join(name)).collect(),
         };
         if let Place::Folder(folder) = &self.place
             && let Some(there) = pictures.iter().find(|picture| !may_be_replaced(picture))
@@ -119,13 +118,18 @@ impl PlotTarget {
                 escape(folder)
             )));
         }
+        let maps: Vec<_> = predictions.iter().filter_map(|film| film.map.as_ref()).collect();
+        let scale = cam::scale(&maps);
         let pairs: Vec<(&Prediction, &PathBuf)> = predictions.iter().zip(&pictures).collect();
         let mut done = 0;
         for chunk in pairs.chunks(CHUNK) {
             if watch.stopped() {
                 return Err(Error::Stopped);
             }
-            chunk.par_iter().with_max_len(1).try_for_each(|(film, to)| plot(model, film, to, self.formats))?;
+            chunk
+                .par_iter()
+                .with_max_len(1)
+                .try_for_each(|(film, to)| plot(model, film, to, (&scale, self.formats)))?;
             done += chunk.len();
             watch.event(&Event::Progress { task: Activity::Drawing, done, total: pairs.len() });
         }
@@ -139,10 +143,16 @@ impl PlotTarget {
 /// # Errors
 /// A film that cannot be read, a picture that cannot be written.
 pub fn plot_prediction(model: &ModelInfo, prediction: &Prediction, to: &Path) -> Result<(), Error> {
-    plot(model, prediction, to, PictureFormats::default())
+    let maps: Vec<_> = prediction.map.iter().collect();
+    plot(model, prediction, to, (&cam::scale(&maps), PictureFormats::default()))
 }
 
-fn plot(model: &ModelInfo, prediction: &Prediction, to: &Path, formats: PictureFormats) -> Result<(), Error> {
+fn plot(
+    model: &ModelInfo,
+    prediction: &Prediction,
+    to: &Path,
+    (scale, formats): (&HeatScale, PictureFormats),
+) -> Result<(), Error> {
     let path = &prediction.path;
     let image = decode_file(path, model.preprocess.decode_options())
         .map_err(|error| Error::refused(format!("{} cannot be drawn: {error}", escape(path))))?;
@@ -161,46 +171,21 @@ fn plot(model: &ModelInfo, prediction: &Prediction, to: &Path, formats: PictureF
         subtitle.push_str(". The model has learnt from synthetic films and knows nothing of real ones");
     }
     let heading = Heading { title: name_of(path), subtitle: Some(subtitle), synthetic };
-    let picture = classify(&heading, &film(image, LONGEST), &prediction.probabilities)?;
+    let picture = match &prediction.map {
+        Some(map) => {
+            let over = cam::over(image.clone(), &model.preprocess, LONGEST, (map, scale))?;
+            let panel = HeatPanel { film: &over, scale, line: &map.lines().join("; ") };
+            classify_with_heat(&heading, &film(image, LONGEST), &prediction.probabilities, panel)?
+        }
+        None => classify(&heading, &film(image, LONGEST), &prediction.probabilities)?,
+    };
     write(to, &picture, formats)?;
     Ok(())
-}
-
-/// A name for each picture: the film's, with `.png` for its extension. Names that differ in case alone are one file on
-/// some systems.
-fn names(predictions: &[Prediction]) -> Vec<OsString> {
-    let mut taken = HashSet::new();
-    let name = |prediction: &Prediction| {
-        let stem = prediction.path.file_stem().unwrap_or_default();
-        let numbered = (1_usize..).map(|n| {
-            let mut name = stem.to_owned();
-            name.push(if n == 1 { ".png".to_owned() } else { format!("-{n}.png") });
-            name
-        });
-        let mut free = numbered.filter(|name| taken.insert(name.to_string_lossy().to_lowercase()));
-        free.next().unwrap_or_default()
-    };
-    predictions.iter().map(name).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_two_pictures_have_one_name() {
-        let films = ["a/x.jpeg", "b/x.jpeg", "b/X.png", "c/x-2.png", "c/y.tar.png"];
-        let prediction = |path: &&str| Prediction {
-            path: path.into(),
-            called: Called::Class(String::new()),
-            probabilities: Vec::new(),
-            spread: Vec::new(),
-            uid: None,
-            at: crate::PointRule::default(),
-        };
-        let predictions: Vec<Prediction> = films.iter().map(prediction).collect();
-        assert_eq!(names(&predictions), ["x.png", "x-2.png", "X-3.png", "x-2-2.png", "y.tar.png"]);
-    }
 
     #[test]
     fn pictures_never_take_the_place_of_films() {

@@ -8,6 +8,7 @@ use lungfish_data::{Decoding, Image, PassedOver, Pipeline, Span, Task, Uids, dec
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
+use crate::cam::{Cam, HeatMap};
 use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
 use crate::point::CalledAt;
@@ -38,6 +39,9 @@ pub struct Prediction {
     /// The operating point at which it is called; left out where that is a probability of one half.
     #[serde(skip_serializing_if = "PointRule::is_even")]
     pub at: PointRule,
+    /// Which places of the film raised and lowered a score, as [`Predictor::with_maps`] asks for.
+    #[serde(rename = "evidence", skip_serializing_if = "Option::is_none")]
+    pub map: Option<HeatMap>,
 }
 
 impl Prediction {
@@ -52,7 +56,7 @@ impl Prediction {
     pub fn new(path: impl Into<PathBuf>, task: Task, probabilities: Vec<(String, f64)>) -> Self {
         let (names, values): (Vec<String>, Vec<f64>) = probabilities.iter().cloned().unzip();
         let (path, called, spread, uid) = (path.into(), task.called(&names, &values), Vec::new(), None);
-        Prediction { path, called, probabilities, spread, uid, at: PointRule::default() }
+        Prediction { path, called, probabilities, spread, uid, at: PointRule::default(), map: None }
     }
 }
 
@@ -106,6 +110,8 @@ pub struct Predictor {
     called_at: CalledAt,
     /// How the films were decoded that the model learnt from.
     learnt: Decoding,
+    /// What makes maps, where they are asked for.
+    cam: Option<Cam>,
 }
 
 impl std::fmt::Debug for Predictor {
@@ -131,7 +137,7 @@ impl Predictor {
         // Where the films of its training did not say the cut, that training said so.
         let called_at =
             CalledAt::new(model.info.recipe.call_at, &model.info, &escape(model.file())).unwrap_or_default();
-        Ok(Predictor { model, scorer, tta: Tta::None, uids: Uids::Hashed, called_at, learnt })
+        Ok(Predictor { model, scorer, tta: Tta::None, uids: Uids::Hashed, called_at, learnt, cam: None })
     }
 
     /// The same, which calls films at another operating point than the model's own.
@@ -164,8 +170,25 @@ impl Predictor {
         Predictor { uids, ..self }
     }
 
+    /// The same, which tells of each film which places raised and lowered a score. Films are read and computed twice then.
+    ///
+    /// # Errors
+    /// Memory that is not there, an ensemble whose networks have maps of different sizes.
+    pub fn with_maps(mut self) -> Result<Self, Error> {
+        self.cam = Some(self.cam()?);
+        Ok(self)
+    }
+
+    /// What makes maps, apart from this.
+    pub(crate) fn cam(&self) -> Result<Cam, Error> {
+        Cam::new(&self.model, &Compute::default())
+    }
+
     /// How films are decoded from now on.
     fn decode_as(&mut self, decoding: Decoding) {
+        if let Some(cam) = &mut self.cam {
+            cam.decode_as(decoding);
+        }
         self.model.info.preprocess.decoding = decoding;
         self.scorer.decode_as(decoding);
     }
@@ -248,7 +271,7 @@ impl Predictor {
         let wanted: Vec<Known<'_>> = known.iter().skip(first).map(|(_, film)| *film).collect();
         let (total, mut scored) = (known.len(), first);
         let uids = films.has_dicom().then_some(self.uids);
-        let Predictor { model, scorer, called_at, .. } = self;
+        let Predictor { model, scorer, called_at, cam, .. } = self;
         let file = model.file().to_owned();
         let Model { info, stores, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
@@ -270,6 +293,9 @@ impl Predictor {
                     outcomes.push(outcome);
                 }
                 row += 1;
+            }
+            if let Some(cam) = cam {
+                cam.add(outcomes.iter_mut().flatten())?;
             }
             if outcomes.is_empty() { Ok(()) } else { sink(outcomes) }
         };
@@ -325,9 +351,13 @@ impl Predictor {
 
     fn predict_square(&mut self, image: Image) -> Result<Prediction, Error> {
         let square = self.model.info.preprocess.apply(image);
-        let rows = self.scorer.score_squares(&mut self.model.stores, vec![square.pixels])?;
+        let rows = self.scorer.score_squares(&mut self.model.stores, vec![square.pixels.clone()])?;
         let row = rows.into_iter().next().unwrap_or_default();
-        prediction((&self.model.info, &self.called_at), self.model.file(), Path::new(""), &row)
+        let mut prediction = prediction((&self.model.info, &self.called_at), self.model.file(), Path::new(""), &row)?;
+        if let Some(cam) = &mut self.cam {
+            prediction.map = cam.maps(&[&prediction], &[square.pixels])?.pop();
+        }
+        Ok(prediction)
     }
 
     /// One row of last values a film (log-probabilities, or logits of labels), or why there is none.

@@ -130,6 +130,7 @@ mod tests {
             spread: Vec::new(),
             uid: None,
             at: crate::PointRule::default(),
+            map: None,
         };
         let a = film(Label::Class(0), Some(2), true);
         let text = csv(&model, NONE, &[&a], std::slice::from_ref(&prediction));

@@ -4,8 +4,9 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use lungfish_pictures::{
-    Augmented, ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify,
-    confusion_matrix, film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
+    Augmented, ClassOverview, Curve, Epoch, Film, Heading, Heat, HeatPanel, HeatScale, Picture, PictureError, Print,
+    Tile, Tone, classify, classify_with_heat, confusion_matrix, film_grid, film_pairs, heat_grid, learning_curves,
+    overview, precision_recall, roc,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -106,6 +107,14 @@ pub fn pictures() -> Vec<Named> {
             ),
         ),
         ("classify-14", classify(&heading("A film of many findings"), &film(224, 224, 3, 5), &probabilities(14))),
+        ("films-cam", heat_grid(&heading("Films with maps"), &heat_tiles(6), 3, &scale())),
+        ("classify-cam", {
+            let over = heat(3).over(&film(400, 400, 1, 3), scale().full);
+            over.and_then(|over| {
+                let panel = HeatPanel { film: &over, scale: &scale(), line: "1.20 logits for it, 0.40 against" };
+                classify_with_heat(&heading("A film and its map"), &film(640, 480, 1, 3), &probabilities(2), panel)
+            })
+        }),
         ("overview-2", overview(&heading("chest_xray"), &classes(2))),
         ("overview-14", overview(&real("A data set of 14 findings"), &classes(14))),
         ("overview-long", overview(&long, &classes(3))),
@@ -208,6 +217,30 @@ fn film(width: usize, height: usize, channels: usize, seed: usize) -> Film {
         }
     }
     Film { width, height, channels, pixels }
+}
+
+/// A map that speaks for something at its right and against it at its left.
+fn heat(seed: usize) -> Heat {
+    let value = |cell: usize| (cell % 7) as f32 * 0.1 - 0.25 + 0.05 * ((cell * 7 + seed) % 5) as f32;
+    Heat { rows: 7, columns: 7, values: (0..49).map(value).collect() }
+}
+
+fn scale() -> HeatScale {
+    HeatScale {
+        full: HeatScale::full_of([&heat(0)], 0.1),
+        of: "PNEUMONIA".into(),
+        unit: "In logits a cell (7 x 7 cells), one scale for all films".into(),
+        note: "A map shows what raised or lowered the score, and no disease.".into(),
+    }
+}
+
+fn heat_tiles(many: usize) -> Vec<Tile> {
+    let over = |(index, tile): (usize, Tile)| Tile {
+        film: heat(index).over(&tile.film, scale().full).unwrap_or(tile.film),
+        tone: Tone::Plain,
+        ..tile
+    };
+    tiles(many).into_iter().enumerate().map(over).collect()
 }
 
 fn tiles(many: usize) -> Vec<Tile> {

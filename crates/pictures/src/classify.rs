@@ -1,10 +1,10 @@
 //! A film beside its probabilities.
 
 use crate::{
-    Film, Heading, Picture, PictureError,
+    Film, Heading, HeatScale, Picture, PictureError,
     axis::percent,
     canvas::Text,
-    font,
+    font, heat,
     page::{MARGIN, Page},
     palette::{BLUE, GRAY, GRID, GROUND, INK},
 };
@@ -16,6 +16,8 @@ const NARROWEST: f64 = 240.0;
 /// Length of a bar of 100 %.
 const BAR: f64 = 380.0;
 const ROW: f64 = 58.0;
+/// Between a film and its map.
+const GAP: f64 = 20.0;
 /// The most classes that are drawn.
 const MOST: usize = 10;
 
@@ -26,6 +28,39 @@ const MOST: usize = 10;
 /// # Errors
 /// [`PictureError::Empty`] without a probability, [`PictureError::Film`] for pixels that are no film.
 pub fn classify(heading: &Heading, film: &Film, probabilities: &[(String, f64)]) -> Result<Picture, PictureError> {
+    drawn(heading, film, probabilities, None)
+}
+
+/// A film with a heat map over it, which goes beside the film itself.
+#[derive(Clone, Copy, Debug)]
+pub struct HeatPanel<'a> {
+    /// The film as the network sees it, with the map over it ([`Heat::over`](crate::Heat::over)).
+    pub film: &'a Film,
+    /// Under it.
+    pub scale: &'a HeatScale,
+    /// One line more under it.
+    pub line: &'a str,
+}
+
+/// As [`classify`], with the film's heat map between the film and the bars.
+///
+/// # Errors
+/// As [`classify`].
+pub fn classify_with_heat(
+    heading: &Heading,
+    film: &Film,
+    probabilities: &[(String, f64)],
+    panel: HeatPanel<'_>,
+) -> Result<Picture, PictureError> {
+    drawn(heading, film, probabilities, Some(panel))
+}
+
+fn drawn(
+    heading: &Heading,
+    film: &Film,
+    probabilities: &[(String, f64)],
+    panel: Option<HeatPanel<'_>>,
+) -> Result<Picture, PictureError> {
     if probabilities.is_empty() {
         return Err(PictureError::Empty { picture: "probabilities", missing: "class" });
     }
@@ -36,7 +71,8 @@ pub fn classify(heading: &Heading, film: &Film, probabilities: &[(String, f64)])
 
     let (film_width, film_height) = film.fitted(FILM, FILM)?;
     let column = film_width.max(NARROWEST);
-    let left = MARGIN + column + 40.0;
+    let map = MARGIN + column + GAP;
+    let left = MARGIN + column + 40.0 + if panel.is_some() { GAP + FILM } else { 0.0 };
     let number = Text::new(16.0, INK).bold();
     let widest = number.width("> 99.9 %");
     let width = left + BAR + 10.0 + widest + MARGIN;
@@ -45,6 +81,15 @@ pub fn classify(heading: &Heading, film: &Film, probabilities: &[(String, f64)])
     let canvas = &mut page.canvas;
     canvas.rect([MARGIN, top, column, film_height.max(NARROWEST)], GROUND);
     film.draw(canvas, [MARGIN, top, column, film_height.max(NARROWEST)])?;
+    let mut lowest = top + film_height.max(NARROWEST);
+    if let Some(HeatPanel { film, scale, line }) = panel {
+        let height = film.fitted(FILM, FILM)?.1;
+        film.draw(canvas, [map, top, FILM, height])?;
+        let mut y = top + height + 12.0;
+        y += heat::legend(canvas, [map, y], FILM, scale) + 16.0;
+        canvas.text([map, y], &font::fit(line, FILM, 14.0, false), Text::new(14.0, INK));
+        lowest = lowest.max(y + 6.0);
+    }
 
     canvas.text([left, top + 14.0], "Probability of each class", Text::new(15.0, GRAY));
     let rows = top + 30.0;
@@ -77,6 +122,10 @@ pub fn classify(heading: &Heading, film: &Film, probabilities: &[(String, f64)])
         bottom += 26.0;
     }
     let words = shown.iter().map(|(name, share)| format!("{name} {}", percent(*share)));
-    let description = format!("A film beside the probability of each class: {}.", words.collect::<Vec<_>>().join(", "));
-    page.finish(bottom.max(top + film_height.max(NARROWEST)), &description)
+    let mut description =
+        format!("A film beside the probability of each class: {}.", words.collect::<Vec<_>>().join(", "));
+    if let Some(HeatPanel { scale, line, .. }) = panel {
+        description.push_str(&format!(" Beside it a map of what speaks for {} and against it: {line}.", scale.of));
+    }
+    page.finish(bottom.max(lowest), &description)
 }

@@ -21,7 +21,7 @@ pub struct Film {
 }
 
 impl Film {
-    fn check(&self) -> Result<(), PictureError> {
+    pub(crate) fn check(&self) -> Result<(), PictureError> {
         let &Film { width, height, channels, ref pixels } = self;
         let needed = width.checked_mul(height).and_then(|area| area.checked_mul(channels));
         if matches!(channels, 1 | 3) && needed == Some(pixels.len()) && needed != Some(0) {

@@ -1,9 +1,9 @@
 //! Films in rows and columns.
 
 use crate::{
-    Film, Heading, Picture, PictureError,
+    Film, Heading, HeatScale, Picture, PictureError,
     canvas::{Canvas, Text},
-    font,
+    font, heat,
     page::{MARGIN, Page},
     palette::{GRAY, GREEN, GROUND, INK, VERMILLION},
     picture::check_size,
@@ -67,6 +67,28 @@ pub struct Tile {
 /// [`PictureError::Empty`] without a tile, [`PictureError::Film`] for pixels that are no film,
 /// [`PictureError::TooLarge`] for more rows than a viewer opens.
 pub fn film_grid(heading: &Heading, tiles: &[Tile], columns: usize) -> Result<Picture, PictureError> {
+    in_grid(heading, tiles, columns, None)
+}
+
+/// As [`film_grid`], of films that have heat maps over them ([`Heat::over`](crate::Heat::over)), with the legend of their scale above.
+///
+/// # Errors
+/// As [`film_grid`].
+pub fn heat_grid(
+    heading: &Heading,
+    tiles: &[Tile],
+    columns: usize,
+    scale: &HeatScale,
+) -> Result<Picture, PictureError> {
+    in_grid(heading, tiles, columns, Some(scale))
+}
+
+fn in_grid(
+    heading: &Heading,
+    tiles: &[Tile],
+    columns: usize,
+    scale: Option<&HeatScale>,
+) -> Result<Picture, PictureError> {
     if tiles.is_empty() {
         return Err(PictureError::Empty { picture: "films", missing: "film" });
     }
@@ -74,15 +96,20 @@ pub fn film_grid(heading: &Heading, tiles: &[Tile], columns: usize) -> Result<Pi
     let side = side(columns as f64, 0.0);
     let height = height(tiles, side)?;
     check_size(columns as f64 * side, tiles.len().div_ceil(columns) as f64 * height)?;
-    let mut page = Page::new(heading, width(columns as f64 * (side + GAP) - GAP));
+    let width = width(columns as f64 * (side + GAP) - GAP);
+    let mut page = Page::new(heading, width);
     let mut y = page.top;
+    if let Some(scale) = scale {
+        y += heat::legend(&mut page.canvas, [MARGIN, y], width - 2.0 * MARGIN, scale) + GAP;
+    }
     for row in tiles.chunks(columns) {
         for (column, tile) in row.iter().enumerate() {
             tile.draw(&mut page.canvas, [MARGIN + column as f64 * (side + GAP), y, side, height])?;
         }
         y += height + words(row) + GAP;
     }
-    page.finish(y - GAP, &format!("{} films in {columns} columns.", tiles.len()))
+    let told = scale.map(|scale| format!(" Over each what speaks for {} and against it.", scale.of));
+    page.finish(y - GAP, &format!("{} films in {columns} columns.{}", tiles.len(), told.unwrap_or_default()))
 }
 
 /// Pairs of films side by side under the words `left` and `right`: the same film before and after something.

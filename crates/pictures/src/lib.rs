@@ -35,6 +35,7 @@ mod encode;
 mod film;
 mod font;
 mod grid;
+mod heat;
 mod legend;
 mod overview;
 mod page;
@@ -50,12 +51,13 @@ mod trials;
 mod worth;
 
 pub use axis::percent;
-pub use classify::classify;
+pub use classify::{HeatPanel, classify, classify_with_heat};
 pub use confusion::confusion_matrix;
 pub use curves::{Augmented, Epoch, learning_curves};
 pub use encode::is_picture;
 pub use film::Film;
-pub use grid::{Tile, Tone, film_grid, film_pairs};
+pub use grid::{Tile, Tone, film_grid, film_pairs, heat_grid};
+pub use heat::{Heat, HeatScale};
 pub use overview::{ClassOverview, overview};
 pub use page::Heading;
 pub use picture::Picture;
@@ -90,6 +92,16 @@ pub enum PictureError {
         channels: usize,
         /// Bytes there are.
         bytes: usize,
+    },
+    /// A map's values are not one a cell.
+    #[error("a map of {rows} x {columns} cells cannot be drawn from {values} values")]
+    Heat {
+        /// Rows of cells.
+        rows: usize,
+        /// Cells in a row.
+        columns: usize,
+        /// Values there are.
+        values: usize,
     },
     /// The counts are not one row and one column a class.
     #[error("a confusion matrix of {classes} classes needs {classes} rows of {classes} counts")]

@@ -4,8 +4,9 @@ use std::{io::Cursor, sync::OnceLock};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lungfish_pictures::{
-    Augmented, ClassOverview, Curve, Epoch, Film, Heading, Picture, PictureError, Print, Tile, Tone, classify,
-    confusion_matrix, film_grid, film_pairs, learning_curves, overview, precision_recall, roc,
+    Augmented, ClassOverview, Curve, Epoch, Film, Heading, Heat, HeatPanel, HeatScale, Picture, PictureError, Print,
+    Tile, Tone, classify, classify_with_heat, confusion_matrix, film_grid, film_pairs, heat_grid, learning_curves,
+    overview, precision_recall, roc,
 };
 use proptest::prelude::*;
 use resvg::{
@@ -544,6 +545,16 @@ proptest! {
         sound(film_grid(&heading(), &vec![tile.clone(); 3], columns));
         sound(film_pairs(&heading(), "a", "b", &vec![(tile.clone(), tile.clone()); 5]));
         sound(classify(&heading(), &tile.film, &shares));
+        let line = tile.lines.first().cloned().unwrap_or_default();
+        let full = shares.first().map_or(0.1, |(_, share)| *share);
+        let scale = HeatScale { full, of: line.clone(), unit: line.clone(), note: line.clone() };
+        let values: Vec<f32> = shares.iter().map(|(_, share)| *share as f32).collect();
+        sound(heat_grid(&heading(), &vec![tile.clone(); 3], columns, &scale));
+        let over = Heat { rows: 1, columns: values.len(), values }.over(&tile.film, full);
+        sound(over.and_then(|film| {
+            let panel = HeatPanel { film: &film, scale: &scale, line: &line };
+            classify_with_heat(&heading(), &tile.film, &shares, panel)
+        }));
     }
 
     #[test]

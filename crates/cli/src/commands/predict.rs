@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
-use clap::ValueHint::{AnyPath, FilePath};
+use clap::ValueHint::{AnyPath, DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{
-    ErrorKind, FilmList, Outcome, PassedOver, PlotTarget, PointRule, Prediction, Predictor, ScoresFile, Tta, Watch,
-    passed_over,
+    ErrorKind, FilmList, MapsFolder, Outcome, PassedOver, PlotTarget, PointRule, Prediction, Predictor, ScoresFile,
+    Tta, Watch, passed_over,
 };
 use serde::Serialize;
 
@@ -31,7 +31,8 @@ use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 /// until all is scored the rows are in FILE.part.csv.
 ///
 /// --json prints an object a film, on a line: path, class, probabilities; or path, error; of a DICOM also uid; at, where it is
-/// called at another point than 0.5. Where files were passed over, a
+/// called at another point than 0.5; with --cam also evidence: of (a class), supporting and opposing (logits), outside_center and
+/// border (shares of what supports it). Where files were passed over, a
 /// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -39,6 +40,10 @@ Example:
   lungfish predict --model run film.jpeg more-films/
   lungfish predict --model run film.jpeg --plot film-predicted.png
   lungfish predict --model run/best.safetensors --json films/ > predictions.jsonl
+
+Example, which places of each film speak for the positive class (of several classes, for the one it is called):
+  lungfish predict --model run films/ --plot maps --cam
+  lungfish predict --model run films/ --cam-arrays arrays
 
 Example, many films, and going on after Ctrl-C, a crash or a full disk:
   lungfish predict --model run films/ --out scores.csv
@@ -66,6 +71,13 @@ pub struct Args {
     /// Draw the film beside its probabilities: a file ending in .png or .svg for one film, else a folder
     #[arg(long, value_name = "FILE|DIR", value_hint = AnyPath)]
     plot: Option<PathBuf>,
+    /// Map which places of a film raised and lowered the score of a class: beside the film in --plot, and what it comes to in
+    /// --json
+    #[arg(long)]
+    cam: bool,
+    /// Write each film's map as a numpy array of logits a cell (.npy) into a new folder, with maps.csv
+    #[arg(long, value_name = "DIR", value_hint = DirPath, conflicts_with = "resume")]
+    cam_arrays: Option<PathBuf>,
     /// Score each film in several views and average: flip is the film and its mirror image, crops its middle and corners,
     /// and those mirrored
     #[arg(long, default_value = "none")]
@@ -87,12 +99,21 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.uids && args.out.is_none() && !args.json {
         bail!("--uids is for --out and --json: what is printed without them has no UID");
     }
+    if args.cam && args.plot.is_none() && !args.json && args.cam_arrays.is_none() {
+        bail!(
+            "--cam has nothing to go into: draw the maps with --plot, print what they come to with --json, or write them with --cam-arrays"
+        );
+    }
+    let arrays = args.cam_arrays.as_deref().map(MapsFolder::new).transpose()?;
     let target = args.plot.as_ref().map(|to| PlotTarget::new(to, &args.paths)).transpose()?;
     let target = target.map(|target| target.with_formats(formats));
     let mut printer = Printer::scoring();
     let mut predictor = Predictor::open(&args.model)?.with_tta(args.tta).with_uids(flags::uids(args.uids));
     if let Some(rule) = args.at {
         predictor = predictor.with_point(rule)?;
+    }
+    if args.cam || arrays.is_some() {
+        predictor = predictor.with_maps()?;
     }
     let films = FilmList::new(&args.paths);
     let place = match &args.out {
@@ -105,7 +126,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let tell = printer.teller();
     stop::on_signal(Arc::clone(&stop), move || tell("finishing the films at hand; once more leaves at once"))?;
 
-    let mut rows = Rows { place, outlet: printer.outlet(), good: 0, bad: 0, kept: target.as_ref().map(|_| Vec::new()) };
+    let kept = (target.is_some() || arrays.is_some()).then(Vec::new);
+    let mut rows = Rows { place, outlet: printer.outlet(), good: 0, bad: 0, kept };
     let from = rows.skip();
     let scored = predictor.predict_each(&films, from, &mut Watch::new(&mut printer, &stop), |batch| rows.take(batch));
     printer.finish()?;
@@ -127,6 +149,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
     // Metrics first: they are said even where a picture cannot be made.
     let drawn = kept.unwrap_or_default();
+    if let (Some(arrays), Some(to)) = (&arrays, &args.cam_arrays) {
+        let written = arrays.write(&drawn)?;
+        if !args.json {
+            print::out(format_args!("Maps: of {} in {}", print::films(written), print::path(to)))?;
+        }
+    }
     let pictures = match target {
         Some(target) => match target.draw(predictor.info(), &drawn, &mut Watch::new(&mut printer, &stop)) {
             Err(error) if error.kind() == ErrorKind::Stopped => {
@@ -189,7 +217,7 @@ struct Rows {
     outlet: Outlet,
     good: usize,
     bad: usize,
-    /// All of it, where pictures are wanted.
+    /// All of it, where pictures or arrays of maps are wanted.
     kept: Option<Vec<Prediction>>,
 }
 

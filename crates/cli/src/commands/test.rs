@@ -19,7 +19,8 @@ use crate::{NOT_A_DIAGNOSIS, flags, print};
 /// and row (line of the table of labels, or index in the .npz) of each film there, and uid, the SOPInstanceUID of a DICOM
 /// film, hashed; metrics-{split}.json, what --json prints; and pictures, each as PNG and SVG:
 /// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, reliability-{split},
-/// decision-curve-{split}, films-{split} and worst-errors-{split}. On the data that the run was trained on it takes the run's own
+/// decision-curve-{split}, films-{split}, worst-errors-{split} and, where there are errors, worst-errors-cam-{split}, with maps of
+/// what the network read. On the data that the run was trained on it takes the run's own
 /// split. Each test of test films is written down in the run's tests.jsonl: they are new only once. This is a research tool; what it
 /// says is not a diagnosis.
 #[derive(clap::Args)]

@@ -1,6 +1,7 @@
 //! The pictures of a test: how the run learnt, what was taken for what, at which price, and the films themselves.
 
 mod curves;
+mod maps;
 mod tiles;
 
 use std::path::{Path, PathBuf};
@@ -15,11 +16,19 @@ use rayon::prelude::*;
 
 use crate::picture::{PictureFormats, remove_pdf, write_all};
 use crate::recipe::ClassWeights;
-use crate::{Caveat, CaveatKind, Error, ModelInfo, PointRule, Prediction, Watch, positive};
+use crate::{Caveat, CaveatKind, Error, ModelInfo, PointRule, Prediction, Predictor, Watch, positive};
 
 /// The pictures that say their split in their names.
-const OF_SPLIT: [&str; 7] =
-    ["confusion-matrix", "roc", "precision-recall", "reliability", "decision-curve", "films", "worst-errors"];
+const OF_SPLIT: [&str; 8] = [
+    "confusion-matrix",
+    "roc",
+    "precision-recall",
+    "reliability",
+    "decision-curve",
+    "films",
+    "worst-errors",
+    "worst-errors-cam",
+];
 
 /// What was tested, and what came of it.
 pub(crate) struct Tested<'a> {
@@ -55,7 +64,8 @@ pub(crate) struct Drawn {
 }
 
 /// Draws a test into a folder: `learning-curves`, and with the split in their names `confusion-matrix`, `roc`,
-/// `precision-recall`, `reliability`, `decision-curve`, `films` and `worst-errors`, each as PNG and SVG, and as PDF if asked for. Gives the PNGs.
+/// `precision-recall`, `reliability`, `decision-curve`, `films`, `worst-errors` and, where there are errors, `worst-errors-cam`, each as
+/// PNG and SVG, and as PDF if asked for. Gives the PNGs.
 ///
 /// A picture that has nothing to show is left out, and one of that name from an earlier test goes: what lies in the
 /// folder is of one test. One that cannot be made is left out too and told as a warning, since the metrics stand
@@ -65,6 +75,7 @@ pub(crate) struct Drawn {
 /// [`Error::Stopped`].
 pub(crate) fn draw(
     tested: &Tested,
+    predictor: &Predictor,
     folder: &Path,
     formats: PictureFormats,
     watch: &mut Watch<'_>,
@@ -79,8 +90,9 @@ pub(crate) fn draw(
     };
     let [roc_curves, precision_recall_curves] = curves::of_classes(tested);
     let one_of = tested.model.task == Task::OneOf;
-    let [films, worst] = if one_of {
-        tiles::tiles(tested, &tiles::choose(tested), watch)?
+    let chosen = one_of.then(|| tiles::choose(tested));
+    let [films, worst] = if let Some(chosen) = &chosen {
+        tiles::tiles(tested, chosen, watch)?
     } else {
         let text = "films that may have any label have no confusion matrix, and no single class to show them by: those \
                     pictures are left out";
@@ -88,14 +100,20 @@ pub(crate) fn draw(
         Default::default()
     };
 
-    let [confusion_name, roc_name, precision_recall_name, reliability_name, decision_name, films_name, worst_name] =
-        OF_SPLIT.map(|what| format!("{what}-{}", tested.name));
+    let [
+        confusion_name,
+        roc_name,
+        precision_recall_name,
+        reliability_name,
+        decision_name,
+        films_name,
+        worst_name,
+        maps_name,
+    ] = OF_SPLIT.map(|what| format!("{what}-{}", tested.name));
     let (mut written, mut failed) = (Vec::new(), false);
-    let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
+    let mut keep = |name: String, picture: Option<Result<Picture, Error>>| {
         let result = match picture {
-            Some(picture) => {
-                picture.map_err(Error::from).and_then(|picture| write_all(folder, &name, &picture, formats))
-            }
+            Some(picture) => picture.and_then(|picture| write_all(folder, &name, &picture, formats)),
             None => return remove_all(folder, &name),
         };
         match result {
@@ -106,6 +124,9 @@ pub(crate) fn draw(
                 watch.warn(format!("there is no picture {name}: {error}"));
             }
         }
+    };
+    let mut add = |name: String, picture: Option<Result<Picture, PictureError>>| {
+        keep(name, picture.map(|picture| picture.map_err(Error::from)));
     };
     let learning = curves::of_learning(tested).map(|(epochs, best)| {
         let heading = Heading { synthetic: tested.model.synthetic, ..heading("Learning curves", tested.of_learning()) };
@@ -139,6 +160,15 @@ pub(crate) fn draw(
     add(films_name, some(films).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
     let (title, subtitle) = tiles::words_of_worst(tested, worst.len());
     add(worst_name, some(worst).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
+    let errors = chosen.map(|chosen| tiles::errors(tested, chosen)).filter(|errors| !errors.is_empty());
+    let maps = errors.map(|errors| {
+        let drawn = maps::draw(tested, predictor, &errors, |shown| {
+            let (title, subtitle) = tiles::words_of_worst(tested, shown);
+            heading(&format!("{title}, and what the network read"), subtitle)
+        });
+        drawn.transpose()
+    });
+    keep(maps_name, maps.flatten());
     Ok(Drawn { written, failed })
 }
 
@@ -314,6 +344,7 @@ mod tests {
             spread: Vec::new(),
             uid: None,
             at: crate::PointRule::default(),
+            map: None,
         }
     }
 

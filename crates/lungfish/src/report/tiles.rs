@@ -13,9 +13,9 @@ use crate::{Activity, Error, Event, Watch};
 
 /// Films a picture.
 const MOST: usize = 16;
-const COLUMNS: usize = 4;
+pub(super) const COLUMNS: usize = 4;
 /// The longer side of a tile's film in pixels: enough for twice the size at which it is drawn.
-const LONGEST: usize = 560;
+pub(super) const LONGEST: usize = 560;
 /// Films decoded between two looks at the stop flag.
 const CHUNK: usize = 8;
 
@@ -82,6 +82,11 @@ pub(super) fn tiles(tested: &Tested, chosen: &Chosen, watch: &mut Watch<'_>) -> 
     Ok([some.collect(), worst.collect()])
 }
 
+/// Of the worst those that are called wrong.
+pub(super) fn errors(tested: &Tested, chosen: Chosen) -> Vec<usize> {
+    chosen.worst.into_iter().filter(|&film| !tested.is_right(film)).collect()
+}
+
 pub(super) fn grid(heading: &Heading, tiles: &[Tile]) -> Result<Picture, PictureError> {
     film_grid(heading, tiles, COLUMNS)
 }
@@ -139,7 +144,7 @@ impl Tested<'_> {
     }
 
     /// What it is called, and what it is. Numbers first: a long name loses its end.
-    fn lines(&self, film: usize) -> Vec<String> {
+    pub(super) fn lines(&self, film: usize) -> Vec<String> {
         let prediction = &self.predictions[film];
         let called = prediction.probabilities.iter().find(|(class, _)| prediction.called.has(class));
         let probability = percent(called.map_or(f64::NAN, |(_, p)| *p));
@@ -153,7 +158,7 @@ impl Tested<'_> {
     }
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().map(escape).unwrap_or_default()
 }
 
