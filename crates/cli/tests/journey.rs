@@ -234,7 +234,15 @@ fn a_test_and_a_prediction_leave_pictures() {
     assert!(fs::read(&further).unwrap().starts_with(b"PAR1"));
     refused(&run(&[&test[..], &["--predictions", arg(&further)]].concat()), &[arg(&further), "is there already"]);
     let printed = done(&test);
-    let names = ["confusion-matrix-test", "films-test", "learning-curves", "precision-recall-test", "roc-test"];
+    let names = [
+        "confusion-matrix-test",
+        "decision-curve-test",
+        "films-test",
+        "learning-curves",
+        "precision-recall-test",
+        "reliability-test",
+        "roc-test",
+    ];
     let mut expected = tables.to_vec();
     for name in names.into_iter().chain(["worst-errors-test"]) {
         expected.extend(["png", "svg"].map(|kind| out.join(name).with_extension(kind)));

@@ -176,8 +176,8 @@ fn classes_of(request: &ImportRequest, weights: &Weights, network: &WholeNetwork
         (Some(classes), _) | (None, Some(classes)) => classes.clone(),
         (None, None) => {
             return Err(Error::refused(format!(
-                "{file} does not say which classes its {} outputs are: name them in their order (torchvision's ImageFolder sorts them \
-                 by name)",
+                "{file} does not say which classes its {} outputs are: name them with --classes in their order (torchvision's \
+                 ImageFolder sorts them by name)",
                 network.outputs
             )));
         }

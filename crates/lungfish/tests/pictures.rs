@@ -68,6 +68,8 @@ fn a_test_is_drawn_beside_its_predictions() {
         "confusion-matrix-test.png",
         "roc-test.png",
         "precision-recall-test.png",
+        "reliability-test.png",
+        "decision-curve-test.png",
         "films-test.png",
         "worst-errors-test.png",
     ];
@@ -81,13 +83,13 @@ fn a_test_is_drawn_beside_its_predictions() {
         let words = words(picture);
         assert!(words.contains("Synthetic films") && words.contains("not a diagnosis"), "{words}");
     }
-    let shown = words(&outcome.pictures[5]);
+    let shown = words(&outcome.pictures[7]);
     let (title, count) = match errors {
         0 => ("Highest losses", outcome.films.min(16)),
         errors => ("Worst errors", errors.min(16) as usize),
     };
     assert!(shown.contains(title) && shown.contains(&format!("{count} films in")), "{shown}");
-    let shown = words(&outcome.pictures[4]);
+    let shown = words(&outcome.pictures[6]);
     assert!(shown.contains(&format!("{} films in 4 columns", outcome.films.min(16))), "{shown}");
 
     // The model alone has no log. Of one class there are no curves, and what an earlier test left of them goes.
@@ -103,7 +105,7 @@ fn a_test_is_drawn_beside_its_predictions() {
     let one = dir.path().join("one");
     copy(&data.join("test/NORMAL"), &one.join("NORMAL"));
     let outcome = tested(&alone, &one, Some(&out), &mut warnings);
-    assert_eq!(names(&outcome.pictures)[..3], [all[1], all[4], all[5]]);
+    assert_eq!(names(&outcome.pictures)[..3], [all[1], all[6], all[7]]);
     assert!(!out.join("roc-test.png").exists() && !out.join("roc-test.svg").exists());
     // Nor is a PDF of the earlier test left beside a picture of this one.
     assert!(!out.join("roc-test.pdf").exists() && !out.join("films-test.pdf").exists());
@@ -115,7 +117,8 @@ fn a_test_is_drawn_beside_its_predictions() {
     fs::write(blocked.join("roc-test.pdf"), "%PDF of somebody else").unwrap();
     warnings.clear();
     let outcome = tested(&alone, &data, Some(&blocked), &mut warnings);
-    assert_eq!(outcome.pictures.len(), 4);
+    // Neither learning curves nor the films.
+    assert_eq!(outcome.pictures.len(), all.len() - 2);
     assert!(warnings.len() == 1 && warnings[0].contains("films-test"), "{warnings:?}");
     assert!(!blocked.join("films-test.svg").exists());
     assert_eq!(fs::read(blocked.join("roc-test.pdf")).unwrap(), b"%PDF of somebody else");

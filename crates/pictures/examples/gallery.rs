@@ -111,7 +111,7 @@ pub fn pictures() -> Vec<Named> {
         ("classify-cam", {
             let over = heat(3).over(&film(400, 400, 1, 3), scale().full);
             over.and_then(|over| {
-                let panel = HeatPanel { film: &over, scale: &scale(), line: "1.20 logits for it, 0.40 against" };
+                let panel = HeatPanel { film: &over, scale: &scale(), line: "B: +1.20, \u{2212}0.40 logits" };
                 classify_with_heat(&heading("A film and its map"), &film(640, 480, 1, 3), &probabilities(2), panel)
             })
         }),

@@ -5,6 +5,7 @@ use crate::{
     Heading, Picture, PictureError,
     axis::{Axis, Plot},
     canvas::Canvas,
+    font,
     legend::{self, Entry, Sample},
     page::{MARGIN, Page},
     palette::{AXIS, INK, Marker, Series, series},
@@ -15,7 +16,9 @@ const HEIGHT: f64 = 560.0;
 /// Left of the plot: its numbers and its name.
 const GUTTER: f64 = 80.0;
 /// The column of the legend.
-const COLUMN: f64 = 340.0;
+const COLUMN: f64 = 410.0;
+/// The room of a class's name beside an axis.
+const NAME: f64 = 260.0;
 const GUIDE: Series = Series { colour: AXIS, dash: "5 5", marker: Marker::Circle };
 const NONE: Series = Series { colour: INK, dash: "", marker: Marker::Circle };
 
@@ -47,6 +50,7 @@ pub fn reliability(
     if bins.is_empty() {
         return Err(PictureError::Empty { picture: "reliability", missing: "bin" });
     }
+    let positive = &font::fit(positive, NAME, legend::SIZE, false);
     let mut page = Page::new(heading, MARGIN + GUTTER + WIDTH + 36.0 + COLUMN + MARGIN);
     let axis = || Axis::exact(-0.015, 1.015, 6).between(0.0, 1.0);
     let plot = Plot::new([MARGIN + GUTTER, page.top, WIDTH, HEIGHT], axis(), axis());
@@ -102,6 +106,7 @@ pub fn decision_curve(heading: &Heading, positive: &str, curve: &[Benefit]) -> R
     if curve.is_empty() {
         return Err(PictureError::Empty { picture: "a decision curve", missing: "threshold" });
     }
+    let positive = &font::fit(positive, NAME, legend::SIZE, false);
     let top = curve.iter().flat_map(|point| [point.model, point.all]).filter(|y| y.is_finite()).fold(0.01, f64::max);
     let bottom = -top / 10.0;
     let mut page = Page::new(heading, MARGIN + GUTTER + WIDTH + 36.0 + COLUMN + MARGIN);

@@ -4,9 +4,9 @@ use std::{io::Cursor, sync::OnceLock};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lungfish_pictures::{
-    Augmented, ClassOverview, Curve, Epoch, Film, Heading, Heat, HeatPanel, HeatScale, Picture, PictureError, Print,
-    Tile, Tone, classify, classify_with_heat, confusion_matrix, film_grid, film_pairs, heat_grid, learning_curves,
-    overview, precision_recall, roc,
+    Augmented, Benefit, ClassOverview, Curve, Epoch, Film, Heading, Heat, HeatPanel, HeatScale, Picture, PictureError,
+    Print, ReliabilityBin, Tile, Tone, classify, classify_with_heat, confusion_matrix, decision_curve, film_grid,
+    film_pairs, heat_grid, learning_curves, overview, precision_recall, reliability, roc,
 };
 use proptest::prelude::*;
 use resvg::{
@@ -205,6 +205,17 @@ fn named(names: &[String]) -> Vec<Result<Picture, PictureError>> {
         confusion_matrix(&heading, names, &counts),
         roc(&heading, &curves),
         precision_recall(&heading, &curves),
+        reliability(
+            &heading,
+            &names[n - 1],
+            &[ReliabilityBin { probability: 0.5, share: 0.6, interval: [0.4, 0.8], films: 9 }],
+            names,
+        ),
+        decision_curve(
+            &heading,
+            &names[n - 1],
+            &[Benefit { threshold: 0.0, model: 0.5, all: 0.5 }, Benefit { threshold: 0.9, model: 0.2, all: -4.0 }],
+        ),
         film_grid(&heading, &tiles, 5),
         film_pairs(&heading, &names[0], &names[n - 1], &pairs),
         classify(&heading, &gray(90, 300), &probabilities),
@@ -423,6 +434,11 @@ fn what_cannot_be_drawn_is_refused_in_words() {
     let said = |picture: Result<Picture, PictureError>| picture.unwrap_err().to_string();
     assert_eq!(said(learning_curves(&heading(), &[], None)), "a picture of learning curves needs at least one epoch");
     assert_eq!(said(roc(&heading(), &[])), "a picture of ROC curves needs at least one curve");
+    assert_eq!(said(reliability(&heading(), "A", &[], &[])), "a picture of reliability needs at least one bin");
+    assert_eq!(
+        said(decision_curve(&heading(), "A", &[])),
+        "a picture of a decision curve needs at least one threshold"
+    );
     assert_eq!(said(film_grid(&heading(), &[], 3)), "a picture of films needs at least one film");
     let counts = said(confusion_matrix(&heading(), &["a".into(), "b".into()], &[vec![1, 2], vec![3]]));
     assert_eq!(counts, "a confusion matrix of 2 classes needs 2 rows of 2 counts");

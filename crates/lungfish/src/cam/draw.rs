@@ -23,7 +23,7 @@ impl HeatMap {
             Some(share) => format!("{} of what is for it in the border", percent(share)),
             None => "next to nothing is for it".to_owned(),
         };
-        [format!("{:.2} logits for {}, {against:.2} against", evidence.supporting, self.of), share]
+        [format!("{}: +{:.2}, \u{2212}{against:.2} logits", self.of, evidence.supporting), share]
     }
 }
 
