@@ -276,7 +276,7 @@ mod tests {
     fn no_call_changes_by_a_temperature_and_nothing_is_sought_where_nothing_is_said() {
         // The films have three of B to one of A, the rows are for equal classes.
         let (labels, rows, names) = films(2.0, 320);
-        let kept = |film: &usize| labels[*film] == Label::Class(1) || film / 16 % 3 == 0;
+        let kept = |film: &usize| labels[*film] == Label::Class(1) || (film / 16).is_multiple_of(3);
         let films_of = |films: &[usize]| {
             (
                 films.iter().map(|film| labels[*film].clone()).collect::<Vec<_>>(),
