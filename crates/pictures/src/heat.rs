@@ -120,9 +120,13 @@ fn coloured(pixel: [u8; 3], share: f64) -> [u8; 3] {
     })
 }
 
-/// A number with its sign, as short as it is written.
+/// A number with its sign, as short as it is written; one that would not fit under the ramp by its power of ten.
 fn signed(value: f64) -> String {
-    if value > 0.0 { format!("+{value}") } else { format!("{value}").replace('-', "\u{2212}") }
+    const MOST: usize = 8;
+    let sign = if value > 0.0 { "+" } else { "" };
+    let text = format!("{sign}{value}");
+    let text = if text.len() > MOST { format!("{sign}{value:.1e}") } else { text };
+    text.replace('-', "\u{2212}")
 }
 
 /// Draws the legend of a scale from (x, y) within `room`; gives how high it is.

@@ -209,7 +209,7 @@ fn named(names: &[String]) -> Vec<Result<Picture, PictureError>> {
             &heading,
             &names[n - 1],
             &[ReliabilityBin { probability: 0.5, share: 0.6, interval: [0.4, 0.8], films: 9 }],
-            names,
+            &names[..n.min(2)],
         ),
         decision_curve(
             &heading,
