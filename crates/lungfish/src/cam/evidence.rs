@@ -49,7 +49,12 @@ impl HeatMap {
     /// What it comes to.
     pub fn evidence(&self) -> Evidence {
         let sum = |sign: f64| -> f64 {
-            self.values.iter().map(|value| f64::from(*value) * sign).filter(|value| *value > 0.0).sum()
+            // From 0: the sum of nothing is -0.0 to the standard library, and would be written so.
+            self.values
+                .iter()
+                .map(|value| f64::from(*value) * sign)
+                .filter(|value| *value > 0.0)
+                .fold(0.0, |sum, value| sum + value)
         };
         let supporting = sum(1.0);
         let opposing = 0.0 - sum(-1.0);
