@@ -1,4 +1,4 @@
-"""Writes trees.json: what scikit-learn's boosted trees say of made-up numbers, for crates/lungfish/src/audit/trees.rs.
+"""Writes trees.json: what scikit-learn's boosted trees say of made-up numbers, for crates/lungfish/src/trees.rs.
 
     python trees.py          (numpy, scikit-learn 1.9)
 """

@@ -358,6 +358,8 @@ fn name(what: What) -> String {
         What::Films(Activity::RangeTest) => "range test",
         What::Films(Activity::Averaging) => "averaging",
         What::Films(Activity::Validating) => "val",
+        What::Films(Activity::Stressing) => "stress tests",
+        What::Films(Activity::Remembering) => "remembering",
         What::Films(Activity::Predicting) => "predicting",
         What::Films(Activity::Drawing) => "drawing",
         What::Films(Activity::Measuring) => "measuring",
@@ -371,6 +373,7 @@ fn name(what: What) -> String {
 
 fn template(what: What, has_end: bool) -> &'static str {
     match (what, has_end) {
+        (What::Films(Activity::Stressing), _) => "{msg} [{bar:30}] {pos}/{len}{prefix}",
         (What::Films(_), true) => "{msg} [{bar:30}] {pos}/{len} films{prefix}",
         (What::Films(_), false) => "{msg} {pos} films{prefix}",
         (What::Bytes(_), true) => "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes}{prefix}",

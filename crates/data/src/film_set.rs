@@ -156,6 +156,8 @@ pub struct FilmSet {
     pub passed_over: Vec<PassedOver>,
     /// What was taken for what, where a person may want to know: a whole sentence each, without its full stop.
     pub notes: Vec<String>,
+    /// The table that the labels are in; `None` where folders, our own `labels.csv` or a `.npz` tell them.
+    pub table: Option<PathBuf>,
 }
 
 impl FilmSet {

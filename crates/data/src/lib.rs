@@ -41,7 +41,7 @@ pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout, check_wi
 pub use contradiction::contradictions;
 pub use decode::{
     Channels, DecodeError, DecodeOptions, Decoding, DicomFacts, DicomView, Exif, Image, Mode, Source, Span, Uids,
-    decode, decode_file, film_uid, is_dicom, read_film, span, span_of,
+    decode, decode_file, dicom_facts, film_uid, is_dicom, read_film, span, span_of,
 };
 pub use error::DataError;
 pub use file_facts::{FileFacts, JpegFacts, decode_with_facts};
@@ -55,7 +55,7 @@ pub use npz::is_npz;
 pub use passed_over::PassedOver;
 pub use patient::{PatientRule, PatientSource};
 pub use preprocess::{Equalize, Fit, Preprocess};
-pub use source::{Columns, FilmSource, TableRule, Uncertain};
+pub use source::{Columns, FilmSource, TableRule, Uncertain, table_column};
 pub use split::{Known, SplitNotes, SplitRules, Splits, sample, split, split_after};
 pub use statistics::{STATISTIC_NAMES, STATISTICS, statistics};
 pub use survey::{Survey, survey, survey_with};

@@ -80,6 +80,18 @@ fn nih_has_many_labels_in_one_column_and_lists_of_splits() {
 }
 
 #[test]
+fn a_table_in_which_no_film_has_a_label_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), &["00000001_000.png", "00000002_000.png"]);
+    let table = "Image Index,Finding Labels\n00000001_000.png,No Finding\n00000002_000.png,No Finding\n";
+    let error = read(dir.path(), "t.csv", table.as_bytes(), &TableRule::default()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("no row of a film that is there names a label: there is nothing to tell films apart by"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_selection_of_nih_with_one_finding_a_film_has_labels_still() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), &["00000001_000.png", "00000002_000.png"]);

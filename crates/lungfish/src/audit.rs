@@ -4,7 +4,6 @@
 mod leaks;
 mod look;
 mod shortcuts;
-mod trees;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;

@@ -129,7 +129,7 @@ pub fn calibrate(request: &CalibrateRequest, watch: &mut Watch<'_>) -> Result<Ca
     let (films, unreadable) = site(request, &mut model, watch)?;
     let source = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
     let lineage = model.lineage.of_calibration(&source, &films);
-    let (mut info, networks) = (model.info.clone(), model.networks.clone());
+    let (mut info, networks, references) = (model.info.clone(), model.networks.clone(), model.references.clone());
     let mut tensors = model.stores.iter().map(model::capture).collect::<Result<Vec<_>, _>>()?;
     let paths: Vec<PathBuf> = films.iter().map(|film| film.film.path.clone()).collect();
     let mut predictor = Predictor::of(model, &backend)?;
@@ -174,11 +174,8 @@ pub fn calibrate(request: &CalibrateRequest, watch: &mut Watch<'_>) -> Result<Ca
     info.calibration = Some(calibration);
     info.ancestors.clone_from(&lineage.ancestors);
     info.split_file = None;
-    let bytes = if info.members.is_empty() {
-        model::to_bytes(&info, &tensors.swap_remove(0), &lineage)?
-    } else {
-        model::ensemble_to_bytes(&info, tensors, &lineage)?
-    };
+    let kept = tensors.into_iter().zip(references.iter().map(Option::as_ref)).collect();
+    let bytes = model::to_bytes(&info, kept, &lineage)?;
     write_atomically(&request.out, &bytes)?;
     Ok(CalibrateOutcome { model: request.out.clone(), info, unreadable })
 }

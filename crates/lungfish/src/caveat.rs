@@ -3,11 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::BestEpoch;
+use crate::{BestEpoch, UnlikeFilms};
 
 /// An AUC that falls by more under augmentation is told of. Trained on augmented films it falls by about 0.005, a head on
 /// frozen features by 0.2.
 const MOST_LOST: f64 = 0.05;
+/// A larger share of films that are unlike those of the training is told of.
+const MOST_UNLIKE: f64 = 0.05;
 
 /// Something that must be known beside a number. Shown, it is its sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub enum CaveatKind {
     MissingFilms,
     /// The test films were looked at before, so that something may have been chosen by them.
     Reopened,
+    /// Many films are unlike those that taught the model.
+    Unlike,
 }
 
 impl Caveat {
@@ -77,6 +81,19 @@ impl Caveat {
                  patients, were among those, the test is too good"
             ),
         )
+    }
+
+    /// What follows where many films of a test are unlike those that taught the model.
+    pub(crate) fn unlike(found: &UnlikeFilms) -> Option<Self> {
+        let many = found.beyond as f64 > MOST_UNLIKE * found.films as f64 && found.beyond > 1;
+        many.then(|| {
+            let text = format!(
+                "{} of {} films are less like the films that taught the model than every one of its validation films: what it says \
+                 of them is not to be relied on",
+                found.beyond, found.films
+            );
+            Caveat::new(CaveatKind::Unlike, text)
+        })
     }
 
     /// What follows where a model knows validation films much better as they are than altered by chance.

@@ -239,6 +239,12 @@ pub(crate) fn read_all(
     Some((layout, bad))
 }
 
+/// So many of them at most, from the first to the last.
+pub(crate) fn evenly<T: Copy>(all: &[T], most: usize) -> Vec<T> {
+    let count = most.min(all.len());
+    (0..count).map(|at| all[at * all.len() / count]).collect()
+}
+
 /// A file's content hash; none where it cannot be read.
 pub(crate) fn content(path: &Path) -> Option<ContentHash> {
     Some(ContentHash::of(&read_film(path).ok()?))

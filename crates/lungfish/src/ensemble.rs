@@ -72,8 +72,11 @@ pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error
     if members.iter().any(|member| member.info.split_file != info.split_file) {
         info.split_file = None;
     }
-    let tensors = members.iter().map(|member| model::capture(&member.stores[0])).collect::<Result<_, _>>()?;
-    let bytes = model::ensemble_to_bytes(&info, tensors, &lineage)?;
+    let mut networks = Vec::new();
+    for member in &members {
+        networks.push((model::capture(&member.stores[0])?, member.references.first().and_then(Option::as_ref)));
+    }
+    let bytes = model::to_bytes(&info, networks, &lineage)?;
     // The same once more, as by a resume of what is finished, is no harm.
     if file.exists() && std::fs::read(&file).ok().as_ref() != Some(&bytes) {
         return Err(Error::refused(format!("{} is there already: choose another name", escape(&file))));

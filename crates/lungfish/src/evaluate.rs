@@ -5,35 +5,50 @@
 
 pub(crate) mod choice;
 mod compare;
+mod groups;
 mod measured;
+mod outcome;
+mod shortcut;
+mod stress;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
-use lungfish_data::{ContentHash, DataError, FilmSet, Label, PassedOver, Split, TableRule, Task, Uids, film_uid};
+use lungfish_data::{ContentHash, DataError, FilmSet, Image, Label, Split, TableRule, Task, Uids, film_uid};
 use lungfish_models::names::did_you_mean;
 use rayon::prelude::*;
-use serde::Serialize;
 
 use choice::{Chosen, choose};
 use measured::{Asked, Measured};
 
 pub use compare::{Changed, Comparison, Difference};
+use groups::{Said, Told};
+use outcome::Written;
+use shortcut::Looked;
+use stress::Stressed;
+
+pub use groups::{Group, Groups};
 pub use measured::{ClassMetrics, PointMetrics};
+pub use outcome::{TestOutcome, UnlikeFilms};
+pub use shortcut::{LookStratum, Misled, ShortcutMetrics};
+pub use stress::StressTest;
 
 use crate::compute::Compute;
-use crate::data_set::{read_all, transforms};
+use crate::data_set::{evenly, read_all, transforms};
 use crate::model::Model;
 use crate::origin::Origin;
 use crate::predictions_file::{self, Facts};
+use crate::reference::Reference;
 use crate::run_folder::write_atomically;
 use crate::source::Reading;
 use crate::table::Format;
 use crate::test_log::{Opening, TestLog};
 use crate::{
-    BadFilm, BestEpoch, Caveat, CaveatKind, EpochChoice, Error, Event, LabelMetrics, Measure, Opened, PointRule,
-    Prediction, Predictor, Recipe, Tta, Watch, sample_bits, source, test_log,
+    BadFilm, Caveat, CaveatKind, EpochChoice, Error, Event, PointRule, Prediction, Predictor, Recipe, Tta, Watch,
+    sample_bits, source, test_log,
 };
 #[cfg(feature = "pictures")]
 use crate::{
@@ -65,6 +80,11 @@ pub struct TestRequest {
     pub prevalence: Option<f64>,
     /// Another run folder or model file that is asked about the same films and compared.
     pub compare: Option<PathBuf>,
+    /// Columns by which films are put into groups, with the metrics of each: what the files tell (view, sex, age, manufacturer,
+    /// modality, size, folder), or columns of the table of labels. Of two classes.
+    pub groups: Vec<String>,
+    /// Whether the films are scored again, changed in ways that leave the lungs as they are.
+    pub stress: bool,
     /// Folder for `predictions-{split}.csv`, `metrics-{split}.json` and the pictures; none is the run folder, and is refused for any other films than the run's
     /// own: what a run folder says is about the films that its split names.
     pub out: Option<PathBuf>,
@@ -87,92 +107,6 @@ impl TestRequest {
     pub fn new(model: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
         TestRequest { model: model.into(), data: data.into(), pictures: true, ..TestRequest::default() }
     }
-}
-
-/// The metrics of a test. Serialised, it is what `lungfish test --json` prints.
-#[derive(Clone, Debug, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct TestOutcome {
-    /// What was asked of the films.
-    pub task: Task,
-    /// Films scored.
-    pub films: usize,
-    /// Part that is right: of the films, or any-of of all labels that are known.
-    pub accuracy: f64,
-    /// Plain negative log-likelihood, mean over the films, or any-of over all labels that are known.
-    pub loss: f64,
-    /// Area under the ROC curve, of two classes the same whichever is positive; macro one-vs-rest beyond two classes; any-of the mean over the
-    /// labels of which it is defined; none where undefined.
-    pub auc: Option<f64>,
-    /// Of two classes the positive one ([`Recipe::positive`]), of which sensitivity and specificity are told; none beyond two.
-    pub positive: Option<String>,
-    /// Share of its films that are called so; none where there is none, or without a positive class.
-    pub sensitivity: Option<f64>,
-    /// Share of the other films that are not called so.
-    pub specificity: Option<f64>,
-    /// One-of: each class, in index order.
-    pub classes: Vec<ClassMetrics>,
-    /// One-of: `confusion[label][predicted]`, films.
-    pub confusion: Vec<Vec<u64>>,
-    /// Any-of: each label, in index order.
-    pub labels: Vec<LabelMetrics>,
-    /// With two classes the probability of the positive one from which on a film is called so, none beyond; any-of that of a
-    /// label, none where each label has a cut of its own (in `points`).
-    pub threshold: Option<f64>,
-    /// The operating point at which films are called: a probability, or what the cut was chosen by.
-    #[cfg_attr(feature = "schema", schemars(with = "String"))]
-    pub at: PointRule,
-    /// What every operating point of the model does to these films.
-    pub points: Vec<PointMetrics>,
-    /// Whether probabilities are for classes that are equally frequent, although the films that taught the model were not.
-    pub equal_prior: bool,
-    /// The views over which what is said of a film was averaged; left out where it was scored as it is.
-    #[serde(skip_serializing_if = "Tta::is_none")]
-    #[cfg_attr(feature = "schema", schemars(default))]
-    pub tta: Tta,
-    /// What must be known beside these numbers.
-    pub caveats: Vec<Caveat>,
-    /// The split that was scored.
-    pub split: Split,
-    /// The epoch whose weights were scored; left out where another program trained them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<BestEpoch>,
-    /// The file that holds all this as JSON.
-    #[serde(skip)]
-    pub metrics: PathBuf,
-    /// Whether a picture that was asked for could not be made; a warning told which, and why.
-    #[serde(skip)]
-    pub pictures_failed: bool,
-    /// The file with one line a film.
-    #[serde(skip)]
-    pub predictions: PathBuf,
-    /// The further file of the same that was asked for.
-    #[serde(skip)]
-    pub further: Option<PathBuf>,
-    /// The pictures as PNG; each lies beside itself as SVG.
-    #[serde(skip)]
-    pub pictures: Vec<PathBuf>,
-    /// One-of: each metric with its 95 % interval, of two classes fourteen of them, beyond two accuracy and loss. Any-of: they
-    /// are with each label.
-    pub measures: Vec<Measure>,
-    /// What counts as one in the intervals: `patients`, whose films are alike, or `films`, where nothing tells patients.
-    pub counted: &'static str,
-    /// For the how manieth time test films were opened by models of this run; left out of other splits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(default))]
-    pub opened: Option<Opened>,
-    /// Another model on the same films; left out where none was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(default))]
-    pub comparison: Option<Comparison>,
-    /// Films that could not be read and are not in the metrics.
-    #[serde(rename = "unreadable")]
-    pub bad: Vec<BadFilm>,
-    /// What lies in the folder and is not among its films, by kind.
-    pub passed_over: Vec<PassedOver>,
-    /// Which of the metrics that are null are undefined, and why: a clause each, such as `AUC and recall of A, since no film
-    /// of the test split is A`.
-    pub undefined: Vec<String>,
 }
 
 /// The films to be scored: with the table that is asked for, or that the model learnt from where it has films there.
@@ -222,11 +156,16 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         let share = request.prevalence.unwrap_or_default();
         return Err(Error::refused(format!("a prevalence of {share}: it is a share between 0 and 1")));
     }
+    let table = folder.table.clone();
+    groups::refuse_unknown(&request.groups, table.as_deref())?;
+    if !request.groups.is_empty() && (task != Task::OneOf || model.info.classes.len() != 2) {
+        return Err(Error::refused("groups are told of models of two classes".to_owned()));
+    }
     let other = match &request.compare {
         Some(other) => Some((other, compare::open(other, (task, &model.info.classes), &backend)?)),
         None => None,
     };
-    let facts = Facts::of(&folder);
+    let facts = Facts::of(&folder, tells_unlike(&model, request.tta));
     let columns = predictions_file::columns(&model.info, facts);
     let further = match &request.predictions {
         Some(file) if file.exists() => {
@@ -237,7 +176,13 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     };
     let paths: Vec<&Path> = folder.layout.films().map(|(_, film)| film.path.as_path()).collect();
     sample_bits::of_films(&mut model.info.preprocess.decoding, &paths, watch);
-    let read = read_all(folder.layout, model.info.preprocess.decode_options(), &|_, _, _| {}, watch);
+    let sizes: Mutex<HashMap<ContentHash, [usize; 2]>> = Mutex::default();
+    let seen = |_, hash, image: Image| {
+        if let (false, Ok(mut sizes)) = (request.groups.is_empty(), sizes.lock()) {
+            sizes.insert(hash, [image.width, image.height]);
+        }
+    };
+    let read = read_all(folder.layout, model.info.preprocess.decode_options(), &seen, watch);
     let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
     let layout = layout.filter_map(|mut film| {
         film.film.label = renamed(&film.film.label, &index_of, model.info.classes.len())?;
@@ -280,7 +225,12 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     if let Some(rule) = request.at {
         predictor = predictor.with_point(rule)?;
     }
+    let looks = predictor.looks().cloned();
+    if looks.is_some() {
+        predictor = predictor.with_statistics();
+    }
     let (mut labels, mut rows, mut predictions, mut scored_films) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut statistics = Vec::new();
     let mut checked_films = Vec::new();
     for (checked, scored) in films.iter().zip(predictor.rows(&paths, watch)?) {
         let film = &checked.film;
@@ -290,6 +240,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
                 labels.push(film.label.clone());
                 predictions.push(predictor.prediction(&film.path, &row));
                 scored_films.push(film);
+                statistics.extend(row.statistics);
                 rows.extend(row.values);
             }
             // It was whole a moment ago.
@@ -328,6 +279,25 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     } else if info.synthetic {
         let text = "the model was trained on synthetic films, made by lungfish: it knows nothing about lungs";
         caveats.push(Caveat::new(CaveatKind::Synthetic, text));
+    }
+    let unlike = UnlikeFilms::of(predictions.iter().filter_map(|film| film.unlike));
+    caveats.extend(unlike.as_ref().and_then(Caveat::unlike));
+    let (mut shortcut, mut by_groups) = (None, Vec::new());
+    if let Some(positive) = positive {
+        let name = &info.classes[positive];
+        let is: Vec<bool> = labels.iter().map(|label| label.has(positive) == Some(true)).collect();
+        let probability: Vec<f64> = predictions.iter().map(|film| film.probabilities[positive].1).collect();
+        let called: Vec<bool> = predictions.iter().map(|film| film.called.has(name)).collect();
+        let hashes: Vec<ContentHash> = checked_films.iter().map(|film| film.hash).collect();
+        let sizes = sizes.into_inner().unwrap_or_default();
+        let told =
+            Told { root: &folder.root, table: table.as_deref(), films: &scored_films, sizes: &sizes, hashes: &hashes };
+        let said = Said { positive: &is, probability: &probability, called: &called, patients: &patients };
+        by_groups = groups::measure(&request.groups, &told, &said)?;
+        shortcut = looks.and_then(|looks| {
+            let patients = patients.clone();
+            Looked { positive: is, probability, called, statistics, patients }.measure(&looks)
+        });
     }
     let opened = match split {
         Split::Test => {
@@ -384,6 +354,22 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         }
         None => None,
     };
+    let stress = if request.stress {
+        let chosen = evenly(&(0..labels.len()).collect::<Vec<usize>>(), stress::MOST);
+        if chosen.len() < labels.len() {
+            watch.note(format!("{} of {} films are changed, chosen evenly", chosen.len(), labels.len()));
+        }
+        let stressed = Stressed {
+            predictions: &chosen.iter().map(|film| &predictions[*film]).collect::<Vec<_>>(),
+            positive: positive
+                .map(|class| (class, chosen.iter().map(|film| labels[*film].has(class) == Some(true)).collect())),
+            patients: chosen.iter().map(|film| patients[*film]).collect(),
+        };
+        stressed.run(&mut predictor, watch)?
+    } else {
+        Vec::new()
+    };
+    let info = predictor.info();
     let threshold = match (task, info.classes.len(), predictor.point()) {
         (Task::OneOf, 2, _) => Some(predictor.called_at().cut()),
         (Task::AnyOf, _, PointRule::At(cut)) => Some(cut),
@@ -419,6 +405,10 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         passed_over: folder.passed_over,
         undefined: measured.undefined,
         measures: measured.measures,
+        unlike,
+        shortcut,
+        groups: by_groups,
+        stress,
         comparison,
         opened,
         counted: if folder.patients.is_empty() { "films" } else { "patients" },
@@ -451,6 +441,11 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         }
     }
     Ok(outcome)
+}
+
+/// Whether predictions of it say how unlike its training films a film is.
+fn tells_unlike(model: &Model, tta: Tta) -> bool {
+    tta != Tta::Crops && model.references.iter().flatten().any(Reference::tells_unlike)
 }
 
 /// Refuses films of which another thing is known than the model says.
@@ -496,14 +491,6 @@ pub(crate) fn indices(folder: &[String], model: &[String], root: &Path, task: Ta
     folder.iter().map(index).collect()
 }
 
-/// `metrics-{split}.json`: the same object as `lungfish test --json` prints.
-#[derive(Serialize)]
-struct Written<'a> {
-    schema: &'static str,
-    #[serde(flatten)]
-    outcome: &'a TestOutcome,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -529,62 +516,5 @@ mod tests {
         assert_eq!(says(Task::AnyOf, Task::AnyOf), Ok(()));
         assert!(says(Task::OneOf, Task::AnyOf).unwrap_err().contains("the model says which one class"));
         assert!(says(Task::AnyOf, Task::OneOf).unwrap_err().contains("the model says which labels"));
-    }
-
-    #[test]
-    fn the_outcome_is_the_json_of_test() {
-        let class = ClassMetrics { name: "A".to_owned(), precision: None, recall: Some(0.5), f1: None, support: 2 };
-        let outcome = TestOutcome {
-            task: Task::OneOf,
-            films: 2,
-            accuracy: 0.5,
-            loss: 0.25,
-            auc: None,
-            positive: Some("A".to_owned()),
-            sensitivity: Some(0.5),
-            specificity: None,
-            classes: vec![class],
-            confusion: vec![vec![1, 1]],
-            labels: Vec::new(),
-            threshold: Some(0.5),
-            at: PointRule::default(),
-            points: Vec::new(),
-            comparison: None,
-            opened: None,
-            equal_prior: true,
-            tta: Tta::None,
-            caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
-            split: Split::Test,
-            epoch: Some(BestEpoch {
-                phase: crate::Phase::Frozen,
-                epoch: 3,
-                val_accuracy: 0.5,
-                val_auc: None,
-                val_loss: 0.75,
-                robust: None,
-                why: None,
-            }),
-            predictions: PathBuf::new(),
-            further: None,
-            metrics: PathBuf::new(),
-            pictures: Vec::new(),
-            pictures_failed: false,
-            bad: Vec::new(),
-            passed_over: Vec::new(),
-            undefined: vec!["precision of A".to_owned()],
-            measures: vec![Measure::new("accuracy", Some(0.5), Some([0.25, 0.75]))],
-            counted: "films",
-        };
-        assert_eq!(
-            serde_json::to_string(&outcome).unwrap(),
-            concat!(
-                r#"{"task":"one-of","films":2,"accuracy":0.5,"loss":0.25,"auc":null,"positive":"A","sensitivity":0.5,"specificity":null,"#,
-                r#""classes":[{"name":"A","precision":null,"recall":0.5,"f1":null,"support":2}],"#,
-                r#""confusion":[[1,1]],"labels":[],"threshold":0.5,"at":"0.5","points":[],"equal_prior":true,"#,
-                r#""caveats":[{"kind":"no_patients","text":"nobody knows whose"}],"split":"test","#,
-                r#""epoch":{"phase":"frozen","epoch":3,"val_accuracy":0.5,"val_auc":null,"val_loss":0.75,"robust":null,"why":null},"#,
-                r#""measures":[{"name":"accuracy","value":0.5,"interval":[0.25,0.75]}],"counted":"films","unreadable":[],"passed_over":[],"undefined":["precision of A"]}"#
-            )
-        );
     }
 }

@@ -32,8 +32,12 @@ pub enum Activity {
     Averaging,
     /// Metrics on the validation split.
     Validating,
+    /// Asking films that taught the model what it is to know of them.
+    Remembering,
     /// Scoring films for a test or a prediction.
     Predicting,
+    /// Changing films and scoring them again; counted in changes.
+    Stressing,
     /// Reading films once more for pictures.
     Drawing,
     /// Steps or passes that are timed.

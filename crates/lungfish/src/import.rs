@@ -144,7 +144,7 @@ pub fn import(request: &ImportRequest, watch: &mut Watch<'_>) -> Result<ImportOu
         imported: Some(imported),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let written = model::to_bytes(&info, &network.tensors, &lineage)?;
+    let written = model::to_bytes(&info, vec![(network.tensors.clone(), None)], &lineage)?;
     // The same once more is no harm.
     if request.out.exists() && std::fs::read(&request.out).ok().as_ref() != Some(&written) {
         return Err(Error::refused(format!("{} is there already: choose another name", escape(&request.out))));

@@ -81,6 +81,7 @@ mod predictions_file;
 mod preview;
 mod prior;
 pub mod recipe;
+mod reference;
 #[cfg(feature = "pictures")]
 mod report;
 mod room;
@@ -97,6 +98,7 @@ mod task;
 mod teacher;
 mod test_log;
 mod train;
+mod trees;
 mod tta;
 pub mod tune;
 mod undefined;
@@ -112,7 +114,10 @@ pub use device::{Device, Gpus};
 pub use ensemble::{EnsembleOutcome, ensemble};
 pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase, RobustMetrics};
 pub use error::{Error, ErrorKind};
-pub use evaluate::{Changed, ClassMetrics, Comparison, Difference, PointMetrics, TestOutcome, TestRequest, test};
+pub use evaluate::{
+    Changed, ClassMetrics, Comparison, Difference, Group, Groups, LookStratum, Misled, PointMetrics, ShortcutMetrics,
+    StressTest, TestOutcome, TestRequest, UnlikeFilms, test,
+};
 pub use events::{Activity, Event, Transfer};
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use film_list::FilmList;

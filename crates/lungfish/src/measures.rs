@@ -59,9 +59,30 @@ impl Measure {
     }
 }
 
+/// How often so many films are resampled.
+pub(crate) fn resamples(films: usize) -> usize {
+    (MOST_WORK / films.max(1)).clamp(RESAMPLES[0], RESAMPLES[1])
+}
+
 /// How so many films are resampled.
 fn bootstrap(films: usize) -> Bootstrap {
-    Bootstrap { resamples: (MOST_WORK / films.max(1)).clamp(RESAMPLES[0], RESAMPLES[1]), ..Bootstrap::new(SEED) }
+    Bootstrap { resamples: resamples(films), ..Bootstrap::new(SEED) }
+}
+
+/// Of some of a test's films of two classes: what can be told of few and quickly.
+pub(crate) fn of_some(positive: &[bool], probability: &[f64], called: &[bool], patients: &[&str]) -> Vec<Measure> {
+    let share = |name: &str, of: Option<bool>| {
+        let films = (0..positive.len()).filter(|film| of.is_none_or(|of| positive[*film] == of));
+        let (is, patients): (Vec<bool>, Vec<&str>) =
+            films.map(|film| (called[film] == positive[film], patients[film])).unzip();
+        Measure::share(name, &is, &patients)
+    };
+    vec![
+        share("accuracy", None),
+        share("sensitivity", Some(true)),
+        share("specificity", Some(false)),
+        Measure::auc(positive, probability, patients),
+    ]
 }
 
 /// Each metric with its interval, of films of classes.

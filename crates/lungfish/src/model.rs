@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::compute::Compute;
 use crate::lineage::Lineage;
 use crate::prior::{PriorShift, Way};
+use crate::reference::Reference;
 use crate::task::Answers;
 use crate::{Ancestor, BestEpoch, Calibration, Caveat, EpochChoice, Error, ImportedFrom, Recipe, run_folder};
 
@@ -264,6 +265,8 @@ pub(crate) struct Model {
     pub networks: Vec<Network>,
     pub stores: Vec<Store<Compute>>,
     pub lineage: Lineage,
+    /// What each network keeps of the films that taught it.
+    pub references: Vec<Option<Reference>>,
     /// The file it came from.
     file: PathBuf,
     /// The run folder it belongs to, if it lies in one.
@@ -311,6 +314,8 @@ impl Model {
             model.info.prior_shift.fold(&mut tensors, &model.networks[0].output_bias(), Way::In);
             restore(&mut model.stores[0], &tensors)?;
             model.info.calibration = None;
+            // It is of other weights.
+            model.references = vec![None];
             model.file = file;
         }
         Ok(model)
@@ -322,16 +327,18 @@ impl Model {
         let content = ModelFile::read(&file)?;
         let info = ModelInfo::read(&file, &content)?;
         let networks = info.networks()?;
-        let mut stores = Vec::new();
+        let (mut stores, mut references) = (Vec::new(), Vec::new());
         for (index, network) in networks.iter().enumerate() {
             let mut store = Store::new(backend, &network.graph)?;
             let named = |name: &str| if info.members.is_empty() { name.to_owned() } else { tensor_of(index, name) };
             restore_as(&mut store, &content.tensors, named)
                 .map_err(|e| Error::damaged(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
             stores.push(store);
+            let reference = Reference::read(&content, named);
+            references.push(reference.map_err(|e| Error::damaged(format!("{} is damaged: {e}", shown(&file))))?);
         }
         let lineage = Lineage::read(&file, &content)?;
-        let mut model = Model { info, networks, stores, lineage, file, run: None };
+        let mut model = Model { info, networks, stores, lineage, references, file, run: None };
         model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());
         Ok(model)
     }
@@ -354,20 +361,22 @@ pub(crate) fn file_of(path: &Path) -> Result<PathBuf, Error> {
     Ok(file)
 }
 
-/// The bytes of a model file.
-pub(crate) fn to_bytes(info: &ModelInfo, tensors: &Tensors, lineage: &Lineage) -> Result<Vec<u8>, Error> {
-    let mut file = ModelFile { tensors: tensors.clone(), ..ModelFile::default() };
+/// A network as a file holds it: its tensors, and what it keeps of the films that taught it.
+pub(crate) type Kept<'a> = (Tensors, Option<&'a Reference>);
+
+/// The bytes of a model file of one network, or of those of an ensemble.
+pub(crate) fn to_bytes(info: &ModelInfo, networks: Vec<Kept<'_>>, lineage: &Lineage) -> Result<Vec<u8>, Error> {
+    let mut file = ModelFile::default();
+    for (index, (tensors, reference)) in networks.into_iter().enumerate() {
+        let named = |name: &str| if info.members.is_empty() { name.to_owned() } else { tensor_of(index, name) };
+        file.tensors.extend(tensors.into_iter().map(|(name, tensor)| (named(&name), tensor)));
+        if let Some(reference) = reference {
+            reference.write(&mut file, named);
+        }
+    }
     file.metadata.extend(info.metadata().into_iter().map(|(key, value)| (key.to_owned(), value)));
     lineage.write(&mut file)?;
     Ok(file.to_bytes()?)
-}
-
-/// The bytes of an ensemble's file, from each member's tensors.
-pub(crate) fn ensemble_to_bytes(info: &ModelInfo, members: Vec<Tensors>, lineage: &Lineage) -> Result<Vec<u8>, Error> {
-    let named = |(index, tensors): (usize, Tensors)| {
-        tensors.into_iter().map(move |(name, tensor)| (tensor_of(index, &name), tensor))
-    };
-    to_bytes(info, &members.into_iter().enumerate().flat_map(named).collect(), lineage)
 }
 
 /// Every tensor of a store, by name.

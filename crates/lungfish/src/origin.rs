@@ -142,6 +142,8 @@ impl Origin {
 
 /// The column of the films' UIDs.
 pub(crate) const UID: &str = "uid";
+/// The column that says how unlike the films of the training a film is.
+pub(crate) const UNLIKE: &str = "unlike";
 
 fn unknown(file: &Path, table: &Path) -> Error {
     Error::damaged(format!("{} does not say which model made {}: name another file", escape(file), escape(table)))

@@ -5,7 +5,7 @@
 //! over steps; between any two steps the whole of it can be saved and gone on with (see [`crate::checkpoint`]).
 
 mod average;
-mod calibrate;
+mod conclude;
 mod keep;
 mod lr_range;
 mod validation;
@@ -27,6 +27,7 @@ use crate::lineage::Lineage;
 use crate::model::{self, normalization};
 use crate::prior::PriorShift;
 use crate::recipe::{Optimizer, Sampling};
+use crate::reference::Reference;
 use crate::run_folder::{self, RunFolder};
 use crate::schedule::{self, Course};
 use crate::scorer::Scorer;
@@ -55,6 +56,8 @@ pub(crate) struct Trainer<'a> {
     best: Option<Tensors>,
     /// What the validation films say of the best epoch, once all are trained.
     calibration: Option<Calibration>,
+    /// What the model of the best epoch keeps of the films that taught it, once all are trained.
+    reference: Option<Reference>,
     lineage: Lineage,
     /// Moments to begin the next phase with.
     moments: Option<lungfish_engine::AdamState>,
@@ -128,6 +131,7 @@ impl<'a> Trainer<'a> {
             state: from.state,
             best: from.best,
             calibration: None,
+            reference: None,
             moments: from.moments,
             lineage: from.lineage,
             saved: Instant::now(),
@@ -137,9 +141,9 @@ impl<'a> Trainer<'a> {
         Ok(trainer)
     }
 
-    /// Runs what is left, and calibrates what came of it. False where it was stopped.
+    /// Runs what is left, and asks the films what the model of the best epoch has to know of itself. False where it was stopped.
     pub(crate) fn run(&mut self, watch: &mut Watch<'_>) -> Result<bool, Error> {
-        Ok(self.run_phases(watch)? && self.calibrate(watch)?)
+        Ok(self.run_phases(watch)? && self.conclude(watch)?)
     }
 
     /// Runs what is left of both phases. False where it was stopped.

@@ -12,7 +12,8 @@ use crate::cam::{Cam, HeatMap};
 use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
 use crate::point::CalledAt;
-use crate::scorer::{AT_ONCE, Known, Row, Scored, Scorer};
+use crate::reference::{self, Reference};
+use crate::scorer::{AT_ONCE, Asked, Known, Row, Scored, Scorer};
 use crate::task::Answers;
 use crate::{Activity, Called, Error, Event, FilmList, PointRule, Tta, Watch, sample_bits};
 
@@ -42,6 +43,10 @@ pub struct Prediction {
     /// Which places of the film raised and lowered a score, as [`Predictor::with_maps`] asks for.
     #[serde(rename = "evidence", skip_serializing_if = "Option::is_none")]
     pub map: Option<HeatMap>,
+    /// How unlike the films of the training it is: the share of validation films that lie less far from them among the network's
+    /// features, 1 for a film that lies farther than every one of them. None of a model that keeps nothing of its training films.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlike: Option<f64>,
 }
 
 impl Prediction {
@@ -56,7 +61,12 @@ impl Prediction {
     pub fn new(path: impl Into<PathBuf>, task: Task, probabilities: Vec<(String, f64)>) -> Self {
         let (names, values): (Vec<String>, Vec<f64>) = probabilities.iter().cloned().unzip();
         let (path, called, spread, uid) = (path.into(), task.called(&names, &values), Vec::new(), None);
-        Prediction { path, called, probabilities, spread, uid, at: PointRule::default(), map: None }
+        Prediction { path, called, probabilities, spread, uid, at: PointRule::default(), map: None, unlike: None }
+    }
+
+    /// Whether no film of the training is this unlike the others, so that what is said of it is not to be relied on.
+    pub fn is_unlike(&self) -> bool {
+        self.unlike == Some(1.0)
     }
 }
 
@@ -132,7 +142,9 @@ impl Predictor {
 
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
-        let scorer = Scorer::new(backend, &model.networks, model.info.task, pipeline)?;
+        let asked =
+            Asked { features: model.references.iter().flatten().any(Reference::tells_unlike), statistics: false };
+        let scorer = Scorer::asking(backend, &model.networks, model.info.task, pipeline, asked)?;
         let learnt = model.info.preprocess.decoding;
         // Where the films of its training did not say the cut, that training said so.
         let called_at =
@@ -152,6 +164,22 @@ impl Predictor {
     /// Where films are called.
     pub fn point(&self) -> PointRule {
         self.called_at.rule
+    }
+
+    /// Whether it can say how unlike the films of its training a film is. It cannot where films are scored in crops alone.
+    pub fn tells_unlike(&self) -> bool {
+        self.tta != Tta::Crops && self.model.references.iter().flatten().any(Reference::tells_unlike)
+    }
+
+    /// What a network keeps of the films that taught it, the first that can tell a class by the look of films.
+    pub(crate) fn looks(&self) -> Option<&Reference> {
+        self.model.references.iter().flatten().find(|reference| reference.tells_looks())
+    }
+
+    /// The same, whose rows have statistics of the films' look.
+    pub(crate) fn with_statistics(mut self) -> Self {
+        self.scorer.ask_statistics();
+        self
     }
 
     pub(crate) fn called_at(&self) -> &CalledAt {
@@ -273,7 +301,7 @@ impl Predictor {
         let uids = films.has_dicom().then_some(self.uids);
         let Predictor { model, scorer, called_at, cam, .. } = self;
         let file = model.file().to_owned();
-        let Model { info, stores, .. } = model;
+        let Model { info, stores, references, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
         let mut hand_on = |upto: usize, batch: &mut dyn Iterator<Item = Scored>| {
             let mut outcomes = Vec::new();
@@ -282,7 +310,9 @@ impl Predictor {
                 let uid = of_films.next().flatten();
                 let outcome = match entries.get(row) {
                     Some(Ok(path)) => match batch.next() {
-                        Some(Ok(row)) => Ok(Prediction { uid, ..prediction((info, called_at), &file, path, &row)? }),
+                        Some(Ok(row)) => {
+                            Ok(Prediction { uid, ..prediction((info, references, called_at), &file, path, &row)? })
+                        }
                         Some(Err(reason)) => Err(BadFilm { uid, ..BadFilm::new(path, reason.to_string()) }),
                         None => break,
                     },
@@ -353,11 +383,33 @@ impl Predictor {
         let square = self.model.info.preprocess.apply(image);
         let rows = self.scorer.score_squares(&mut self.model.stores, vec![square.pixels.clone()])?;
         let row = rows.into_iter().next().unwrap_or_default();
-        let mut prediction = prediction((&self.model.info, &self.called_at), self.model.file(), Path::new(""), &row)?;
+        let mut prediction = prediction(
+            (&self.model.info, &self.model.references, &self.called_at),
+            self.model.file(),
+            Path::new(""),
+            &row,
+        )?;
         if let Some(cam) = &mut self.cam {
             prediction.map = cam.maps(&[&prediction], &[square.pixels])?.pop();
         }
         Ok(prediction)
+    }
+
+    /// The network's square of a film, prepared as it is asked for.
+    pub(crate) fn square(
+        &self,
+        path: &Path,
+        preprocess: lungfish_data::Preprocess,
+    ) -> Result<Image, lungfish_data::DecodeError> {
+        Pipeline { preprocess, augment: None, side: None, cache: None }.square(path, None)
+    }
+
+    /// What is said of squares, in order.
+    pub(crate) fn of_squares(&mut self, squares: Vec<Vec<u8>>) -> Result<Vec<Prediction>, Error> {
+        let rows = self.scorer.score_squares(&mut self.model.stores, squares)?;
+        let none = Path::new("");
+        let of = (&self.model.info, &self.model.references[..], &self.called_at);
+        rows.iter().map(|row| prediction(of, self.model.file(), none, row)).collect()
     }
 
     /// One row of last values a film (log-probabilities, or logits of labels), or why there is none.
@@ -373,7 +425,7 @@ impl Predictor {
 
     /// Names and probabilities for a row of last values.
     pub(crate) fn prediction(&self, path: &Path, row: &Row) -> Prediction {
-        named((&self.model.info, &self.called_at), path, row)
+        named((&self.model.info, &self.model.references, &self.called_at), path, row)
     }
 }
 
@@ -384,18 +436,22 @@ fn uids_of(entries: &[Result<PathBuf, BadFilm>], uids: Option<Uids>) -> Vec<Opti
     entries.par_iter().map(|entry| film_uid(entry.as_ref().ok()?, uids)).collect()
 }
 
+/// What makes a prediction of a row: names, what is known of the training's films, and where films are called.
+type Names<'a> = (&'a ModelInfo, &'a [Option<Reference>], &'a CalledAt);
+
 /// Names and probabilities for a row of last values, if it has numbers.
-fn prediction(of: (&ModelInfo, &CalledAt), model: &Path, film: &Path, row: &Row) -> Result<Prediction, Error> {
+fn prediction(of: Names<'_>, model: &Path, film: &Path, row: &Row) -> Result<Prediction, Error> {
     require_numbers(model, film, &row.values)?;
     Ok(named(of, film, row))
 }
 
-fn named((info, called_at): (&ModelInfo, &CalledAt), film: &Path, row: &Row) -> Prediction {
+fn named((info, references, called_at): Names<'_>, film: &Path, row: &Row) -> Prediction {
     let named = |values: &[f64]| info.classes.iter().cloned().zip(values.iter().copied()).collect();
     let probabilities = named(&info.task.probabilities(&row.values));
     let called = info.task.called(&info.classes, &info.task.probabilities(&called_at.moved(&row.values)));
     let prediction = Prediction::new(film, info.task, probabilities);
-    Prediction { called, spread: named(&row.spread), at: called_at.rule, ..prediction }
+    let unlike = reference::unlike(references, &row.features);
+    Prediction { called, spread: named(&row.spread), at: called_at.rule, unlike, ..prediction }
 }
 
 /// A class is never named by a comparison of what is no number.

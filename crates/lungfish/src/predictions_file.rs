@@ -6,7 +6,7 @@ use lungfish_data::display::{cell, escape};
 use lungfish_data::{Film, FilmSet, Layout, Task, is_dicom};
 use rayon::prelude::*;
 
-use crate::origin::UID;
+use crate::origin::{UID, UNLIKE};
 use crate::run_folder::write_atomically;
 use crate::table::{Column, Kind, head};
 use crate::{Error, ModelInfo, Prediction};
@@ -26,22 +26,26 @@ pub(crate) struct Facts {
     pub row: bool,
     /// It has DICOM films.
     pub uid: bool,
+    /// The model says how unlike its training films a film is.
+    pub unlike: bool,
 }
 
 impl Facts {
-    pub(crate) fn of(set: &FilmSet) -> Self {
+    pub(crate) fn of(set: &FilmSet, unlike: bool) -> Self {
         let films: Vec<&Film> = set.layout.films().map(|(_, film)| film).collect();
         Facts {
             patient: set.with_patient() > 0,
             split: matches!(set.layout, Layout::Splits { .. }),
             row: films.iter().any(|film| film.facts.row.is_some()),
             uid: films.par_iter().any(|film| is_dicom(&film.path)),
+            unlike,
         }
     }
 }
 
 /// One-of: path, label, predicted, one probability a class. Any-of: path, and for each label whether the film has it (1,
-/// 0, empty where nobody knows) and its probability. Then patient, split, row and uid, as far as the data set has them.
+/// 0, empty where nobody knows) and its probability. Then patient, split, row and uid, as far as the data set has them, and unlike,
+/// if the model says it.
 pub(crate) fn columns(model: &ModelInfo, facts: Facts) -> Vec<Column> {
     let text = |name: &str| Column::new(name, Kind::Text);
     let number = |name: &str| Column::new(name, Kind::Number);
@@ -58,9 +62,14 @@ pub(crate) fn columns(model: &ModelInfo, facts: Facts) -> Vec<Column> {
                 .flat_map(|label| [Column::new(label, Kind::Whole), number(&format!("{label} probability"))]),
         ),
     }
-    let Facts { patient, split, row, uid } = facts;
-    let more =
-        [(patient, text("patient")), (split, text("split")), (row, Column::new("row", Kind::Whole)), (uid, text(UID))];
+    let Facts { patient, split, row, uid, unlike } = facts;
+    let more = [
+        (patient, text("patient")),
+        (split, text("split")),
+        (row, Column::new("row", Kind::Whole)),
+        (uid, text(UID)),
+        (unlike, number(UNLIKE)),
+    ];
     columns.extend(more.into_iter().filter_map(|(there, column)| there.then_some(column)));
     columns
 }
@@ -88,6 +97,7 @@ pub(crate) fn csv(model: &ModelInfo, facts: Facts, films: &[&Film], predictions:
             (facts.split, maybe(at.split.map(|split| split.name()))),
             (facts.row, at.row.map_or_else(String::new, |row| row.to_string())),
             (facts.uid, maybe(prediction.uid.as_deref())),
+            (facts.unlike, prediction.unlike.map_or_else(String::new, |share| share.to_string())),
         ];
         cells.extend(more.into_iter().filter_map(|(there, cell)| there.then_some(cell)));
         text.push_str(&(cells.join(",") + "\n"));
@@ -110,8 +120,8 @@ mod tests {
     use super::*;
     use crate::Called;
 
-    const NONE: Facts = Facts { patient: false, split: false, row: false, uid: false };
-    const ALL: Facts = Facts { patient: true, split: true, row: true, uid: true };
+    const NONE: Facts = Facts { patient: false, split: false, row: false, uid: false, unlike: false };
+    const ALL: Facts = Facts { patient: true, split: true, row: true, uid: true, unlike: true };
 
     fn film(label: Label, row: Option<u64>, patient_told: bool) -> Film {
         let facts = FilmFacts { split: Some(Split::Train), row, patient_told };
@@ -131,6 +141,7 @@ mod tests {
             uid: None,
             at: crate::PointRule::default(),
             map: None,
+            unlike: None,
         };
         let a = film(Label::Class(0), Some(2), true);
         let text = csv(&model, NONE, &[&a], std::slice::from_ref(&prediction));
@@ -153,14 +164,14 @@ mod tests {
         let model = crate::report::model_for_tests();
         let mut known = Prediction::new("a.dcm", Task::OneOf, vec![("A".to_owned(), 0.75), ("B".to_owned(), 0.25)]);
         let unknown = Prediction { path: "b.png".into(), ..known.clone() };
-        known.uid = Some("=1.2,3".to_owned());
+        (known.uid, known.unlike) = (Some("=1.2,3".to_owned()), Some(0.25));
         let (a, b) = (film(Label::Class(0), Some(2), true), film(Label::Class(1), None, false));
         let text = |facts| csv(&model, facts, &[&a, &b], &[known.clone(), unknown.clone()]);
         assert_eq!(
             text(ALL),
-            "path,label,predicted,A,B,patient,split,row,uid\n\
-             a.dcm,A,A,0.75,0.25,'-7,train,2,\"'=1.2,3\"\n\
-             b.png,B,A,0.75,0.25,,train,,\n"
+            "path,label,predicted,A,B,patient,split,row,uid,unlike\n\
+             a.dcm,A,A,0.75,0.25,'-7,train,2,\"'=1.2,3\",0.25\n\
+             b.png,B,A,0.75,0.25,,train,,,\n"
         );
         let row = Facts { row: true, ..NONE };
         assert_eq!(text(row), "path,label,predicted,A,B,row\na.dcm,A,A,0.75,0.25,2\nb.png,B,A,0.75,0.25,\n");

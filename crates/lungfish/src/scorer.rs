@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_data::augment::Alteration;
-use lungfish_data::{Channels, ContentHash, DecodeError, Decoding, Image, Pipeline, Preprocess, Task};
-use lungfish_engine::{Input, Plan, PlanSpec, Store};
+use lungfish_data::{
+    Channels, ContentHash, DecodeError, Decoding, Image, Pipeline, Preprocess, STATISTICS, Task, statistics,
+};
+use lungfish_engine::{Input, Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 use rayon::prelude::*;
 
@@ -22,6 +24,17 @@ pub(crate) struct Row {
     pub values: Vec<f32>,
     /// How far the members of an ensemble are apart in each probability: their standard deviation. Empty for one network.
     pub spread: Vec<f64>,
+    /// What each network's head was given, where [`Asked::features`] asks for it and the first view is the film as it is.
+    pub features: Vec<Vec<f32>>,
+    /// Ten statistics of the network's square as it is, where [`Asked::statistics`] asks for them.
+    pub statistics: Option<[f64; STATISTICS]>,
+}
+
+/// What a row has beside the values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub features: bool,
+    pub statistics: bool,
 }
 
 /// A film's row, or why it has none.
@@ -49,6 +62,9 @@ impl<'a> Known<'a> {
 /// weights are many and whose values are few. Early layers take fewer of them at a time by themselves.
 pub(crate) const AT_ONCE: usize = 32;
 
+/// What the models' rooms call the numbers that a head is given: the means of the last maps.
+const FEATURES: &str = "pool";
+
 /// The steps of a network on films that are prepared in a way.
 fn spec(network: &Network, preprocess: &Preprocess) -> PlanSpec {
     PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess))
@@ -63,13 +79,37 @@ pub(crate) struct Scorer {
     pipeline: Pipeline,
     /// In which views each film is scored.
     views: Vec<Alteration>,
+    asked: Asked,
+    /// What the head of each network is given, where it is asked for.
+    taps: Vec<ValueId>,
 }
 
 impl Scorer {
     pub(crate) fn new(backend: &Compute, networks: &[Network], task: Task, pipeline: Pipeline) -> Result<Self, Error> {
-        let plan = |network: &Network| Plan::new(backend, &network.graph, spec(network, &pipeline.preprocess));
-        let plans = networks.iter().map(plan).collect::<Result<_, _>>()?;
-        Ok(Scorer { plans, task, pipeline, views: Tta::None.views() })
+        Self::asking(backend, networks, task, pipeline, Asked::default())
+    }
+
+    /// The same, which gives more of each film than the values.
+    pub(crate) fn asking(
+        backend: &Compute,
+        networks: &[Network],
+        task: Task,
+        pipeline: Pipeline,
+        asked: Asked,
+    ) -> Result<Self, Error> {
+        let wanted = networks.iter().filter(|_| asked.features);
+        let taps: Vec<ValueId> = wanted.map_while(|network| network.tap(FEATURES)).collect();
+        let plan = |(at, network): (usize, &Network)| {
+            let keep = taps.get(at).copied().into_iter().collect();
+            Plan::new(backend, &network.graph, PlanSpec { keep, ..spec(network, &pipeline.preprocess) })
+        };
+        let plans = networks.iter().enumerate().map(plan).collect::<Result<_, _>>()?;
+        Ok(Scorer { plans, task, pipeline, views: Tta::None.views(), asked, taps })
+    }
+
+    /// Whether rows have statistics from now on.
+    pub(crate) fn ask_statistics(&mut self) {
+        self.asked.statistics = true;
     }
 
     /// Bytes of memory that steps of one network take.
@@ -113,12 +153,14 @@ impl Scorer {
         stop: &AtomicBool,
         each: &mut dyn FnMut(Vec<Scored>) -> Result<(), E>,
     ) -> Result<bool, E> {
-        let Scorer { plans, task, pipeline, views } = self;
+        let Scorer { plans, task, pipeline, views, asked, taps } = self;
+        let taps: &[ValueId] = if views.first() == Some(&Alteration::none()) { taps } else { &[] };
+        let statistics = asked.statistics;
         let stopped = || stop.load(Ordering::Relaxed);
         let mut batches = films.chunks(AT_ONCE);
         let mut ready = match batches.next() {
             Some(_) if stopped() => return Ok(false),
-            first => first.map(|batch| decode((pipeline, views), batch)),
+            first => first.map(|batch| decode((pipeline, views, statistics), batch)),
         };
         while let Some(decoded) = ready {
             if stopped() {
@@ -126,8 +168,8 @@ impl Scorer {
             }
             let (next, channels) = (batches.next(), pipeline.preprocess.channels);
             let (scored, ahead) = rayon::join(
-                || forward((plans, stores, *task), decoded, channels, views.len()),
-                || next.map(|batch| decode((pipeline, views), batch)),
+                || forward((plans, stores, *task, taps), decoded, channels, views.len()),
+                || next.map(|batch| decode((pipeline, views, statistics), batch)),
             );
             each(scored?)?;
             ready = ahead;
@@ -142,15 +184,29 @@ impl Scorer {
         squares: Vec<Vec<u8>>,
     ) -> Result<Vec<Row>, Error> {
         let Preprocess { channels, size, .. } = self.pipeline.preprocess;
+        let Scorer { plans, task, views, asked, taps, .. } = self;
+        let taps: &[ValueId] = if views.first() == Some(&Alteration::none()) { taps } else { &[] };
         let mut rows = Vec::with_capacity(squares.len());
         for batch in squares.chunks(AT_ONCE) {
             let square = |pixels: &Vec<u8>| Image { width: size, height: size, channels, pixels: pixels.clone() };
-            let batch = batch.iter().map(|pixels| Ok(in_views(square(pixels), &self.views))).collect();
-            let scored = forward((&mut self.plans, stores, self.task), batch, channels, self.views.len())?;
+            let batch = batch.iter().map(|pixels| Ok(seen(square(pixels), views, asked.statistics))).collect();
+            let scored = forward((plans, stores, *task, taps), batch, channels, views.len())?;
             rows.extend(scored.into_iter().flatten());
         }
         Ok(rows)
     }
+}
+
+/// A film as it goes through a network.
+struct Seen {
+    /// The square in each view, end to end.
+    pixels: Vec<u8>,
+    statistics: Option<[f64; STATISTICS]>,
+}
+
+fn seen(square: Image, views: &[Alteration], with_statistics: bool) -> Seen {
+    let statistics = with_statistics.then(|| statistics(&square));
+    Seen { pixels: in_views(square, views), statistics }
 }
 
 /// A square in each view, end to end.
@@ -167,30 +223,39 @@ fn in_views(square: Image, views: &[Alteration]) -> Vec<u8> {
 }
 
 /// The squares of a batch in all views, each film a task of its own: they differ in size tenfold.
-fn decode((pipeline, views): (&Pipeline, &[Alteration]), batch: &[Known<'_>]) -> Vec<Result<Vec<u8>, DecodeError>> {
-    let decode = |film: &Known<'_>| pipeline.seen(film.path, film.hash, film.key).map(|image| in_views(image, views));
+fn decode(
+    (pipeline, views, statistics): (&Pipeline, &[Alteration], bool),
+    batch: &[Known<'_>],
+) -> Vec<Result<Seen, DecodeError>> {
+    let decode =
+        |film: &Known<'_>| pipeline.seen(film.path, film.hash, film.key).map(|image| seen(image, views, statistics));
     batch.par_iter().with_max_len(1).map(decode).collect()
 }
 
 /// The films that could be read go through the network together, one view after the other.
 fn forward(
-    (plans, stores, task): (&mut [Plan<Compute>], &mut [Store<Compute>], Task),
-    decoded: Vec<Result<Vec<u8>, DecodeError>>,
+    (plans, stores, task, taps): (&mut [Plan<Compute>], &mut [Store<Compute>], Task, &[ValueId]),
+    decoded: Vec<Result<Seen, DecodeError>>,
     channels: Channels,
     views: usize,
 ) -> Result<Vec<Scored>, Error> {
     let n = decoded.iter().filter(|film| film.is_ok()).count();
     let of_view = |view: usize| -> Vec<u8> {
-        let films = decoded.iter().flatten();
+        let films = decoded.iter().flatten().map(|film| &film.pixels);
         films.flat_map(|film| &film[view * film.len() / views..(view + 1) * film.len() / views]).copied().collect()
     };
     // Rows of each network in each view, film after film.
     let mut said: Vec<Vec<Vec<f32>>> = plans.iter().map(|_| Vec::new()).collect();
+    // Features of each network, film after film.
+    let mut features: Vec<Vec<f32>> = Vec::new();
     for view in (0..views).filter(|_| n > 0) {
         let pixels = of_view(view);
-        for ((plan, store), said) in plans.iter_mut().zip(&mut *stores).zip(&mut said) {
+        for (at, ((plan, store), said)) in plans.iter_mut().zip(&mut *stores).zip(&mut said).enumerate() {
             plan.forward(store, n, input(&pixels, channels), [0; 4])?;
             said.push(plan.output()?);
+            if let (0, Some(tap)) = (view, taps.get(at)) {
+                features.push(plan.value(*tap)?);
+            }
         }
     }
     let width = said.iter().flatten().next().map_or(0, |rows| rows.len() / n);
@@ -200,16 +265,20 @@ fn forward(
             averaged(task, &rows.collect::<Vec<_>>()).values
         };
         let rows: Vec<Vec<f32>> = said.iter().map(of).collect();
-        averaged(task, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        let of_film =
+            |features: &Vec<f32>| features.chunks_exact((features.len() / n).max(1)).nth(film).map(<[f32]>::to_vec);
+        let row = averaged(task, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        Row { features: features.iter().filter_map(of_film).collect(), ..row }
     };
     let mut rows = (0..n).map(row);
-    Ok(decoded.into_iter().map(|film| film.map(|_| rows.next().unwrap_or_default())).collect())
+    let mut of_film = |film: Seen| Row { statistics: film.statistics, ..rows.next().unwrap_or_default() };
+    Ok(decoded.into_iter().map(|film| film.map(&mut of_film)).collect())
 }
 
 /// What several networks say of one film: the mean of their probabilities, as a network would have said it.
 fn averaged(task: Task, rows: &[&[f32]]) -> Row {
     if let [row] = rows {
-        return Row { values: row.to_vec(), spread: Vec::new() };
+        return Row { values: row.to_vec(), ..Row::default() };
     }
     let probabilities: Vec<Vec<f64>> = rows.iter().map(|row| task.probabilities(row)).collect();
     let of = |class: usize| probabilities.iter().map(move |row| row[class]);
@@ -217,7 +286,8 @@ fn averaged(task: Task, rows: &[&[f32]]) -> Row {
     let classes = 0..rows.first().map_or(0, |row| row.len());
     let means: Vec<f64> = classes.clone().map(|class| of(class).sum::<f64>() / count).collect();
     let spread = classes.map(|class| (of(class).map(|p| (p - means[class]).powi(2)).sum::<f64>() / count).sqrt());
-    Row { spread: spread.collect(), values: means.iter().map(|mean| task.value_of(*mean) as f32).collect() }
+    let values = means.iter().map(|mean| task.value_of(*mean) as f32).collect();
+    Row { spread: spread.collect(), values, ..Row::default() }
 }
 
 /// Pixels as the engine takes them.
@@ -239,7 +309,7 @@ mod tests {
         let row = averaged(Task::OneOf, &[&a, &b]);
         assert!((row.values[0].exp() - 0.7).abs() < 1e-6 && (row.values[1].exp() - 0.3).abs() < 1e-6, "{row:?}");
         assert!(row.spread.iter().all(|spread| (spread - 0.2).abs() < 1e-6), "{row:?}");
-        assert_eq!(averaged(Task::OneOf, &[&a]), Row { values: a.to_vec(), spread: Vec::new() });
+        assert_eq!(averaged(Task::OneOf, &[&a]), Row { values: a.to_vec(), ..Row::default() });
 
         let logit = |p: f32| (p / (1.0 - p)).ln();
         let row = averaged(Task::AnyOf, &[&[logit(0.2), logit(0.8)], &[logit(0.4), logit(0.8)]]);

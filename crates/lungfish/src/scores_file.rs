@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use appended::Appended;
 use lungfish_data::display::{cell, escape};
 
-use crate::origin::{Origin, UID, beside};
+use crate::origin::{Origin, UID, UNLIKE, beside};
 use crate::predict::Outcome;
 use crate::table::{Column, Format, Kind, head, of_parquet, to_parquet};
 use crate::{Error, FilmList, Predictor};
@@ -17,7 +17,8 @@ const FORMAT: &str = "lungfish.scores.1";
 
 /// A table with a row for each film of a [`FilmList`], in its order: `path`, `predicted`, a probability for each class
 /// under its name, `error`, which says why there is none, and, where any of the films is a DICOM, `uid`, its
-/// SOPInstanceUID as [`Predictor::with_uids`] has it. Beside it lies a file of the same name with `.json` after it, which
+/// SOPInstanceUID as [`Predictor::with_uids`] has it, and where the model can say it, `unlike`, how unlike its training films the
+/// film is ([`Prediction::unlike`](crate::Prediction::unlike)). Beside it lies a file of the same name with `.json` after it, which
 /// says by which model.
 ///
 /// The file is CSV. A row is written whole or, when a disk is full or the program is killed, cut off the next time: what
@@ -102,9 +103,12 @@ impl ScoresFile {
         let text = |name: &str| Column::new(name, Kind::Text);
         let classes = predictor.info().classes.iter().map(|class| Column::new(class, Kind::Number));
         let mut columns: Vec<Column> = ["path", "predicted"].map(text).into_iter().chain(classes).collect();
-        columns.push(text("error"));
+        columns.push(text(ERROR));
         if films.has_dicom() {
             columns.push(text(UID));
+        }
+        if predictor.tells_unlike() {
+            columns.push(Column::new(UNLIKE, Kind::Number));
         }
         let format = Format::of(path, &columns)?;
         let mut origin = Origin::of(FORMAT, predictor, &columns)?;
@@ -267,10 +271,16 @@ impl ScoresFile {
     }
 }
 
+/// The column that says why a film has no probabilities.
+const ERROR: &str = "error";
+
 /// A row with its line break.
 fn row(outcome: &Outcome, columns: &[Column]) -> String {
     let mut cells = Vec::with_capacity(columns.len());
-    let probabilities = columns.iter().filter(|column| column.kind == Kind::Number).count();
+    // What comes after the error; a class may have any of these names.
+    let error = columns.iter().rposition(|column| column.name == ERROR).unwrap_or(columns.len());
+    let has = |name: &str| columns.iter().skip(error).any(|column| column.name == name);
+    let probabilities = error.saturating_sub(2);
     let uid = match outcome {
         Ok(film) => {
             cells.extend([cell(&escape(&film.path)), cell(&escape(film.called.words()))]);
@@ -285,8 +295,12 @@ fn row(outcome: &Outcome, columns: &[Column]) -> String {
             &film.uid
         }
     };
-    if cells.len() < columns.len() {
+    if has(UID) {
         cells.push(uid.as_ref().map_or_else(String::new, |uid| cell(&escape(uid))));
+    }
+    if has(UNLIKE) {
+        let unlike = outcome.as_ref().ok().and_then(|film| film.unlike);
+        cells.push(unlike.map_or_else(String::new, |share| share.to_string()));
     }
     cells.join(",") + "\n"
 }
@@ -320,11 +334,15 @@ mod tests {
         assert_eq!(row(&Ok(film.clone()), &columns[..5]), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,\n");
         assert_eq!(row(&Ok(film.clone()), &columns), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,,\n");
         film.uid = Some("=1.2,\n".to_owned());
-        assert_eq!(row(&Ok(film), &columns), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,,\"'=1.2,\\x0a\"\n");
+        assert_eq!(row(&Ok(film.clone()), &columns), "\"'=cmd,x.png\",'=B\\x0a,0.25,0.75,,\"'=1.2,\\x0a\"\n");
         let mut bad = BadFilm::new("a \"b\".png", "cut,\noff");
         let line = row(&Err(bad.clone()), &columns[..5]);
         assert_eq!(line, "\"a \"\"b\"\".png\",,,,\"cut,\\x0aoff\"\n");
         assert_eq!((commas(line.as_bytes()), commas(b"1,2,\n")), (4, 2));
+        let with_unlike = [&columns[..], &[Column::new(UNLIKE, Kind::Number)]].concat();
+        film.unlike = Some(0.5);
+        assert!(row(&Ok(film), &with_unlike).ends_with("\"'=1.2,\\x0a\",0.5\n"));
+        assert!(row(&Err(bad.clone()), &with_unlike).ends_with("off\",,\n"));
         bad.uid = Some("1.2".to_owned());
         assert_eq!(row(&Err(bad), &columns), "\"a \"\"b\"\".png\",,,,\"cut,\\x0aoff\",1.2\n");
     }

@@ -26,12 +26,13 @@ use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 /// is a research tool; what it says is not a diagnosis.
 ///
 /// --out writes a CSV file for spreadsheets and pandas: path, predicted, one probability a class, error, which says why a
-/// film has none, and where there are DICOM films uid, their SOPInstanceUID, hashed. Rows are in the order of the films
+/// film has none, where there are DICOM films uid, their SOPInstanceUID, hashed, and unlike: the share of the model's validation
+/// films that are more like its training films, 1 for a film that is less like them than all of those. Rows are in the order of the films
 /// asked for. Beside it FILE.json says by which model. A FILE that ends in .parquet is Parquet, with all that inside it;
 /// until all is scored the rows are in FILE.part.csv.
 ///
 /// --json prints an object a film, on a line: path, class, probabilities; or path, error; of a DICOM also uid; at, where it is
-/// called at another point than 0.5; with --cam also evidence: of (a class), supporting and opposing (logits), outside_center and
+/// called at another point than 0.5; unlike, as in --out; with --cam also evidence: of (a class), supporting and opposing (logits), outside_center and
 /// border (shares of what supports it). Where files were passed over, a
 /// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
@@ -127,14 +128,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     stop::on_signal(Arc::clone(&stop), move || tell("finishing the films at hand; once more leaves at once"))?;
 
     let kept = (target.is_some() || arrays.is_some()).then(Vec::new);
-    let mut rows = Rows { place, outlet: printer.outlet(), good: 0, bad: 0, kept };
+    let mut rows = Rows { place, outlet: printer.outlet(), good: 0, bad: 0, unlike: 0, kept };
     let from = rows.skip();
     let scored = predictor.predict_each(&films, from, &mut Watch::new(&mut printer, &stop), |batch| rows.take(batch));
     printer.finish()?;
     if let Err(error) = scored {
         return rows.ended_early(error, films.len());
     }
-    let Rows { place, good, bad, kept, .. } = rows;
+    let Rows { place, good, bad, unlike, kept, .. } = rows;
     let beside = films.passed_over();
     match place {
         Place::File(file) => {
@@ -175,6 +176,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         if predictor.point() != PointRule::default() {
             print::out(format_args!("\nFilms are called at {}.", predictor.point()))?;
+        }
+        if unlike > 0 {
+            print::out(format_args!(
+                "\nNo validation film is as unlike the training films as {}: what is said of {} is not to be relied on.",
+                if unlike == 1 { "1 of these".to_owned() } else { format!("{unlike} of these") },
+                if unlike == 1 { "it" } else { "them" }
+            ))?;
         }
         if predictor.info().for_equal_classes() {
             print::out(format_args!("\n{}", print::EQUAL_PRIOR))?;
@@ -217,6 +225,8 @@ struct Rows {
     outlet: Outlet,
     good: usize,
     bad: usize,
+    /// Films that are unlike all that the model knows.
+    unlike: usize,
     /// All of it, where pictures or arrays of maps are wanted.
     kept: Option<Vec<Prediction>>,
 }
@@ -251,6 +261,7 @@ impl Rows {
         }
         let bad = batch.iter().filter(|outcome| outcome.is_err()).count();
         self.bad += bad;
+        self.unlike += batch.iter().flatten().filter(|film| film.is_unlike()).count();
         self.good += batch.len() - bad;
         if let Some(kept) = &mut self.kept {
             kept.extend(batch.into_iter().flatten());
@@ -285,6 +296,9 @@ fn grouped(number: usize) -> String {
     print::grouped(number as u64)
 }
 
+/// What stands behind a film that is unlike all that the model knows.
+const UNLIKE: &str = "  unlike the films of the training: do not rely on this";
+
 /// How wide paths and classes are, so that lines stand in columns although the last one is not there yet.
 struct Columns {
     path: usize,
@@ -315,7 +329,8 @@ impl Columns {
         let probabilities: Vec<String> =
             film.probabilities.iter().map(|(class, p)| format!("{} {p:.4}", print::one_line(class))).collect();
         let (path, class) = (print::path(&film.path), print::one_line(&film.called.words()));
-        format!("{path:path_width$}  {class:class_width$}  {}", probabilities.join("  "))
+        let doubt = if film.is_unlike() { UNLIKE } else { "" };
+        format!("{path:path_width$}  {class:class_width$}  {}{doubt}", probabilities.join("  "))
     }
 }
 
@@ -349,6 +364,14 @@ mod tests {
                 "long\\x0a.png  NORMAL     NORMAL 0.8750  PNEUMONIA 0.1250"
             ]
         );
+        let mut odd = film("a.png", 0.75);
+        odd.unlike = Some(1.0);
+        assert!(
+            lines(&[odd.clone()])[0]
+                .ends_with("PNEUMONIA 0.7500  unlike the films of the training: do not rely on this")
+        );
+        odd.unlike = Some(0.99);
+        assert!(lines(&[odd])[0].ends_with("PNEUMONIA 0.7500"));
         let many = FilmList::new(&vec![PathBuf::from("a.png"); Columns::MOST + 1]);
         assert_eq!(Columns::of(&many, &["A".to_owned()]).path, 0);
     }

@@ -1,5 +1,7 @@
 //! `lungfish test`: the metrics of a model on one split of a data set.
 
+mod beside;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +19,7 @@ use crate::{NOT_A_DIAGNOSIS, flags, print};
 /// Writes predictions-{split}.csv: path, label, predicted, one probability a class (of films that may have any label:
 /// path, and for each label 1, 0 or nothing and its probability), then, as far as the data set has them, patient, split
 /// and row (line of the table of labels, or index in the .npz) of each film there, and uid, the SOPInstanceUID of a DICOM
-/// film, hashed; metrics-{split}.json, what --json prints; and pictures, each as PNG and SVG:
+/// film, hashed; and unlike, the share of validation films that are more like the training films than this one; metrics-{split}.json, what --json prints; and pictures, each as PNG and SVG:
 /// learning-curves of the run, confusion-matrix-{split}, roc-{split}, precision-recall-{split}, reliability-{split},
 /// decision-curve-{split}, films-{split}, worst-errors-{split} and, where there are errors, worst-errors-cam-{split}, with maps of
 /// what the network read. On the data that the run was trained on it takes the run's own
@@ -30,6 +32,7 @@ Example:
   lungfish test --model run --data another-hospital --out results --json
   lungfish test --model run --data another-hospital --out results --at sensitivity=0.95 --prevalence 0.05
   lungfish test --model run --data chest_xray --compare older-run
+  lungfish test --model run --data chest_xray --stress --groups size,folder
   lungfish test --model run --data another-hospital --out results --predictions results/test.parquet")]
 pub struct Args {
     /// Run folder or model file
@@ -63,6 +66,14 @@ pub struct Args {
     /// Ask this model about the same films, and tell how sure it is that one is better
     #[arg(long, value_name = "RUN|FILE")]
     compare: Option<PathBuf>,
+    /// Tell the metrics by groups of films: view, sex, age, manufacturer, modality (of DICOM), size, folder, or columns of the
+    /// table of labels, with commas
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    groups: Vec<String>,
+    /// Score the films again with changes that leave the lungs as they are: border and corners masked, all equally sharp, saved as
+    /// JPEG, other gamma and contrast, zoomed, fitted otherwise
+    #[arg(long)]
+    stress: bool,
     /// Folder for what is written [default: the run folder, if the films are the run's own]
     #[arg(long, value_name = "DIR", value_hint = DirPath)]
     out: Option<PathBuf>,
@@ -90,6 +101,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     request.tta = args.tta;
     (request.at, request.prevalence) = (args.at, args.prevalence);
     request.compare.clone_from(&args.compare);
+    request.groups.clone_from(&args.groups);
+    request.stress = args.stress;
     request.out.clone_from(&args.out);
     request.predictions.clone_from(&args.predictions);
     request.uids = flags::uids(args.uids);
@@ -182,8 +195,12 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         lines.push(print::EQUAL_PRIOR.to_owned());
     }
     lines.extend(intervals(outcome));
+    lines.extend(beside::shortcut(outcome));
+    lines.extend(outcome.unlike.as_ref().and_then(beside::unlike));
     lines.extend(outcome.opened.as_ref().and_then(opened));
     lines.extend(points(outcome));
+    lines.extend(outcome.groups.iter().flat_map(beside::groups));
+    lines.extend(beside::stress(&outcome.stress));
     lines.extend(outcome.comparison.iter().flat_map(comparison));
     lines.extend(outcome.undefined.iter().map(|clause| print::undefined(clause)));
     lines.extend(outcome.caveats.iter().map(|caveat| format!("Caution: {}.", print::one_line(&caveat.text))));
@@ -340,6 +357,7 @@ fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         None => format!("its own probability on{}", chosen_by(outcome.at)),
     };
     lines.push(format!("A film is called to have a label from {from}; unknown ones count nowhere."));
+    lines.extend(outcome.unlike.as_ref().and_then(beside::unlike));
     lines.extend(outcome.opened.as_ref().and_then(opened));
     lines.extend(points(outcome));
     lines.extend(outcome.comparison.iter().flat_map(comparison));
@@ -394,6 +412,10 @@ mod tests {
             at: PointRule::default(),
             points: Vec::new(),
             comparison: None,
+            unlike: None,
+            shortcut: None,
+            groups: Vec::new(),
+            stress: Vec::new(),
             opened: Some(Opened::new(2, "2026-11-29T04:20:10Z", 0)),
             equal_prior: true,
             tta: Tta::None,

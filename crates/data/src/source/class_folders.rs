@@ -75,7 +75,7 @@ pub(super) fn list(root: &Path, rule: &PatientRule) -> Result<FilmSet, DataError
     };
     let patients = rule.assign(&root, &classes, layout.films_mut());
     let passed_over = tally.finish();
-    Ok(FilmSet { root, task: Task::OneOf, classes, layout, places, patients, passed_over, notes })
+    Ok(FilmSet { root, task: Task::OneOf, classes, layout, places, patients, passed_over, notes, table: None })
 }
 
 /// The classes that a tree holds.

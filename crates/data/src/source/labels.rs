@@ -101,6 +101,7 @@ pub(super) fn list(root: &Path, patient: &PatientRule) -> Result<FilmSet, DataEr
         patients,
         passed_over,
         notes,
+        table: None,
     })
 }
 

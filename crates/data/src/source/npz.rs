@@ -103,5 +103,6 @@ pub(super) fn list(file: &Path, patients: &PatientRule) -> Result<FilmSet, DataE
         patients,
         passed_over: Vec::new(),
         notes,
+        table: None,
     })
 }

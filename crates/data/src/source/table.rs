@@ -61,6 +61,10 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
     let lists = lists(&[Some(root), file.parent()])?;
     let mut notes = told.notes(file, root, &below);
     let classes = told.names();
+    if classes.is_empty() && !told.of_film.is_empty() {
+        let reason = "no row of a film that is there names a label: there is nothing to tell films apart by".to_owned();
+        return Err(wrong(header.line, reason));
+    }
     let task = told.task;
     let mut seen: BTreeMap<Option<Split>, Vec<Film>> = BTreeMap::new();
     let (mut with_patient, mut in_folders) = (0, true);
@@ -110,7 +114,34 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
     }
     let places = vec![root.to_path_buf()];
     let passed_over = tally.finish();
-    Ok(FilmSet { root: root.to_path_buf(), task, classes, layout, places, patients: told_by, passed_over, notes })
+    Ok(FilmSet {
+        root: root.to_path_buf(),
+        task,
+        classes,
+        layout,
+        places,
+        patients: told_by,
+        passed_over,
+        notes,
+        table: Some(file.to_path_buf()),
+    })
+}
+
+/// A column of a table by the name in its header: the cell of each row that has one, by the line that the row begins on.
+///
+/// # Errors
+/// A file that cannot be read or is no table, a column that is not there.
+pub fn table_column(file: &Path, name: &str) -> Result<BTreeMap<u64, String>, DataError> {
+    let wrong = |line: u64, reason: String| DataError::Labels { path: file.to_path_buf(), line, reason };
+    let bytes = fs::read(file).map_err(|source| DataError::Read { path: file.to_path_buf(), source })?;
+    let mut rows = text::rows(&bytes).map_err(|(line, reason)| wrong(line, reason))?.into_iter();
+    let header = rows.next().ok_or_else(|| wrong(1, "the table is empty".to_owned()))?;
+    let at = header.cells.iter().position(|cell| cell == name).ok_or_else(|| {
+        let names: Vec<String> = header.cells.iter().map(escape).collect();
+        wrong(header.line, format!("there is no column {}; there are {}", escape(name), names.join(", ")))
+    })?;
+    let cell = |row: text::Row| Some((row.line, row.cells.into_iter().nth(at).filter(|cell| !cell.is_empty())?));
+    Ok(rows.filter_map(cell).collect())
 }
 
 /// What the rows say of the films.

@@ -9,7 +9,7 @@ use lungfish_data::{
 };
 use rayon::prelude::*;
 
-use super::trees::Table;
+use crate::trees::Table;
 
 /// Side of the coarse film, pixels.
 pub(super) const COARSE: usize = 16;

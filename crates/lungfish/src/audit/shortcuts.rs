@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::look::Numbers;
-use super::trees::{Table, Trees};
+use crate::trees::{Table, Trees};
 
 /// Parts into which patients are put; films of each are told of by trees that were fitted to the others.
 const FOLDS: usize = 5;

@@ -153,7 +153,7 @@ impl Trainer<'_> {
         if let Some(calibration) = &self.calibration {
             calibration.fold(&mut tensors, &bias, None, Way::In);
         }
-        let bytes = model::to_bytes(&info, &tensors, &self.lineage)?;
+        let bytes = model::to_bytes(&info, vec![(tensors, self.reference.as_ref())], &self.lineage)?;
         if std::fs::read(self.run.file(run_folder::BEST)).is_ok_and(|there| there == bytes) {
             return Ok(());
         }

@@ -330,6 +330,8 @@ recipe! {
     operating_points: String = "youden,max-accuracy,sensitivity=0.95,specificity=0.9".to_owned(), (|points| PointRule::list(points).is_ok(), "youden, max-accuracy, sensitivity=SHARE and specificity=SHARE, with commas");
     /// Where films are called that are of two classes, or have labels: a probability, or one of operating_points.
     call_at: PointRule = PointRule::default(), (any "a probability, youden, max-accuracy, sensitivity=SHARE or specificity=SHARE");
+    /// Training films, chosen evenly, of which the model keeps where they lie among its features and what the look of them tells, so that it can say how unlike them a film is; 0 is none.
+    reference_films: usize = 1000, (0 to 100000, "a number of films up to 100000");
     /// Seconds between two checkpoints inside an epoch; 0 is at its end only.
     checkpoint_seconds: u64 = 300, (0 to 9223372036854775807, "a number of seconds");
     columns {

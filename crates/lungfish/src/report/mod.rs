@@ -345,6 +345,7 @@ mod tests {
             uid: None,
             at: crate::PointRule::default(),
             map: None,
+            unlike: None,
         }
     }
 

@@ -135,6 +135,11 @@ pub fn film_uid(path: &Path, uids: Uids) -> Option<String> {
     })
 }
 
+/// The facts of the DICOM at `path`; none where it is no DICOM.
+pub fn dicom_facts(path: &Path) -> Option<DicomFacts> {
+    read_with(path, DicomFacts::of)
+}
+
 /// Whether the file at `path` is a DICOM, by its content. Files with names of other pictures are not opened.
 pub fn is_dicom(path: &Path) -> bool {
     begun(path).is_some()

@@ -3,6 +3,7 @@
 //! they are tested: 100 trees of up to 31 leaves of 20 films and more, learning rate 0.1, 255 bins, no regularisation.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 const TREES: usize = 100;
 const LEAVES: usize = 31;
@@ -31,7 +32,7 @@ impl Table {
 }
 
 /// Trees fitted to films of two kinds.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trees {
     /// The logit before any tree: that of the share of the films that have it.
     base: f64,
@@ -41,7 +42,7 @@ pub(crate) struct Trees {
 /// Nodes, the root first.
 type Tree = Vec<Node>;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Node {
     Leaf(f64),
     /// Films whose number in the column is at most the threshold go to the left.
@@ -80,6 +81,21 @@ impl Trees {
             trees.push(grown.tree);
         }
         Some(Trees { base, trees })
+    }
+
+    /// Whether trees that were read from a file can be asked about films of so many numbers: each leads on to nodes that come
+    /// later, and so to an end.
+    pub(crate) fn is_sound(&self, columns: usize) -> bool {
+        let sound = |tree: &Tree| {
+            let leads_on = |(at, node): (usize, &Node)| match *node {
+                Node::Leaf(_) => true,
+                Node::Split { column, left, right, .. } => {
+                    column < columns && [left, right].iter().all(|next| (at + 1..tree.len()).contains(next))
+                }
+            };
+            !tree.is_empty() && tree.iter().enumerate().all(leads_on)
+        };
+        self.trees.iter().all(sound)
     }
 
     /// The logit of a film.
@@ -299,7 +315,7 @@ mod tests {
 
     #[test]
     fn trees_say_what_scikit_learns_do() {
-        let golden: Value = serde_json::from_str(include_str!("../../../../golden/audit/trees.json")).unwrap();
+        let golden: Value = serde_json::from_str(include_str!("../../../golden/audit/trees.json")).unwrap();
         let numbers = |value: &Value| {
             value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect::<Vec<f64>>()
         };
@@ -330,5 +346,24 @@ mod tests {
         assert!((trees.logit(&[1.0]) - (0.25_f64 / 0.75).ln()).abs() < 1e-6);
         assert!(Trees::fit(&table, &[true; 100], &films).is_none(), "one kind alone");
         assert!(Trees::fit(&table, &has, &[]).is_none());
+    }
+
+    #[test]
+    fn trees_come_back_from_a_file_and_such_as_lead_nowhere_are_noticed() {
+        let table = Table { columns: 2, values: (0..400).map(|i| f64::from(i * 7919 % 997) / 10.0).collect() };
+        let has: Vec<bool> = (0..200).map(|film| table.row(film)[1] > 50.0).collect();
+        let trees = Trees::fit(&table, &has, &(0..200).collect::<Vec<_>>()).unwrap();
+        let text = serde_json::to_string(&trees).unwrap();
+        let again: Trees = serde_json::from_str(&text).unwrap();
+        for film in 0..200 {
+            assert!((again.logit(table.row(film)) - trees.logit(table.row(film))).abs() < 1e-9);
+        }
+        assert!(again.is_sound(2) && !again.is_sound(1), "a column that is not there");
+        let turns: Trees = serde_json::from_str(
+            r#"{"base":0.0,"trees":[[{"Split":{"column":0,"threshold":1.0,"left":0,"right":0}}]]}"#,
+        )
+        .unwrap();
+        assert!(!turns.is_sound(2), "it would never end");
+        assert!(!serde_json::from_str::<Trees>(r#"{"base":0.0,"trees":[[]]}"#).unwrap().is_sound(2));
     }
 }
