@@ -358,6 +358,7 @@ fn name(what: What) -> String {
         What::Films(Activity::RangeTest) => "range test",
         What::Films(Activity::Averaging) => "averaging",
         What::Films(Activity::Validating) => "val",
+        What::Films(Activity::Comparing) => "comparing",
         What::Films(Activity::Stressing) => "stress tests",
         What::Films(Activity::Remembering) => "remembering",
         What::Films(Activity::Predicting) => "predicting",

@@ -3,7 +3,9 @@
 
 mod leaks;
 mod look;
+mod near;
 mod shortcuts;
+mod suspects;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -16,8 +18,9 @@ use crate::patients::KnownPatients;
 use crate::source::Reading;
 use crate::{Activity, BadFilm, Caveat, CaveatKind, Error, Event, Watch, positive, sample_bits, source};
 
-pub use leaks::{Copies, Leakage};
+pub use leaks::{Copies, Leakage, NearCopy};
 pub use shortcuts::{Alone, Separation, Shortcut};
+pub use suspects::{Suspect, Suspects};
 
 use look::Look;
 use shortcuts::Sides;
@@ -41,6 +44,8 @@ pub struct AuditRequest {
     pub table: TableRule,
     /// How films are decoded; without `sample_bits` they say it themselves.
     pub decoding: Decoding,
+    /// Whether doubtful labels are looked for, which a network has to see the films for.
+    pub suspects: bool,
 }
 
 impl AuditRequest {
@@ -52,6 +57,7 @@ impl AuditRequest {
             labels: None,
             table: TableRule::default(),
             decoding: Decoding::DEFAULT,
+            suspects: true,
         }
     }
 }
@@ -79,6 +85,8 @@ pub struct Audit {
     pub shortcuts: Vec<Shortcut>,
     /// Whether the films of the test split can be told from the others, and by what.
     pub drift: Option<Shortcut>,
+    /// Doubtful labels, of films of classes; none where they were not looked for, or there are too few films.
+    pub suspects: Option<Suspects>,
     /// What must be known beside these numbers.
     pub caveats: Vec<Caveat>,
     /// Films that cannot be read.
@@ -121,9 +129,14 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
     }
     let seen: Vec<(Option<Split>, &Film, ContentHash)> =
         good.iter().map(|(split, film, look)| (*split, *film, look.pixels)).collect();
-    let leakage = leaks::leaks(&seen, &set.patients);
-
     let looks: Vec<&Look> = good.iter().map(|(.., look)| look).collect();
+    let mut leakage = leaks::leaks(&seen, &set.patients);
+    let small: Vec<&[u8]> = looks.iter().map(|look| &look.small[..]).collect();
+    let near = near::near_copies(&small, &|a, b| leaks::apart(&seen, a, b), &mut |done| {
+        watch.event(&Event::Progress { task: Activity::Comparing, done, total: small.len() });
+        if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    leakage.add_near(&near.ok_or(Error::Stopped)?, &seen);
     let all = look::numbers(&looks);
     let on = |test: bool| {
         let films = good.iter().enumerate().filter(|(_, (split, ..))| (*split == Some(Split::Test)) == test);
@@ -147,10 +160,24 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
     watch.event(&Event::Progress { task: Activity::Measuring, done: wanted.len(), total: wanted.len() });
     shortcuts.sort_by(|a, b| b.train.auc.total_cmp(&a.train.auc));
     let drift = drift(&all, &sides);
+    let suspects = match set.task {
+        Task::OneOf if request.suspects => {
+            let films: Vec<&Film> = good.iter().map(|(_, film, _)| *film).collect();
+            suspects::suspects(&films, &set.classes, decoding, watch)?
+        }
+        _ => None,
+    };
     let (train, test) = (sides.train.len(), sides.test.len());
     let unread = (!bad.is_empty()).then(|| {
         let text = format!("{} of {} films could not be read and are in no number", bad.len(), films.len());
         Caveat::new(CaveatKind::UnreadableFilms, text)
+    });
+    let cropped = (small.len() > near::MOST_CROPPED).then(|| {
+        let text = format!(
+            "with more than {} films, copies that show a part of another film are not looked for",
+            near::MOST_CROPPED
+        );
+        Caveat::new(CaveatKind::NotLookedFor, text)
     });
     Ok(Audit {
         root: escape(&set.root),
@@ -162,7 +189,8 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
         leakage,
         shortcuts,
         drift,
-        caveats: unread.into_iter().chain(stored).chain(patients.caveats()).collect(),
+        suspects,
+        caveats: unread.into_iter().chain(cropped).chain(stored).chain(patients.caveats()).collect(),
         bad,
     })
 }

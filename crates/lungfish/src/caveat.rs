@@ -50,6 +50,8 @@ pub enum CaveatKind {
     MissingFilms,
     /// The test films were looked at before, so that something may have been chosen by them.
     Reopened,
+    /// Something that would count was not looked for.
+    NotLookedFor,
     /// Many films are unlike those that taught the model.
     Unlike,
 }

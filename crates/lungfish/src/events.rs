@@ -36,6 +36,8 @@ pub enum Activity {
     Remembering,
     /// Scoring films for a test or a prediction.
     Predicting,
+    /// Comparing films with each other.
+    Comparing,
     /// Changing films and scoring them again; counted in changes.
     Stressing,
     /// Reading films once more for pictures.

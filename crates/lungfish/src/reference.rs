@@ -14,6 +14,7 @@ use lungfish_data::{STATISTICS, Task};
 use lungfish_models::ModelFile;
 use serde::{Deserialize, Serialize};
 
+use crate::data_set::evenly;
 use crate::trees::{Table, Trees};
 use space::Space;
 
@@ -61,6 +62,19 @@ pub(crate) fn unlike(references: &[Option<Reference>], features: &[Vec<f32>]) ->
     let each = references.iter().zip(features).filter_map(|(reference, features)| reference.as_ref()?.unlike(features));
     let each: Vec<f64> = each.collect();
     (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
+}
+
+/// Films that a space is fitted to, at most.
+const MOST_FITTED: usize = 2000;
+
+/// `[films, width]` features in their few largest directions: how many there are, and `[films, directions]`. None where there are too
+/// few films.
+pub(crate) fn coordinates(features: &[f32], width: usize) -> Option<(usize, Vec<f64>)> {
+    use rayon::prelude::*;
+    let films: Vec<&[f32]> = features.chunks_exact(width.max(1)).collect();
+    let space = Space::fit(&evenly(&films, MOST_FITTED).concat(), width)?;
+    let each: Vec<Vec<f64>> = films.par_iter().map(|film| space.along(film).0).collect();
+    Some((space.variances.len(), each.concat()))
 }
 
 /// What films are to be remembered by: a row of features each, and what else is known of them.

@@ -31,6 +31,9 @@ pub(crate) struct Opening {
     pub films: usize,
     /// The hash of their content hashes, sorted.
     pub content: String,
+    /// The same of all films of the data set, on whatever split; none in lines of older versions.
+    #[serde(default)]
+    pub data: Option<String>,
     /// Where they were called.
     pub at: PointRule,
     pub accuracy: f64,
@@ -51,12 +54,15 @@ pub struct Opened {
     pub first: String,
     /// Other models, epochs or operating points of this run that were tested on test films before.
     pub others: usize,
+    /// Runs in folders beside this one that were tested on films of the same data set: another seed or another recipe looks at the
+    /// test, too.
+    pub beside: usize,
 }
 
 impl Opened {
     /// What [`test`](crate::test) would say of such a time.
     pub fn new(time: usize, first: &str, others: usize) -> Self {
-        Opened { time, first: first.to_owned(), others }
+        Opened { time, first: first.to_owned(), others, beside: 0 }
     }
 }
 
@@ -66,9 +72,14 @@ pub(crate) struct TestLog {
     file: PathBuf,
     lines: Vec<String>,
     openings: Vec<Opening>,
-    /// Whether a line is missing or was changed.
+    /// Whether a line is missing or was changed, or all of it is missing beside what a test wrote.
     broken: bool,
 }
+
+/// What a test of test films leaves in the run folder.
+const LEFT: [&str; 2] = ["metrics-test.json", "metrics-test-last.json"];
+/// Neighbouring folders that are looked at.
+const NEIGHBOURS: usize = 1000;
 
 impl TestLog {
     /// Of the run that a model is of, or beside the model file.
@@ -94,7 +105,10 @@ impl TestLog {
         let chained = |(opening, before): (&Option<Opening>, Option<String>)| {
             opening.as_ref().is_some_and(|opening| opening.before == before)
         };
-        let broken = !read.iter().zip(std::iter::once(None).chain(hashes)).all(chained);
+        let left = |name: &&str| file.with_file_name(name).exists();
+        let lost =
+            read.is_empty() && file.file_name().is_some_and(|name| name == FILE) && LEFT.iter().any(|name| left(&name));
+        let broken = lost || !read.iter().zip(std::iter::once(None).chain(hashes)).all(chained);
         Ok(TestLog { file, lines, openings: read.into_iter().flatten().collect(), broken })
     }
 
@@ -109,6 +123,7 @@ impl TestLog {
             time: self.lines.len() + 1,
             first: self.openings.first().map_or_else(|| opening.when.clone(), |first| first.when.clone()),
             others: others.len(),
+            beside: self.beside(&opening),
         };
         let mut caveats = Vec::new();
         if opened.others > 0 {
@@ -121,6 +136,14 @@ impl TestLog {
                     1 => "another model, epoch or operating point".to_owned(),
                     n => format!("{n} other models, epochs or operating points"),
                 }
+            );
+            caveats.push(Caveat::new(CaveatKind::Reopened, text));
+        }
+        if opened.beside > 0 {
+            let text = format!(
+                "test films of the same data were opened for {} in folders beside this one: who keeps the one whose test is best has \
+                 chosen by the test, and its numbers are too good",
+                if opened.beside == 1 { "another run".to_owned() } else { format!("{} other runs", opened.beside) }
             );
             caveats.push(Caveat::new(CaveatKind::Reopened, text));
         }
@@ -146,6 +169,29 @@ impl TestLog {
         (opened, caveats)
     }
 
+    /// Runs in the folders beside this one that were tested on films of the same data set.
+    fn beside(&self, opening: &Opening) -> usize {
+        let Some(run) = self.file.parent().filter(|_| self.file.file_name().is_some_and(|name| name == FILE)) else {
+            return 0;
+        };
+        let place = if run.as_os_str().is_empty() { Path::new(".") } else { run };
+        let Ok(run) = fs::canonicalize(place) else { return 0 };
+        let Some(entries) = run.parent().and_then(|parent| fs::read_dir(parent).ok()) else { return 0 };
+        let others = entries.flatten().take(NEIGHBOURS).map(|entry| entry.path()).filter(|path| *path != run);
+        let same = |path: &PathBuf| {
+            let log = path.join(FILE);
+            let tested = log.is_file().then(|| Self::read(log).ok()).flatten();
+            // A run that goes on from the same file is another model; the very same model elsewhere is none.
+            tested.is_some_and(|log| {
+                log.openings.iter().any(|past| {
+                    past.model != opening.model
+                        && (past.content == opening.content || past.data.is_some() && past.data == opening.data)
+                })
+            })
+        };
+        others.filter(same).count()
+    }
+
     /// What a training must carry on that goes on from here: its test is no longer blind.
     pub(crate) fn caveat(&self, run: &Path) -> Option<Caveat> {
         let first = self.openings.first()?;
@@ -165,8 +211,8 @@ fn times(count: usize) -> String {
 }
 
 /// What identifies films: the hash of their content hashes, in order.
-pub(crate) fn content_of(films: &[&CheckedFilm]) -> String {
-    let mut hashes: Vec<String> = films.iter().map(|film| film.hash.to_string()).collect();
+pub(crate) fn content_of<'a>(films: impl IntoIterator<Item = &'a CheckedFilm>) -> String {
+    let mut hashes: Vec<String> = films.into_iter().map(|film| film.hash.to_string()).collect();
     hashes.sort_unstable();
     ContentHash::of(hashes.join("\n").as_bytes()).to_string()
 }
@@ -200,6 +246,7 @@ mod tests {
             model: model.to_owned(),
             films: 3,
             content: "c".to_owned(),
+            data: Some("d".to_owned()),
             at,
             accuracy: 0.5,
             auc: None,
@@ -237,6 +284,33 @@ mod tests {
         assert!(caveats[0].contains("2 other models, epochs or operating points"), "{caveats:?}");
         let text = TestLog::of_run(dir.path()).unwrap().caveat(Path::new("run")).unwrap().text;
         assert!(text.starts_with("the test films of run were opened 4 times before this training began"), "{text}");
+    }
+
+    #[test]
+    fn another_seed_looks_at_the_test_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = ["a", "b", "c"].map(|name| dir.path().join(name));
+        runs.iter().for_each(|run| fs::create_dir(run).unwrap());
+        let even = PointRule::default();
+        assert_eq!(opened(&runs[0], "a", even).0.beside, 0);
+        let (second, caveats) = opened(&runs[1], "b", even);
+        assert_eq!((second.time, second.beside), (1, 1));
+        assert!(caveats[0].contains("opened for another run in folders beside this one"), "{caveats:?}");
+        assert_eq!(opened(&runs[2], "c", even).0.beside, 2);
+        // A copy of the same model is no other choice.
+        let copy = dir.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        fs::remove_dir_all(&runs[1]).unwrap();
+        fs::remove_dir_all(&runs[2]).unwrap();
+        assert_eq!(opened(&copy, "a", even).0.beside, 0);
+    }
+
+    #[test]
+    fn a_log_that_is_gone_is_noticed_by_what_the_test_left() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("metrics-test.json"), "{}").unwrap();
+        let (_, caveats) = opened(dir.path(), "a", PointRule::default());
+        assert!(caveats.last().unwrap().contains("are missing or changed"), "{caveats:?}");
     }
 
     #[test]

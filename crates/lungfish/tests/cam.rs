@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use common::*;
-use lungfish::{HeatMap, MapsFolder, Prediction, Predictor, Silent, Watch, ensemble};
+use lungfish::{HeatMap, MapsFolder, Prediction, Predictor, Silent, TestRequest, Watch, ensemble, test};
 use lungfish_data::preprocess::resize;
 use lungfish_data::{Channels, Decoding, Image, decode_file};
 
@@ -148,6 +148,34 @@ fn a_model_that_learnt_a_mark_points_at_it() {
     assert_eq!(MapsFolder::new(&arrays).unwrap().write(marked).unwrap(), marked.len());
     assert_eq!(fs::read_dir(&arrays).unwrap().count(), marked.len() + 1);
     drawn(&runs[0], data, marked);
+    stressed(&learnt[0].0, &learnt[0].1);
+}
+
+/// Without corners nobody can tell who is marked there; gamma and contrast leave a mark what it is.
+fn stressed(run: &Path, data: &Path) {
+    let mut request = TestRequest::new(run, data);
+    (request.stress, request.pictures, request.out) = (true, false, Some(data.join("stressed")));
+    request.groups = vec!["size".to_owned(), "folder".to_owned()];
+    let outcome = test(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert!(outcome.auc.unwrap() > 0.9, "{:?}", outcome.auc);
+    let of = |name: &str| outcome.stress.iter().find(|test| test.change.starts_with(name)).unwrap();
+    for name in ["corners masked", "border masked"] {
+        let masked = of(name);
+        assert!(masked.difference.value.unwrap() < -0.2 && masked.flipped * 4 >= masked.films, "{masked:?}");
+    }
+    for name in ["gamma 1.4", "contrast 1.4", "saved as JPEG"] {
+        assert!(of(name).difference.value.unwrap() > -0.15, "{:?}", of(name));
+    }
+    assert_eq!(outcome.stress.len(), 10);
+    let [size, folder] = &outcome.groups[..] else { panic!("{:?}", outcome.groups) };
+    assert_eq!((size.groups.len(), size.groups[0].name.as_str()), (1, "below 512 pixels"));
+    assert_eq!(size.groups[0].films, outcome.films);
+    let names: Vec<&str> = folder.groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["test/MARKED", "test/NORMAL"]);
+    assert!(folder.groups.iter().all(|group| group.too_few), "films of one class say nothing of the AUC");
+    request.groups = vec!["side".to_owned()];
+    let error = test(&request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
+    assert!(error.starts_with("there is no group side"), "{error}");
 }
 
 #[cfg(not(feature = "pictures"))]
@@ -156,7 +184,7 @@ fn drawn(_: &Path, _: &Path, _: &[Prediction]) {}
 /// Maps in pictures: of a prediction, and of errors, which are made by giving each film the other class.
 #[cfg(feature = "pictures")]
 fn drawn(run: &Path, data: &Path, marked: &[Prediction]) {
-    use lungfish::{TestRequest, plot_prediction, test};
+    use lungfish::plot_prediction;
     let out = data.join("drawn");
     let predictor = Predictor::open(run).unwrap();
     let svg = out.join("film.svg");

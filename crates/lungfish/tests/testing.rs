@@ -17,6 +17,42 @@ fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result
     test(&request, &mut Watch::new(&mut Silent, &GO))
 }
 
+/// What a film of the kind that it learnt from has not: turned on its head, or no film at all.
+#[test]
+fn a_model_knows_what_it_has_not_learnt_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (synthetic(dir.path(), 160), dir.path().join("run"));
+    trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "val_fraction=0.3", "best=auc"]);
+    let mut predictor = Predictor::open(&run).unwrap();
+    assert!(predictor.tells_unlike());
+    let films = predictor.predict(&[data.clone()], &mut Watch::new(&mut Silent, &GO)).unwrap().films;
+    let shares: Vec<f64> = films.iter().map(|film| film.unlike.unwrap()).collect();
+    let beyond = films.iter().filter(|film| film.is_unlike()).count();
+    assert!(beyond * 10 <= films.len() && shares.iter().any(|share| *share < 0.5), "{shares:?}");
+    let noise: Vec<u8> = (0..96 * 96_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let image = lungfish::Image { width: 96, height: 96, channels: lungfish::Channels::Gray, pixels: noise };
+    let said = predictor.predict_pixels(image).unwrap();
+    assert!(said.is_unlike(), "{said:?}");
+    // A film says the same from memory, and in a table.
+    let first = predictor.predict_bytes(&fs::read(&films[0].path).unwrap()).unwrap();
+    assert_eq!(first.unlike, films[0].unlike);
+    let outcome = scored(&run, &data, None, &dir.path().join("out")).unwrap();
+    let told = outcome.unlike.unwrap();
+    assert_eq!(told.films, outcome.films);
+    let (head, rows) = csv_rows(&outcome.predictions);
+    assert_eq!(head.last().unwrap(), "unlike");
+    let of = |path: &str| films.iter().find(|film| film.path == Path::new(path)).unwrap().unlike.unwrap();
+    assert!(rows.iter().all(|row| row[head.len() - 1].parse::<f64>().unwrap() == of(&row[0])));
+    let shortcut = outcome.shortcut.unwrap();
+    assert_eq!(shortcut.strata.iter().map(|stratum| stratum.films).sum::<usize>(), outcome.films);
+    // Who asks for none keeps none.
+    let without = dir.path().join("without");
+    trained(&data, &without, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "reference_films=0", "best=auc"]);
+    assert!(!Predictor::open(&without).unwrap().tells_unlike());
+    let outcome = scored(&without, &data, None, &dir.path().join("none")).unwrap();
+    assert!(outcome.unlike.is_none() && outcome.shortcut.is_none());
+}
+
 #[test]
 fn a_model_is_tested_on_what_it_has_not_seen() {
     let dir = tempfile::tempdir().unwrap();

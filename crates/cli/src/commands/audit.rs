@@ -13,10 +13,11 @@ use crate::{flags, print};
 
 /// Ask how a data set can be cheated
 ///
-/// Reads every film once. Leakage: films of one patient, or of the same pixels, on two splits or in two classes. Shortcuts:
+/// Reads every film once. Leakage: films of one patient, of the same pixels, or nearly the same (cropped, mirrored, saved anew, with
+/// other gray levels), on two splits or in two classes. Shortcuts:
 /// how well numbers in which no lung is looked at tell the classes apart (the file alone, ten statistics of the image such as
 /// its sharpness, its border, the film at 16 by 16 pixels), by trees that are asked about films of other patients than they
-/// were fitted to. Drift: whether the films of the test split can be told from the others. Ends with status 1 where there is
+/// were fitted to. Doubtful labels: films that films of other patients say are of another class. Drift: whether the films of the test split can be told from the others. Ends with status 1 where there is
 /// leakage.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -37,6 +38,9 @@ pub struct Args {
     /// How films are read, as a recipe says it: exif=apply, dicom_view=full-range, sample_bits=12; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Do not look for doubtful labels, which a network has to see every film for
+    #[arg(long)]
+    no_suspects: bool,
     /// Print everything as one JSON object; docs/schema/audit.json says what is in it
     #[arg(long)]
     json: bool,
@@ -52,6 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     request.patient = args.patient.clone().unwrap_or_else(|| Recipe::default().patient);
     (request.labels, request.table) = args.labels.table()?;
     request.decoding = explore::decoding(&args.set)?;
+    request.suspects = !args.no_suspects;
     let mut printer = Printer::scoring();
     let found = lungfish::audit(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
     printer.finish()?;
@@ -91,6 +96,7 @@ fn lines(found: &Audit) -> Vec<String> {
             by.join(", ")
         ));
     }
+    lines.extend(suspects(found));
     for caveat in &found.caveats {
         lines.push(format!("Caution: {}", print::one_line(&caveat.text)));
     }
@@ -123,6 +129,39 @@ fn leakage(found: &Audit) -> Vec<String> {
     }
     if leakage.copies.len() > SHOWN_FILMS {
         lines.push("  and more; --json names twenty".to_owned());
+    }
+    lines.push(match leakage.near_copies {
+        0 => "Leakage: near-copies (cropped, mirrored, saved anew, other gray levels): none found".to_owned(),
+        n => format!("Leakage: near-copies: {} that another one shows all or a part of", print::films(n)),
+    });
+    for near in leakage.near.iter().take(SHOWN_FILMS) {
+        let mirrored = if near.mirrored { ", mirrored" } else { "" };
+        let (film, copy) = (print::one_line(&near.film), print::one_line(&near.copy));
+        lines.push(format!("  {copy} shows {:.0} % of {film}{mirrored} ({:.2})", 100.0 * near.shown, near.correlation));
+    }
+    if leakage.near.len() > SHOWN_FILMS {
+        lines.push("  and more; --json names twenty".to_owned());
+    }
+    lines
+}
+
+/// Labels that are doubtful.
+fn suspects(found: &Audit) -> Vec<String> {
+    let Some(suspects) = &found.suspects else { return Vec::new() };
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "Labels: {} of {} are doubtful, by what a network without training on them says from films of other patients",
+            suspects.count,
+            print::films(suspects.films)
+        ),
+    ];
+    lines.extend(suspects.suspects.iter().take(SHOWN_FILMS).map(|film| {
+        let [name, label, suggested] = [&film.film, &film.label, &film.suggested].map(|text| print::one_line(text));
+        format!("  {name}: {label} ({:.2}), rather {suggested} ({:.2})", film.of_label, film.of_suggested)
+    }));
+    if suspects.count > SHOWN_FILMS {
+        lines.push("  and more; --json names fifty".to_owned());
     }
     lines
 }

@@ -1,17 +1,19 @@
 //! Films that lie where they must not: of one patient on two splits, of the same pixels on two splits or in two classes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
 use lungfish_data::{ContentHash, Film, Label, PatientSource, Split};
 use serde::{Serialize, Serializer};
 
+use super::near;
+
 /// Groups of films that are named.
 const NAMED: usize = 20;
 
 /// What was found to lie where it must not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Leakage {
@@ -25,6 +27,28 @@ pub struct Leakage {
     pub copies_in_two_classes: usize,
     /// Some of the copies that count, those of the same pixels together.
     pub copies: Vec<Copies>,
+    /// Films that show all or a part of another one, mirrored, saved anew, resized or with other gray levels, where the other is on
+    /// another split, in another class or, where there are no splits, of another patient.
+    pub near_copies: usize,
+    /// Some of them, the surest first.
+    pub near: Vec<NearCopy>,
+}
+
+/// Two films that a person would take for the same.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct NearCopy {
+    /// A film.
+    pub film: String,
+    /// The film that shows all or a part of it.
+    pub copy: String,
+    /// Whether that is its mirror image.
+    pub mirrored: bool,
+    /// Share of the film's area that the copy shows.
+    pub shown: f64,
+    /// Correlation of what is fine in both, laid over each other; films of different patients have below 0.5.
+    pub correlation: f64,
 }
 
 /// Films of the same pixels.
@@ -41,8 +65,33 @@ pub struct Copies {
 impl Leakage {
     /// Whether a test on these splits is too good, or a label contradicts another.
     pub fn any(&self) -> bool {
-        self.patients.unwrap_or(0) + self.copies_on_two_splits + self.copies_in_two_classes > 0
+        self.patients.unwrap_or(0) + self.copies_on_two_splits + self.copies_in_two_classes + self.near_copies > 0
     }
+
+    /// Adds films that are nearly the same.
+    pub(super) fn add_near(&mut self, near: &[near::NearCopy], films: &[Seen<'_>]) {
+        let path = |film: usize| escape(&films[film].1.path);
+        let concerned: BTreeSet<usize> = near.iter().map(|pair| pair.copy).collect();
+        self.near_copies = concerned.len();
+        let named = near.iter().take(NAMED).map(|pair| NearCopy {
+            film: path(pair.whole),
+            copy: path(pair.copy),
+            mirrored: pair.mirrored,
+            shown: pair.shown,
+            correlation: pair.correlation,
+        });
+        self.near = named.collect();
+    }
+}
+
+/// A film with its split and the hash of its pixels.
+type Seen<'a> = (Option<Split>, &'a Film, ContentHash);
+
+/// Whether it matters that two films are nearly the same. Those of the very same pixels are told of by themselves.
+pub(super) fn apart(films: &[Seen<'_>], a: usize, b: usize) -> bool {
+    let ((split_a, film_a, pixels_a), (split_b, film_b, pixels_b)) = (&films[a], &films[b]);
+    let elsewhere = split_a != split_b || split_a.is_none() && film_a.group != film_b.group;
+    pixels_a != pixels_b && (elsewhere || film_a.label != film_b.label)
 }
 
 /// Looks for it among films with their splits and pixels. `told` is what tells patients.

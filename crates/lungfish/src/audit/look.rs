@@ -9,6 +9,7 @@ use lungfish_data::{
 };
 use rayon::prelude::*;
 
+use super::near;
 use crate::trees::Table;
 
 /// Side of the coarse film, pixels.
@@ -27,6 +28,8 @@ pub(super) struct Look {
     facts: FileFacts,
     statistics: [f64; STATISTIC_NAMES.len()],
     coarse: Vec<u8>,
+    /// A small film, `near::SIDE` pixels square.
+    pub small: Vec<u8>,
 }
 
 /// Looks at each film, in order; the answer is the same for any number of threads. `None` where it is broken off.
@@ -50,7 +53,8 @@ fn one(film: &Film, decoding: Decoding) -> Result<Look, DecodeError> {
     let (image, facts) = decode_with_facts(&bytes, DecodeOptions { channels: Channels::Gray, decoding })?;
     drop(bytes);
     let (pixels, statistics) = (ContentHash::of_pixels(&image), statistics(&image));
-    Ok(Look { pixels, facts, statistics, coarse: coarse(image) })
+    let small = preprocess::resize(image.clone(), near::SIDE, near::SIDE).pixels;
+    Ok(Look { pixels, facts, statistics, coarse: coarse(image), small })
 }
 
 fn coarse(image: Image) -> Vec<u8> {

@@ -98,7 +98,7 @@ impl Space {
     }
 
     /// A film from the mean, in the directions; and the square of its distance from the mean.
-    fn along(&self, film: &[f32]) -> (Vec<f64>, f64) {
+    pub(super) fn along(&self, film: &[f32]) -> (Vec<f64>, f64) {
         let away: Vec<f64> =
             film.iter().zip(&self.mean).map(|(value, mean)| f64::from(*value) - f64::from(*mean)).collect();
         let along = |direction: &[f32]| direction.iter().zip(&away).map(|(a, b)| f64::from(*a) * b).sum();
