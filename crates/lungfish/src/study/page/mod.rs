@@ -9,10 +9,13 @@ mod trust;
 use lungfish_data::Task;
 
 use super::found::Found;
-use super::html::{Page, Words, some, times, with_interval};
+use super::html::{Page, Words, times, with_interval};
 use super::part::{Missing, Part};
 use super::picture::Shown;
 use crate::Error;
+
+/// What must be known that stands in the summary already.
+const MOST_CAUTIONS: usize = 4;
 
 /// Said wherever a metric could be taken for a finding.
 pub(super) const NOT_A_DIAGNOSIS: &str = "This is research, not a diagnosis: nobody may be diagnosed or treated by it.";
@@ -134,10 +137,12 @@ fn summary(page: &mut Page, found: &Found) {
     page.terms(terms);
     lacks(page, found.lacks_test());
     let cautions = found.caveats();
-    if !cautions.is_empty() {
-        let words = Words::from("Caution: ")
-            .and(format!("{} be known beside these numbers", some(cautions.len(), "thing must", "things must")));
-        page.caution(words.and(", ").link(Part::Limits.id(), "told below").and("."));
+    for text in cautions.iter().take(MOST_CAUTIONS) {
+        page.caution(Words::default().strong("Caution: ").and(format!("{text}.")));
+    }
+    if cautions.len() > MOST_CAUTIONS {
+        let more = format!("{} more", cautions.len() - MOST_CAUTIONS);
+        page.caution(Words::from("Caution: ").link(Part::Limits.id(), more).and(", told below."));
     }
     let missing = found.missing();
     if !missing.is_empty() {
