@@ -150,10 +150,15 @@ impl Found {
         count_in(&two.text)
     }
 
-    /// Whether nothing told which films are of the same patient.
+    /// Whether nothing told which films are of the same patient. Where something told it of some of them, a caveat says of how many.
     pub(super) fn no_patients(&self) -> bool {
-        let of_model = self.model.caveats.iter().any(|caveat| caveat.kind == crate::CaveatKind::NoPatients);
-        of_model || self.test().is_some_and(|test| test.counted.as_deref() == Some("films"))
+        let untold = |caveat: &crate::Caveat| {
+            caveat.kind == crate::CaveatKind::NoPatients && caveat.text.starts_with("nothing tells")
+        };
+        match self.test().filter(|_| !self.elsewhere).and_then(|test| test.counted.as_deref()) {
+            Some(counted) => counted == "films",
+            None => self.model.caveats.iter().any(untold),
+        }
     }
 }
 

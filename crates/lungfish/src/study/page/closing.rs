@@ -147,8 +147,13 @@ pub(super) fn origin(page: &mut Page, found: &Found) {
     page.lines("How to use the model", &format!("lungfish predict --model {} FILM", argument(&found.name)));
     page.paragraph(
         "The model file holds no name of a film, only hashes of contents and pixels: they keep a film that ever trained it from being scored \
-         as its test. On one kind of processor the same seed, recipe and films give the same weights, bit for bit.",
+         as its test.",
     );
+    if model.imported.is_none() {
+        page.paragraph(
+            "On one kind of processor the same recipe, films and version give the same weights, bit for bit.",
+        );
+    }
     super::films::told(
         page,
         found,

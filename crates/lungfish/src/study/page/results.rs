@@ -74,7 +74,7 @@ pub(super) fn metrics(page: &mut Page, found: &Found) -> Result<(), Error> {
     others(page, found);
     page.paragraph(
         "Intervals are of 95 %. Shares have Wilson's interval of as many films as count where films of a patient are alike, the AUC has \
-         Obuchowski's variance on the scale of the logit, all others are of resamples of whole patients (BCa). They say how much a \
+         Obuchowski's variance on the scale of the logit, all others are of resamples of whole patients (BCa; percentiles for the calibration error). They say how much a \
          number may differ for other films like these.",
     );
     Ok(())

@@ -1,5 +1,7 @@
 //! The model, how it was trained, and how sure it may be of itself.
 
+use lungfish_data::Channels;
+
 use super::{begin, lacks, picture};
 use crate::study::found::Found;
 use crate::study::html::{Page, Table, Words, metric, some, with_interval};
@@ -28,10 +30,14 @@ pub(super) fn recipe(page: &mut Page, found: &Found) {
         hidden => format!("{hidden} features between two linear layers"),
     };
     let size = model.preprocess.size;
+    let colours = match model.preprocess.channels {
+        Channels::Gray => "gray values",
+        Channels::Rgb => "red, green and blue values",
+    };
     let mut terms: Vec<(Words, Words)> = vec![
         ("Network".into(), model.architecture.to_string().into()),
         ("Head".into(), hidden.into()),
-        ("What it is given".into(), format!("the gray values of one film at {size} by {size} pixels").into()),
+        ("What it is given".into(), format!("the {colours} of one film at {size} by {size} pixels").into()),
         ("What it says".into(), "a probability of each class or label".into()),
         ("Weights before the training".into(), Words::default().code(setting(recipe, "weights"))),
         (
