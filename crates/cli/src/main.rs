@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
     audit, bench, calibrate, completions, demo, doctor, ensemble, explore, fetch, import, man, predict, preview,
-    recipe, summary, synth, test, train, tune,
+    recipe, report, summary, synth, test, train, tune,
 };
 
 /// Said wherever a metric could be taken for a finding.
@@ -46,6 +46,7 @@ Example, on a folder of films (train/NORMAL/*.jpeg, train/PNEUMONIA/*.jpeg, ...)
   lungfish train --data chest_xray --out run
   lungfish test --model run --data chest_xray
   lungfish predict --model run some-film.jpeg
+  lungfish report run
 
 Exit status:
   0    done
@@ -95,6 +96,7 @@ enum Command {
     Ensemble(ensemble::Args),
     Import(import::Args),
     Calibrate(calibrate::Args),
+    Report(report::Args),
     Summary(summary::Args),
     Synth(synth::Args),
     Recipe(recipe::Args),
@@ -140,6 +142,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ensemble(args) => ensemble::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),

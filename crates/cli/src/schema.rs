@@ -45,6 +45,7 @@ outputs! {
     lungfish::Exploration: "lungfish.explore.1";
     lungfish::Audit: "lungfish.audit.1";
     lungfish::TestOutcome: "lungfish.test.1";
+    lungfish::ReportOutcome: "lungfish.report.1";
     lungfish::ModelSummary: "lungfish.summary.1";
     lungfish::bench::StepMeasure: "lungfish.bench-step.1";
     lungfish::bench::LoaderMeasure: "lungfish.bench-loader.1";

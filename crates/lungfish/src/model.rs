@@ -94,6 +94,15 @@ impl ModelInfo {
         !self.prior_shift.0.is_empty()
     }
 
+    /// What the model file of a run folder, or a model file, says about itself, with the file and the hash of its content. No
+    /// network is made of it.
+    pub(crate) fn of_file(path: &Path) -> Result<(Self, PathBuf, ContentHash), Error> {
+        let file = file_of(path)?;
+        let bytes = std::fs::read(&file).map_err(|e| Error::io("read", &file, e))?;
+        let info = Self::read(&file, &ModelFile::read(&file)?)?;
+        Ok((info, file, ContentHash::of(&bytes)))
+    }
+
     /// The networks, without weights: one, or those of an ensemble.
     pub(crate) fn networks(&self) -> Result<Vec<Network>, Error> {
         let classes = self.classes.len();

@@ -112,6 +112,16 @@ impl TestLog {
         Ok(TestLog { file, lines, openings: read.into_iter().flatten().collect(), broken })
     }
 
+    /// The lines that can be read, the first one first.
+    pub(crate) fn openings(&self) -> &[Opening] {
+        &self.openings
+    }
+
+    /// Whether a line is missing or was changed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Writes a test down and says for the how manieth time it looks. Where that cannot be written, it is said.
     pub(crate) fn open(mut self, opening: Opening, watch: &mut Watch<'_>) -> (Opened, Vec<Caveat>) {
         let mut others: Vec<(&str, PointRule)> =

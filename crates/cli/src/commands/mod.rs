@@ -14,6 +14,7 @@ pub mod man;
 pub mod predict;
 pub mod preview;
 pub mod recipe;
+pub mod report;
 pub mod summary;
 pub mod synth;
 pub mod test;
