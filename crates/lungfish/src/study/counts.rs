@@ -59,7 +59,7 @@ impl Counts {
         Counts {
             splits: Split::ALL.into_iter().map(|split| OfSplit::new(split, splits.of(split), classes)).collect(),
             on_several: of_patient.values().filter(|on| on.len() > 1).count(),
-            test_content: test_log::content_of(&splits.test.iter().collect::<Vec<_>>()),
+            test_content: test_log::content_of(&splits.test),
         }
     }
 
