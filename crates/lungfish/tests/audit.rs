@@ -138,3 +138,38 @@ fn a_folder_without_films_or_of_films_none_of_which_can_be_read_is_refused() {
     }
     assert!(refused(dir.path()).to_string().starts_with("none of the 2 films in"));
 }
+
+/// A film of train lies on the test split cropped, mirrored and with other gray levels; no other film is near another.
+#[test]
+fn copies_that_are_not_the_same_pixels_are_found_on_another_split() {
+    let dir = tempfile::tempdir().unwrap();
+    films(dir.path(), |_, _, _| {});
+    let clean = found(dir.path());
+    assert_eq!((clean.leakage.near_copies, clean.leakage.any()), (0, false), "{:?}", clean.leakage.near);
+    let mut paths: Vec<_> =
+        fs::read_dir(dir.path().join("train/NORMAL")).unwrap().map(|film| film.unwrap().path()).collect();
+    paths.sort();
+    let film = decode_file(&paths[3], Channels::Gray).unwrap();
+    let (width, height) = (film.width, film.height);
+    let rows = || film.pixels.chunks_exact(width);
+    let cropped: Vec<u8> = rows().skip(height / 10).flat_map(|row| row[width / 8..].to_vec()).collect();
+    let mirrored: Vec<u8> = rows().flat_map(|row| row.iter().rev().copied().collect::<Vec<_>>()).collect();
+    let darker: Vec<u8> =
+        film.pixels.iter().map(|value| (f64::from(*value).powf(1.3) / 255_f64.powf(0.3) * 0.9) as u8).collect();
+    let copies = [
+        ("cropped", width - width / 8, height - height / 10, cropped),
+        ("mirrored", width, height, mirrored),
+        ("darker", width, height, darker),
+    ];
+    for (name, width, height, pixels) in copies {
+        let path = dir.path().join("test/NORMAL").join(format!("{name}.bmp"));
+        fs::write(&path, bmp(width, height, &pixels)).unwrap();
+        let leaky = found(dir.path()).leakage;
+        let [near] = &leaky.near[..] else { panic!("{name}: {leaky:?}") };
+        let both = [&near.film, &near.copy].map(|path| path.rsplit('/').next().unwrap().to_owned());
+        let original = paths[3].file_name().unwrap().to_str().unwrap();
+        assert!(both.contains(&format!("{name}.bmp")) && both.contains(&original.to_owned()), "{near:?}");
+        assert_eq!((near.mirrored, leaky.any()), (name == "mirrored", true));
+        fs::remove_file(path).unwrap();
+    }
+}

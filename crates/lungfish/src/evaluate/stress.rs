@@ -15,8 +15,8 @@ const CHUNK: usize = 32;
 /// Of the square's side: the border that is masked, and the corners.
 const BORDER: f64 = 0.1;
 const CORNER: f64 = 0.2;
-/// Films are made as sharp as the one that is less sharp than this share of them is.
-const BLUNT: f64 = 0.9;
+/// Films are made no sharper than the one that is sharper than this share of them.
+const BLUNT: f64 = 0.1;
 /// Factors by which a film's resolution is reduced until it is no sharper than that.
 const REDUCED: [f64; 13] = [1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 12.0];
 
@@ -155,7 +155,7 @@ fn changes(blunt: f64, fit: Fit) -> Vec<(&'static str, Change)> {
 /// The sharpness that nine films in ten have at least.
 fn blunt(mut sharpness: Vec<f64>) -> f64 {
     sharpness.sort_unstable_by(f64::total_cmp);
-    let at = ((1.0 - BLUNT) * sharpness.len() as f64) as usize;
+    let at = (BLUNT * sharpness.len() as f64) as usize;
     sharpness.get(at).copied().unwrap_or(0.0)
 }
 
