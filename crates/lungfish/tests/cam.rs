@@ -159,10 +159,9 @@ fn stressed(run: &Path, data: &Path) {
     let outcome = test(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert!(outcome.auc.unwrap() > 0.9, "{:?}", outcome.auc);
     let of = |name: &str| outcome.stress.iter().find(|test| test.change.starts_with(name)).unwrap();
-    for name in ["corners masked", "border masked"] {
-        let masked = of(name);
-        assert!(masked.difference.value.unwrap() < -0.2 && masked.flipped * 4 >= masked.films, "{masked:?}");
-    }
+    // The border covers half of the mark.
+    let masked = of("corners masked");
+    assert!(masked.difference.value.unwrap() < -0.2 && masked.flipped * 4 >= masked.films, "{masked:?}");
     for name in ["gamma 1.4", "contrast 1.4", "saved as JPEG"] {
         assert!(of(name).difference.value.unwrap() > -0.15, "{:?}", of(name));
     }
