@@ -214,7 +214,7 @@ fn epochs(path: &Path) -> Result<Vec<EpochRecord>, Error> {
 /// What a folder is called, also where it is named as `.`.
 fn name_of(folder: &Path) -> String {
     let absolute: PathBuf = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    absolute.file_name().map_or_else(|| "run".to_owned(), |name| escape(name))
+    absolute.file_name().map_or_else(|| "run".to_owned(), escape)
 }
 
 #[cfg(test)]
