@@ -208,12 +208,17 @@ impl Found {
     }
 
     pub(super) fn lacks_groups(&self) -> Option<Missing> {
-        self.lacks_of_test("groups", self.has(Part::Groups), "The test tells nothing of groups of films.", "")
+        self.lacks_of_test(
+            "groups",
+            self.has(Part::Groups),
+            "The test tells nothing of groups of films.",
+            " --groups size,folder",
+        )
     }
 
     pub(super) fn lacks_stress(&self) -> Option<Missing> {
         let what = "The test tells nothing of films that were altered.";
-        self.lacks_of_test("stress", self.has(Part::Stress), what, "")
+        self.lacks_of_test("stress", self.has(Part::Stress), what, " --stress")
     }
 
     pub(super) fn lacks_shortcut(&self) -> Option<Missing> {

@@ -246,6 +246,9 @@ pub(super) struct Leaks {
     pub films_of_patients: usize,
     pub copies_on_two_splits: usize,
     pub copies_in_two_classes: usize,
+    /// None in audits of older versions.
+    #[serde(default)]
+    pub near_copies: Option<usize>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

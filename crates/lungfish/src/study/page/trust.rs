@@ -159,7 +159,10 @@ fn of_audit(page: &mut Page, audit: &Audited) {
         "Films whose pixels lie on two splits: {}; in two classes: {}.",
         leaks.copies_on_two_splits, leaks.copies_in_two_classes
     );
-    page.list([Words::from(patients), Words::from(copies)]);
+    let near = leaks
+        .near_copies
+        .map(|near| format!("Films that another one shows all or a part of (cropped, mirrored, saved anew): {near}."));
+    page.list([patients, copies].into_iter().chain(near).map(Words::from));
     let of = |separation: &Separation| with_interval(Some(separation.auc), separation.interval);
     let row = |table: &mut Table, found: &Separated| {
         let test = found.test.as_ref().map_or_else(|| "–".to_owned(), of);
