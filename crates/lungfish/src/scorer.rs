@@ -232,9 +232,12 @@ fn decode(
     batch.par_iter().with_max_len(1).map(decode).collect()
 }
 
+/// Networks with their weights, what they are asked, and what their heads are given, where that is wanted.
+type At<'a> = (&'a mut [Plan<Compute>], &'a mut [Store<Compute>], Task, &'a [ValueId]);
+
 /// The films that could be read go through the network together, one view after the other.
 fn forward(
-    (plans, stores, task, taps): (&mut [Plan<Compute>], &mut [Store<Compute>], Task, &[ValueId]),
+    (plans, stores, task, taps): At<'_>,
     decoded: Vec<Result<Seen, DecodeError>>,
     channels: Channels,
     views: usize,

@@ -105,9 +105,8 @@ impl TestLog {
         let chained = |(opening, before): (&Option<Opening>, Option<String>)| {
             opening.as_ref().is_some_and(|opening| opening.before == before)
         };
-        let left = |name: &&str| file.with_file_name(name).exists();
-        let lost =
-            read.is_empty() && file.file_name().is_some_and(|name| name == FILE) && LEFT.iter().any(|name| left(&name));
+        let left = |name: &&str| file.with_file_name(*name).exists();
+        let lost = read.is_empty() && file.file_name().is_some_and(|name| name == FILE) && LEFT.iter().any(left);
         let broken = lost || !read.iter().zip(std::iter::once(None).chain(hashes)).all(chained);
         Ok(TestLog { file, lines, openings: read.into_iter().flatten().collect(), broken })
     }

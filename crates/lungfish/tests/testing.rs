@@ -25,7 +25,7 @@ fn a_model_knows_what_it_has_not_learnt_from() {
     trained(&data, &run, &["image_size=64", "frozen_epochs=1", "frozen_views=1", "val_fraction=0.3", "best=auc"]);
     let mut predictor = Predictor::open(&run).unwrap();
     assert!(predictor.tells_unlike());
-    let films = predictor.predict(&[data.clone()], &mut Watch::new(&mut Silent, &GO)).unwrap().films;
+    let films = predictor.predict(std::slice::from_ref(&data), &mut Watch::new(&mut Silent, &GO)).unwrap().films;
     let shares: Vec<f64> = films.iter().map(|film| film.unlike.unwrap()).collect();
     let beyond = films.iter().filter(|film| film.is_unlike()).count();
     assert!(beyond * 10 <= films.len() && shares.iter().any(|share| *share < 0.5), "{shares:?}");

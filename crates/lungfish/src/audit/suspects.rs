@@ -181,7 +181,7 @@ mod tests {
         let films = 200;
         let value = |film: usize, column: usize| {
             let noise = ((film as u32 * 2 + column as u32).wrapping_mul(2_654_435_761) >> 16) % 1000;
-            f64::from(noise) / 1000.0 + if film % 2 == 0 { 1.5 } else { 0.0 }
+            f64::from(noise) / 1000.0 + if film.is_multiple_of(2) { 1.5 } else { 0.0 }
         };
         let table = Table { columns: 2, values: (0..2 * films).map(|at| value(at / 2, at % 2)).collect() };
         let labels: Vec<usize> = (0..films).map(|film| usize::from((film % 2 == 0) != wrong.contains(&film))).collect();

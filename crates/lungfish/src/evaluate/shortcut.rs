@@ -155,7 +155,7 @@ mod tests {
             (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32
         };
         let noise = |film: usize, of: usize| (hash(film, of) % 10_007) as f64 / 10_007.0;
-        let is = |film: usize| film % 2 == 0;
+        let is = |film: usize| film.is_multiple_of(2);
         let row = |film: usize| {
             let mut row = [0.0; STATISTICS];
             row[0] = noise(film, 1) + if is(film) { 0.5 } else { 0.0 };

@@ -209,7 +209,8 @@ mod tests {
     use super::*;
 
     fn checkered(side: usize) -> Image {
-        let pixels = (0..side * side).map(|at| if (at % side + at / side) % 2 == 0 { 200 } else { 100 }).collect();
+        let pixels =
+            (0..side * side).map(|at| if (at % side + at / side).is_multiple_of(2) { 200 } else { 100 }).collect();
         Image { width: side, height: side, channels: Channels::Gray, pixels }
     }
 
