@@ -23,7 +23,7 @@ pub struct TestOutcome {
     /// Area under the ROC curve, of two classes the same whichever is positive; macro one-vs-rest beyond two classes; any-of the mean over the
     /// labels of which it is defined; none where undefined.
     pub auc: Option<f64>,
-    /// Of two classes the positive one ([`Recipe::positive`]), of which sensitivity and specificity are told; none beyond two.
+    /// Of two classes the positive one ([`Recipe::positive`](crate::Recipe::positive)), of which sensitivity and specificity are told; none beyond two.
     pub positive: Option<String>,
     /// Share of its films that are called so; none where there is none, or without a positive class.
     pub sensitivity: Option<f64>,
