@@ -165,10 +165,12 @@ fn copies_that_are_not_the_same_pixels_are_found_on_another_split() {
         let path = dir.path().join("test/NORMAL").join(format!("{name}.bmp"));
         fs::write(&path, bmp(width, height, &pixels)).unwrap();
         let leaky = found(dir.path()).leakage;
-        let [near] = &leaky.near[..] else { panic!("{name}: {leaky:?}") };
+        // Other films of its patient may be near it as well; the film itself is the surest.
+        let near = leaky.near.first().unwrap_or_else(|| panic!("{name}: {leaky:?}"));
         let both = [&near.film, &near.copy].map(|path| path.rsplit('/').next().unwrap().to_owned());
-        let original = paths[3].file_name().unwrap().to_str().unwrap();
-        assert!(both.contains(&format!("{name}.bmp")) && both.contains(&original.to_owned()), "{near:?}");
+        let patient = &paths[3].file_name().unwrap().to_str().unwrap()[.."IM-0000".len()];
+        assert!(both.contains(&format!("{name}.bmp")) && both.iter().any(|film| film.starts_with(patient)), "{near:?}");
+        assert_eq!(leaky.near_copies, 1, "{leaky:?}");
         assert_eq!((near.mirrored, leaky.any()), (name == "mirrored", true));
         fs::remove_file(path).unwrap();
     }
