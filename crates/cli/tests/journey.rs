@@ -111,6 +111,25 @@ fn test_gives_metrics_and_a_line_a_film() {
         assert_eq!(class["support"], split(&FILMS.join("test"), class["name"].as_str().unwrap()).len());
     }
 
+    // By groups, and with the films changed: for a person, and in the JSON.
+    let out = folder.path().join("more");
+    let more = ["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(&out), "--no-pictures"];
+    let printed = done(&[&more[..], &["--stress", "--groups", "size,folder"]].concat());
+    for words in [
+        "stress test of ",
+        "corners masked, a fifth of each side",
+        "called otherwise",
+        "below 512 pixels",
+        "test/NORMAL",
+        "too few",
+    ] {
+        assert!(printed.contains(words), "{words}: {printed}");
+    }
+    let written: Value = serde_json::from_slice(&fs::read(out.join("metrics-test.json")).unwrap()).unwrap();
+    conforms(&written, "test");
+    assert_eq!((written["stress"].as_array().unwrap().len(), written["groups"].as_array().unwrap().len()), (10, 2));
+    assert!(metrics.get("stress").is_none() && metrics.get("groups").is_none(), "neither is there unasked");
+
     // The file says the same as the metrics.
     let (head, rows) = csv(&folder.path().join("predictions-test.csv"));
     assert_eq!(head.len(), 7);

@@ -41,7 +41,6 @@ use crate::data_set::{evenly, read_all, transforms};
 use crate::model::Model;
 use crate::origin::Origin;
 use crate::predictions_file::{self, Facts};
-use crate::reference::Reference;
 use crate::run_folder::write_atomically;
 use crate::source::Reading;
 use crate::table::Format;
@@ -159,13 +158,17 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let table = folder.table.clone();
     groups::refuse_unknown(&request.groups, table.as_deref())?;
     if !request.groups.is_empty() && (task != Task::OneOf || model.info.classes.len() != 2) {
-        return Err(Error::refused("groups are told of models of two classes".to_owned()));
+        return Err(Error::refused(format!(
+            "{} knows {}: groups are told of models of two classes",
+            escape(model.file()),
+            escape(model.info.classes.join(", "))
+        )));
     }
     let other = match &request.compare {
         Some(other) => Some((other, compare::open(other, (task, &model.info.classes), &backend)?)),
         None => None,
     };
-    let facts = Facts::of(&folder, tells_unlike(&model, request.tta));
+    let facts = Facts::of(&folder, request.tta.has_whole() && model.tells_unlike());
     let columns = predictions_file::columns(&model.info, facts);
     let further = match &request.predictions {
         Some(file) if file.exists() => {
@@ -442,11 +445,6 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         }
     }
     Ok(outcome)
-}
-
-/// Whether predictions of it say how unlike its training films a film is.
-fn tells_unlike(model: &Model, tta: Tta) -> bool {
-    tta != Tta::Crops && model.references.iter().flatten().any(Reference::tells_unlike)
 }
 
 /// Refuses films of which another thing is known than the model says.

@@ -293,6 +293,11 @@ impl Model {
         self.file.parent().unwrap_or(Path::new("")).to_owned()
     }
 
+    /// Whether it keeps what says how unlike the films of its training a film is.
+    pub(crate) fn tells_unlike(&self) -> bool {
+        self.references.iter().flatten().any(Reference::tells_unlike)
+    }
+
     /// Refuses an ensemble where one network is wanted.
     pub(crate) fn require_single(&self, why: &str) -> Result<(), Error> {
         match self.info.members.len() {

@@ -167,6 +167,9 @@ fn plot(
             format!("{} finds {} of {} labels", model.architecture, labels.words(), prediction.probabilities.len())
         }
     };
+    if prediction.is_unlike() {
+        subtitle.push_str(". Unlike the films of the training: not to be relied on");
+    }
     if model.synthetic && !synthetic {
         subtitle.push_str(". The model has learnt from synthetic films and knows nothing of real ones");
     }

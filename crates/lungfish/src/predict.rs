@@ -13,7 +13,7 @@ use crate::compute::Compute;
 use crate::model::{Model, ModelInfo};
 use crate::point::CalledAt;
 use crate::reference::{self, Reference};
-use crate::scorer::{AT_ONCE, Asked, Known, Row, Scored, Scorer};
+use crate::scorer::{AT_ONCE, Known, Row, Scored, Scorer, Wanted};
 use crate::task::Answers;
 use crate::{Activity, Called, Error, Event, FilmList, PointRule, Tta, Watch, sample_bits};
 
@@ -142,8 +142,7 @@ impl Predictor {
 
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
-        let asked =
-            Asked { features: model.references.iter().flatten().any(Reference::tells_unlike), statistics: false };
+        let asked = Wanted { features: model.tells_unlike(), statistics: false };
         let scorer = Scorer::asking(backend, &model.networks, model.info.task, pipeline, asked)?;
         let learnt = model.info.preprocess.decoding;
         // Where the films of its training did not say the cut, that training said so.
@@ -168,7 +167,7 @@ impl Predictor {
 
     /// Whether it can say how unlike the films of its training a film is. It cannot where films are scored in crops alone.
     pub fn tells_unlike(&self) -> bool {
-        self.tta != Tta::Crops && self.model.references.iter().flatten().any(Reference::tells_unlike)
+        self.tta.has_whole() && self.model.tells_unlike()
     }
 
     /// What a network keeps of the films that taught it, the first that can tell a class by the look of films.

@@ -10,7 +10,7 @@
 
 mod space;
 
-use lungfish_data::{STATISTICS, Task};
+use lungfish_data::STATISTICS;
 use lungfish_models::ModelFile;
 use serde::{Deserialize, Serialize};
 
@@ -120,11 +120,6 @@ impl Reference {
     /// Whether [`Reference::by_looks`] has an answer.
     pub(crate) fn tells_looks(&self) -> bool {
         self.looks.is_some()
-    }
-
-    /// Whether a model of such a task and so many classes has a positive class, which looks may tell.
-    pub(crate) fn has_looks(task: Task, classes: usize) -> bool {
-        task == Task::OneOf && classes == 2
     }
 
     /// Puts it into a model file; `named` makes the name that an entry has there.

@@ -24,15 +24,15 @@ pub(crate) struct Row {
     pub values: Vec<f32>,
     /// How far the members of an ensemble are apart in each probability: their standard deviation. Empty for one network.
     pub spread: Vec<f64>,
-    /// What each network's head was given, where [`Asked::features`] asks for it and the first view is the film as it is.
+    /// What each network's head was given, where [`Wanted::features`] asks for it and the first view is the film as it is.
     pub features: Vec<Vec<f32>>,
-    /// Ten statistics of the network's square as it is, where [`Asked::statistics`] asks for them.
+    /// Ten statistics of the network's square as it is, where [`Wanted::statistics`] asks for them.
     pub statistics: Option<[f64; STATISTICS]>,
 }
 
 /// What a row has beside the values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct Wanted {
     pub features: bool,
     pub statistics: bool,
 }
@@ -79,14 +79,14 @@ pub(crate) struct Scorer {
     pipeline: Pipeline,
     /// In which views each film is scored.
     views: Vec<Alteration>,
-    asked: Asked,
+    asked: Wanted,
     /// What the head of each network is given, where it is asked for.
     taps: Vec<ValueId>,
 }
 
 impl Scorer {
     pub(crate) fn new(backend: &Compute, networks: &[Network], task: Task, pipeline: Pipeline) -> Result<Self, Error> {
-        Self::asking(backend, networks, task, pipeline, Asked::default())
+        Self::asking(backend, networks, task, pipeline, Wanted::default())
     }
 
     /// The same, which gives more of each film than the values.
@@ -95,7 +95,7 @@ impl Scorer {
         networks: &[Network],
         task: Task,
         pipeline: Pipeline,
-        asked: Asked,
+        asked: Wanted,
     ) -> Result<Self, Error> {
         let wanted = networks.iter().filter(|_| asked.features);
         let taps: Vec<ValueId> = wanted.map_while(|network| network.tap(FEATURES)).collect();

@@ -42,6 +42,11 @@ impl Tta {
         *self == Tta::None
     }
 
+    /// Whether the film as it is is the first of the views.
+    pub(crate) fn has_whole(self) -> bool {
+        self != Tta::Crops
+    }
+
     /// What is done to the network's square for each view.
     pub(crate) fn views(self) -> Vec<Alteration> {
         const CROP: f64 = 0.875;

@@ -33,6 +33,13 @@ fn a_model_knows_what_it_has_not_learnt_from() {
     let image = lungfish::Image { width: 96, height: 96, channels: lungfish::Channels::Gray, pixels: noise };
     let said = predictor.predict_pixels(image).unwrap();
     assert!(said.is_unlike(), "{said:?}");
+    #[cfg(feature = "pictures")]
+    for (unlike, says) in [(Some(1.0), true), (Some(0.9), false), (None, false)] {
+        let (mut film, svg) = (films[0].clone(), dir.path().join("film.svg"));
+        film.unlike = unlike;
+        lungfish::plot_prediction(predictor.info(), &film, &svg).unwrap();
+        assert_eq!(fs::read_to_string(&svg).unwrap().contains("Unlike the films of the training"), says, "{unlike:?}");
+    }
     // A film says the same from memory, and in a table.
     let first = predictor.predict_bytes(&fs::read(&films[0].path).unwrap()).unwrap();
     assert_eq!(first.unlike, films[0].unlike);

@@ -123,7 +123,7 @@ fn of_film(
     second.retain(|(correlation, _)| *correlation >= LEAST_COARSE);
     let compare = |(_, other): (f32, usize)| {
         let (window, correlation) = laid_over(films[film], films[other], windows[coarse(other).1]);
-        let shown = window.size[0] * window.size[1];
+        let shown = (window.size[0] * window.size[1]).min(1.0);
         (correlation >= SAME).then_some(NearCopy {
             whole: film,
             copy: other,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::shortcuts::cross_fitted;
 use crate::compute::Compute;
-use crate::scorer::{Asked, Known, Scorer};
+use crate::scorer::{Known, Scorer, Wanted};
 use crate::trees::Table;
 use crate::{Activity, Error, Recipe, Silent, Watch, data_set, reference, weights};
 
@@ -63,7 +63,7 @@ pub(super) fn suspects(
     watch: &mut Watch<'_>,
 ) -> Result<Option<Suspects>, Error> {
     let chosen = data_set::evenly(films, MOST);
-    let recipe = Recipe { frozen_epochs: 1, ..Recipe::default() };
+    let recipe = Recipe::default();
     let backend = Compute::default();
     let network = weights::network(&recipe, Task::OneOf, 2)?;
     let none = [String::new(), String::new()];
@@ -73,10 +73,10 @@ pub(super) fn suspects(
     let store = weights::start(&recipe, &network, (Task::OneOf, &none), &backend, &mut silent)?;
     let preprocess = Preprocess { decoding, ..recipe.preprocess() };
     let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
-    let asked = Asked { features: true, statistics: false };
+    let asked = Wanted { features: true, statistics: false };
     let mut scorer = Scorer::asking(&backend, std::slice::from_ref(&network), Task::OneOf, pipeline, asked)?;
     let known: Vec<Known<'_>> = chosen.iter().map(|film| Known::file(&film.path)).collect();
-    let rows = scorer.score(&mut [store], &known, Activity::Comparing, watch)?.ok_or(Error::Stopped)?;
+    let rows = scorer.score(&mut [store], &known, Activity::Predicting, watch)?.ok_or(Error::Stopped)?;
     let (mut read, mut features) = (Vec::new(), Vec::new());
     for (film, row) in chosen.iter().zip(rows) {
         let (Ok(row), Some(label)) = (row, film.label.class()) else { continue };

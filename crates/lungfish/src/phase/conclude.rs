@@ -10,7 +10,7 @@ use crate::compute::Compute;
 use crate::data_set::evenly;
 use crate::features::validating;
 use crate::reference::{MOST_KNOWN, Reference, Remembered};
-use crate::scorer::{Asked, Known, Row, Scorer};
+use crate::scorer::{Known, Row, Scorer, Wanted};
 use crate::{Activity, Error, PointRule, Watch, model, positive};
 
 impl Trainer<'_> {
@@ -24,7 +24,7 @@ impl Trainer<'_> {
             return Ok(true);
         }
         let (networks, task) = (std::slice::from_ref(&self.network), self.data.task);
-        let asked = Asked { features: remembers, statistics: false };
+        let asked = Wanted { features: remembers, statistics: false };
         let mut scorer = Scorer::asking(&self.backend, networks, task, validating(&self.pipeline), asked)?;
         let mut store = Store::new(&self.backend, &self.network.graph)?;
         model::restore(&mut store, best)?;
@@ -73,12 +73,8 @@ impl Trainer<'_> {
         scorer.ask_statistics();
         let chosen = evenly(&train.iter().collect::<Vec<_>>(), self.recipe.reference_films);
         let Some(films) = scored(scorer, store, &chosen, Activity::Remembering, watch)? else { return Ok(None) };
-        let positive = match self.data.task {
-            Task::OneOf if Reference::has_looks(self.data.task, classes.len()) => {
-                positive::of(classes, &self.recipe.positive)?
-            }
-            _ => None,
-        };
+        let one_of = self.data.task == Task::OneOf;
+        let positive = if one_of { positive::of(classes, &self.recipe.positive)? } else { None };
         let mut known = Remembered::default();
         for (film, row) in &films {
             known.features.extend(row.features.iter().flatten());
