@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{FILMS, arg, conforms, copy, done, files, lungfish, refused, run, said, split, temporary, text};
+use lungfish_data::{Channels, DecodeOptions, Decoding, decode_file};
 use serde_json::Value;
 
 /// Width and height in the header of a PNG.
@@ -84,6 +85,57 @@ fn audit_says_what_is_wrong_with_a_data_set_and_ends_so() {
     assert_eq!(report["leakage"]["copies_on_two_splits"], 2);
     conforms(&report, "audit");
     refused(&run(&["audit", "--data", arg(&films), "--set", "epochs=3"]), &["epochs has no part in looking at films"]);
+}
+
+#[test]
+fn an_audit_is_written_up_with_its_pictures() {
+    let folder = temporary();
+    let (films, out) = (folder.path().join("films"), folder.path().join("audit"));
+    copy(&FILMS, &films);
+    // A film saved anew with other gray levels, mirrored, on another split.
+    let gray = DecodeOptions { channels: Channels::Gray, decoding: Decoding::DEFAULT };
+    let film = decode_file(&split(&films, "test/PNEUMONIA").remove(0), gray).unwrap();
+    let mirrored = film.pixels.chunks(film.width).flat_map(|row| row.iter().rev().map(|v| v.saturating_add(12)));
+    let file = fs::File::create(films.join("train/PNEUMONIA/twin.png")).unwrap();
+    let mut encoder = png::Encoder::new(file, film.width as u32, film.height as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&mirrored.collect::<Vec<u8>>()).unwrap();
+    let command = ["audit", "--data", arg(&films), "--out", arg(&out)];
+    let output = run(&command);
+    assert_eq!(output.status.code(), Some(1), "it is a near-copy: {}", said(&output));
+    assert!(
+        text(&output.stdout).ends_with(&format!("Written: {}\n", arg(&out.join("audit.html")))),
+        "{}",
+        said(&output)
+    );
+    let written: Value = serde_json::from_slice(&fs::read(out.join("audit.json")).unwrap()).unwrap();
+    conforms(&written, "audit");
+    assert_eq!(
+        (&written["leakage"]["near_copies"], &written["leakage"]["near"][0]["mirrored"]),
+        (&1.into(), &true.into())
+    );
+    let page = fs::read_to_string(out.join("audit.html")).unwrap();
+    for words in ["twin.png", "Near-copies", "image statistics", "This is research, not a diagnosis", "data:image/png"]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+    for picture in ["shortcuts", "near-copies"] {
+        assert!(png_size(&out.join(format!("{picture}.png"))).0 > 600, "{picture}");
+    }
+    assert!(fs::read_to_string(out.join("near-copies.svg")).unwrap().contains("Synthetic films"));
+
+    // Once more, of the films without the copy and without a film on a picture: what was there goes.
+    fs::remove_file(films.join("train/PNEUMONIA/twin.png")).unwrap();
+    done(&[&command[..], &["--no-films", "--no-suspects"]].concat());
+    assert!(!out.join("near-copies.png").exists() && out.join("shortcuts.svg").exists());
+    let page = fs::read_to_string(out.join("audit.html")).unwrap();
+    assert!(!page.contains("data:image/png") && page.contains("data:image/svg+xml") && !page.contains("twin.png"));
+    fs::write(out.join("audit.html"), "mine").unwrap();
+    refused(&run(&command), &["audit.html is there, and lungfish did not write it"]);
+    assert_eq!(fs::read_to_string(out.join("audit.html")).unwrap(), "mine");
+    let inside = films.join("train/audit");
+    refused(&run(&["audit", "--data", arg(&films), "--out", arg(&inside)]), &[arg(&inside)]);
+    assert!(!inside.exists());
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub use check::{BadFilm, CheckedFilm, ContentHash, check, check_layout, check_wi
 pub use contradiction::contradictions;
 pub use decode::{
     Channels, DecodeError, DecodeOptions, Decoding, DicomFacts, DicomView, Exif, Image, Mode, Source, Span, Uids,
-    decode, decode_file, dicom_facts, film_uid, is_dicom, read_film, span, span_of,
+    decode, decode_file, dicom_facts, film_uid, film_uid_of, is_dicom, read_film, span, span_of,
 };
 pub use error::DataError;
 pub use file_facts::{FileFacts, JpegFacts, decode_with_facts};

@@ -72,14 +72,8 @@ impl Preprocess {
     /// The `size` by `size` square of a film, before normalisation. A film given in other channels than
     /// [`Self::channels`] keeps its own.
     pub fn apply(&self, image: Image) -> Image {
-        let (width, height, size) = (image.width, image.height, self.size.max(1));
-        let (new_width, new_height) = match self.fit {
-            Fit::Squash => (size, size),
-            Fit::Crop if width <= height => (size, scale(size, height, width)),
-            Fit::Crop => (scale(size, width, height), size),
-            Fit::Pad if width <= height => (scale(size, width, height), size),
-            Fit::Pad => (size, scale(size, height, width)),
-        };
+        let size = self.size.max(1);
+        let (new_width, new_height) = self.resized(image.width, image.height);
         let (left, _) = geometry::window(new_width, size);
         let (top, _) = geometry::window(new_height, size);
         let columns = left..left + size.min(new_width);
@@ -92,6 +86,47 @@ impl Preprocess {
             Equalize::Clahe => clahe(&mut square, USUAL_CLIP_LIMIT),
         }
         square
+    }
+
+    /// The size of a film before its square is cut out of it or laid around it.
+    fn resized(&self, width: usize, height: usize) -> (usize, usize) {
+        let size = self.size.max(1);
+        match self.fit {
+            Fit::Squash => (size, size),
+            Fit::Crop if width <= height => (size, scale(size, height, width)),
+            Fit::Crop => (scale(size, width, height), size),
+            Fit::Pad if width <= height => (scale(size, width, height), size),
+            Fit::Pad => (size, scale(size, height, width)),
+        }
+    }
+
+    /// Where the square lies on a film of that size: left, top, width and height, in shares of the film's. Beyond 0 to 1 the square
+    /// has margins.
+    ///
+    /// ```
+    /// use lungfish_data::{Channels, Decoding, Equalize, Fit, Preprocess};
+    /// let crop = Preprocess {
+    ///     channels: Channels::Gray,
+    ///     fit: Fit::Crop,
+    ///     size: 100,
+    ///     equalize: Equalize::None,
+    ///     decoding: Decoding::DEFAULT,
+    ///     mean: [0.5; 3],
+    ///     std: [0.5; 3],
+    /// };
+    /// assert_eq!(crop.square_on(400, 200), [0.25, 0.0, 0.5, 1.0]);
+    /// let pad = Preprocess { fit: Fit::Pad, ..crop };
+    /// assert_eq!(pad.square_on(400, 200), [0.0, -0.5, 1.0, 2.0]);
+    /// ```
+    pub fn square_on(&self, width: usize, height: usize) -> [f64; 4] {
+        let size = self.size.max(1);
+        let (new_width, new_height) = self.resized(width, height);
+        let along = |new: usize| {
+            let (taken, before) = geometry::window(new, size);
+            ((taken as f64 - before as f64) / new as f64, size as f64 / new as f64)
+        };
+        let ((left, wide), (top, tall)) = (along(new_width), along(new_height));
+        [left, top, wide, tall]
     }
 
     /// How a film is decoded for it.

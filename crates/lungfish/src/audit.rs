@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use lungfish_data::display::escape;
 use lungfish_data::{ContentHash, Decoding, Film, PatientRule, Split, TableRule, Task};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::patients::KnownPatients;
@@ -22,8 +23,9 @@ pub use leaks::{Copies, Leakage, NearCopy};
 pub use shortcuts::{Alone, Separation, Shortcut};
 pub use suspects::{Suspect, Suspects};
 
-use look::Look;
+use look::{Look, Numbers};
 use shortcuts::Sides;
+use suspects::Sight;
 
 /// Classes or labels that are looked at, the most frequent ones.
 const MOST_CLASSES: usize = 20;
@@ -46,6 +48,8 @@ pub struct AuditRequest {
     pub decoding: Decoding,
     /// Whether doubtful labels are looked for, which a network has to see the films for.
     pub suspects: bool,
+    /// The folder that the audit is going to be written to: it may not lie where it would be taken for a class.
+    pub out: Option<PathBuf>,
 }
 
 impl AuditRequest {
@@ -58,6 +62,7 @@ impl AuditRequest {
             table: TableRule::default(),
             decoding: Decoding::DEFAULT,
             suspects: true,
+            out: None,
         }
     }
 }
@@ -92,12 +97,15 @@ pub struct Audit {
     /// Films that cannot be read.
     #[serde(rename = "unreadable")]
     pub bad: Vec<BadFilm>,
+    /// How films were decoded.
+    #[serde(skip)]
+    pub decoding: Decoding,
 }
 
 /// Reads every film once, looks for films of one patient or of the same pixels on two splits or in two classes, and asks
 /// how well numbers in which no lung is looked at tell the classes apart: what the file alone tells, ten statistics of the
 /// image, its border, the film at 16 by 16 pixels. Boosted trees are fitted to them and asked about films of other
-/// patients. Nothing is trained and no model is asked.
+/// patients. For doubtful labels a network with ImageNet's weights sees every film; nothing is trained and no model is asked.
 ///
 /// # Errors
 /// No such folder, no classes in it, a patient rule that is none, films none of which can be read; [`Error::Stopped`].
@@ -106,6 +114,9 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
         &request.data,
         &Reading { patient: request.patient.clone(), labels: request.labels.clone(), table: request.table.clone() },
     )?;
+    if let Some(out) = &request.out {
+        set.refuse_among_classes(out)?;
+    }
     source::tell(&set, watch);
     let patients = KnownPatients::of(&set);
     let (sample_bits, stored) = sample_bits::of_training(&set, request.decoding.sample_bits, watch);
@@ -113,12 +124,22 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
 
     let listed: Vec<(Option<Split>, &Film)> = set.layout.films().collect();
     let films: Vec<&Film> = listed.iter().map(|(_, film)| *film).collect();
-    let looks = look::look(&films, decoding, &mut |done| {
+    let asked = request.suspects && set.task == Task::OneOf;
+    let mut sight = if asked { Some(Sight::new(films.len(), decoding, watch)?) } else { None };
+    let square = sight.as_ref().map(Sight::square);
+    let square = |film: usize| square.as_ref().and_then(|square| square(film));
+    let looks = look::look(&films, decoding, &square, &mut |done, squares| {
+        if watch.stopped() {
+            return Err(Error::Stopped);
+        }
+        if let Some(sight) = &mut sight {
+            sight.see(squares)?;
+        }
         watch.event(&Event::Progress { task: Activity::Checking, done, total: films.len() });
-        if watch.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+        Ok(())
+    })?;
     let (mut bad, mut good) = (Vec::new(), Vec::new());
-    for ((split, film), look) in listed.iter().zip(looks.ok_or(Error::Stopped)?) {
+    for ((split, film), look) in listed.iter().zip(looks) {
         match look {
             Ok(look) => good.push((*split, *film, look)),
             Err(reason) => bad.push(BadFilm::new(&film.path, reason.to_string())),
@@ -155,18 +176,13 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
         }
         watch.event(&Event::Progress { task: Activity::Measuring, done, total: wanted.len() });
         let has: Vec<Option<bool>> = seen.iter().map(|(_, film, _)| film.label.has(*class)).collect();
-        shortcuts.extend(all.iter().filter_map(|n| shortcuts::shortcut(n, &set.classes[*class], &has, &sides)));
+        let told = |numbers: &Numbers| shortcuts::shortcut(numbers, &set.classes[*class], &has, &sides);
+        shortcuts.extend(all.par_iter().with_max_len(1).filter_map(told).collect::<Vec<Shortcut>>());
     }
     watch.event(&Event::Progress { task: Activity::Measuring, done: wanted.len(), total: wanted.len() });
     shortcuts.sort_by(|a, b| b.train.auc.total_cmp(&a.train.auc));
     let drift = drift(&all, &sides);
-    let suspects = match set.task {
-        Task::OneOf if request.suspects => {
-            let films: Vec<&Film> = good.iter().map(|(_, film, _)| *film).collect();
-            suspects::suspects(&films, &set.classes, decoding, watch)?
-        }
-        _ => None,
-    };
+    let suspects = sight.and_then(|sight| sight.suspects(&films, &set.classes));
     let (train, test) = (sides.train.len(), sides.test.len());
     let unread = (!bad.is_empty()).then(|| {
         let text = format!("{} of {} films could not be read and are in no number", bad.len(), films.len());
@@ -190,6 +206,7 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
         shortcuts,
         drift,
         suspects,
+        decoding,
         caveats: unread.into_iter().chain(cropped).chain(stored).chain(patients.caveats()).collect(),
         bad,
     })

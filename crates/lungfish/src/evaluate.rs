@@ -436,6 +436,8 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
                 confusion: &outcome.confusion,
                 accuracy: outcome.accuracy,
                 auc: outcome.auc,
+                groups: &outcome.groups,
+                stress: &outcome.stress,
                 caveats: &outcome.caveats,
             };
             let drawn = report::draw(&tested, &predictor, &out, request.formats, watch)?;

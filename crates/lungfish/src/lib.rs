@@ -52,6 +52,7 @@ mod epoch;
 mod error;
 mod evaluate;
 mod events;
+mod explain;
 mod explore;
 mod features;
 #[cfg(feature = "fetch")]
@@ -86,6 +87,7 @@ mod reference;
 mod report;
 mod room;
 mod run_folder;
+mod run_view;
 mod sample_bits;
 mod schedule;
 mod scorer;
@@ -120,6 +122,7 @@ pub use evaluate::{
     StressTest, TestOutcome, TestRequest, UnlikeFilms, test,
 };
 pub use events::{Activity, Event, Transfer};
+pub use explain::Explained;
 pub use explore::{Exploration, ExploreRequest, explore};
 pub use film_list::FilmList;
 pub use import::{ImportOutcome, ImportRequest, ImportedFrom, import};
@@ -138,8 +141,9 @@ pub use predict::{BadFilm, Outcome, Prediction, Predictions, Predictor};
 #[cfg(feature = "pictures")]
 pub use preview::{Preview, PreviewRequest, preview};
 pub use recipe::{Changes, Recipe, RecipeError};
+pub use run_view::{TestedFilm, TestedFilms, is_training, training_log};
 pub use scores_file::ScoresFile;
-pub use study::{Missing, ReportOutcome, ReportRequest, report, write_study};
+pub use study::{AuditFiles, Missing, ReportOutcome, ReportRequest, refuse_audit, report, write_audit, write_study};
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};
 pub use task::Called;
 pub use test_log::Opened;

@@ -16,7 +16,7 @@ use crate::lineage::Lineage;
 use crate::prior::{PriorShift, Way};
 use crate::reference::Reference;
 use crate::task::Answers;
-use crate::{Ancestor, BestEpoch, Calibration, Caveat, EpochChoice, Error, ImportedFrom, Recipe, run_folder};
+use crate::{Ancestor, BestEpoch, Calibration, Caveat, EpochChoice, Error, ImportedFrom, Recipe, positive, run_folder};
 
 /// What stands in every model file.
 pub(crate) const NOTICE: &str =
@@ -92,6 +92,15 @@ impl ModelInfo {
     /// Whether its probabilities are for classes that are equally frequent, although the training films' were not.
     pub fn for_equal_classes(&self) -> bool {
         !self.prior_shift.0.is_empty()
+    }
+
+    /// Of two classes the one that is looked for, and that sensitivity and specificity are of; none of several, or of labels.
+    pub fn positive_class(&self) -> Option<&str> {
+        if self.task != Task::OneOf {
+            return None;
+        }
+        let positive = positive::of(&self.classes, &self.recipe.positive).ok().flatten()?;
+        self.classes.get(positive).map(String::as_str)
     }
 
     /// What the model file of a run folder, or a model file, says about itself, with the file and the hash of its content. No

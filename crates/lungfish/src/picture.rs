@@ -46,8 +46,16 @@ pub(crate) fn write_all(
     Ok(written)
 }
 
+/// Removes the pictures that were written under a name at an earlier time; nothing is lost where that fails.
+pub(crate) fn remove_all(folder: &Path, name: &str) {
+    remove_pdf(folder, name);
+    for extension in ["png", "svg"] {
+        let _ = std::fs::remove_file(folder.join(format!("{name}.{extension}")));
+    }
+}
+
 /// Removes `{name}.pdf` if it is a picture of lungfish.
-pub(crate) fn remove_pdf(folder: &Path, name: &str) {
+fn remove_pdf(folder: &Path, name: &str) {
     let pdf = folder.join(format!("{name}.pdf"));
     if may_be_replaced(&pdf) {
         let _ = std::fs::remove_file(pdf);

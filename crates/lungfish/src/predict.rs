@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lungfish_data::decode::MAX_PIXELS;
 use lungfish_data::display::escape;
-use lungfish_data::{Decoding, Image, PassedOver, Pipeline, Span, Task, Uids, decode, film_uid, span_of};
+use lungfish_data::{Decoding, Image, PassedOver, Pipeline, Span, Task, Uids, decode, film_uid, film_uid_of, span_of};
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
@@ -120,7 +120,9 @@ pub struct Predictor {
     called_at: CalledAt,
     /// How the films were decoded that the model learnt from.
     learnt: Decoding,
-    /// What makes maps, where they are asked for.
+    /// Whether each prediction has a map.
+    maps: bool,
+    /// What makes maps, once one was asked for.
     cam: Option<Cam>,
 }
 
@@ -148,7 +150,7 @@ impl Predictor {
         // Where the films of its training did not say the cut, that training said so.
         let called_at =
             CalledAt::new(model.info.recipe.call_at, &model.info, &escape(model.file())).unwrap_or_default();
-        Ok(Predictor { model, scorer, tta: Tta::None, uids: Uids::Hashed, called_at, learnt, cam: None })
+        Ok(Predictor { model, scorer, tta: Tta::None, uids: Uids::Hashed, called_at, learnt, maps: false, cam: None })
     }
 
     /// The same, which calls films at another operating point than the model's own.
@@ -163,6 +165,11 @@ impl Predictor {
     /// Where films are called.
     pub fn point(&self) -> PointRule {
         self.called_at.rule
+    }
+
+    /// Of two classes the probability of the positive one from which on a film is called so.
+    pub fn cut(&self) -> Option<f64> {
+        self.info().positive_class().map(|_| self.called_at.cut())
     }
 
     /// Whether it can say how unlike the films of its training a film is. It cannot where films are scored in crops alone.
@@ -202,7 +209,7 @@ impl Predictor {
     /// # Errors
     /// Memory that is not there, an ensemble whose networks have maps of different sizes.
     pub fn with_maps(mut self) -> Result<Self, Error> {
-        self.cam = Some(self.cam()?);
+        (self.cam, self.maps) = (Some(self.cam()?), true);
         Ok(self)
     }
 
@@ -241,8 +248,7 @@ impl Predictor {
     }
 
     /// The run folder that the model lies in, if any.
-    #[cfg(feature = "pictures")]
-    pub(crate) fn run(&self) -> Option<&Path> {
+    pub fn run(&self) -> Option<&Path> {
         self.model.run.as_deref()
     }
 
@@ -298,7 +304,7 @@ impl Predictor {
         let wanted: Vec<Known<'_>> = known.iter().skip(first).map(|(_, film)| *film).collect();
         let (total, mut scored) = (known.len(), first);
         let uids = films.has_dicom().then_some(self.uids);
-        let Predictor { model, scorer, called_at, cam, .. } = self;
+        let Predictor { model, scorer, called_at, cam, maps, .. } = self;
         let file = model.file().to_owned();
         let Model { info, stores, references, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
@@ -323,7 +329,7 @@ impl Predictor {
                 }
                 row += 1;
             }
-            if let Some(cam) = cam {
+            if let Some(cam) = cam.as_mut().filter(|_| *maps) {
                 cam.add(outcomes.iter_mut().flatten())?;
             }
             if outcomes.is_empty() { Ok(()) } else { sink(outcomes) }
@@ -348,14 +354,20 @@ impl Predictor {
     /// # Errors
     /// Bytes that are no image that can be read, weights that give no numbers.
     pub fn predict_bytes(&mut self, bytes: &[u8]) -> Result<Prediction, Error> {
+        self.decode_for(bytes);
+        let image = decode(bytes, self.model.info.preprocess.decode_options())
+            .map_err(|reason| Error::damaged(format!("the image cannot be read: {reason}")))?;
+        let uid = film_uid_of(bytes, self.uids);
+        Ok(Prediction { uid, ..self.predict_square(image)? })
+    }
+
+    /// Decodes from now on as an image in memory wants it.
+    pub(crate) fn decode_for(&mut self, bytes: &[u8]) {
         let mut decoding = self.learnt;
         if decoding.sample_bits.is_none() {
             decoding.sample_bits = span_of(bytes).ok().flatten().and_then(|span| Span::bits(&[span]));
         }
         self.decode_as(decoding);
-        let image = decode(bytes, self.model.info.preprocess.decode_options())
-            .map_err(|reason| Error::damaged(format!("the image cannot be read: {reason}")))?;
-        self.predict_square(image)
     }
 
     /// Scores decoded pixels: one byte a sample, 0 black and 255 white, row by row from the top, `[height, width]` for
@@ -380,6 +392,12 @@ impl Predictor {
 
     fn predict_square(&mut self, image: Image) -> Result<Prediction, Error> {
         let square = self.model.info.preprocess.apply(image);
+        let maps = self.maps;
+        self.predict_with(square, maps)
+    }
+
+    /// What is said of a square, with a map or without.
+    pub(crate) fn predict_with(&mut self, square: Image, map: bool) -> Result<Prediction, Error> {
         let rows = self.scorer.score_squares(&mut self.model.stores, vec![square.pixels.clone()])?;
         let row = rows.into_iter().next().unwrap_or_default();
         let mut prediction = prediction(
@@ -388,7 +406,11 @@ impl Predictor {
             Path::new(""),
             &row,
         )?;
-        if let Some(cam) = &mut self.cam {
+        if map {
+            let cam = match &mut self.cam {
+                Some(cam) => cam,
+                none => none.insert(Cam::new(&self.model, &Compute::default())?),
+            };
             prediction.map = cam.maps(&[&prediction], &[square.pixels])?.pop();
         }
         Ok(prediction)

@@ -28,7 +28,7 @@ pub(crate) const START: &str = "start.json";
 /// Loss and learning rate of each step of a range test.
 pub(crate) const LR_RANGE: &str = "lr.csv";
 /// Held by the process that trains.
-const LOCK: &str = ".lock";
+pub(crate) const LOCK: &str = ".lock";
 
 /// Takes the lock of a folder in which this process does something (a word such as "training"); it goes with the value.
 pub(crate) fn hold(folder: &Path, doing: &str) -> Result<File, Error> {

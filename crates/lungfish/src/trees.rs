@@ -10,6 +10,8 @@ const LEAVES: usize = 31;
 const LEAST_FILMS: usize = 20;
 const LEARNING_RATE: f64 = 0.1;
 const BINS: usize = 255;
+/// In nodes of at most so many films the films are counted at once: most bins of theirs are empty.
+const FEW: usize = 256;
 /// A node of which the sum of second derivatives is smaller is not divided.
 const LEAST_HESSIAN: f64 = 1e-3;
 
@@ -143,6 +145,30 @@ impl Binned {
         };
         self.bins.iter().zip(&self.thresholds).map(of_column).collect()
     }
+
+    /// The division of few films that gains most: only bins that hold films are looked at.
+    fn best_of_few(&self, films: &[u32], slopes: &[(f64, f64)], all: Sum) -> Option<Best> {
+        let mut search = Search::new(all);
+        let mut sums = [Sum::default(); BINS + 1];
+        for (column, bins) in self.bins.iter().enumerate() {
+            let mut held = [0_u64; (BINS + 1).div_ceil(64)];
+            for film in films {
+                let bin = usize::from(bins[*film as usize]);
+                held[bin / 64] |= 1 << (bin % 64);
+                sums[bin].add(of_film(slopes, *film));
+            }
+            let mut left = Sum::default();
+            for (word, mut held) in held.into_iter().enumerate() {
+                while held != 0 {
+                    let bin = 64 * word + held.trailing_zeros() as usize;
+                    held &= held - 1;
+                    left.add(std::mem::take(&mut sums[bin]));
+                    search.look(column, bin, left);
+                }
+            }
+        }
+        search.best
+    }
 }
 
 /// Between which numbers films may be divided: half-way between those that there are, or, of many, at their percentiles.
@@ -198,7 +224,8 @@ struct Open {
     node: usize,
     films: Vec<u32>,
     sum: Sum,
-    histograms: Vec<Vec<Sum>>,
+    /// The sums in each bin of each column; none of few films.
+    histograms: Option<Vec<Vec<Sum>>>,
     best: Option<Best>,
 }
 
@@ -223,8 +250,8 @@ impl Growing {
         let mut sum = Sum::default();
         films.iter().for_each(|film| sum.add(of_film(slopes, *film)));
         let mut tree = vec![Node::Leaf(0.0)];
-        let counted = binned.count(&films, slopes);
-        let mut open = vec![Open::new(0, films, sum, counted)];
+        let counted = (films.len() > FEW).then(|| binned.count(&films, slopes));
+        let mut open = vec![Open::new(0, films, sum, counted, (binned, slopes))];
         let mut done = Vec::new();
         while open.len() + done.len() < LEAVES {
             // Of equal gains the node that was opened first.
@@ -246,14 +273,16 @@ impl Growing {
             tree.extend([Node::Leaf(0.0), Node::Leaf(0.0)]);
             // Only the smaller half is counted; the other is what is left of both.
             let left_is_smaller = left.len() <= right.len();
-            let (mut counted, mut rest) = (Vec::new(), Vec::new());
-            if left.len().max(right.len()) >= 2 * LEAST_FILMS {
-                counted = binned.count(if left_is_smaller { &left } else { &right }, slopes);
-                rest = subtracted(node.histograms, &counted);
+            let (mut counted, mut rest) = (None, None);
+            if let Some(histograms) = node.histograms.filter(|_| left.len().max(right.len()) > FEW) {
+                let of_smaller = binned.count(if left_is_smaller { &left } else { &right }, slopes);
+                rest = Some(subtracted(histograms, &of_smaller));
+                counted = Some(of_smaller);
             }
             let (of_left, of_right) = if left_is_smaller { (counted, rest) } else { (rest, counted) };
             let right_sum = node.sum.without(best.left);
-            let pair = [Open::new(at, left, best.left, of_left), Open::new(at + 1, right, right_sum, of_right)];
+            let open_of = |node, films, sum, histograms| Open::new(node, films, sum, histograms, (binned, slopes));
+            let pair = [open_of(at, left, best.left, of_left), open_of(at + 1, right, right_sum, of_right)];
             open.extend(pair);
         }
         let leaves = done.into_iter().chain(open).map(|node| {
@@ -279,32 +308,64 @@ fn subtracted(mut all: Vec<Vec<Sum>>, part: &[Vec<Sum>]) -> Vec<Vec<Sum>> {
 }
 
 impl Open {
-    fn new(node: usize, films: Vec<u32>, sum: Sum, histograms: Vec<Vec<Sum>>) -> Self {
+    fn new(
+        node: usize,
+        films: Vec<u32>,
+        sum: Sum,
+        histograms: Option<Vec<Vec<Sum>>>,
+        (binned, slopes): (&Binned, &[(f64, f64)]),
+    ) -> Self {
         let divisible = films.len() >= 2 * LEAST_FILMS && sum.hessian >= LEAST_HESSIAN;
-        let best = if divisible { best(&histograms, sum) } else { None };
+        let best = match &histograms {
+            _ if !divisible => None,
+            Some(histograms) => best(histograms, sum),
+            None => binned.best_of_few(&films, slopes, sum),
+        };
         Open { node, films, sum, histograms, best }
     }
 }
 
 /// The division that gains most; of equal ones the first.
 fn best(histograms: &[Vec<Sum>], all: Sum) -> Option<Best> {
-    let mut best: Option<Best> = None;
+    let mut search = Search::new(all);
     for (column, sums) in histograms.iter().enumerate() {
         let mut left = Sum::default();
-        for (bin, sum) in sums.iter().enumerate().take(sums.len().saturating_sub(1)) {
-            left.add(*sum);
-            let right = all.without(left);
-            let allowed = |side: Sum| side.films as usize >= LEAST_FILMS && side.hessian >= LEAST_HESSIAN;
-            if !allowed(left) || !allowed(right) {
-                continue;
-            }
-            let gain = left.gain() + right.gain() - all.gain();
-            if gain > 0.0 && best.is_none_or(|best| gain > best.gain) {
-                best = Some(Best { gain, column, bin, left });
+        for (bin, sum) in sums.iter().enumerate() {
+            // Without a film more it is the division before.
+            if sum.films > 0 {
+                left.add(*sum);
+                search.look(column, bin, left);
             }
         }
     }
-    best
+    search.best
+}
+
+/// The best division so far of films with these sums.
+struct Search {
+    all: Sum,
+    /// What their loss falls by without a division.
+    gain: f64,
+    best: Option<Best>,
+}
+
+impl Search {
+    fn new(all: Sum) -> Self {
+        Search { all, gain: all.gain(), best: None }
+    }
+
+    /// A division that puts the films of these bins to the left. Of equal ones the first is kept.
+    fn look(&mut self, column: usize, bin: usize, left: Sum) {
+        let right = self.all.without(left);
+        let allowed = |side: Sum| side.films as usize >= LEAST_FILMS && side.hessian >= LEAST_HESSIAN;
+        if !allowed(left) || !allowed(right) {
+            return;
+        }
+        let gain = left.gain() + right.gain() - self.gain;
+        if gain > 0.0 && self.best.is_none_or(|best| gain > best.gain) {
+            self.best = Some(Best { gain, column, bin, left });
+        }
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::{flags, print};
 #[command(after_help = "\
 Example:
   lungfish audit --data chest_xray
+  lungfish audit --data chest_xray --out audit
   lungfish audit --data NIH --labels NIH/Data_Entry_2017.csv
   lungfish audit --data chest_xray --json | jq -r .verdict")]
 pub struct Args {
@@ -41,6 +42,12 @@ pub struct Args {
     /// Do not look for doubtful labels, which a network has to see every film for
     #[arg(long)]
     no_suspects: bool,
+    /// Folder for one page, audit.html, its pictures, and audit.json, which `lungfish report --audit` takes in
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    out: Option<PathBuf>,
+    /// Draw no film: on pictures of films stand the names of their files
+    #[arg(long, requires = "out")]
+    no_films: bool,
     /// Print everything as one JSON object; docs/schema/audit.json says what is in it
     #[arg(long)]
     json: bool,
@@ -57,8 +64,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     (request.labels, request.table) = args.labels.table()?;
     request.decoding = explore::decoding(&args.set)?;
     request.suspects = !args.no_suspects;
+    request.out.clone_from(&args.out);
     let mut printer = Printer::scoring();
-    let found = lungfish::audit(&request, &mut Watch::new(&mut printer, &AtomicBool::new(false)))?;
+    let stop = AtomicBool::new(false);
+    let mut watch = Watch::new(&mut printer, &stop);
+    if let Some(out) = &args.out {
+        lungfish::refuse_audit(out)?;
+    }
+    let found = lungfish::audit(&request, &mut watch)?;
+    let files = match &args.out {
+        Some(out) => Some(lungfish::write_audit(&found, out, !args.no_films, &mut watch)?),
+        None => None,
+    };
     printer.finish()?;
     if args.json {
         print::output(&found)?;
@@ -66,8 +83,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         for line in lines(&found) {
             print::out(line)?;
         }
+        if let Some(files) = &files {
+            print::out(format!("\nWritten: {}", print::path(&files.page)))?;
+        }
     }
-    Ok(if found.leakage.any() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let failed = files.is_some_and(|files| files.pictures_failed);
+    Ok(if failed || found.leakage.any() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn lines(found: &Audit) -> Vec<String> {

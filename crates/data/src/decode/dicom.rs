@@ -15,7 +15,7 @@ use super::{
 };
 
 pub(crate) use facts::read as facts_of_file;
-pub use facts::{DicomFacts, Uids, dicom_facts, film_uid, is_dicom};
+pub use facts::{DicomFacts, Uids, dicom_facts, film_uid, film_uid_of, is_dicom};
 
 use header::Header;
 use light::Light;

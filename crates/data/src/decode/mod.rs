@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use container::{Container, what_else};
 pub(crate) use dicom::facts_of_file;
-pub use dicom::{DicomFacts, Uids, dicom_facts, film_uid, is_dicom};
+pub use dicom::{DicomFacts, Uids, dicom_facts, film_uid, film_uid_of, is_dicom};
 pub use options::{DecodeOptions, Decoding, DicomView, Exif};
 pub use source::{Mode, Source};
 

@@ -41,8 +41,14 @@ pub struct Leakage {
 pub struct NearCopy {
     /// A film.
     pub film: String,
+    /// Where that is.
+    #[serde(skip)]
+    pub film_path: PathBuf,
     /// The film that shows all or a part of it.
     pub copy: String,
+    /// Where that is.
+    #[serde(skip)]
+    pub copy_path: PathBuf,
     /// Whether that is its mirror image.
     pub mirrored: bool,
     /// Share of the film's area that the copy shows.
@@ -70,12 +76,14 @@ impl Leakage {
 
     /// Adds films that are nearly the same.
     pub(super) fn add_near(&mut self, near: &[near::NearCopy], films: &[Seen<'_>]) {
-        let path = |film: usize| escape(&films[film].1.path);
+        let path = |film: usize| films[film].1.path.as_path();
         let concerned: BTreeSet<usize> = near.iter().map(|pair| pair.copy).collect();
         self.near_copies = concerned.len();
         let named = near.iter().take(NAMED).map(|pair| NearCopy {
-            film: path(pair.whole),
-            copy: path(pair.copy),
+            film: escape(path(pair.whole)),
+            copy: escape(path(pair.copy)),
+            film_path: path(pair.whole).to_owned(),
+            copy_path: path(pair.copy).to_owned(),
             mirrored: pair.mirrored,
             shown: pair.shown,
             correlation: pair.correlation,

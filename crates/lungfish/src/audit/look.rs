@@ -1,10 +1,9 @@
 //! One pass over all films: what the audit knows of each.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
 use lungfish_data::{
-    Channels, ContentHash, DecodeError, DecodeOptions, Decoding, FileFacts, Film, Image, STATISTIC_NAMES,
+    Channels, ContentHash, DecodeError, DecodeOptions, Decoding, FileFacts, Film, Preprocess, STATISTIC_NAMES,
     decode_with_facts, preprocess, read_film, statistics,
 };
 use rayon::prelude::*;
@@ -18,8 +17,8 @@ pub(super) const COARSE: usize = 16;
 pub(super) const COARSE_FILM: &str = "the film at 16 by 16 pixels";
 /// Pixels of the coarse film along each edge that count as its border.
 const BORDER: usize = 2;
-/// Films between two reports of progress, for each thread.
-const CHUNK: usize = 8;
+/// Films that are decoded before they are handed on.
+const CHUNK: usize = 32;
 
 /// What is known of a film.
 pub(super) struct Look {
@@ -32,33 +31,45 @@ pub(super) struct Look {
     pub small: Vec<u8>,
 }
 
-/// Looks at each film, in order; the answer is the same for any number of threads. `None` where it is broken off.
-pub(super) fn look(
+/// The network's square of a film, by the film's place.
+pub(super) type Square = (usize, Vec<u8>);
+
+/// Looks at each film once, in order; the answer is the same for any number of threads. `square` says of which films the network's
+/// square is made, and how; `each` is given those, and how many films have been looked at, some films at a time.
+pub(super) fn look<E>(
     films: &[&Film],
     decoding: Decoding,
-    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
-) -> Option<Vec<Result<Look, DecodeError>>> {
+    square: &(dyn Fn(usize) -> Option<Preprocess> + Sync),
+    each: &mut dyn FnMut(usize, Vec<Square>) -> Result<(), E>,
+) -> Result<Vec<Result<Look, DecodeError>>, E> {
     let mut looks = Vec::with_capacity(films.len());
-    for chunk in films.chunks(CHUNK * rayon::current_num_threads()) {
-        looks.par_extend(chunk.par_iter().with_max_len(1).map(|film| one(film, decoding)));
-        if progress(looks.len()).is_break() {
-            return None;
-        }
+    for (chunk, start) in films.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+        let seen = chunk.par_iter().enumerate().with_max_len(1).map(|(at, film)| {
+            one(film, decoding, square(start + at))
+                .map(|(look, square)| (look, square.map(|pixels| (start + at, pixels))))
+        });
+        let seen: Vec<Result<(Look, Option<Square>), DecodeError>> = seen.collect();
+        let mut squares = Vec::with_capacity(chunk.len());
+        looks.extend(seen.into_iter().map(|film| {
+            film.map(|(look, square)| {
+                squares.extend(square);
+                look
+            })
+        }));
+        each(looks.len(), squares)?;
     }
-    Some(looks)
+    Ok(looks)
 }
 
-fn one(film: &Film, decoding: Decoding) -> Result<Look, DecodeError> {
+fn one(film: &Film, decoding: Decoding, square: Option<Preprocess>) -> Result<(Look, Option<Vec<u8>>), DecodeError> {
     let bytes = read_film(&film.path)?;
     let (image, facts) = decode_with_facts(&bytes, DecodeOptions { channels: Channels::Gray, decoding })?;
     drop(bytes);
     let (pixels, statistics) = (ContentHash::of_pixels(&image), statistics(&image));
     let small = preprocess::resize(image.clone(), near::SIDE, near::SIDE).pixels;
-    Ok(Look { pixels, facts, statistics, coarse: coarse(image), small })
-}
-
-fn coarse(image: Image) -> Vec<u8> {
-    preprocess::resize(image, COARSE, COARSE).pixels
+    let coarse = preprocess::resize(image.clone(), COARSE, COARSE).pixels;
+    let square = square.map(|preprocess| preprocess.apply(image).pixels);
+    Ok((Look { pixels, facts, statistics, coarse, small }, square))
 }
 
 /// Numbers of films that have nothing of a lung in them, or next to nothing, and what they are.

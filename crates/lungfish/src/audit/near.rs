@@ -5,9 +5,13 @@
 //! 16 by 16 gray values, among some crops of each and their mirror images; each is then laid over the other as well as it can be, and
 //! what is fine in them (ribs, tubes, letters) has to agree.
 
+mod laid;
+
 use std::ops::ControlFlow;
 
 use rayon::prelude::*;
+
+use laid::{Sight, laid_over};
 
 /// Side of the small film that is kept of each, pixels.
 pub(super) const SIDE: usize = 64;
@@ -24,14 +28,6 @@ const LEAST_COARSE: f32 = 0.4;
 /// Correlation of what is fine from which on two films are the same. Measured on 5,216 films of children's chests and 240 copies of
 /// some: of a film and its copy 0.947 and more, of films of two patients 0.91 and less.
 const SAME: f64 = 0.93;
-/// Correlation of all but the coarsest that films must have at a quarter of the resolution, and at more of it, to be looked at
-/// further.
-const LEAST_AGREEMENT: [f64; 2] = [0.7, 0.85];
-/// Sizes of a window.
-const SIZES: std::ops::RangeInclusive<f64> = 0.4..=1.02;
-/// Radius of the box whose mean is taken off: while films are laid over each other, and where they are compared.
-const WIDE: usize = 8;
-const FINE: usize = 4;
 /// Of fewer films nobody knows what films usually look like.
 const FEW: usize = 100;
 /// Films between two reports of progress.
@@ -61,6 +57,8 @@ struct Window {
     mirrored: bool,
 }
 
+const WHOLE: Window = Window { middle: [0.5; 2], size: [1.0; 2], mirrored: false };
+
 /// Pairs of films that are the same, each once; `apart` says of which pairs it matters. `films` are small films, [`SIDE`] pixels
 /// square; the answer is the same for any number of threads. `None` where it is broken off.
 pub(super) fn near_copies(
@@ -69,8 +67,8 @@ pub(super) fn near_copies(
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Option<Vec<NearCopy>> {
     let windows = windows(films.len() <= MOST_CROPPED);
-    let whole = windows[0];
-    let plain: Vec<[Vec<f32>; 2]> = films.par_iter().map(|film| squares(film, whole)).collect();
+    let plain: Vec<[Vec<f32>; 2]> =
+        films.par_iter().map_init(Sight::default, |sight, film| squares_of(sight, film, WHOLE)).collect();
     let usual = Usual::of(&plain);
     let bases: Vec<Squares> = plain.into_par_iter().map(|squares| usual.without(squares)).collect();
     let mut found: Vec<NearCopy> = Vec::new();
@@ -90,7 +88,7 @@ pub(super) fn near_copies(
 }
 
 fn windows(crops: bool) -> Vec<Window> {
-    let mut windows = vec![Window { middle: [0.5; 2], size: [1.0; 2], mirrored: false }];
+    let mut windows = vec![WHOLE];
     for (side, places) in CROPS.into_iter().filter(|_| crops) {
         let place = |at: usize| side / 2.0 + at as f64 * (1.0 - side) / (places - 1) as f64;
         for at in 0..places * places {
@@ -109,7 +107,9 @@ fn of_film(
     (windows, usual): (&[Window], &Usual),
     apart: &(dyn Fn(usize, usize) -> bool + Sync),
 ) -> Vec<NearCopy> {
-    let parts: Vec<Squares> = windows.iter().map(|window| usual.without(squares(films[film], *window))).collect();
+    let mut sight = Sight::default();
+    let mut part = |window: &Window| usual.without(squares_of(&mut sight, films[film], *window));
+    let parts: Vec<Squares> = windows.iter().map(&mut part).collect();
     let coarser = |other: usize| parts.iter().map(|part| dot_short(&part.coarser, &bases[other].coarser)).max();
     let coarse = |other: usize| {
         let each = parts.iter().enumerate().map(|(window, part)| (dot(&part.coarse, &bases[other].coarse), window));
@@ -122,7 +122,7 @@ fn of_film(
     keep(&mut second, SECOND);
     second.retain(|(correlation, _)| *correlation >= LEAST_COARSE);
     let compare = |(_, other): (f32, usize)| {
-        let (window, correlation) = laid_over(films[film], films[other], windows[coarse(other).1]);
+        let (window, correlation) = laid_over(&mut sight, films[film], films[other], windows[coarse(other).1]);
         let shown = (window.size[0] * window.size[1]).min(1.0);
         (correlation >= SAME).then_some(NearCopy {
             whole: film,
@@ -186,8 +186,8 @@ impl Usual {
 }
 
 /// A part of a film as 8 by 8 and as 16 by 16 values about their mean, one long.
-fn squares(film: &[u8], window: Window) -> [Vec<f32>; 2] {
-    let fine = seen(film, window, 2 * COARSE);
+fn squares_of(sight: &mut Sight, film: &[u8], window: Window) -> [Vec<f32>; 2] {
+    let fine = sight.seen(film, window, 2 * COARSE);
     let mean_of = |values: &[f32], side: usize| -> Vec<f32> {
         let half = side / 2;
         let at = |x: usize, y: usize| values[y * side + x];
@@ -198,7 +198,7 @@ fn squares(film: &[u8], window: Window) -> [Vec<f32>; 2] {
             })
             .collect()
     };
-    let coarse = mean_of(&fine, 2 * COARSE);
+    let coarse = mean_of(fine, 2 * COARSE);
     let coarser = mean_of(&coarse, 2 * COARSER);
     [unit(coarser), unit(coarse)]
 }
@@ -227,128 +227,6 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     sums.iter().sum()
-}
-
-/// A window of a film as a square of so many pixels, bilinear.
-fn seen(film: &[u8], window: Window, side: usize) -> Vec<f32> {
-    let last = SIDE - 1;
-    let places = |axis: usize| -> Vec<(usize, f32)> {
-        let place = |at: usize| {
-            let share = (at as f64 + 0.5) / side as f64;
-            let share = if axis == 0 && window.mirrored { 1.0 - share } else { share };
-            let at = (window.middle[axis] + (share - 0.5) * window.size[axis]) * SIDE as f64 - 0.5;
-            let at = at.clamp(0.0, last as f64);
-            let low = (at as usize).min(last - 1);
-            (low, (at - low as f64) as f32)
-        };
-        (0..side).map(place).collect()
-    };
-    let (columns, rows) = (places(0), places(1));
-    let mut out = Vec::with_capacity(side * side);
-    for (row, down) in rows {
-        let upper = &film[row * SIDE..][..SIDE];
-        let lower = &film[(row + 1) * SIDE..][..SIDE];
-        for (column, right) in &columns {
-            let along = |line: &[u8]| {
-                let (a, b) = (f32::from(line[*column]), f32::from(line[column + 1]));
-                a + (b - a) * right
-            };
-            let (a, b) = (along(upper), along(lower));
-            out.push(a + (b - a) * down);
-        }
-    }
-    out
-}
-
-/// Lays a part of a film over another film as well as it can be, beginning with a window: where it lies, and the correlation of
-/// what is fine. First at a quarter of the resolution, and further only where that agrees.
-fn laid_over(film: &[u8], other: &[u8], from: Window) -> (Window, f64) {
-    let whole = Window { middle: [0.5; 2], size: [1.0; 2], mirrored: false };
-    let (mut window, mut correlation) = (from, 0.0);
-    let rounds = [
-        (SIDE / 4, WIDE / 4, [0.06, 0.03], LEAST_AGREEMENT[0]),
-        (SIDE / 2, WIDE / 2, [0.03, 0.01], LEAST_AGREEMENT[1]),
-        (SIDE, WIDE, [0.012, 0.003], LEAST_AGREEMENT[1]),
-    ];
-    for (side, radius, steps, least) in rounds {
-        let of_other = detail(&seen(other, whole, side), side, radius);
-        let agrees = |window: Window| agreement(&detail(&seen(film, window, side), side, radius), &of_other);
-        (window, correlation) = climb(window, steps, &agrees);
-        if correlation < least {
-            return (window, 0.0);
-        }
-    }
-    let fine = |film: &[u8], window: Window| detail(&seen(film, window, SIDE), SIDE, FINE);
-    (window, correlation.min(agreement(&fine(film, window), &fine(other, whole))))
-}
-
-/// Moves and resizes a window by ever smaller steps as long as it agrees better.
-fn climb(from: Window, [largest, smallest]: [f64; 2], agrees: &dyn Fn(Window) -> f64) -> (Window, f64) {
-    let (mut window, mut best, mut step) = (from, agrees(from), largest);
-    while step > smallest {
-        let before = best;
-        for change in 0..5 {
-            for sign in [-1.0, 1.0] {
-                let mut next = window;
-                match change {
-                    0 | 1 => next.middle[change] += sign * step,
-                    2 | 3 => next.size[change - 2] += sign * step,
-                    _ => next.size.iter_mut().for_each(|size| *size += sign * step),
-                }
-                if next.size.iter().all(|size| SIZES.contains(size)) {
-                    let found = agrees(next);
-                    if found > best {
-                        (window, best) = (next, found);
-                    }
-                }
-            }
-        }
-        if best <= before {
-            step /= 2.0;
-        }
-    }
-    (window, best)
-}
-
-/// A square without what is coarser than a box of that radius. Its margin is left out.
-fn detail(values: &[f32], side: usize, radius: usize) -> Vec<f32> {
-    // Sums of all that lies above and to the left.
-    let wide = side + 1;
-    let mut sums = vec![0.0_f32; wide * wide];
-    for y in 0..side {
-        let mut row = 0.0;
-        for x in 0..side {
-            row += values[y * side + x];
-            sums[(y + 1) * wide + x + 1] = sums[y * wide + x + 1] + row;
-        }
-    }
-    let margin = side / 20;
-    let mut out = Vec::with_capacity((side - 2 * margin).pow(2));
-    for y in margin..side - margin {
-        let (top, bottom) = (y.saturating_sub(radius), (y + radius + 1).min(side));
-        for x in margin..side - margin {
-            let (left, right) = (x.saturating_sub(radius), (x + radius + 1).min(side));
-            let sum = sums[bottom * wide + right] - sums[top * wide + right] - sums[bottom * wide + left]
-                + sums[top * wide + left];
-            out.push(values[y * side + x] - sum / ((bottom - top) * (right - left)) as f32);
-        }
-    }
-    out
-}
-
-/// Their correlation; 0 where one of them is flat.
-fn agreement(a: &[f32], b: &[f32]) -> f64 {
-    let count = a.len().max(1) as f64;
-    let mean = |values: &[f32]| values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        let (a, b) = (f64::from(*a) - mean_a, f64::from(*b) - mean_b);
-        ab += a * b;
-        aa += a * a;
-        bb += b * b;
-    }
-    if aa > 1e-9 && bb > 1e-9 { ab / (aa * bb).sqrt() } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -100,7 +100,8 @@ pub(super) fn shortcut(numbers: &Numbers, class: &str, has: &[Option<bool>], sid
     let of = |films: &[usize]| films.iter().map(|film| flat[*film]).collect::<Vec<bool>>();
     let crossed = cross_fitted(&numbers.table, &flat, &train, &sides.patients)?;
     let on_train = Separation::new(&of(&train), &crossed, &sides.patients_of(&train))?;
-    let on_test = Trees::fit(&numbers.table, &flat, &fewer(&train)).and_then(|trees| {
+    let on_test = (!test.is_empty()).then(|| Trees::fit(&numbers.table, &flat, &fewer(&train))).flatten();
+    let on_test = on_test.and_then(|trees| {
         let scores: Vec<f64> = test.iter().map(|film| trees.logit(numbers.table.row(*film))).collect();
         Separation::new(&of(&test), &scores, &sides.patients_of(&test))
     });

@@ -8,14 +8,16 @@
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{Decoding, Film, Pipeline, Preprocess, Task};
+use lungfish_data::{Channels, Decoding, Film, Pipeline, Preprocess, Task};
+use lungfish_engine::Store;
 use serde::Serialize;
 
+use super::look::Square;
 use super::shortcuts::cross_fitted;
 use crate::compute::Compute;
-use crate::scorer::{Known, Scorer, Wanted};
+use crate::scorer::{Scorer, Wanted};
 use crate::trees::Table;
-use crate::{Activity, Error, Recipe, Silent, Watch, data_set, reference, weights};
+use crate::{Error, Recipe, Silent, Watch, data_set, reference, weights};
 
 /// Films at most, chosen evenly.
 pub(super) const MOST: usize = 20_000;
@@ -55,55 +57,81 @@ pub struct Suspect {
     pub of_suggested: f64,
 }
 
-/// The suspects among films of classes; none where a class has too few films. Films that cannot be read any more are left out.
-pub(super) fn suspects(
-    films: &[&Film],
-    classes: &[String],
-    decoding: Decoding,
-    watch: &mut Watch<'_>,
-) -> Result<Option<Suspects>, Error> {
-    let chosen = data_set::evenly(films, MOST);
-    let recipe = Recipe::default();
-    let backend = Compute::default();
-    let network = weights::network(&recipe, Task::OneOf, 2)?;
-    let none = [String::new(), String::new()];
-    // What is told of weights is told of a training.
-    let mut silent = Silent;
-    let mut silent = Watch::new(&mut silent, watch.flag());
-    let store = weights::start(&recipe, &network, (Task::OneOf, &none), &backend, &mut silent)?;
-    let preprocess = Preprocess { decoding, ..recipe.preprocess() };
-    let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
-    let asked = Wanted { features: true, statistics: false };
-    let mut scorer = Scorer::asking(&backend, std::slice::from_ref(&network), Task::OneOf, pipeline, asked)?;
-    let known: Vec<Known<'_>> = chosen.iter().map(|film| Known::file(&film.path)).collect();
-    let rows = scorer.score(&mut [store], &known, Activity::Predicting, watch)?.ok_or(Error::Stopped)?;
-    let (mut read, mut features) = (Vec::new(), Vec::new());
-    for (film, row) in chosen.iter().zip(rows) {
-        let (Ok(row), Some(label)) = (row, film.label.class()) else { continue };
-        features.extend(row.features.into_iter().flatten());
-        read.push((*film, label));
+/// What a network sees in films, while these are looked at.
+pub(super) struct Sight {
+    scorer: Scorer,
+    store: Store<Compute>,
+    preprocess: Preprocess,
+    /// Which films are asked about.
+    chosen: Vec<bool>,
+    /// The features of each of them that was seen, by its place, in order.
+    seen: Vec<(usize, Vec<f32>)>,
+}
+
+impl Sight {
+    /// For so many films, decoded in a way.
+    pub(super) fn new(films: usize, decoding: Decoding, watch: &Watch<'_>) -> Result<Self, Error> {
+        let recipe = Recipe { channels: Channels::Gray, ..Recipe::default() };
+        let backend = Compute::default();
+        let network = weights::network(&recipe, Task::OneOf, 2)?;
+        let none = [String::new(), String::new()];
+        // What is told of weights is told of a training.
+        let mut silent = Silent;
+        let mut silent = Watch::new(&mut silent, watch.flag());
+        let store = weights::start(&recipe, &network, (Task::OneOf, &none), &backend, &mut silent)?;
+        let preprocess = Preprocess { decoding, ..recipe.preprocess() };
+        let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
+        let wanted = Wanted { features: true, statistics: false };
+        let scorer = Scorer::asking(&backend, std::slice::from_ref(&network), Task::OneOf, pipeline, wanted)?;
+        let mut chosen = vec![false; films];
+        data_set::evenly(&(0..films).collect::<Vec<usize>>(), MOST).into_iter().for_each(|film| chosen[film] = true);
+        Ok(Sight { scorer, store, preprocess, chosen, seen: Vec::new() })
     }
-    let width = features.len().checked_div(read.len()).unwrap_or(0);
-    let Some((columns, values)) = reference::coordinates(&features, width) else { return Ok(None) };
-    let table = Table { columns, values };
-    let labels: Vec<usize> = read.iter().map(|(_, label)| *label).collect();
-    let patients: Vec<&str> = read.iter().map(|(film, _)| film.group.as_str()).collect();
-    let Some(probabilities) = probabilities(&table, &labels, &patients, classes.len()) else { return Ok(None) };
-    let found = confident(&labels, &probabilities, classes.len());
-    let of = |film: usize, class: usize| probabilities[film * classes.len() + class];
-    let suspect = |(film, suggested): &(usize, usize)| Suspect {
-        film: escape(&read[*film].0.path),
-        path: read[*film].0.path.clone(),
-        label: classes[labels[*film]].clone(),
-        of_label: of(*film, labels[*film]),
-        suggested: classes[*suggested].clone(),
-        of_suggested: of(*film, *suggested),
-    };
-    Ok(Some(Suspects {
-        films: read.len(),
-        count: found.len(),
-        suspects: found.iter().take(NAMED).map(suspect).collect(),
-    }))
+
+    /// How the network wants to see a film; none of one that is not asked about.
+    pub(super) fn square(&self) -> impl Fn(usize) -> Option<Preprocess> + Sync + use<> {
+        let (chosen, preprocess) = (self.chosen.clone(), self.preprocess);
+        move |film| chosen[film].then_some(preprocess)
+    }
+
+    /// Sees some films.
+    pub(super) fn see(&mut self, squares: Vec<Square>) -> Result<(), Error> {
+        let (films, pixels): (Vec<usize>, Vec<Vec<u8>>) = squares.into_iter().unzip();
+        let rows = self.scorer.score_squares(std::slice::from_mut(&mut self.store), pixels)?;
+        self.seen.extend(films.into_iter().zip(rows.into_iter().map(|row| row.features.concat())));
+        Ok(())
+    }
+
+    /// The suspects among films of classes, by their places; none where a class has too few films.
+    pub(super) fn suspects(self, films: &[&Film], classes: &[String]) -> Option<Suspects> {
+        let (mut read, mut features) = (Vec::new(), Vec::new());
+        for (film, of_film) in self.seen {
+            let Some(label) = films[film].label.class() else { continue };
+            features.extend(of_film);
+            read.push((films[film], label));
+        }
+        let width = features.len().checked_div(read.len()).unwrap_or(0);
+        let (columns, values) = reference::coordinates(&features, width)?;
+        let table = Table { columns, values };
+        let labels: Vec<usize> = read.iter().map(|(_, label)| *label).collect();
+        let patients: Vec<&str> = read.iter().map(|(film, _)| film.group.as_str()).collect();
+        let probabilities = probabilities(&table, &labels, &patients, classes.len())?;
+        let found = confident(&labels, &probabilities, classes.len());
+        let of = |film: usize, class: usize| probabilities[film * classes.len() + class];
+        let suspect = |(film, suggested): &(usize, usize)| Suspect {
+            film: escape(&read[*film].0.path),
+            path: read[*film].0.path.clone(),
+            label: classes[labels[*film]].clone(),
+            of_label: of(*film, labels[*film]),
+            suggested: classes[*suggested].clone(),
+            of_suggested: of(*film, *suggested),
+        };
+        Some(Suspects {
+            films: read.len(),
+            count: found.len(),
+            suspects: found.iter().take(NAMED).map(suspect).collect(),
+        })
+    }
 }
 
 /// Of each film the probability of each class, by trees that were fitted to other patients' films: one class against all others

@@ -116,6 +116,20 @@ fn unit(along: Vec<f64>) -> Vec<f32> {
     along.into_iter().map(|value| (value / length) as f32).collect()
 }
 
+/// Sums that are added beside each other, so that vectors can hold them.
+const LANES: usize = 8;
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
+}
+
 /// The directions in which `[films, width]` numbers about their mean vary most, and the variances there, largest first: subspace
 /// iteration (Halko, Martinsson and Tropp 2011), begun from films among them so that nothing is left to chance.
 fn principal(centered: &[f64], width: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
@@ -123,7 +137,6 @@ fn principal(centered: &[f64], width: usize, count: usize) -> (Vec<f64>, Vec<f64
     let film = |at: usize| &centered[at * width..][..width];
     let mut basis: Vec<Vec<f64>> = (0..count).map(|at| film(at * films / count).to_vec()).collect();
     orthonormalise(&mut basis);
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     // Row by row: each film in the basis.
     let projected = |basis: &[Vec<f64>]| -> Vec<Vec<f64>> {
         (0..films).into_par_iter().map(|at| basis.iter().map(|direction| dot(film(at), direction)).collect()).collect()

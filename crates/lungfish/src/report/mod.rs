@@ -1,6 +1,7 @@
 //! The pictures of a test: how the run learnt, what was taken for what, at which price, and the films themselves.
 
 mod curves;
+mod forests;
 mod maps;
 mod tiles;
 
@@ -9,22 +10,26 @@ use std::path::{Path, PathBuf};
 use lungfish_data::synth::is_synthetic_file;
 use lungfish_data::{Label, Split, Task};
 use lungfish_pictures::{
-    Curve, Heading, Picture, PictureError, confusion_matrix, decision_curve, learning_curves, precision_recall,
+    Curve, Heading, Picture, PictureError, confusion_matrix, decision_curve, forest, learning_curves, precision_recall,
     reliability, roc,
 };
 use rayon::prelude::*;
 
-use crate::picture::{PictureFormats, remove_pdf, write_all};
+use crate::picture::{PictureFormats, remove_all, write_all};
 use crate::recipe::ClassWeights;
-use crate::{Caveat, CaveatKind, Error, ModelInfo, PointRule, Prediction, Predictor, Watch, positive};
+use crate::{
+    Caveat, CaveatKind, Error, Groups, ModelInfo, PointRule, Prediction, Predictor, StressTest, Watch, positive,
+};
 
 /// The pictures that say their split in their names.
-const OF_SPLIT: [&str; 8] = [
+const OF_SPLIT: [&str; 10] = [
     "confusion-matrix",
     "roc",
     "precision-recall",
     "reliability",
     "decision-curve",
+    "groups",
+    "stress",
     "films",
     "worst-errors",
     "worst-errors-cam",
@@ -51,6 +56,10 @@ pub(crate) struct Tested<'a> {
     pub confusion: &'a [Vec<u64>],
     pub accuracy: f64,
     pub auc: Option<f64>,
+    /// The metrics by groups, where they were asked for.
+    pub groups: &'a [Groups],
+    /// What changes of the films do, where that was asked for.
+    pub stress: &'a [StressTest],
     /// What must be known beside every picture.
     pub caveats: &'a [Caveat],
 }
@@ -64,8 +73,8 @@ pub(crate) struct Drawn {
 }
 
 /// Draws a test into a folder: `learning-curves`, and with the split in their names `confusion-matrix`, `roc`,
-/// `precision-recall`, `reliability`, `decision-curve`, `films`, `worst-errors` and, where there are errors, `worst-errors-cam`, each as
-/// PNG and SVG, and as PDF if asked for. Gives the PNGs.
+/// `precision-recall`, `reliability`, `decision-curve`, where they were asked for `groups` and `stress`, `films`, `worst-errors` and,
+/// where there are errors, `worst-errors-cam`, each as PNG and SVG, and as PDF if asked for. Gives the PNGs.
 ///
 /// A picture that has nothing to show is left out, and one of that name from an earlier test goes: what lies in the
 /// folder is of one test. One that cannot be made is left out too and told as a warning, since the metrics stand
@@ -106,6 +115,8 @@ pub(crate) fn draw(
         precision_recall_name,
         reliability_name,
         decision_name,
+        groups_name,
+        stress_name,
         films_name,
         worst_name,
         maps_name,
@@ -156,6 +167,16 @@ pub(crate) fn draw(
         decision_curve(&heading("Decision curve", tested.of_probabilities()), positive, curve)
     });
     add(decision_name, curve);
+    let by_groups = forests::of_groups(tested).map(|found| {
+        let heading = heading(&forests::title(found.measure, tested.split), tested.of_rows());
+        forest(&heading, found.measure, &found.groups, found.line.as_ref())
+    });
+    add(groups_name, by_groups);
+    let changed = forests::of_stress(tested).map(|found| {
+        let heading = heading("Stress test: films changed where no lung is read", tested.of_rows());
+        forest(&heading, found.measure, &found.groups, found.line.as_ref())
+    });
+    add(stress_name, changed);
     let (title, subtitle) = tiles::words_of_films(tested, films.len());
     add(films_name, some(films).map(|tiles| tiles::grid(&heading(title, subtitle), &tiles)));
     let (title, subtitle) = tiles::words_of_worst(tested, worst.len());
@@ -197,6 +218,12 @@ impl Tested<'_> {
     fn with_metrics(&self) -> String {
         let auc = self.auc.map(|auc| format!(", AUC {auc:.4}")).unwrap_or_default();
         format!("{}: accuracy {:.4}{auc}", self.on_films(), self.accuracy)
+    }
+
+    /// What rows with intervals are of.
+    fn of_rows(&self) -> String {
+        let positive = self.positive().map(|class| format!("; positive is {}", self.model.classes[class]));
+        format!("{}{}. Bars are 95 % intervals", self.on_films(), positive.unwrap_or_default())
     }
 
     fn of_probabilities(&self) -> String {
@@ -276,14 +303,6 @@ fn named(title: &str, curves: &[Curve]) -> String {
 /// A list that holds something.
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
-}
-
-/// Removes what an earlier test left under a name; nothing is lost where that fails.
-fn remove_all(folder: &Path, name: &str) {
-    remove_pdf(folder, name);
-    for extension in ["png", "svg"] {
-        let _ = std::fs::remove_file(folder.join(format!("{name}.{extension}")));
-    }
 }
 
 #[cfg(test)]
@@ -366,6 +385,8 @@ mod tests {
             confusion: &[vec![1, 0], vec![0, 0]],
             accuracy: 1.0,
             auc: None,
+            groups: &[],
+            stress: &[],
         };
         assert_eq!(tested.with_metrics(), "run (resnet18) on the test split of films, 1 film: accuracy 1.0000");
         assert_eq!(
@@ -405,6 +426,8 @@ mod tests {
             confusion: &[vec![1, 1], vec![1, 1]],
             accuracy: 0.5,
             auc: Some(0.75),
+            groups: &[],
+            stress: &[],
         };
         let [roc, precision_recall] = curves::of_classes(&tested);
         assert_eq!((roc.len(), roc[0].name.as_str(), roc[0].area), (1, "B", Some(0.75)));

@@ -187,6 +187,8 @@ mod tests {
             confusion: &[],
             accuracy: 0.0,
             auc: None,
+            groups: &[],
+            stress: &[],
         })
     }
 

@@ -3,8 +3,13 @@
 //! `found` reads what lies in the run folder (`counts` the splits, `tested` the metrics and the audit, `picture` what was drawn,
 //! `answers` the people's `study.toml`), `part` says what is missing and how it comes there, `page` writes HTML with the words
 //! and tables of `html` and the diagram of `flow`, `card` writes Markdown. No film is opened and no number is made anew.
+//!
+//! And an audit: `audited` writes its page, and `audit_pictures` draws it, for which the films in doubt are opened.
 
 mod answers;
+#[cfg(feature = "pictures")]
+mod audit_pictures;
+mod audited;
 mod card;
 mod checklist;
 mod counts;
@@ -28,6 +33,7 @@ use crate::run_folder::write_atomically;
 use answers::Answers;
 use found::Found;
 
+pub use audited::{AuditFiles, refuse_audit, write_audit};
 pub use part::Missing;
 
 /// The page, and the model card.

@@ -9,7 +9,7 @@ use lungfish_data::display::escape;
 use crate::Error;
 
 /// Pictures on which there are films, and the names of their files.
-const OF_FILMS: [&str; 3] = ["films", "worst-errors", "worst-errors-cam"];
+const OF_FILMS: [&str; 5] = ["films", "worst-errors", "worst-errors-cam", "suspects", "near-copies"];
 
 /// Where pictures are, and which may be shown.
 pub(super) struct Pictures {
@@ -45,6 +45,18 @@ impl Pictures {
         // Films are pixels: as text they would only be longer.
         let order = if films { ["png", "svg"] } else { ["svg", "png"] };
         shown(&self.results, &format!("{what}-{split}"), order, films)
+    }
+
+    /// A picture of no split.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no picture.
+    pub(super) fn named(&self, name: &str) -> Result<Shown, Error> {
+        let films = OF_FILMS.contains(&name);
+        if films && !self.films {
+            return Ok(Shown::LeftOut);
+        }
+        shown(&self.results, name, if films { ["png", "svg"] } else { ["svg", "png"] }, films)
     }
 
     /// The learning curves of the run.

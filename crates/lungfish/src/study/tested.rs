@@ -13,7 +13,7 @@ use crate::Error;
 
 /// Name and number of the schemas that are read here.
 const TEST_SCHEMA: &str = "lungfish.test.1";
-const AUDIT_SCHEMA: &str = "lungfish.audit.1";
+pub(super) const AUDIT_SCHEMA: &str = "lungfish.audit.1";
 
 /// A metric and its 95 % interval.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -236,6 +236,8 @@ pub(super) struct Audited {
     #[serde(default)]
     pub drift: Option<Separated>,
     #[serde(default)]
+    pub suspects: Option<Doubtful>,
+    #[serde(default)]
     pub caveats: Vec<Told>,
 }
 
@@ -249,6 +251,13 @@ pub(super) struct Leaks {
     /// None in audits of older versions.
     #[serde(default)]
     pub near_copies: Option<usize>,
+}
+
+/// How many labels are doubtful.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Doubtful {
+    pub films: usize,
+    pub count: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

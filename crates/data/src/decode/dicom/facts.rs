@@ -129,10 +129,21 @@ pub(crate) fn read(path: &Path) -> Option<DicomFacts> {
 /// The SOPInstanceUID of the film at `path`. `None` where it is no DICOM, as of [`is_dicom`], cannot be read or has none.
 pub fn film_uid(path: &Path, uids: Uids) -> Option<String> {
     let uid = read_with(path, |bytes| Some(text(&header(bytes)?, tags::SOP_INSTANCE_UID)))??;
-    Some(match uids {
-        Uids::Hashed => hashed(&[FILM, uid.as_bytes()]),
-        Uids::Plain => uid,
-    })
+    Some(uids.tell(uid))
+}
+
+/// The same of a DICOM in memory.
+pub fn film_uid_of(bytes: &[u8], uids: Uids) -> Option<String> {
+    Some(uids.tell(text(&header(bytes)?, tags::SOP_INSTANCE_UID)?))
+}
+
+impl Uids {
+    fn tell(self, uid: String) -> String {
+        match self {
+            Uids::Hashed => hashed(&[FILM, uid.as_bytes()]),
+            Uids::Plain => uid,
+        }
+    }
 }
 
 /// The facts of the DICOM at `path`; none where it is no DICOM.

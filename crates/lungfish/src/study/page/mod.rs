@@ -4,7 +4,7 @@ mod closing;
 mod films;
 mod results;
 mod training;
-mod trust;
+pub(super) mod trust;
 
 use lungfish_data::Task;
 
@@ -36,8 +36,8 @@ pub(super) fn write(found: &Found) -> Result<String, Error> {
     training::calibration(&mut page, found)?;
     results::points(&mut page, found)?;
     results::comparison(&mut page, found);
-    trust::groups(&mut page, found);
-    trust::stress(&mut page, found);
+    trust::groups(&mut page, found)?;
+    trust::stress(&mut page, found)?;
     trust::shortcuts(&mut page, found);
     results::errors(&mut page, found)?;
     closing::opened(&mut page, found);
@@ -98,7 +98,7 @@ fn lacks(page: &mut Page, missing: Option<Missing>) -> bool {
 }
 
 /// Shows a picture of a test, or says why it is not there.
-fn picture(page: &mut Page, shown: Shown, alternative: &str, caption: &str) {
+pub(super) fn picture(page: &mut Page, shown: Shown, alternative: &str, caption: &str) {
     match shown {
         Shown::Picture(data, films) => page.picture(&data, films, alternative, caption),
         Shown::LeftOut => page.paragraph(format!("{caption} Pictures with films on them were left out of this page.")),

@@ -1,13 +1,14 @@
 //! Whether the numbers mean what they seem to: groups of films, altered films, and what is no lung.
 
 use super::results::cell;
-use super::{begin, lacks};
+use super::{begin, lacks, picture};
+use crate::Error;
 use crate::study::found::Found;
 use crate::study::html::{Page, Table, Words, metric, percent, some, with_interval};
 use crate::study::part::Part;
 use crate::study::tested::{Audited, Separated, Separation, Shortcut};
 
-pub(super) fn groups(page: &mut Page, found: &Found) {
+pub(super) fn groups(page: &mut Page, found: &Found) -> Result<(), Error> {
     begin(page, Part::Groups);
     lacks(page, found.lacks_groups());
     if found.test().is_none() {
@@ -38,24 +39,29 @@ pub(super) fn groups(page: &mut Page, found: &Found) {
         }
         page.table(&table);
     }
-    if !groupings.is_empty() {
+    if let Some(test) = found.test().filter(|_| !groupings.is_empty()) {
+        picture(
+            page,
+            found.pictures.of_split("groups", test.split.name())?,
+            "The metric of each group with its interval; the tables above have the same numbers.",
+            "Groups of films beside each other; the dashed line is all films together.",
+        );
         page.paragraph(
             "Of many groups some differ by chance. A group of few films says little, as its intervals show.",
         );
     }
     super::films::told(page, found, &[("inequalities", "Known inequalities"), ("fairness", "Fairness")]);
+    Ok(())
 }
 
-pub(super) fn stress(page: &mut Page, found: &Found) {
+pub(super) fn stress(page: &mut Page, found: &Found) -> Result<(), Error> {
     begin(page, Part::Stress);
     lacks(page, found.lacks_stress());
     if found.test().is_none() {
         lacks(page, found.lacks_test());
     }
     let changes = found.test().and_then(|test| test.stress.as_deref()).unwrap_or_default();
-    if changes.is_empty() {
-        return;
-    }
+    let Some(test) = found.test().filter(|_| !changes.is_empty()) else { return Ok(()) };
     let columns = ["Change", "Films", "AUC", "Difference of the AUC", "Films called otherwise"];
     let mut table = Table::new("What changes of the films do to the model, with 95 % intervals", columns);
     for change in changes {
@@ -68,10 +74,17 @@ pub(super) fn stress(page: &mut Page, found: &Found) {
         );
     }
     page.table(&table);
+    picture(
+        page,
+        found.pictures.of_split("stress", test.split.name())?,
+        "The AUC after each change of the films with its interval; the table above has the same numbers.",
+        "The AUC after each change; the dashed line is that of the films as they are.",
+    );
     page.paragraph(
         "A change that leaves the lungs as they are should change little. One that takes the lungs away should leave an AUC near 0.5: what \
          is above it, the model reads elsewhere.",
     );
+    Ok(())
 }
 
 pub(super) fn shortcuts(page: &mut Page, found: &Found) {
@@ -147,7 +160,7 @@ fn of_shortcut(page: &mut Page, shortcut: &Shortcut) {
     }
 }
 
-fn of_audit(page: &mut Page, audit: &Audited) {
+pub(in crate::study) fn of_audit(page: &mut Page, audit: &Audited) {
     page.caution(format!("{}.", audit.verdict));
     let leaks = &audit.leakage;
     let patients = match leaks.patients {
@@ -184,6 +197,13 @@ fn of_audit(page: &mut Page, audit: &Audited) {
             audit.train,
             drift.what,
             of(&drift.train)
+        ));
+    }
+    if let Some(suspects) = &audit.suspects {
+        page.paragraph(format!(
+            "{} of {} have a label that films of other patients contradict, by what a network that was not trained on them sees in them.",
+            suspects.count,
+            some(suspects.films, "film", "films")
         ));
     }
     page.list(audit.caveats.iter().map(|caveat| Words::from(format!("Caution: {}.", caveat.words()))));
