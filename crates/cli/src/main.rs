@@ -13,7 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
     audit, bench, calibrate, completions, demo, doctor, ensemble, explore, fetch, import, man, predict, preview,
-    recipe, report, summary, synth, test, train, tune,
+    recipe, report, serve, summary, synth, test, train, tune,
 };
 
 /// Said wherever a metric could be taken for a finding.
@@ -97,6 +97,7 @@ enum Command {
     Import(import::Args),
     Calibrate(calibrate::Args),
     Report(report::Args),
+    Serve(serve::Args),
     Summary(summary::Args),
     Synth(synth::Args),
     Recipe(recipe::Args),
@@ -143,6 +144,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(args) => import::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Recipe(args) => recipe::run(&args),

@@ -15,6 +15,7 @@ pub mod predict;
 pub mod preview;
 pub mod recipe;
 pub mod report;
+pub mod serve;
 pub mod summary;
 pub mod synth;
 pub mod test;

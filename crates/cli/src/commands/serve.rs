@@ -1,0 +1,81 @@
+//! `lungfish serve`: the local page.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use lungfish::PointRule;
+use lungfish_serve::{ServeRequest, Started};
+
+use crate::{NOT_A_DIAGNOSIS, print, stop};
+
+/// Show a page to drop films on, with what models say of them
+///
+/// Serves one page, and a small REST beside it, at an address of this machine: films are dropped, pasted or chosen (JPEG, PNG, TIFF,
+/// DICOM), and the page shows what the model says, how sure it is by its own test, what it read in the film, and whether the film is
+/// unlike those of the training. The test of a run and a training that goes on can be looked at too. Nothing that is sent is written
+/// to disk or kept after the answer, and nothing leaves the machine; the page loads nothing from elsewhere. Beyond this machine
+/// (--host) every call needs the token that stands in the printed address. Ctrl-C ends it. This is a research tool; what it says is
+/// not a diagnosis.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  lungfish serve --model run --open
+  lungfish serve --model run-a run-b --port 8091
+  curl --data-binary @film.jpeg http://127.0.0.1:8090/api/predict")]
+pub struct Args {
+    /// Run folders or model files; the first one is asked where none is named
+    #[arg(long, value_name = "MODEL", required = true, num_args = 1.., value_hint = clap::ValueHint::AnyPath)]
+    model: Vec<PathBuf>,
+    /// The address to listen at; beyond this machine a token is needed
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// The port; 0 takes one that is free
+    #[arg(long, value_name = "PORT", default_value_t = 8090)]
+    port: u16,
+    /// Where films are called: youden, max-accuracy, sensitivity=0.95, specificity=0.9, or a probability [default: each model's own]
+    #[arg(long, value_name = "POINT")]
+    at: Option<PointRule>,
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut request = ServeRequest::new(&args.model);
+    (request.host, request.port, request.at) = (args.host, args.port, args.at);
+    let stop = Arc::new(AtomicBool::new(false));
+    stop::on_signal(Arc::clone(&stop), || {
+        print::err("answering what was asked; once more leaves at once");
+    })?;
+    lungfish_serve::serve(&request, |started| told(started, args.open), &stop)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where, and opens the page. Nobody to read it is no reason not to serve.
+fn told(started: &Started, open: bool) {
+    let names: Vec<String> = started.models.iter().map(|name| print::one_line(name)).collect();
+    let _ = print::out(format_args!("Serving {} at {}", names.join(", "), started.url));
+    if !started.address.ip().is_loopback() {
+        let _ = print::out(
+            "Other machines reach it: whoever has this address with its token can ask. The connection is not encrypted.",
+        );
+    }
+    let _ = print::out(format_args!("Ctrl-C ends it. {NOT_A_DIAGNOSIS}"));
+    if open && let Err(error) = browse(&started.url) {
+        print::err(format_args!("cannot open a browser ({error}): open {} yourself", started.url));
+    }
+}
+
+fn browse(url: &str) -> std::io::Result<()> {
+    let mut command = if cfg!(target_os = "macos") {
+        Command::new("open")
+    } else if cfg!(windows) {
+        Command::new("explorer")
+    } else {
+        Command::new("xdg-open")
+    };
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
+}

@@ -1,0 +1,245 @@
+//! The models that are served: each on a thread of its own, which is asked about one film after the other.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::State;
+use lungfish::{Error, ErrorKind, Explained, ModelInfo, PointRule, Prediction, Predictor, TestedFilms, training_log};
+use lungfish_data::display::escape;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::body::Held;
+use crate::problem::Problem;
+use crate::{App, ServeError};
+
+/// Films that wait for a model; more are told to come again.
+const WAITING: usize = 64;
+/// The longer side of the picture of a film, pixels.
+const PICTURE: usize = 1200;
+
+/// All of them.
+pub(crate) struct Models(Vec<Served>);
+
+/// A model.
+pub(crate) struct Served {
+    /// What it is called: the name of its run folder or file, which no other one has.
+    pub(crate) name: String,
+    pub(crate) info: ModelInfo,
+    /// The run folder that it lies in, if any.
+    pub(crate) run: Option<PathBuf>,
+    /// Where films are called.
+    pub(crate) point: PointRule,
+    pub(crate) cut: Option<f64>,
+    tells_unlike: bool,
+    jobs: mpsc::Sender<Job>,
+    /// The test as it was last read, and when the file was written that it was read from.
+    tested: Mutex<Option<(SystemTime, Arc<TestedFilms>)>>,
+}
+
+/// A film that waits for its answer.
+struct Job {
+    film: Held,
+    explain: bool,
+    reply: oneshot::Sender<Result<Answer, Error>>,
+}
+
+/// What a model says of a film.
+pub(crate) enum Answer {
+    Predicted(Box<Prediction>),
+    Explained(Box<Explained>),
+}
+
+impl Models {
+    /// Opens them all.
+    pub(crate) fn open(paths: &[PathBuf], at: Option<PointRule>) -> Result<Self, ServeError> {
+        let mut names = BTreeSet::new();
+        let models = paths.iter().map(|path| Served::open(path, at, &mut names)).collect::<Result<Vec<_>, _>>()?;
+        if models.is_empty() { Err(ServeError::NoModel) } else { Ok(Models(models)) }
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|model| model.name.clone()).collect()
+    }
+
+    /// The one of that name; without a name the first.
+    pub(crate) fn get(&self, name: Option<&str>) -> Result<&Served, Problem> {
+        let found = match name {
+            None => self.0.first(),
+            Some(name) => self.0.iter().find(|model| model.name == name),
+        };
+        found.ok_or_else(|| {
+            let (name, names) = (escape(name.unwrap_or_default()), self.names().join(", "));
+            Problem::not_found(format!("there is no model {name}; there are {names}"))
+        })
+    }
+}
+
+impl Served {
+    fn open(path: &Path, at: Option<PointRule>, names: &mut BTreeSet<String>) -> Result<Self, ServeError> {
+        let mut predictor = Predictor::open(path)?;
+        if let Some(rule) = at {
+            predictor = predictor.with_point(rule)?;
+        }
+        let (jobs, waiting) = mpsc::channel(WAITING);
+        let served = Served {
+            name: name_of(path, predictor.file(), names),
+            info: predictor.info().clone(),
+            run: predictor.run().map(Path::to_owned),
+            point: predictor.point(),
+            cut: predictor.cut(),
+            tells_unlike: predictor.tells_unlike(),
+            jobs,
+            tested: Mutex::default(),
+        };
+        std::thread::Builder::new()
+            .name(format!("model {}", served.name))
+            .spawn(move || work(predictor, waiting))
+            .map_err(|e| ServeError::Start(e.to_string()))?;
+        Ok(served)
+    }
+
+    /// Asks about a film.
+    pub(crate) async fn ask(&self, film: Held, explain: bool) -> Result<Answer, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.try_send(Job { film, explain, reply }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => Problem::busy(),
+            mpsc::error::TrySendError::Closed(_) => Problem::broken("the model does not answer any more"),
+        })?;
+        match answer.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.kind() == ErrorKind::Damaged => Err(Problem::unreadable(error.to_string())),
+            Ok(Err(error)) => Err(Problem::broken(error.to_string())),
+            Err(_) => Err(Problem::broken("this film cannot be read: reading it went wrong inside the program")),
+        }
+    }
+
+    /// The test of its run, as it lies there now.
+    pub(crate) fn tested(&self) -> Result<Option<Arc<TestedFilms>>, Error> {
+        let Some(run) = &self.run else { return Ok(None) };
+        let written = fs::metadata(run.join("metrics-test.json")).and_then(|file| file.modified());
+        let Ok(written) = written else { return Ok(None) };
+        let Ok(mut kept) = self.tested.lock() else {
+            return TestedFilms::read(run, &self.info.classes).map(|t| t.map(Arc::new));
+        };
+        if let Some((when, tested)) = kept.as_ref()
+            && *when == written
+        {
+            return Ok(Some(Arc::clone(tested)));
+        }
+        let tested = TestedFilms::read(run, &self.info.classes)?.map(Arc::new);
+        *kept = tested.clone().map(|tested| (written, tested));
+        Ok(tested)
+    }
+
+    /// What a person wants to know of it.
+    fn about(&self) -> Value {
+        let info = &self.info;
+        let points = info.calibration.iter().flat_map(|found| &found.points);
+        let points = points.map(|point| json!({ "at": point.rule, "cut": point.cut, "label": point.label }));
+        let caveats = info.caveats.iter().map(|caveat| json!({ "kind": caveat.kind, "text": caveat.text }));
+        json!({
+            "name": self.name,
+            "architecture": info.architecture.to_string(),
+            "task": info.task,
+            "classes": info.classes,
+            "positive": info.positive_class(),
+            "size": info.preprocess.size,
+            "synthetic": info.synthetic,
+            "equal_prior": info.for_equal_classes(),
+            "unlike": self.tells_unlike,
+            "members": info.members.len().max(1),
+            "caveats": caveats.collect::<Vec<_>>(),
+            "at": self.point,
+            "cut": self.cut,
+            "points": points.collect::<Vec<_>>(),
+            "test": self.tested().ok().flatten().map(|tested| summary(&tested.metrics)),
+            "log": self.run.as_deref().is_some_and(|run| training_log(run).is_ok_and(|lines| !lines.is_empty())),
+        })
+    }
+}
+
+/// The metrics of a test that stand beside every prediction.
+fn summary(metrics: &Value) -> Value {
+    let measure = |name: &str| {
+        let all = metrics["measures"].as_array();
+        let found = all.and_then(|all| all.iter().find(|measure| measure["name"] == name));
+        found.map(|found| json!({ "value": found["value"], "interval": found["interval"] }))
+    };
+    json!({
+        "split": metrics["split"],
+        "films": metrics["films"],
+        "at": metrics["at"],
+        "sensitivity": measure("sensitivity"),
+        "specificity": measure("specificity"),
+        "auc": measure("AUC"),
+        "accuracy": measure("accuracy"),
+    })
+}
+
+/// What a model is called, so that no two are called the same.
+fn name_of(path: &Path, file: &Path, names: &mut BTreeSet<String>) -> String {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| file.to_owned());
+    let name = if real.is_dir() { real.file_name() } else { real.file_stem() };
+    let name = name.map_or_else(|| "model".to_owned(), escape);
+    let mut free = name.clone();
+    let mut number = 2;
+    while !names.insert(free.clone()) {
+        free = format!("{name} ({number})");
+        number += 1;
+    }
+    free
+}
+
+/// Answers until nobody can ask any more. A film on which the program fails is the end of that film alone.
+fn work(mut predictor: Predictor, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(Job { film, explain, reply }) = waiting.blocking_recv() {
+        // Who has gone wants no answer.
+        if reply.is_closed() {
+            continue;
+        }
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            if explain {
+                predictor.explain_bytes(&film.bytes, PICTURE).map(|said| Answer::Explained(Box::new(said)))
+            } else {
+                predictor.predict_bytes(&film.bytes).map(|said| Answer::Predicted(Box::new(said)))
+            }
+        }));
+        drop(film);
+        if let Ok(answer) = answered {
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// `GET /api/models`.
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
+    tokio::task::spawn_blocking(move || {
+        Json(json!({ "models": app.models.0.iter().map(Served::about).collect::<Vec<_>>() }))
+    })
+    .await
+    .map_err(|e| Problem::broken(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_models_have_one_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a/run"), dir.path().join("b/run"));
+        let file = dir.path().join("run.safetensors");
+        fs::create_dir_all(&a).unwrap();
+        fs::create_dir_all(&b).unwrap();
+        fs::write(&file, "").unwrap();
+        let mut names = BTreeSet::new();
+        let called = [&a, &b, &file, &a].map(|path| name_of(path, path, &mut names));
+        assert_eq!(called, ["run", "run (2)", "run (3)", "run (4)"]);
+    }
+}

@@ -1,0 +1,385 @@
+//! The page in a real browser: Debian's Chromium, driven by its own driver (W3C WebDriver).
+
+// A test that cannot run says so.
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{MADE, Server};
+use serde_json::{Value, json};
+
+/// How long the page may take for anything.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A browser with one window, which ends with the value.
+struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+    _profile: tempfile::TempDir,
+}
+
+fn program(names: &[&str]) -> Option<PathBuf> {
+    let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|file| file.is_file())
+}
+
+impl Browser {
+    /// Starts one of that width; none where there is no Chromium with its driver.
+    fn open(width: u32, dark: bool) -> Option<Self> {
+        let (Some(chromium), Some(driver)) = (program(&["chromium", "chromium-browser"]), program(&["chromedriver"]))
+        else {
+            println!(
+                "skipped: there is no chromium with a chromedriver here (Debian's packages chromium and chromium-driver)"
+            );
+            return None;
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let mut driver = Command::new(driver)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the driver starts");
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let said = lines.filter(|line| line.contains("started successfully on port")).take(1).next();
+        let port =
+            said.and_then(|line| line.trim_end_matches('.').rsplit(' ').next()?.parse().ok()).expect("it has a port");
+        let mut browser = Browser { driver, port, session: String::new(), _profile: profile };
+        let folder = format!("--user-data-dir={}", browser._profile.path().display());
+        let size = format!("--window-size={width},900");
+        let mut args = vec![
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--lang=en-US",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            &folder,
+            &size,
+        ];
+        if dark {
+            args.push("--force-dark-mode");
+        }
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "goog:chromeOptions": { "binary": chromium, "args": args },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        } } });
+        let started = browser.call("POST", "/session", &wanted);
+        browser.session = format!("/session/{}", started["sessionId"].as_str().expect("a session begins"));
+        Some(browser)
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.port,
+            body.len()
+        )
+        .unwrap();
+        // The driver keeps the connection, whatever it is asked.
+        let mut answer = BufReader::new(stream);
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line).unwrap();
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).unwrap();
+        let status = head.split(' ').nth(1);
+        let said: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status, Some("200"), "{method} {path}: {}", said["value"]["message"]);
+        said["value"].clone()
+    }
+
+    fn of_session(&self, path: &str, body: &Value) -> Value {
+        self.call("POST", &format!("{}{path}", self.session), body)
+    }
+
+    fn go(&self, url: &str) {
+        self.of_session("/url", &json!({ "url": url }));
+        self.until("document.querySelectorAll('#model option').length > 0");
+    }
+
+    /// What an expression comes to on the page.
+    fn value(&self, expression: &str) -> Value {
+        self.of_session("/execute/sync", &json!({ "script": format!("return {expression}"), "args": [] }))
+    }
+
+    fn text(&self, selector: &str) -> String {
+        self.value(&format!("document.querySelector('{selector}')?.textContent ?? ''"))
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Waits until an expression is true.
+    fn until(&self, expression: &str) {
+        let begun = Instant::now();
+        while self.value(&format!("Boolean({expression})")) != true {
+            if begun.elapsed() > PATIENCE {
+                panic!("never: {expression}\n{}\n{:?}", self.value("document.body.innerText"), self.log());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let found = self.of_session("/element", &json!({ "using": "css selector", "value": selector }));
+        found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
+    }
+
+    fn click(&self, selector: &str) {
+        // What is always in sight at the bottom would take the click.
+        self.value(&format!("document.querySelector('{selector}').scrollIntoView({{ block: 'center' }})"));
+        let element = self.element(selector);
+        self.of_session(&format!("/element/{element}/click"), &json!({}));
+    }
+
+    fn keys(&self, selector: &str, keys: &str) {
+        let element = self.element(selector);
+        self.of_session(&format!("/element/{element}/value"), &json!({ "text": keys }));
+    }
+
+    /// Chooses files, as a person does in the dialog.
+    fn choose(&self, files: &[PathBuf]) {
+        let names: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
+        self.keys("#files", &names.join("\n"));
+    }
+
+    /// Waits until all films that were chosen have an answer.
+    fn settled(&self, films: usize) {
+        self.until(&format!(
+            "document.querySelectorAll('#films tbody tr').length === {films} && document.getElementById('bar').hidden && \
+             !document.querySelector('[aria-busy]')"
+        ));
+    }
+
+    /// What the browser had to complain about, but for answers that are meant to be refusals.
+    fn log(&self) -> Vec<String> {
+        let said = self.of_session("/se/log", &json!({ "type": "browser" }));
+        let complaints = said.as_array().cloned().unwrap_or_default().into_iter();
+        let complaints = complaints.filter(|line| line["level"] == "SEVERE").map(|line| line["message"].to_string());
+        complaints.filter(|line| !line.contains("status of 422") && !line.contains("ERR_CONNECTION")).collect()
+    }
+
+    /// Whether the page has what axe-core calls a barrier; nothing is said where axe-core is not there.
+    fn barriers(&self, view: &str) {
+        let axe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/axe/node_modules/axe-core/axe.min.js");
+        let Ok(axe) = fs::read_to_string(axe) else {
+            println!("skipped: axe-core is not in target/axe (npm install --prefix target/axe axe-core)");
+            return;
+        };
+        self.of_session("/execute/sync", &json!({ "script": axe, "args": [] }));
+        let script = "const done = arguments[0]; axe.run(document, { resultTypes: ['violations'] }).then(found => \
+                      done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).slice(0, 3).join(' | '))))";
+        let found = self.of_session("/execute/async", &json!({ "script": script, "args": [] }));
+        assert_eq!(found, json!([]), "{view}");
+    }
+
+    fn has_no_sideways_scrolling(&self, view: &str) {
+        let [page, window] = ["document.documentElement.scrollWidth", "window.innerWidth"].map(|what| self.value(what));
+        assert!(page.as_f64() <= window.as_f64(), "{view}: the page is {page} wide in a window of {window}");
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() && !std::thread::panicking() {
+            self.call("DELETE", &self.session.clone(), &Value::Null);
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// A film of another kind than its name says, in every way that people have.
+fn odd_films(folder: &Path) -> Vec<PathBuf> {
+    let film = MADE.films("test").remove(0);
+    let files = [
+        ("text.png", b"this is text".to_vec()),
+        ("a film without an extension", fs::read(&film).unwrap()),
+        ("=cmd.png", fs::read(&film).unwrap()),
+        ("<img src=x onerror=alert(1)>.png", fs::read(&film).unwrap()),
+        ("dicom.dcm", dicom()),
+    ];
+    let write = |(name, bytes): (&str, Vec<u8>)| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    files.map(write).into()
+}
+
+/// A DICOM of 64 by 64 pixels of 8 bits, made here.
+fn dicom() -> Vec<u8> {
+    let short = |value: u16| value.to_le_bytes().to_vec();
+    let element = |group: u16, number: u16, kind: &str, mut value: Vec<u8>| {
+        if value.len() % 2 == 1 {
+            value.push(if kind == "UI" { 0 } else { b' ' });
+        }
+        let mut bytes = [short(group), short(number), kind.as_bytes().to_vec()].concat();
+        if kind == "OW" || kind == "OB" {
+            bytes.extend([0, 0]);
+            bytes.extend((value.len() as u32).to_le_bytes());
+        } else {
+            bytes.extend((value.len() as u16).to_le_bytes());
+        }
+        bytes.extend(value);
+        bytes
+    };
+    let meta = [
+        element(2, 2, "UI", b"1.2.840.10008.5.1.4.1.1.1".to_vec()),
+        element(2, 3, "UI", b"1.2.3.4".to_vec()),
+        element(2, 0x10, "UI", b"1.2.840.10008.1.2.1".to_vec()),
+    ]
+    .concat();
+    let mut bytes = vec![0; 128];
+    bytes.extend(b"DICM");
+    bytes.extend(element(2, 0, "UL", (meta.len() as u32).to_le_bytes().to_vec()));
+    bytes.extend(meta);
+    let pixels = (0..64 * 64).map(|at| ((at % 64) * 3) as u8).collect();
+    for (group, number, kind, value) in [
+        (8, 0x16, "UI", b"1.2.840.10008.5.1.4.1.1.1".to_vec()),
+        (8, 0x18, "UI", b"1.2.3.4".to_vec()),
+        (8, 0x60, "CS", b"DX".to_vec()),
+        (0x28, 2, "US", short(1)),
+        (0x28, 4, "CS", b"MONOCHROME2".to_vec()),
+        (0x28, 0x10, "US", short(64)),
+        (0x28, 0x11, "US", short(64)),
+        (0x28, 0x100, "US", short(8)),
+        (0x28, 0x101, "US", short(8)),
+        (0x28, 0x102, "US", short(7)),
+        (0x28, 0x103, "US", short(0)),
+        (0x7fe0, 0x10, "OW", pixels),
+    ] {
+        bytes.extend(element(group, number, kind, value));
+    }
+    bytes
+}
+
+#[test]
+fn films_are_dropped_and_answered() {
+    let Some(browser) = Browser::open(1280, false) else { return };
+    let server = Server::start(|_| {});
+    let folder = tempfile::tempdir().unwrap();
+    browser.go(&server.started.url);
+    assert!(browser.text("footer").contains("Research, not a diagnosis"));
+    let film = MADE.films("test").remove(0);
+    browser.choose(std::slice::from_ref(&film));
+    browser.settled(1);
+    // The page says what the program says.
+    let (_, said) = server.predict("/api/predict", &fs::read(&film).unwrap());
+    let class = said["class"].as_str().unwrap();
+    assert!(browser.text("#panes").contains(class), "{}", browser.text("#panes"));
+    assert!(browser.value("document.querySelector('#panes canvas').width") != 0);
+    browser.barriers("a film");
+
+    browser.choose(&odd_films(folder.path()));
+    browser.settled(6);
+    let table = browser.text("#films");
+    assert!(table.contains("dicom.dcm") && table.contains("=cmd.png"), "{table}");
+    assert!(table.contains("<img src=x onerror=alert(1)>.png"), "a name is text: {table}");
+    assert_eq!(browser.value("document.querySelectorAll('#films img').length"), 0);
+    let failed = browser.value("[...document.querySelectorAll('#films tbody tr')].filter(r => r.textContent.includes('cannot be read')).length");
+    assert_eq!(failed, 1, "text named .png alone: {table}");
+    // By the keyboard: the heat map off and on, the next film.
+    browser.keys("body", "h");
+    assert_eq!(browser.value("document.getElementById('heat').getAttribute('aria-pressed')"), "false");
+    browser.keys("body", "n");
+
+    let fifty: Vec<PathBuf> = MADE.films("train").into_iter().take(50).collect();
+    assert_eq!(fifty.len(), 50);
+    browser.choose(&fifty);
+    browser.settled(56);
+    assert_eq!(browser.log(), [""; 0]);
+    let counts = server.json("/api/metrics");
+    assert!(counts["routes"]["/api/predict"]["busy"] == 0, "the page asks for two films at a time: {counts}");
+}
+
+#[test]
+fn the_threshold_moves_and_a_cell_shows_its_films() {
+    let Some(browser) = Browser::open(1280, true) else { return };
+    let server = Server::start(|_| {});
+    browser.go(&server.started.url);
+    browser.click("#tab-test");
+    browser.until("document.querySelector('#cut')");
+    let sensitivity =
+        "[...document.querySelectorAll('#test tr')].find(r => r.textContent.includes('Sensitivity')).textContent";
+    let before = browser.value(sensitivity);
+    let test = server.json("/api/test");
+    let measured = test["metrics"]["sensitivity"].as_f64().unwrap();
+    assert!(measured > 0.0, "a model that calls nothing shows nothing: {}", test["metrics"]);
+    // Only what is exact has no decimal.
+    let percent = if measured < 1.0 { format!("{:.1} %", 100.0 * measured) } else { "100 %".to_owned() };
+    // The browser puts a space before the sign that does not break.
+    let told = before.as_str().unwrap().replace('\u{a0}', " ");
+    assert!(told.contains(&percent), "{told} has no {percent}");
+    // To the end where no film is called.
+    browser.keys("#cut", "\u{e011}");
+    browser.until(&format!("{sensitivity} !== {before}"));
+    browser.click(".matrix button:not([disabled])");
+    browser.until("document.querySelectorAll('#cell li, #cell p').length > 0");
+    browser.barriers("the test");
+    browser.click("#tab-watch");
+    let epochs = fs::read_to_string(MADE.run().join("log.jsonl")).unwrap().lines().count();
+    browser.until(&format!("document.querySelectorAll('#watch tbody tr').length >= {epochs}"));
+    browser.barriers("a training");
+    assert_eq!(browser.log(), [""; 0]);
+}
+
+#[test]
+fn a_narrow_window_is_enough_and_the_server_may_come_back() {
+    let Some(browser) = Browser::open(500, false) else { return };
+    let mut server = Server::start(|_| {});
+    let port = server.port();
+    browser.go(&server.started.url);
+    browser.choose(&MADE.films("test")[..2]);
+    browser.settled(2);
+    browser.has_no_sideways_scrolling("films");
+    browser.barriers("a narrow window");
+    drop(server);
+    browser.choose(&MADE.films("test")[2..3]);
+    browser.until("!document.getElementById('away').hidden");
+    // What was asked for meanwhile is answered by the server that comes back.
+    server = Server::start(|request| request.port = port);
+    browser.until("document.getElementById('away').hidden");
+    browser.settled(3);
+    assert_eq!(server.json("/api/health")["status"], "ok");
+}
+
+#[test]
+fn the_token_leaves_the_address_and_is_sent() {
+    let Some(browser) = Browser::open(1280, false) else { return };
+    let server = Server::start(|request| request.host = [0, 0, 0, 0].into());
+    browser.go(&server.started.url);
+    assert!(!browser.value("location.href").as_str().unwrap().contains("token"));
+    browser.choose(&MADE.films("test")[..1]);
+    browser.settled(1);
+    browser.click("#tab-test");
+    browser.until("document.querySelector('#cut')");
+    assert_eq!(browser.log(), [""; 0]);
+}

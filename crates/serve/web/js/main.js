@@ -1,0 +1,140 @@
+// Room for the page as a whole: its tabs, the choice of models, and what it says when the server is away.
+
+import { health, models as askModels, server, takeToken } from "./api.js";
+import { $, el, shown } from "./dom.js";
+import { showKeys, startKeys } from "./keys.js";
+import { lookWith, startLook } from "./look.js";
+import { said } from "./table.js";
+import { startTexts, t, words } from "./texts.js";
+
+const VIEWS = ["look", "test", "watch"];
+/** The views that are loaded when somebody opens them. */
+const LATER = { test: () => import("./test.js"), watch: () => import("./watch.js") };
+const rooms = {};
+let models = [];
+let version = null;
+let view = "look";
+
+function open(which, focus = false) {
+  view = which;
+  for (const of of VIEWS) {
+    const on = of === which;
+    const tab = $(`tab-${of}`);
+    tab.setAttribute("aria-selected", String(on));
+    tab.tabIndex = on ? 0 : -1;
+    $(`panel-${of}`).hidden = !on;
+    if (on && focus) tab.focus();
+  }
+  $("second-label").hidden = which !== "look" || models.length < 2;
+  if (location.hash !== `#${which}`) history.replaceState(null, "", `#${which}`);
+  for (const [of, room] of Object.entries(rooms)) room.inSight(of === which);
+  if (LATER[which] && !rooms[which]) enter(which);
+  if (which === "watch") logs();
+}
+
+/** A training may have begun since the models were asked for. */
+async function logs() {
+  if (!models.length || modelsNow()[0].log) return;
+  try {
+    models = await askModels();
+  } catch {
+    return;
+  }
+  rooms.watch?.useModel(modelsNow()[0]);
+}
+
+async function enter(which) {
+  let room;
+  try {
+    room = await LATER[which]();
+  } catch {
+    return alert(t("away", { host: location.host }));
+  }
+  if (rooms[which]) return;
+  rooms[which] = room;
+  room.start();
+  room.useModel(modelsNow()[0]);
+  room.inSight(view === which);
+}
+
+function tabs() {
+  for (const of of VIEWS) $(`tab-${of}`).addEventListener("click", () => open(of));
+  $("tabs").addEventListener("keydown", event => {
+    const at = VIEWS.indexOf(view);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: VIEWS.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    open(VIEWS[(to + VIEWS.length) % VIEWS.length], true);
+  });
+  addEventListener("hashchange", () => {
+    const of = location.hash.slice(1);
+    if (VIEWS.includes(of) && of !== view) open(of);
+  });
+}
+
+function modelsNow() {
+  const model = models.find(({ name }) => name === $("model").value) ?? models[0] ?? null;
+  const second = models.find(({ name }) => name === $("second").value && name !== model?.name) ?? null;
+  return [model, second];
+}
+
+function fillSelectors() {
+  const [first, beside] = [$("model").value, $("second").value];
+  const options = models.map(({ name }) => el("option", { value: name }, shown(name)));
+  $("model").replaceChildren(...options);
+  if (models.some(({ name }) => name === first)) $("model").value = first;
+  $("model").disabled = !models.length;
+  const others = models.filter(({ name }) => name !== $("model").value);
+  $("second").replaceChildren(el("option", { value: "" }, t("nothing_beside")), ...others.map(({ name }) => el("option", { value: name }, shown(name))));
+  if (others.some(({ name }) => name === beside)) $("second").value = beside;
+  $("second-label").hidden = view !== "look" || models.length < 2;
+}
+
+function use() {
+  fillSelectors();
+  const [model, second] = modelsNow();
+  lookWith(model, second);
+  for (const room of Object.values(rooms)) room.useModel(model);
+}
+
+const told = () => { $("server").textContent = version ? `lungfish ${shown(version)} \u00b7 ${location.host}` : ""; };
+
+function alert(text) {
+  $("away").hidden = !text;
+  $("away").textContent = text ?? "";
+}
+
+async function load() {
+  try {
+    const [alive, found] = [await health(), await askModels()];
+    version = alive.version;
+    told();
+    models = found;
+    alert(models.length ? null : t("no_models"));
+    use();
+  } catch (problem) {
+    alert(said(problem));
+  }
+}
+
+async function begin() {
+  takeToken();
+  const wanted = location.hash.slice(1);
+  await startTexts();
+  tabs();
+  startLook();
+  $("model").addEventListener("change", use);
+  $("second").addEventListener("change", use);
+  $("help").addEventListener("click", showKeys);
+  startKeys(() => view, { "?": showKeys, 1: () => open("look", true), 2: () => open("test", true), 3: () => open("watch", true) });
+  words.addEventListener("change", () => {
+    fillSelectors();
+    told();
+  });
+  server.addEventListener("away", () => alert(t("away", { host: location.host })));
+  server.addEventListener("back", load);
+  open(VIEWS.includes(wanted) ? wanted : "look");
+  await load();
+}
+
+begin();
