@@ -13,12 +13,15 @@ use serde_json::{Value, json};
 use crate::App;
 
 /// What is counted apart; everything else is `other`.
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 11] = [
     "/api/predict",
     "/api/explain",
     "/api/models",
     "/api/test",
     "/api/watch",
+    "/api/data",
+    "/api/corrections",
+    "/api/teach",
     "/api/health",
     "/api/metrics",
     "/metrics",

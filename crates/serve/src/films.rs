@@ -38,10 +38,10 @@ pub(crate) async fn predict(
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if kind.trim_start().to_ascii_lowercase().starts_with("multipart/") {
         let form = Multipart::from_request(request, &()).await;
-        return several(&app, model, form.map_err(|e: MultipartRejection| Problem::bad(e.body_text()))?).await;
+        return several(&app, &model, form.map_err(|e: MultipartRejection| Problem::bad(e.body_text()))?).await;
     }
     let film = app.room.read_body(request.into_body()).await?;
-    let said = one(&app, model, film, asked.name.as_deref()).await?;
+    let said = one(&app, &model, film, asked.name.as_deref()).await?;
     Ok(Json(said))
 }
 

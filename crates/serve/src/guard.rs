@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -17,6 +17,8 @@ use crate::{App, ServeError};
 
 /// Bytes of a token.
 const TOKEN: usize = 24;
+/// What changes something, other than by looking at it.
+const CHANGES: [&str; 2] = ["/api/corrections", "/api/teach"];
 
 /// What is put beside every answer: nothing but our own files may be loaded, by nobody but ourselves.
 const HEADERS: [(&str, &str); 6] = [
@@ -37,23 +39,24 @@ pub(crate) struct Guard {
     hosts: Option<Vec<String>>,
     address: SocketAddr,
     token: Option<String>,
+    /// Whether only what changes something wants it: on this machine.
+    for_changes: bool,
 }
 
 impl Guard {
-    /// Of an address that is bound.
-    pub(crate) fn new(address: SocketAddr) -> Result<Self, ServeError> {
-        if address.ip().is_loopback() {
+    /// Of an address that is bound; `changes` is whether something can be changed through it.
+    pub(crate) fn new(address: SocketAddr, changes: bool) -> Result<Self, ServeError> {
+        let here = address.ip().is_loopback();
+        let token = if here && !changes { None } else { Some(token()?) };
+        if here {
             let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned(), host(address)];
             let mut hosts: Vec<String> = names.iter().map(|name| format!("{name}:{}", address.port())).collect();
             if address.port() == 80 {
                 hosts.extend(names);
             }
-            return Ok(Guard { hosts: Some(hosts), address, token: None });
+            return Ok(Guard { hosts: Some(hosts), address, token, for_changes: true });
         }
-        let mut bytes = [0; TOKEN];
-        getrandom::fill(&mut bytes).map_err(|e| ServeError::Start(format!("there are no random numbers: {e}")))?;
-        let token = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Guard { hosts: None, address, token: Some(token) })
+        Ok(Guard { hosts: None, address, token, for_changes: false })
     }
 
     /// The address of the page.
@@ -65,7 +68,7 @@ impl Guard {
         format!("http://{host}:{}/{fragment}", self.address.port())
     }
 
-    fn allows(&self, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+    fn allows(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
         let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
         let host = text(header::HOST).ok_or_else(|| Problem::bad("a request says which host it is for"))?;
         if let Some(hosts) = &self.hosts
@@ -86,10 +89,21 @@ impl Guard {
         if !(path.starts_with("/api/") || path == "/metrics") {
             return Ok(());
         }
+        let changes = CHANGES.contains(&path) && *method != Method::GET && *method != Method::HEAD;
+        if self.for_changes && !changes {
+            return Ok(());
+        }
         let given = text(header::AUTHORIZATION).unwrap_or_default();
         let given = given.strip_prefix("Bearer ").unwrap_or_default();
         if is_same(given.trim().as_bytes(), token.as_bytes()) { Ok(()) } else { Err(Problem::no_token()) }
     }
+}
+
+/// A new one.
+fn token() -> Result<String, ServeError> {
+    let mut bytes = [0; TOKEN];
+    getrandom::fill(&mut bytes).map_err(|e| ServeError::Start(format!("there are no random numbers: {e}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Whether they are the same, in a time that does not tell where they differ.
@@ -108,7 +122,7 @@ fn host(address: SocketAddr) -> String {
 pub(crate) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let path = request.uri().path().to_owned();
-    let mut response = match app.guard.allows(&path, request.headers()) {
+    let mut response = match app.guard.allows(request.method(), &path, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -129,9 +143,10 @@ mod tests {
 
     #[test]
     fn a_page_of_somebody_else_is_not_answered() {
-        let guard = Guard::new("127.0.0.1:8090".parse().unwrap()).unwrap();
+        let guard = Guard::new("127.0.0.1:8090".parse().unwrap(), false).unwrap();
         assert_eq!((guard.url().as_str(), &guard.token), ("http://127.0.0.1:8090/", &None));
-        let allows = |pairs: &[(&'static str, &str)]| guard.allows("/api/predict", &headers(pairs)).is_ok();
+        let allows =
+            |pairs: &[(&'static str, &str)]| guard.allows(&Method::POST, "/api/predict", &headers(pairs)).is_ok();
         assert!(allows(&[("host", "127.0.0.1:8090")]) && allows(&[("host", "LocalHost:8090")]));
         assert!(allows(&[("host", "localhost:8090"), ("origin", "http://localhost:8090")]));
         for pairs in [
@@ -148,22 +163,43 @@ mod tests {
             assert!(!allows(pairs), "{pairs:?}");
         }
         // Somebody may follow a link to the page.
-        assert!(guard.allows("/", &headers(&[("host", "localhost:8090"), ("sec-fetch-site", "cross-site")])).is_ok());
+        assert!(
+            guard
+                .allows(&Method::GET, "/", &headers(&[("host", "localhost:8090"), ("sec-fetch-site", "cross-site")]))
+                .is_ok()
+        );
     }
 
     #[test]
     fn other_machines_need_the_token() {
-        let guard = Guard::new("0.0.0.0:8090".parse().unwrap()).unwrap();
+        let guard = Guard::new("0.0.0.0:8090".parse().unwrap(), false).unwrap();
         let token = guard.token.clone().unwrap();
         assert_eq!(token.len(), 2 * TOKEN);
         assert_eq!(guard.url(), format!("http://127.0.0.1:8090/#token={token}"));
         let asks = |path: &str, given: &str| {
-            guard.allows(path, &headers(&[("host", "10.0.0.3:8090"), ("authorization", given)])).is_ok()
+            guard.allows(&Method::GET, path, &headers(&[("host", "10.0.0.3:8090"), ("authorization", given)])).is_ok()
         };
         assert!(asks("/api/models", &format!("Bearer {token}")) && asks("/", "") && asks("/style.css", ""));
         for given in ["", "Bearer ", &token, &format!("Bearer {token}0"), &format!("Bearer {}", &token[1..])] {
             assert!(!asks("/api/models", given) && !asks("/metrics", given), "{given}");
         }
-        assert_ne!(Guard::new("0.0.0.0:8090".parse().unwrap()).unwrap().token, Some(token));
+        assert_ne!(Guard::new("0.0.0.0:8090".parse().unwrap(), false).unwrap().token, Some(token));
+    }
+
+    #[test]
+    fn what_changes_something_wants_the_token_here_too() {
+        let guard = Guard::new("127.0.0.1:8090".parse().unwrap(), true).unwrap();
+        let token = guard.token.clone().unwrap();
+        assert_eq!(guard.url(), format!("http://127.0.0.1:8090/#token={token}"));
+        let asks = |method: Method, path: &str, given: &str| {
+            guard.allows(&method, path, &headers(&[("host", "127.0.0.1:8090"), ("authorization", given)])).is_ok()
+        };
+        let bearer = format!("Bearer {token}");
+        assert!(asks(Method::POST, "/api/predict", "") && asks(Method::GET, "/api/teach", ""));
+        for (method, path) in
+            [(Method::POST, "/api/corrections"), (Method::POST, "/api/teach"), (Method::DELETE, "/api/teach")]
+        {
+            assert!(!asks(method.clone(), path, "") && asks(method, path, &bearer), "{path}");
+        }
     }
 }

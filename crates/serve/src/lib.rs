@@ -2,7 +2,7 @@
 //!
 //! Models are loaded once and asked about films that come as bytes; nothing of a film is written to disk or kept after the answer.
 //! `models` asks them, each on a thread of its own; `body` reads what a client sends within bounds of size and time; `films`,
-//! `tested` and `watched` answer, `guard` says who may ask, `counts` counts, `page` has the files of the page, which are part of the
+//! `tested`, `watched` and `taught` answer, `guard` says who may ask, `counts` counts, `page` has the files of the page, which are part of the
 //! program. Nothing here knows flags or prints.
 //!
 //! ```no_run
@@ -24,6 +24,7 @@ mod models;
 mod openapi;
 mod page;
 mod problem;
+mod taught;
 mod tested;
 mod watched;
 
@@ -31,12 +32,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, middleware};
 use lungfish::PointRule;
+use lungfish_data::display::escape;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -45,6 +48,10 @@ use counts::Counts;
 use guard::Guard;
 use models::Models;
 use problem::Problem;
+use taught::Teaching;
+
+/// Tenths of a second that a training has to save what it has.
+const ENDING: usize = 300;
 
 /// What to serve, and where.
 #[derive(Clone, Debug)]
@@ -58,13 +65,16 @@ pub struct ServeRequest {
     pub port: u16,
     /// Where films are called; none is each model's own operating point.
     pub at: Option<PointRule>,
+    /// Films whose labels may be doubted and that a head may learn from, and the folder that what comes of it goes to; none where the
+    /// page only looks.
+    pub teach: Option<(PathBuf, PathBuf)>,
 }
 
 impl ServeRequest {
     /// These models, at port 8090 of this machine alone.
     pub fn new<P: Into<PathBuf>>(models: impl IntoIterator<Item = P>) -> Self {
         let models = models.into_iter().map(Into::into).collect();
-        ServeRequest { models, host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8090, at: None }
+        ServeRequest { models, host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8090, at: None, teach: None }
     }
 }
 
@@ -90,6 +100,14 @@ pub enum ServeError {
     /// No model is named.
     #[error("there is no model to serve")]
     NoModel,
+    /// The folder for what is learnt cannot be made.
+    #[error("cannot create {}: {source}", escape(folder))]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The address is taken, or is none of this machine.
     #[error("cannot listen at {address}: {source}")]
     Listen {
@@ -109,6 +127,7 @@ pub(crate) struct App {
     guard: Guard,
     counts: Counts,
     room: Room,
+    teaching: Option<Teaching>,
     /// True once the server is to end: what has no end of its own ends then.
     stopping: watch::Receiver<bool>,
 }
@@ -120,6 +139,10 @@ pub(crate) struct App {
 /// See [`ServeError`].
 pub fn serve(request: &ServeRequest, started: impl FnOnce(&Started), stop: &AtomicBool) -> Result<(), ServeError> {
     let models = Models::open(&request.models, request.at)?;
+    let teaching = match &request.teach {
+        Some((data, out)) => Some(Teaching::open(data, out)?),
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_io()
@@ -131,13 +154,21 @@ pub fn serve(request: &ServeRequest, started: impl FnOnce(&Started), stop: &Atom
         let listen = |source| ServeError::Listen { address: asked, source };
         let listener = tokio::net::TcpListener::bind(asked).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let guard = Guard::new(address)?;
+        let guard = Guard::new(address, teaching.is_some())?;
         let url = guard.url();
         let (end, stopping) = watch::channel(false);
         let names = models.names();
-        let app = Arc::new(App { models, guard, counts: Counts::default(), room: Room::new(), stopping });
+        let app = Arc::new(App { models, guard, counts: Counts::default(), room: Room::new(), teaching, stopping });
         started(&Started { address, url, models: names });
         connections::accept(&listener, router(&app), stop, &end).await;
+        // A training saves what it has at its next step.
+        app.stop_teaching();
+        for _ in 0..ENDING {
+            if !app.teaches() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         Ok(())
     })
 }
@@ -151,6 +182,10 @@ fn router(app: &Arc<App>) -> Router {
         .route("/api/test", get(tested::test))
         .route("/api/test/films/{index}", get(tested::film))
         .route("/api/watch", get(watched::watch))
+        .route("/api/data", get(taught::data))
+        .route("/api/data/films/{index}", get(taught::film))
+        .route("/api/corrections", get(taught::corrections).post(taught::correct))
+        .route("/api/teach", get(taught::listen).post(taught::teach).delete(taught::stop))
         .route("/api/metrics", get(counts::as_json))
         .route("/metrics", get(counts::as_text))
         .route("/openapi.json", get(openapi::document))
@@ -167,6 +202,7 @@ async fn health(State(app): State<Arc<App>>) -> Json<Value> {
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "models": app.models.names().len(),
+        "teach": app.teaching.is_some(),
         "notice": "Research, not a diagnosis.",
     }))
 }

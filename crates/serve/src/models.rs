@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use axum::Json;
@@ -24,13 +24,18 @@ const WAITING: usize = 64;
 const PICTURE: usize = 1200;
 
 /// All of them.
-pub(crate) struct Models(Vec<Served>);
+pub(crate) struct Models {
+    all: RwLock<Vec<Arc<Served>>>,
+    at: Option<PointRule>,
+}
 
 /// A model.
 pub(crate) struct Served {
     /// What it is called: the name of its run folder or file, which no other one has.
     pub(crate) name: String,
     pub(crate) info: ModelInfo,
+    /// Its run folder or file, as it was named.
+    pub(crate) path: PathBuf,
     /// The run folder that it lies in, if any.
     pub(crate) run: Option<PathBuf>,
     /// Where films are called.
@@ -58,23 +63,41 @@ pub(crate) enum Answer {
 impl Models {
     /// Opens them all.
     pub(crate) fn open(paths: &[PathBuf], at: Option<PointRule>) -> Result<Self, ServeError> {
-        let mut names = BTreeSet::new();
-        let models = paths.iter().map(|path| Served::open(path, at, &mut names)).collect::<Result<Vec<_>, _>>()?;
-        if models.is_empty() { Err(ServeError::NoModel) } else { Ok(Models(models)) }
+        let models = Models { all: RwLock::default(), at };
+        for path in paths {
+            models.add(path)?;
+        }
+        if paths.is_empty() { Err(ServeError::NoModel) } else { Ok(models) }
+    }
+
+    /// Opens one more; what it is called.
+    pub(crate) fn add(&self, path: &Path) -> Result<String, ServeError> {
+        let mut names: BTreeSet<String> = self.names().into_iter().collect();
+        let model = Served::open(path, self.at, &mut names)?;
+        let name = model.name.clone();
+        self.all.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(model));
+        Ok(name)
+    }
+
+    fn each(&self) -> Vec<Arc<Served>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|model| model.name.clone()).collect()
+        self.each().iter().map(|model| model.name.clone()).collect()
+    }
+
+    /// The one that was named first. There is one, and none ever goes.
+    pub(crate) fn first(&self) -> Arc<Served> {
+        Arc::clone(&self.all.read().unwrap_or_else(PoisonError::into_inner)[0])
     }
 
     /// The one of that name; without a name the first.
-    pub(crate) fn get(&self, name: Option<&str>) -> Result<&Served, Problem> {
-        let found = match name {
-            None => self.0.first(),
-            Some(name) => self.0.iter().find(|model| model.name == name),
-        };
+    pub(crate) fn get(&self, name: Option<&str>) -> Result<Arc<Served>, Problem> {
+        let Some(name) = name else { return Ok(self.first()) };
+        let found = self.each().into_iter().find(|model| model.name == name);
         found.ok_or_else(|| {
-            let (name, names) = (escape(name.unwrap_or_default()), self.names().join(", "));
+            let (name, names) = (escape(name), self.names().join(", "));
             Problem::not_found(format!("there is no model {name}; there are {names}"))
         })
     }
@@ -90,6 +113,7 @@ impl Served {
         let served = Served {
             name: name_of(path, predictor.file(), names),
             info: predictor.info().clone(),
+            path: path.to_owned(),
             run: predictor.run().map(Path::to_owned),
             point: predictor.point(),
             cut: predictor.cut(),
@@ -220,7 +244,7 @@ fn work(mut predictor: Predictor, mut waiting: mpsc::Receiver<Job>) {
 /// `GET /api/models`.
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
     tokio::task::spawn_blocking(move || {
-        Json(json!({ "models": app.models.0.iter().map(Served::about).collect::<Vec<_>>() }))
+        Json(json!({ "models": app.models.each().iter().map(|model| model.about()).collect::<Vec<_>>() }))
     })
     .await
     .map_err(|e| Problem::broken(e.to_string()))

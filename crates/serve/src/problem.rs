@@ -25,7 +25,7 @@ impl Problem {
 
     /// No token, or another one.
     pub(crate) fn no_token() -> Self {
-        let detail = "this server is open to other machines: send its token as \"Authorization: Bearer TOKEN\"";
+        let detail = "this wants the server's token, which stands in the address that it printed: \"Authorization: Bearer TOKEN\"";
         Problem::new(StatusCode::UNAUTHORIZED, detail)
     }
 
@@ -36,6 +36,11 @@ impl Problem {
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// Not now, since something else goes on.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::CONFLICT, detail)
     }
 
     pub(crate) fn method() -> Self {

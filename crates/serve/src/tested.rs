@@ -36,7 +36,7 @@ pub(crate) async fn test(State(app): State<Arc<App>>, Query(asked): Query<Asked>
             return Err(Problem::not_found(format!("there is no test of {}: `lungfish test` makes one", model.name)));
         };
         let films: Vec<Value> =
-            tested.films.iter().enumerate().map(|(index, film)| about(model, index, film)).collect();
+            tested.films.iter().enumerate().map(|(index, film)| about(&model, index, film)).collect();
         Ok(Json(json!({
             "split": tested.split.to_string(),
             "positive": model.info.positive_class(),
@@ -91,7 +91,7 @@ pub(crate) async fn film(
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
 }
 
-fn small(image: Image) -> Image {
+pub(crate) fn small(image: Image) -> Image {
     let long = image.width.max(image.height).max(1);
     if long <= SMALL {
         return image;
@@ -102,6 +102,8 @@ fn small(image: Image) -> Image {
 }
 
 /// Off the threads that answer, which must not wait for a disk.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Problem::broken(e.to_string()))?
 }

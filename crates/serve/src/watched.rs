@@ -20,7 +20,7 @@ use crate::problem::Problem;
 /// Between two looks at the log.
 const LOOK: Duration = Duration::from_millis(500);
 /// Between two signs that the server is still there.
-const KEEP: Duration = Duration::from_secs(15);
+pub(crate) const KEEP: Duration = Duration::from_secs(15);
 
 /// Which model.
 #[derive(Deserialize)]

@@ -250,12 +250,14 @@ fn many_films_at_once_are_all_answered() {
 
 #[test]
 fn the_description_says_what_there_is() {
-    let server = Server::start(|_| {});
+    let out = tempfile::tempdir().unwrap();
+    let teach = (MADE.folder.path().join("films"), out.path().join("taught"));
+    let server = Server::start(|request| request.teach = Some(teach));
     let described = server.json("/openapi.json");
     for (path, methods) in described["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             // Events have no end, and are asked for elsewhere.
-            if path == "/api/watch" {
+            if path == "/api/watch" || path == "/api/teach" && method == "get" {
                 continue;
             }
             let (status, _, body) = server.ask(&method.to_uppercase(), &path.replace("{index}", "0"), &[], b"");
@@ -286,4 +288,91 @@ fn what_cannot_be_served_is_told_in_one_sentence() {
     let address: SocketAddr = taken.local_addr().unwrap();
     let error = says(&|request| request.port = address.port()).unwrap_err();
     assert!(error.contains(&format!("cannot listen at {address}")), "{error}");
+}
+
+#[test]
+fn a_head_learns_from_corrected_labels_and_no_film_is_touched() {
+    let data = MADE.folder.path().join("films");
+    let there = lying_in(&data);
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("taught");
+    let start = |out: &Path| {
+        let teach = (data.clone(), out.to_owned());
+        Server::start(|request| request.teach = Some(teach))
+    };
+    let server = start(&out);
+    let token = format!("Bearer {}", server.started.url.split_once("#token=").unwrap().1);
+    let bearer = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+    assert_eq!(server.json("/api/health")["teach"], true);
+    let listed = server.json("/api/data?limit=500");
+    let items = listed["items"].as_array().unwrap();
+    assert_eq!((&listed["films"], items.len()), (&items.len().into(), items.len()));
+    assert!(items.iter().all(|item| item["split"] != "test"), "test films are not doubted here");
+    let of_class = server.json("/api/data?class=NORMAL");
+    assert!(of_class["items"].as_array().unwrap().iter().all(|item| item["label"] == "NORMAL"), "{of_class}");
+    assert!(server.get(&format!("/api/data/films/{}", items[0]["index"])).2.starts_with(b"\x89PNG"));
+
+    // Only who has the token changes anything, and only films and classes that there are.
+    let (index, label) = (items[0]["index"].as_u64().unwrap(), items[0]["label"].as_str().unwrap());
+    let other = if label == "NORMAL" { "PNEUMONIA" } else { "NORMAL" };
+    let body = |label: Value| serde_json::json!({ "index": index, "label": label }).to_string();
+    let plain = [("Content-Type", "application/json")];
+    assert_eq!(server.ask("POST", "/api/corrections", &plain, body(other.into()).as_bytes()).0, 401);
+    for (text, status, says) in [
+        (body("COVID".into()), 400, "there is no class COVID; there are NORMAL, PNEUMONIA"),
+        (r#"{"index":99999,"label":null}"#.to_owned(), 404, "the data set has no film 99999"),
+        ("{".to_owned(), 400, ""),
+    ] {
+        let (found, _, answer) = server.ask("POST", "/api/corrections", &bearer, text.as_bytes());
+        assert_eq!(found, status, "{text}");
+        assert!(String::from_utf8_lossy(&answer).contains(says));
+    }
+    assert_eq!(server.ask("POST", "/api/corrections", &bearer, body(other.into()).as_bytes()).0, 200);
+    let left_out = format!("{{\"index\":{},\"label\":\"\"}}", items[1]["index"]);
+    assert_eq!(server.ask("POST", "/api/corrections", &bearer, left_out.as_bytes()).0, 200);
+    let table = String::from_utf8(server.get("/api/corrections").2).unwrap();
+    assert_eq!(table, fs::read_to_string(out.join("corrections.csv")).unwrap());
+    assert!(table.starts_with("path,label,proposed,left_out\n") && table.lines().count() == 3, "{table}");
+    assert_eq!(server.json("/api/data?only=corrected")["found"], 2);
+
+    assert_eq!(server.ask("POST", "/api/teach", &bearer, b"{\"epochs\":0}").0, 400);
+    let (status, _, answer) = server.ask("POST", "/api/teach", &bearer, b"{\"epochs\":2}");
+    assert_eq!((status, String::from_utf8(answer).unwrap().as_str()), (202, "{\"name\":\"taught-1\"}"));
+    let mut stream = server.connect();
+    write!(stream, "GET /api/teach HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", server.port()).unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 4096]);
+    while !seen.contains("event: done") && !seen.contains("event: failed") {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    assert!(seen.contains("event: done") && seen.matches("event: epoch").count() >= 2, "{seen}");
+    assert!(seen.contains("\"comparison\":{\"films\":"), "{seen}");
+    let names: Vec<Value> =
+        server.json("/api/models")["models"].as_array().unwrap().iter().map(|model| model["name"].clone()).collect();
+    assert_eq!(names, ["run", "taught-1"]);
+    let film = fs::read(&MADE.films("test")[0]).unwrap();
+    assert_eq!(server.predict("/api/predict?model=taught-1", &film).0, 200);
+    assert!(out.join("taught-1/best.safetensors").is_file() && out.join("taught-1/recipe.toml").is_file());
+    let labels = fs::read_to_string(out.join("taught-1.labels.csv")).unwrap();
+    assert_eq!(
+        labels.lines().count(),
+        lying_in(&data).iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "png")).count()
+    );
+    assert_eq!(lying_in(&data), there, "no film is touched");
+
+    // Another server of the folder knows the proposals, and goes on after the last run; one that ends stops its training.
+    drop(server);
+    let server = start(&out);
+    let token = format!("Bearer {}", server.started.url.split_once("#token=").unwrap().1);
+    let bearer = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+    assert_eq!(server.json("/api/data")["corrections"], 2);
+    let taken_back = body(Value::Null);
+    server.ask("POST", "/api/corrections", &bearer, taken_back.as_bytes());
+    assert_eq!(server.json("/api/data")["corrections"], 1);
+    let (status, _, answer) = server.ask("POST", "/api/teach", &bearer, b"{\"epochs\":100}");
+    assert_eq!((status, String::from_utf8(answer).unwrap().as_str()), (202, "{\"name\":\"taught-2\"}"));
+    let (status, _, again) = server.ask("POST", "/api/teach", &bearer, b"{\"epochs\":2}");
+    assert!(status == 409, "{}", String::from_utf8_lossy(&again));
+    assert_eq!(server.ask("DELETE", "/api/teach", &bearer, b"").0, 202);
 }

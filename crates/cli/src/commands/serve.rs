@@ -15,7 +15,8 @@ use crate::{NOT_A_DIAGNOSIS, print, stop};
 ///
 /// Serves one page, and a small REST beside it, at an address of this machine: films are dropped, pasted or chosen (JPEG, PNG, TIFF,
 /// DICOM), and the page shows what the model says, how sure it is by its own test, what it read in the film, and whether the film is
-/// unlike those of the training. The test of a run and a training that goes on can be looked at too. Nothing that is sent is written
+/// unlike those of the training. The test of a run and a training that goes on can be looked at too. With --data and --out labels can be doubted and a head be trained
+/// without them. Nothing that is sent is written
 /// to disk or kept after the answer, and nothing leaves the machine; the page loads nothing from elsewhere. Beyond this machine
 /// (--host) every call needs the token that stands in the printed address. Ctrl-C ends it. This is a research tool; what it says is
 /// not a diagnosis.
@@ -24,11 +25,18 @@ use crate::{NOT_A_DIAGNOSIS, print, stop};
 Example:
   lungfish serve --model run --open
   lungfish serve --model run-a run-b --port 8091
+  lungfish serve --model run --data chest_xray --out taught --open
   curl --data-binary @film.jpeg http://127.0.0.1:8090/api/predict")]
 pub struct Args {
     /// Run folders or model files; the first one is asked where none is named
     #[arg(long, value_name = "MODEL", required = true, num_args = 1.., value_hint = clap::ValueHint::AnyPath)]
     model: Vec<PathBuf>,
+    /// Films of classes whose labels may be doubted on the page, and that a head may learn from; needs --out
+    #[arg(long, value_name = "DIR", requires = "out", value_hint = clap::ValueHint::DirPath)]
+    data: Option<PathBuf>,
+    /// Folder for corrections.csv, which are proposals, and for what is learnt, a run folder each; films are never touched
+    #[arg(long, value_name = "DIR", requires = "data", value_hint = clap::ValueHint::DirPath)]
+    out: Option<PathBuf>,
     /// The address to listen at; beyond this machine a token is needed
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     host: IpAddr,
@@ -46,6 +54,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut request = ServeRequest::new(&args.model);
     (request.host, request.port, request.at) = (args.host, args.port, args.at);
+    request.teach = args.data.clone().zip(args.out.clone());
     let stop = Arc::new(AtomicBool::new(false));
     stop::on_signal(Arc::clone(&stop), || {
         print::err("answering what was asked; once more leaves at once");

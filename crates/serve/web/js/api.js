@@ -119,7 +119,8 @@ async function problem(answer) {
   return new Problem(answer.status, detail ?? `${answer.status} ${answer.statusText}`);
 }
 
-const json = async (path, options) => {
+/** The same, of which the answer is JSON. */
+export const json = async (path, options) => {
   const answer = await ask(path, options);
   try {
     return await answer.json();
@@ -143,20 +144,21 @@ export const predict = (...of) => film("/api/predict", ...of);
 export const explain = (...of) => film("/api/explain", ...of);
 
 export const test = (model, signal) => json("/api/test", { query: { model }, signal });
-/** A film of the test, as an address for an image: an image of its own could not send the token. */
-export async function testFilm(model, index, signal) {
-  const answer = await ask(`/api/test/films/${index}`, { query: { model }, signal });
+/** A picture, as an address for an image: an image of its own could not send the token. */
+export async function image(path, options) {
+  const answer = await ask(path, options);
   return URL.createObjectURL(await answer.blob());
 }
+export const testFilm = (model, index, signal) => image(`/api/test/films/${index}`, { query: { model }, signal });
 
 /**
  * The stream of a training, for as long as `signal` lets it: `heard(event, data)` for each event, `begun()` before the first
  * of each connection, since the server then tells all from the start.
  */
-export async function watch(model, { signal, begun, heard, ended }) {
+export async function stream(path, { query, signal, begun, heard, ended }) {
   for (let wait = 1000; !signal.aborted;) {
     try {
-      const answer = await ask("/api/watch", { query: { model }, signal, headers: { Accept: "text/event-stream" } });
+      const answer = await ask(path, { query, signal, headers: { Accept: "text/event-stream" } });
       begun();
       await events(answer.body, (event, data) => {
         wait = 1000;

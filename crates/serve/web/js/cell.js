@@ -3,12 +3,10 @@
 
 import { testFilm } from "./api.js";
 import { $, el, name, shown } from "./dom.js";
-import { said } from "./table.js";
 import { parts, percent, t } from "./texts.js";
+import { picture } from "./thumbs.js";
 
 const AT_FIRST = 24;
-/** So many pictures are kept. */
-const KEPT = 300;
 
 /** Labels or a class in words. */
 const inWords = value => (Array.isArray(value) ? value.join(", ") || t("no_label") : String(value));
@@ -51,53 +49,8 @@ export function list(films, of) {
     el("p", { class: "quiet" }, t("worst_first")), grid, more);
 }
 
-/** Two at a time. */
-const pictures = new Map();
-const waiting = [];
-let fetching = 0;
-function fetchNext() {
-  while (fetching < 2 && waiting.length) {
-    const { at, model, index, image, box, signal } = waiting.shift();
-    if (signal.aborted) continue;
-    fetching += 1;
-    testFilm(model, index, signal).then(address => {
-      pictures.set(at, address);
-      if (pictures.size > KEPT) {
-        const [[oldest, its]] = pictures;
-        pictures.delete(oldest);
-        URL.revokeObjectURL(its);
-      }
-      image.src = address;
-      image.hidden = false;
-    }).catch(error => {
-      if (!signal.aborted) box.replaceChildren(el("span", { class: "none" }, error.status === 404 ? t("film_gone") : said(error)));
-    }).finally(() => {
-      fetching -= 1;
-      fetchNext();
-    });
-  }
-}
-
-const sight = new IntersectionObserver(entries => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    sight.unobserve(target);
-    waiting.push(target.wants);
-    fetchNext();
-  }
-}, { rootMargin: "200px" });
-
 function thumb(film, of, signal) {
-  const image = el("img", { alt: "", hidden: true });
-  const box = el("span", { class: "picture" }, image);
-  const at = `${of.model} ${film.index}`;
-  if (pictures.has(at)) {
-    image.src = pictures.get(at);
-    image.hidden = false;
-  } else {
-    box.wants = { at, model: of.model, index: film.index, image, box, signal };
-    sight.observe(box);
-  }
+  const { box, image } = picture({ key: `${of.model} ${film.index}`, get: signal => testFilm(of.model, film.index, signal), signal });
   const call = inWords(of.called(film));
   const p = Number.isFinite(film.probability) ? t("probability_is", { name: shown(of.positive ?? call), p: percent(film.probability) }) : "";
   const facts = [

@@ -5,7 +5,7 @@ import { $, el, keep, kept } from "./dom.js";
 import { t } from "./texts.js";
 
 const KEYS = [
-  ["keys_everywhere", [["?", "key_help"], ["1 2 3", "key_tabs"], ["Tab", "key_tab"], ["\u2190 \u2192", "key_tablist"]]],
+  ["keys_everywhere", [["?", "key_help"], ["1 2 3 4", "key_tabs"], ["Tab", "key_tab"], ["\u2190 \u2192", "key_tablist"]]],
   ["keys_film", [
     ["n, PageDown", "key_next"], ["p, PageUp", "key_previous"], ["h", "key_heat"], ["o, O", "key_opacity"], ["i", "key_invert"],
     ["+ \u2212", "key_zoom"], ["0", "key_fit"], ["\u2190 \u2192 \u2191 \u2193", "key_pan"], ["[ ]", "key_level"], ["{ }", "key_width"],
@@ -14,10 +14,17 @@ const KEYS = [
   ["keys_mouse", [["mouse_wheel", "key_zoom"], ["mouse_drag", "key_pan"], ["mouse_right", "key_window"]]],
   ["keys_table", [["\u2191 \u2193 Home End", "key_rows"], ["Enter", "key_show"]]],
   ["keys_test", [["\u2190 \u2192", "key_cut"], ["Enter", "key_cell"]]],
+  ["keys_teach", [
+    ["\u2190 \u2192 \u2191 \u2193 Home End", "key_rows"], ["PageUp PageDown", "key_page"], ["a b c \u2026", "key_class"], ["x", "key_out"], ["z", "key_back"],
+    ["Enter", "key_large"],
+  ]],
 ];
 
 let on = kept("keys") !== "off";
 const views = {};
+
+/** Whether single keys act. */
+export const keysAct = () => on;
 
 /** The keys of a view: `{ h: () => ..., "+": ... }`. */
 export const keysOf = (view, keys) => { views[view] = keys; };

@@ -199,6 +199,11 @@ function tools() {
     if (full > 0) look.set({ full: Math.min(Math.max(full, 0.01), 20) });
     $("full").value = look.full;
   });
+  // Where there is little room, window and level are folded away until somebody opens them.
+  const narrow = matchMedia("(max-width: 40rem)");
+  const fold = () => { $("windowing").open = !narrow.matches; };
+  narrow.addEventListener("change", fold);
+  fold();
   look.listeners.add(() => {
     $("heat").setAttribute("aria-pressed", String(look.heat));
     $("invert").setAttribute("aria-pressed", String(look.invert));

@@ -7,10 +7,12 @@ import { lookWith, startLook } from "./look.js";
 import { said } from "./table.js";
 import { startTexts, t, words } from "./texts.js";
 
-const VIEWS = ["look", "test", "watch"];
+const VIEWS = ["look", "test", "watch", "teach"];
 /** The views that are loaded when somebody opens them. */
-const LATER = { test: () => import("./test.js"), watch: () => import("./watch.js") };
+const LATER = { test: () => import("./test.js"), watch: () => import("./watch.js"), teach: () => import("./teach.js") };
 const rooms = {};
+/** Those that this server has: to teach it needs films. */
+const views = () => VIEWS.filter(of => !$(`tab-${of}`).hidden);
 let models = [];
 let version = null;
 let view = "look";
@@ -52,7 +54,7 @@ async function enter(which) {
   }
   if (rooms[which]) return;
   rooms[which] = room;
-  room.start();
+  room.start({ known: name => models.some(model => model.name === name), reload, choose });
   room.useModel(modelsNow()[0]);
   room.inSight(view === which);
 }
@@ -60,15 +62,16 @@ async function enter(which) {
 function tabs() {
   for (const of of VIEWS) $(`tab-${of}`).addEventListener("click", () => open(of));
   $("tabs").addEventListener("keydown", event => {
-    const at = VIEWS.indexOf(view);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: VIEWS.length - 1 }[event.key];
+    const there = views();
+    const at = there.indexOf(view);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: there.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
-    open(VIEWS[(to + VIEWS.length) % VIEWS.length], true);
+    open(there[(to + there.length) % there.length], true);
   });
   addEventListener("hashchange", () => {
     const of = location.hash.slice(1);
-    if (VIEWS.includes(of) && of !== view) open(of);
+    if (views().includes(of) && of !== view) open(of);
   });
 }
 
@@ -97,6 +100,18 @@ function use() {
   for (const room of Object.values(rooms)) room.useModel(model);
 }
 
+/** Asks for the models again: a training may have made one. */
+async function reload() {
+  models = await askModels();
+  if (models.length) alert(null);
+  use();
+}
+
+function choose(name) {
+  $("model").value = name;
+  use();
+}
+
 const told = () => { $("server").textContent = version ? `lungfish ${shown(version)} \u00b7 ${location.host}` : ""; };
 
 function alert(text) {
@@ -108,6 +123,8 @@ async function load() {
   try {
     const [alive, found] = [await health(), await askModels()];
     version = alive.version;
+    $("tab-teach").hidden = !alive.teach;
+    if (view === "teach" && !alive.teach) open("look");
     told();
     models = found;
     alert(models.length ? null : t("no_models"));
@@ -126,15 +143,23 @@ async function begin() {
   $("model").addEventListener("change", use);
   $("second").addEventListener("change", use);
   $("help").addEventListener("click", showKeys);
-  startKeys(() => view, { "?": showKeys, 1: () => open("look", true), 2: () => open("test", true), 3: () => open("watch", true) });
+  startKeys(() => view, { "?": showKeys, ...Object.fromEntries(VIEWS.map((of, at) => [at + 1, () => { if (views().includes(of)) open(of, true); }])) });
   words.addEventListener("change", () => {
     fillSelectors();
     told();
   });
   server.addEventListener("away", () => alert(t("away", { host: location.host })));
   server.addEventListener("back", load);
-  open(VIEWS.includes(wanted) ? wanted : "look");
+  open(views().includes(wanted) ? wanted : "look");
+  room();
   await load();
+  if (wanted !== view && views().includes(wanted)) open(wanted);
+}
+
+/** Room below for the line that stays, so that nothing with the focus lies under it. */
+function room() {
+  const line = document.querySelector("footer");
+  new ResizeObserver(() => document.documentElement.style.setProperty("--below", `${line.offsetHeight}px`)).observe(line);
 }
 
 begin();

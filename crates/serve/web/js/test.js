@@ -21,6 +21,16 @@ let visible = false;
 
 export function start() {
   words.addEventListener("change", () => { if (told) draw(); else state(); });
+  let width = document.documentElement.clientWidth;
+  let later = null;
+  addEventListener("resize", () => {
+    clearTimeout(later);
+    later = setTimeout(() => {
+      if (width === document.documentElement.clientWidth) return;
+      width = document.documentElement.clientWidth;
+      if (told) resized();
+    }, 60);
+  });
 }
 
 export function useModel(now) {
@@ -106,7 +116,10 @@ function caveats() {
 }
 
 let redraw = () => {};
+/** Draws the curves for another width of the window; nothing else changes. */
+let resized = () => {};
 function draw(focus = null) {
+  resized = () => {};
   const films = chosen();
   const body = el("div");
   $("test").replaceChildren(...[
@@ -137,19 +150,32 @@ function two(body, films) {
     return `${number(known?.value ?? value, 3)}${known?.interval ? ` (${t("to", { low: number(known.interval[0], 3), high: number(known.interval[1], 3) })})` : ""}`;
   };
 
-  const roc = drawable && chart({ label: t("roc_label", { auc: number(test.auc(), 3) }), x: [0, 1], y: [0, 1], xName: t("roc_x"), yName: t("sensitivity") });
-  const pr = drawable && chart({ label: t("pr_label", { ap: number(test.averagePrecision(), 3) }), x: [0, 1], y: [0, 1], xName: t("pr_x"), yName: t("ppv") });
-  const dots = [];
-  if (drawable) {
+  let [roc, pr, dots] = [null, null, []];
+  const charts = el("div", { class: "charts" });
+  const curves = () => {
+    roc = chart({ label: t("roc_label", { auc: number(test.auc(), 3) }), x: [0, 1], y: [0, 1], xName: t("roc_x"), yName: t("sensitivity") });
+    pr = chart({ label: t("pr_label", { ap: number(test.averagePrecision(), 3) }), x: [0, 1], y: [0, 1], xName: t("pr_x"), yName: t("ppv") });
     const share = test.positives.length / films.length;
     roc.element.append(line(roc, [[0, 0], [1, 1]], { class: "chance" }), line(roc, test.roc(), { class: "curve" }));
     pr.element.append(line(pr, [[0, share], [1, share]], { class: "chance" }), line(pr, test.precisionRecall(), { class: "curve" }));
-    for (const of of [roc, pr]) {
+    dots = [roc, pr].map(of => {
       const dot = svg("g", { class: "handle" }, svg("circle", { r: 9 }), svg("circle", { r: 3, class: "core" }));
       of.element.append(dot);
-      dots.push(dot);
-    }
-  }
+      return dot;
+    });
+    drags(roc, ([x, y]) => set(nearest(test, test.roc(), x, y), roc));
+    // The first point calls no film and has no precision.
+    drags(pr, ([x, y]) => set(nearest(test, [[-9, -9], ...test.precisionRecall()], x, y), pr));
+    charts.replaceChildren(
+      el("figure", {}, el("figcaption", {}, `${t("roc")} \u00b7 AUC ${area(test.auc(), /^AUC$/i)}`), roc.element),
+      el("figure", {}, el("figcaption", {}, `${t("pr")} \u00b7 ${t("ap")} ${area(test.averagePrecision(), /^average precision$/i)}`), pr.element));
+  };
+  const dotsTo = (tp, fp) => {
+    const [sensitivity, wrong] = [tp / test.positives.length, fp / test.negatives.length];
+    dots[0].setAttribute("transform", `translate(${roc.px(wrong)} ${roc.py(sensitivity)})`);
+    const precision = tp + fp ? tp / (tp + fp) : test.precisionRecall()[0][1];
+    dots[1].setAttribute("transform", `translate(${pr.px(sensitivity)} ${pr.py(precision)})`);
+  };
 
   const slider = el("input", { type: "range", id: "cut", min: 0, max: test.points.length - 1, step: 1 });
   const exact = el("input", { type: "number", id: "cut-exact", min: 0, max: 100, step: 0.1 });
@@ -180,12 +206,7 @@ function two(body, films) {
       el("td", { class: "number" }, of ? t("part_of", { part: of.yes, all: of.all }) : t("none")))));
     prevalence.textContent = t("prevalence", { share: percent(test.positives.length / Math.max(films.length, 1)), name: shown(positive) });
     const [tp, fp] = [test.positives.filter(now.called).length, test.negatives.filter(now.called).length];
-    if (drawable) {
-      const [sensitivity, wrong] = [tp / test.positives.length, fp / test.negatives.length];
-      dots[0].setAttribute("transform", `translate(${roc.px(wrong)} ${roc.py(sensitivity)})`);
-      const precision = tp + fp ? tp / (tp + fp) : test.precisionRecall()[0][1];
-      dots[1].setAttribute("transform", `translate(${pr.px(sensitivity)} ${pr.py(precision)})`);
-    }
+    if (drawable) dotsTo(tp, fp);
     const focused = document.activeElement?.dataset?.cell;
     const counts = [[test.positives.length - tp, tp], [test.negatives.length - fp, fp]];
     matrix.replaceChildren(...[positive, negative].map((label, row) => el("tr", {}, el("th", { scope: "row" }, name(label)),
@@ -204,18 +225,19 @@ function two(body, films) {
   exact.addEventListener("change", () => { if (Number.isFinite(exact.valueAsNumber)) set(exact.valueAsNumber / 100); });
 
   if (drawable) {
-    drags(roc, ([x, y]) => set(nearest(test, test.roc(), x, y), roc));
-    // The first point calls no film and has no precision.
-    drags(pr, ([x, y]) => set(nearest(test, [[-9, -9], ...test.precisionRecall()], x, y), pr));
+    curves();
+    resized = () => {
+      const { called } = test.at(cut);
+      curves();
+      dotsTo(test.positives.filter(called).length, test.negatives.filter(called).length);
+    };
   }
 
   body.append(
     el("p", { class: "note" }, warning(), el("span", {}, t("cut_note"))),
     el("div", { class: "columns" },
       drawable
-        ? el("div", { class: "charts" },
-          el("figure", {}, el("figcaption", {}, `${t("roc")} \u00b7 AUC ${area(test.auc(), /^AUC$/i)}`), roc.element),
-          el("figure", {}, el("figcaption", {}, `${t("pr")} \u00b7 ${t("ap")} ${area(test.averagePrecision(), /^average precision$/i)}`), pr.element))
+        ? charts
         : el("p", { class: "note" }, t("one_class")),
       el("div", { class: "cutting" },
         el("h3", {}, t("cut_title")),
