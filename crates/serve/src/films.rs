@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{FromRequest, Multipart, Query, Request, State};
+use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::asked::Asked;
 use crate::body::Held;
 use crate::models::{Answer, Served};
 use crate::problem::Problem;
@@ -23,7 +24,7 @@ const MOST_FILMS: usize = 1000;
 
 /// Which model is asked, and what the film is called.
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Which {
     model: Option<String>,
     name: Option<String>,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Asked {
 /// `POST /api/predict`: the bytes of one film, or several as a form.
 pub(crate) async fn predict(
     State(app): State<Arc<App>>,
-    Query(asked): Query<Asked>,
+    Asked(asked): Asked<Which>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let model = app.models.get(asked.model.as_deref())?;
@@ -102,7 +103,7 @@ fn line(said: &Prediction, name: Option<&str>) -> Result<Value, Problem> {
 /// `POST /api/explain`: the bytes of one film; what the model says of it, what it read, and the film as it was decoded.
 pub(crate) async fn explain(
     State(app): State<Arc<App>>,
-    Query(asked): Query<Asked>,
+    Asked(asked): Asked<Which>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let model = app.models.get(asked.model.as_deref())?;

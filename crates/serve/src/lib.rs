@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asked;
 mod body;
 mod connections;
 mod counts;

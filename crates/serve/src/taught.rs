@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
-use axum::extract::{Path as Route, Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::asked::{Asked, Index};
 use crate::films::png;
 use crate::problem::Problem;
 use crate::tested::{blocking, small};
@@ -214,7 +215,7 @@ pub(crate) struct Films {
 }
 
 /// `GET /api/data`.
-pub(crate) async fn data(State(app): State<Arc<App>>, Query(asked): Query<Films>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn data(State(app): State<Arc<App>>, Asked(asked): Asked<Films>) -> Result<Json<Value>, Problem> {
     let teaching = teaching(&app)?;
     let (lesson, proposals) = (&teaching.lesson, held(&teaching.proposals));
     let classes = lesson.classes();
@@ -264,7 +265,7 @@ fn class_of(classes: &[String], name: &str) -> Result<usize, Problem> {
 }
 
 /// `GET /api/data/films/INDEX`.
-pub(crate) async fn film(State(app): State<Arc<App>>, Route(index): Route<usize>) -> Result<Response, Problem> {
+pub(crate) async fn film(State(app): State<Arc<App>>, Index(index): Index) -> Result<Response, Problem> {
     let bytes = blocking(move || {
         let teaching = teaching(&app)?;
         let film = teaching.lesson.films().get(index).ok_or_else(|| no_film(index))?;
@@ -285,6 +286,8 @@ fn no_film(index: usize) -> Problem {
 #[derive(Deserialize)]
 pub(crate) struct Correction {
     index: usize,
+    /// To be there, be it null.
+    #[serde(deserialize_with = "Option::deserialize")]
     label: Option<String>,
 }
 
@@ -333,14 +336,14 @@ pub(crate) async fn corrections(State(app): State<Arc<App>>) -> Result<Response,
 
 /// For how long.
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Which {
     epochs: usize,
 }
 
 /// `POST /api/teach`.
 pub(crate) async fn teach(
     State(app): State<Arc<App>>,
-    body: Result<Json<Asked>, axum::extract::rejection::JsonRejection>,
+    body: Result<Json<Which>, axum::extract::rejection::JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Json(asked) = body.map_err(|e| Problem::bad(e.body_text()))?;
     if !EPOCHS.contains(&asked.epochs) {

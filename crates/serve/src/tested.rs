@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use lungfish::{DecodeError, Image, Task, TestedFilm, decode_file};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::asked::{Asked, Index};
 use crate::films::png;
 use crate::models::Served;
 use crate::problem::Problem;
@@ -23,12 +24,12 @@ const SMALL: usize = 512;
 
 /// Which model.
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Which {
     model: Option<String>,
 }
 
 /// `GET /api/test`.
-pub(crate) async fn test(State(app): State<Arc<App>>, Query(asked): Query<Asked>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn test(State(app): State<Arc<App>>, Asked(asked): Asked<Which>) -> Result<Json<Value>, Problem> {
     blocking(move || {
         let model = app.models.get(asked.model.as_deref())?;
         let tested = model.tested().map_err(|e| Problem::broken(e.to_string()))?;
@@ -75,8 +76,8 @@ fn about(model: &Served, index: usize, film: &TestedFilm) -> Value {
 /// `GET /api/test/films/INDEX`.
 pub(crate) async fn film(
     State(app): State<Arc<App>>,
-    Path(index): Path<usize>,
-    Query(asked): Query<Asked>,
+    Index(index): Index,
+    Asked(asked): Asked<Which>,
 ) -> Result<Response, Problem> {
     let bytes = blocking(move || {
         let model = app.models.get(asked.model.as_deref())?;

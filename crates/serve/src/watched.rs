@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, StreamExt};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::App;
+use crate::asked::Asked;
 use crate::problem::Problem;
 
 /// Between two looks at the log.
@@ -24,7 +25,7 @@ pub(crate) const KEEP: Duration = Duration::from_secs(15);
 
 /// Which model.
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Which {
     model: Option<String>,
 }
 
@@ -39,7 +40,7 @@ struct Told {
 /// All epochs so far, then each as it is written.
 pub(crate) async fn watch(
     State(app): State<Arc<App>>,
-    Query(asked): Query<Asked>,
+    Asked(asked): Asked<Which>,
 ) -> Result<impl IntoResponse, Problem> {
     let model = app.models.get(asked.model.as_deref())?;
     let Some(run) = model.run.clone() else {

@@ -104,6 +104,8 @@ fn what_cannot_be_answered_is_a_problem_with_a_sentence() {
         ("GET", "/api/predict", b"", 405, "does not take that method"),
         ("GET", "/api/nothing", b"", 404, "nothing at this address"),
         ("GET", "/../../etc/passwd", b"", 404, "nothing at this address"),
+        ("GET", "/api/test/films/one", b"", 400, "no number of a film"),
+        ("POST", "/api/predict?model=run&model=run", &film, 400, "duplicate field"),
         ("GET", "/api/test/films/999999", b"", 404, "the test has no film 999999"),
     ] {
         let (found, head, answer) = server.ask(method, path, &[], body);
@@ -322,6 +324,7 @@ fn a_head_learns_from_corrected_labels_and_no_film_is_touched() {
         (body("COVID".into()), 400, "there is no class COVID; there are NORMAL, PNEUMONIA"),
         (r#"{"index":99999,"label":null}"#.to_owned(), 404, "the data set has no film 99999"),
         ("{".to_owned(), 400, ""),
+        (r#"{"index":0}"#.to_owned(), 400, "missing field `label`"),
     ] {
         let (found, _, answer) = server.ask("POST", "/api/corrections", &bearer, text.as_bytes());
         assert_eq!(found, status, "{text}");
@@ -375,4 +378,45 @@ fn a_head_learns_from_corrected_labels_and_no_film_is_touched() {
     let (status, _, again) = server.ask("POST", "/api/teach", &bearer, b"{\"epochs\":2}");
     assert!(status == 409, "{}", String::from_utf8_lossy(&again));
     assert_eq!(server.ask("DELETE", "/api/teach", &bearer, b"").0, 202);
+}
+
+/// Run by hand, with nothing beside it: `cargo test --release -p lungfish-serve --test serving -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, which wants a quiet machine"]
+#[allow(clippy::print_stdout, reason = "it is what the measurement is for")]
+fn an_answer_takes_little_longer_than_the_model() {
+    const ROUNDS: usize = 200;
+    let film = fs::read(&MADE.films("test")[0]).unwrap();
+    let mut predictor = Predictor::open(&MADE.run()).unwrap();
+    let server = Server::start(|_| {});
+    let middle = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let mut stream = server.connect();
+    stream.set_nodelay(true).unwrap();
+    let head = format!(
+        "POST /api/predict HTTP/1.1\r\nHost: localhost:{}\r\nContent-Length: {}\r\n\r\n",
+        server.port(),
+        film.len()
+    );
+    let request = [head.as_bytes(), &film].concat();
+    let (mut bare, mut served) = (Vec::new(), Vec::new());
+    // In turn, so that both meet the same machine.
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        predictor.predict_bytes(&film).unwrap();
+        bare.push(begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        stream.write_all(&request).unwrap();
+        let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+        while !answer.ends_with(b"}") {
+            let read = stream.read(&mut piece).unwrap();
+            answer.extend_from_slice(&piece[..read]);
+        }
+        served.push(begun.elapsed().as_secs_f64());
+    }
+    let (bare, served) = (middle(bare), middle(served));
+    println!("bare {:.2} ms, served {:.2} ms: {:.2} times", 1e3 * bare, 1e3 * served, served / bare);
+    assert!(served < 1.2 * bare + 0.000_5);
 }

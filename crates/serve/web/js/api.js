@@ -1,6 +1,4 @@
-// Room for the talk with the server: the token, requests that wait while it is busy or away, and the stream of a training.
-
-import { shown } from "./dom.js";
+// Room for the talk with the server: the token, and requests that wait while it is busy or away.
 
 const KEY = "lungfish.token";
 let token = null;
@@ -40,7 +38,8 @@ function setAway(now) {
   if (now) look();
 }
 
-const rest = (ms, signal) => new Promise((done, stop) => {
+/** Waits. */
+export const rest = (ms, signal) => new Promise((done, stop) => {
   const timer = setTimeout(done, ms);
   signal?.addEventListener("abort", () => { clearTimeout(timer); stop(signal.reason); }, { once: true });
 });
@@ -150,59 +149,3 @@ export async function image(path, options) {
   return URL.createObjectURL(await answer.blob());
 }
 export const testFilm = (model, index, signal) => image(`/api/test/films/${index}`, { query: { model }, signal });
-
-/**
- * The stream of a training, for as long as `signal` lets it: `heard(event, data)` for each event, `begun()` before the first
- * of each connection, since the server then tells all from the start.
- */
-export async function stream(path, { query, signal, begun, heard, ended }) {
-  for (let wait = 1000; !signal.aborted;) {
-    try {
-      const answer = await ask(path, { query, signal, headers: { Accept: "text/event-stream" } });
-      begun();
-      await events(answer.body, (event, data) => {
-        wait = 1000;
-        heard(event, data);
-      });
-    } catch (error) {
-      if (signal.aborted) return;
-      if (error instanceof Problem) throw error;
-      // The connection broke: asked again below.
-    }
-    ended();
-    try {
-      await rest(wait, signal);
-    } catch {
-      return;
-    }
-    wait = Math.min(wait * 2, 15_000);
-  }
-}
-
-/** Reads `text/event-stream`. */
-async function events(body, heard) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let [rest, event, data] = ["", "message", []];
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
-    rest = lines.pop();
-    for (const line of lines) {
-      if (line === "") {
-        if (data.length) {
-          try {
-            heard(event, JSON.parse(data.join("\n")));
-          } catch (error) {
-            console.warn(`an event that is no JSON: ${shown(error)}`);
-          }
-        }
-        [event, data] = ["message", []];
-        continue;
-      }
-      const [, field, text] = line.match(/^([^:]*):? ?(.*)$/);
-      if (field === "event") event = text;
-      if (field === "data") data.push(text);
-    }
-  }
-}

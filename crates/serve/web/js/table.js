@@ -1,5 +1,4 @@
-// Room for the table of the session's films: sorted by any column, walked with the arrow keys, saved as CSV with the columns
-// of `lungfish predict --out scores.csv`.
+// Room for the table of the session's films: sorted by any column, and walked with the arrow keys.
 
 import { $, el, name, save, shown } from "./dom.js";
 import { films, session } from "./films.js";
@@ -41,7 +40,7 @@ export function startTable(shows) {
   session.addEventListener("result", event => { if (event.detail.model === model?.name) update(event.detail.film); });
   session.addEventListener("cleared", () => { rows.clear(); $("films").tBodies[0].replaceChildren(); });
   $("films").tBodies[0].addEventListener("keydown", walk);
-  $("csv").addEventListener("click", () => save(csv(), "scores.csv", "text/csv;charset=utf-8"));
+  $("csv").addEventListener("click", async () => save((await import("./told.js")).csv(model), "scores.csv", "text/csv;charset=utf-8"));
 }
 
 /** The model whose results it has. */
@@ -140,40 +139,4 @@ function walk(event) {
   event.target.tabIndex = -1;
   next.tabIndex = 0;
   next.focus();
-}
-
-/** As the program writes text: nothing hidden, nothing that a spreadsheet would run, quotes where they are needed. */
-export function cell(text) {
-  let safe = shown(text);
-  if (/^[=+\-@']/.test(safe)) safe = `'${safe}`;
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
-
-/** A number as the program writes it, without a power of ten. */
-export function plain(value) {
-  const text = String(value);
-  const [, sign, digits, more = "", power] = text.match(/^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/) ?? [];
-  if (!power) return text;
-  const [all, at] = [digits + more, Number(power) + 1];
-  if (at <= 0) return `${sign}0.${"0".repeat(-at)}${all}`;
-  return sign + (at >= all.length ? all.padEnd(at, "0") : `${all.slice(0, at)}.${all.slice(at)}`);
-}
-
-function csv() {
-  const done = films.map(film => [film, film.results[model.name]]).filter(([, result]) => result);
-  const uids = done.some(([, result]) => result.uid);
-  const unlike = done.some(([, result]) => Number.isFinite(result.unlike));
-  const lines = [["path", "predicted", ...model.classes, "error", ...(uids ? ["uid"] : []), ...(unlike ? ["unlike"] : [])].map(cell)];
-  for (const [film, result] of done) {
-    const { problem } = result;
-    const predicted = problem ? "" : result.class ?? (result.labels?.join(", ") || "none");
-    lines.push([
-      cell(film.path), cell(predicted),
-      ...model.classes.map(name => (problem ? "" : plain(result.probabilities[name]))),
-      problem ? cell(said(problem)) : "",
-      ...(uids ? [cell(result.uid ?? "")] : []),
-      ...(unlike ? [Number.isFinite(result.unlike) ? plain(result.unlike) : ""] : []),
-    ]);
-  }
-  return lines.map(line => `${line.join(",")}\n`).join("");
 }

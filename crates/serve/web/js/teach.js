@@ -1,10 +1,11 @@
 // Room for teaching: films whose label is in doubt get a proposal, and a head is trained anew with it. Films and their folders
 // are never touched.
 
-import { Problem, ask, image, json, server, stream } from "./api.js";
+import { Problem, ask, image, json, server } from "./api.js";
 import { curves } from "./curves.js";
 import { $, el, english, name, save, scroller, shown } from "./dom.js";
 import { keysAct, keysOf } from "./keys.js";
+import { stream } from "./stream.js";
 import { said } from "./table.js";
 import { number, parts, signed, t, words } from "./texts.js";
 import { picture } from "./thumbs.js";
@@ -36,7 +37,12 @@ export function useModel() {
 
 export function inSight(now) {
   visible = now;
-  if (!now) return;
+  if (!now) {
+    // A training is listened to even where nobody looks: its model is for the whole page.
+    if (!isRunning()) talk?.abort(new DOMException("stopped", "AbortError"));
+    if (!isRunning()) talk = null;
+    return;
+  }
   if (!data) load(0);
   listen();
   soon();
@@ -109,6 +115,7 @@ async function load(from, focus = null) {
     const found = await json("/api/data", { query, signal });
     if (signal.aborted) return false;
     if (from > 0 && !found.items.length) return await load(0, focus);
+    found.items = found.items.map(film => pending.get(film.index) ?? film);
     [data, offset] = [found, from];
     current = 0;
     alert("data-alert", null);
@@ -275,6 +282,8 @@ function actOf(key, film) {
 
 /** One after the other, so that of two proposals for a film the later one stays. */
 let posts = Promise.resolve();
+/** Films, by their number, of which the server has yet to hear. */
+const pending = new Map();
 
 /** Proposes a label for a film: "" leaves it out, null or its own label takes a correction back. */
 function propose(film, label) {
@@ -283,6 +292,7 @@ function propose(film, label) {
   if (wanted === was) return say(film, wanted === null ? t("nothing_to_take_back") : null);
   film.kept ??= { proposed: was };
   [film.proposed, film.saving] = [wanted, (film.saving ?? 0) + 1];
+  pending.set(film.index, film);
   refill(film);
   posts = posts.then(async () => {
     try {
@@ -303,7 +313,10 @@ function propose(film, label) {
       say(film, text.map(part => part.textContent ?? part).join(""));
     }
     film.saving -= 1;
-    if (film.saving === 0) delete film.kept;
+    if (film.saving === 0) {
+      delete film.kept;
+      pending.delete(film.index);
+    }
     refill(film);
   });
 }
@@ -427,13 +440,13 @@ function listen() {
       soon();
     },
     heard(event, value) {
-      const was = training;
+      if (signal.aborted) return;
+      const before = training.state;
       training = fresh;
       if (event === "state") {
-        // A server that was begun anew knows nothing of what it trained before.
-        if (!value.running && was !== fresh && was.state?.running && !fresh.done && !fresh.failed) lost = value.name !== was.state.name;
-        if (value.running) [lost, training.done, training.failed] = [false, null, null];
-        if (value.running && training.state?.name !== value.name && training.state) [training.epochs, training.progress] = [[], null];
+        if (value.running && value.name !== training.state?.name) Object.assign(training, nothing());
+        // It ended, and unless the next event has a model or a reason nothing came of it.
+        lost = !value.running && (lost || Boolean(before?.running));
         if (!value.running) stopping = false;
         training.state = value;
       }
@@ -451,6 +464,7 @@ function listen() {
       soon();
     },
   }).catch(error => {
+    if (signal.aborted) return;
     problem = error instanceof Problem ? error : new Problem(0, String(error));
     [connected, talk] = [false, null];
     soon();
@@ -532,14 +546,12 @@ function draw() {
   spoken = text;
   const { progress } = training;
   const shows = running && progress;
-  $("retrain-bar").hidden = !running;
+  $("retrain-bar").hidden = !shows;
   $("retrain-task").hidden = !shows;
   if (shows) {
     if (progress.total > 0) $("retrain-bar").value = Math.min(progress.done / progress.total, 1);
     else $("retrain-bar").removeAttribute("value");
     $("retrain-task").replaceChildren(english(progress.task), progress.total > 0 ? `: ${t("part_of", { part: progress.done, all: progress.total })}` : "");
-  } else {
-    $("retrain-bar").removeAttribute("value");
   }
   curves($("retrain-curves"), training.epochs);
   result();
@@ -557,7 +569,7 @@ function sentence() {
   } else if (failed) sentences.push([t("retrain_failed"), " ", english(failed.detail)]);
   else if (done) sentences.push(parts("retrain_done", { name: name(done.model ?? done.name), n: epochs.length }));
   else sentences.push(t(lost ? "retrain_lost" : "retrain_never"));
-  if (!connected && state) sentences.push(t("watch_cut"));
+  if (!connected && state?.running) sentences.push(t("watch_cut"));
   return sentences.flatMap((part, at) => (at ? [" ", part] : [part])).flat();
 }
 

@@ -1,8 +1,9 @@
 // Room for what a model says of a film, in words and numbers: the call, the probabilities, what the cut does to films by the
-// model's own test, and what the map comes to. Loaded with the first film.
+// model's own test, what the map comes to, and all films as a table to keep. Loaded with the first film.
 
 import { el, name, scroller, shown } from "./dom.js";
-import { called, probability } from "./table.js";
+import { films } from "./films.js";
+import { called, probability, said } from "./table.js";
 import { number, parts, percent, signed, t } from "./texts.js";
 import { warning } from "./viewer.js";
 
@@ -115,4 +116,41 @@ function numbers(map) {
       el("caption", {}, t("map_caption")),
       el("thead", {}, el("tr", {}, el("td"), Array.from({ length: map.columns }, (_, column) => el("th", { scope: "col" }, String(column + 1))))),
       el("tbody", {}, rows))));
+}
+
+/** As the program writes text: nothing hidden, nothing that a spreadsheet would run, quotes where they are needed. */
+function cell(text) {
+  let safe = shown(text);
+  if (/^[=+\-@']/.test(safe)) safe = `'${safe}`;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** A number as the program writes it, without a power of ten. */
+function plain(value) {
+  const text = String(value);
+  const [, sign, digits, more = "", power] = text.match(/^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/) ?? [];
+  if (!power) return text;
+  const [all, at] = [digits + more, Number(power) + 1];
+  if (at <= 0) return `${sign}0.${"0".repeat(-at)}${all}`;
+  return sign + (at >= all.length ? all.padEnd(at, "0") : `${all.slice(0, at)}.${all.slice(at)}`);
+}
+
+/** The films as a table, with the columns of `lungfish predict --out scores.csv`. */
+export function csv(model) {
+  const done = films.map(film => [film, film.results[model.name]]).filter(([, result]) => result);
+  const uids = done.some(([, result]) => result.uid);
+  const unlike = done.some(([, result]) => Number.isFinite(result.unlike));
+  const lines = [["path", "predicted", ...model.classes, "error", ...(uids ? ["uid"] : []), ...(unlike ? ["unlike"] : [])].map(cell)];
+  for (const [film, result] of done) {
+    const { problem } = result;
+    const predicted = problem ? "" : result.class ?? (result.labels?.join(", ") || "none");
+    lines.push([
+      cell(film.path), cell(predicted),
+      ...model.classes.map(name => (problem ? "" : plain(result.probabilities[name]))),
+      problem ? cell(said(problem)) : "",
+      ...(uids ? [cell(result.uid ?? "")] : []),
+      ...(unlike ? [Number.isFinite(result.unlike) ? plain(result.unlike) : ""] : []),
+    ]);
+  }
+  return lines.map(line => `${line.join(",")}\n`).join("");
 }

@@ -1,8 +1,9 @@
 // Room for a training that is watched: the lines of its log as curves and as a table, as they are written.
 
-import { Problem, stream } from "./api.js";
+import { Problem } from "./api.js";
 import { curves, phase } from "./curves.js";
 import { $, el, shown } from "./dom.js";
+import { stream } from "./stream.js";
 import { said } from "./table.js";
 import { t, words } from "./texts.js";
 
