@@ -2,7 +2,8 @@
 //!
 //! Every random number comes from ChaCha8 keyed by four words: the seed, and three that say what it is for and where it
 //! falls. So none depends on how many threads ran, what ran before, or whether a run was resumed. [`USES`] has each
-//! use's words, a test holds them apart from each other, and the functions here make the keys.
+//! use's words, a test holds them apart from each other, and the functions here make the keys. Intervals by resampling have keys of their
+//! own, in `lungfish_metrics::bootstrap`, which imports nothing from here: of them no pixel and no weight comes.
 //!
 //! A number here is part of what a seed means: another one gives another shuffle, and a run that is resumed would go on
 //! otherwise than it began. Numbers are added and never changed.

@@ -4,6 +4,7 @@
 mod leaks;
 mod look;
 mod near;
+mod of_model;
 mod shortcuts;
 mod suspects;
 
@@ -11,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{ContentHash, Decoding, Film, PatientRule, Split, TableRule, Task};
+use lungfish_data::{ContentHash, Decoding, Film, PatientRule, Preprocess, Split, TableRule, Task};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -20,6 +21,7 @@ use crate::source::Reading;
 use crate::{Activity, BadFilm, Caveat, CaveatKind, Error, Event, Watch, positive, sample_bits, source};
 
 pub use leaks::{Copies, Leakage, NearCopy};
+pub use of_model::ModelAudit;
 pub use shortcuts::{Alone, Separation, Shortcut};
 pub use suspects::{Suspect, Suspects};
 
@@ -48,8 +50,18 @@ pub struct AuditRequest {
     pub decoding: Decoding,
     /// Whether doubtful labels are looked for, which a network has to see the films for.
     pub suspects: bool,
+    /// A run folder or model file of which is asked which of these films had a part in it, and whether numbers without lungs tell what
+    /// it calls.
+    pub model: Option<PathBuf>,
     /// The folder that the audit is going to be written to: it may not lie where it would be taken for a class.
     pub out: Option<PathBuf>,
+}
+
+impl Audit {
+    /// Whether films lie where they must not, or a test split has films that had a part in the model.
+    pub fn leaks(&self) -> bool {
+        self.leakage.any() || self.model.as_ref().is_some_and(|model| model.known_on_test > 0)
+    }
 }
 
 impl AuditRequest {
@@ -62,6 +74,7 @@ impl AuditRequest {
             table: TableRule::default(),
             decoding: Decoding::DEFAULT,
             suspects: true,
+            model: None,
             out: None,
         }
     }
@@ -92,6 +105,8 @@ pub struct Audit {
     pub drift: Option<Shortcut>,
     /// Doubtful labels, of films of classes; none where they were not looked for, or there are too few films.
     pub suspects: Option<Suspects>,
+    /// What the data set says of the model that was named.
+    pub model: Option<ModelAudit>,
     /// What must be known beside these numbers.
     pub caveats: Vec<Caveat>,
     /// Films that cannot be read.
@@ -126,22 +141,40 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
     let films: Vec<&Film> = listed.iter().map(|(_, film)| *film).collect();
     let asked = request.suspects && set.task == Task::OneOf;
     let mut sight = if asked { Some(Sight::new(films.len(), decoding, watch)?) } else { None };
-    let square = sight.as_ref().map(Sight::square);
-    let square = |film: usize| square.as_ref().and_then(|square| square(film));
-    let looks = look::look(&films, decoding, &square, &mut |done, squares| {
+    let mut asked = request.model.as_deref().map(of_model::Asked::open).transpose()?;
+    let (of_model, of_suspects) =
+        (asked.as_ref().and_then(of_model::Asked::preprocess), sight.as_ref().map(Sight::wants));
+    // The model's own square first, where there are both.
+    let wanted = |film: usize| {
+        let suspect = of_suspects.as_ref().filter(|(_, chosen)| chosen[film]).map(|(preprocess, _)| *preprocess);
+        of_model.map(|how| Preprocess { decoding, ..how }).into_iter().chain(suspect).collect()
+    };
+    let looks = look::look(&films, decoding, &wanted, &mut |done, squares| {
         if watch.stopped() {
             return Err(Error::Stopped);
         }
+        if let Some(asked) = &mut asked {
+            let (films, first) =
+                squares.iter().filter(|_| of_model.is_some()).map(|(film, of)| (*film, of[0].clone())).unzip();
+            asked.see(films, first)?;
+        }
         if let Some(sight) = &mut sight {
-            sight.see(squares)?;
+            let at = usize::from(of_model.is_some());
+            let of_film = |(film, mut of): look::Squares| (of.len() > at).then(|| (film, of.swap_remove(at)));
+            let (films, pixels) = squares.into_iter().filter_map(of_film).unzip();
+            sight.see(films, pixels)?;
         }
         watch.event(&Event::Progress { task: Activity::Checking, done, total: films.len() });
         Ok(())
     })?;
     let (mut bad, mut good) = (Vec::new(), Vec::new());
-    for ((split, film), look) in listed.iter().zip(looks) {
+    let mut places = Vec::new();
+    for (place, ((split, film), look)) in listed.iter().zip(looks).enumerate() {
         match look {
-            Ok(look) => good.push((*split, *film, look)),
+            Ok(look) => {
+                good.push((*split, *film, look));
+                places.push(place);
+            }
             Err(reason) => bad.push(BadFilm::new(&film.path, reason.to_string())),
         }
     }
@@ -182,6 +215,10 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
     watch.event(&Event::Progress { task: Activity::Measuring, done: wanted.len(), total: wanted.len() });
     shortcuts.sort_by(|a, b| b.train.auc.total_cmp(&a.train.auc));
     let drift = drift(&all, &sides);
+    let model = asked.map(|asked| {
+        let good = good.iter().zip(&places).map(|((split, film, look), place)| (*place, *split, *film, look));
+        asked.tell(&good.collect::<Vec<_>>(), &all)
+    });
     let suspects = sight.and_then(|sight| sight.suspects(&films, &set.classes));
     let (train, test) = (sides.train.len(), sides.test.len());
     let unread = (!bad.is_empty()).then(|| {
@@ -201,7 +238,8 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
         films: good.len(),
         train,
         test,
-        verdict: verdict(&leakage, &shortcuts, test > 0),
+        verdict: verdict((&leakage, model.as_ref()), &shortcuts, test > 0),
+        model,
         leakage,
         shortcuts,
         drift,
@@ -238,10 +276,14 @@ fn drift(all: &[look::Numbers], sides: &Sides<'_>) -> Option<Shortcut> {
 }
 
 /// What a model could learn instead of lungs.
-fn verdict(leakage: &Leakage, shortcuts: &[Shortcut], tested: bool) -> String {
+fn verdict((leakage, model): (&Leakage, Option<&ModelAudit>), shortcuts: &[Shortcut], tested: bool) -> String {
     let mut sentences = Vec::new();
     if leakage.any() {
         sentences.push("Films lie where they must not, so that a test on these splits would be too good".to_owned());
+    }
+    if let Some(model) = model.filter(|model| model.known_on_test > 0) {
+        let (count, name) = (model.known_on_test, &model.model);
+        sentences.push(format!("{count} films of the test split had a part in {name}: they are no test of it"));
     }
     // What 16 by 16 pixels tell may be lungs, too.
     let without_lungs: Vec<&Shortcut> = shortcuts.iter().filter(|found| found.what != look::COARSE_FILM).collect();
@@ -310,17 +352,17 @@ mod tests {
             shortcut("the file alone", 0.55),
         ];
         assert_eq!(
-            verdict(&Leakage::default(), &found, true),
+            verdict((&Leakage::default(), None), &found, true),
             "Without a look at lungs, PNEUMONIA can be told from the other films by image statistics (AUC 0.95, 0.94 to 0.96, \
              on the test split 0.85; sharpness alone 0.90): a model may learn how films were taken, and a test on films of \
              the same source does not show it"
         );
-        let weak = verdict(&Leakage::default(), &[shortcut("the file alone", 0.55)], true);
+        let weak = verdict((&Leakage::default(), None), &[shortcut("the file alone", 0.55)], true);
         assert!(
             weak.starts_with("Nothing that was looked at tells the classes apart without lungs (the file alone"),
             "{weak}"
         );
         let leaky = Leakage { copies_on_two_splits: 2, ..Leakage::default() };
-        assert!(verdict(&leaky, &[], false).starts_with("Films lie where they must not"));
+        assert!(verdict((&leaky, None), &[], false).starts_with("Films lie where they must not"));
     }
 }

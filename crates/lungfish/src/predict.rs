@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::cam::{Cam, HeatMap};
 use crate::compute::Compute;
+use crate::lineage::Lineage;
 use crate::model::{Model, ModelInfo};
 use crate::point::CalledAt;
 use crate::reference::{self, Reference};
@@ -175,6 +176,11 @@ impl Predictor {
     /// Whether it can say how unlike the films of its training a film is. It cannot where films are scored in crops alone.
     pub fn tells_unlike(&self) -> bool {
         self.tta.has_whole() && self.model.tells_unlike()
+    }
+
+    /// Which films had a part in it.
+    pub(crate) fn lineage(&self) -> &Lineage {
+        &self.model.lineage
     }
 
     /// What a network keeps of the films that taught it, the first that can tell a class by the look of films.

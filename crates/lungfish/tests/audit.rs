@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::GO;
+use common::{GO, trained};
 use lungfish::audit::Shortcut;
 use lungfish::{Audit, AuditRequest, Channels, Error, Silent, Watch, audit, decode_file};
 
@@ -174,4 +174,46 @@ fn copies_that_are_not_the_same_pixels_are_found_on_another_split() {
         assert_eq!((near.mirrored, leaky.any()), (name == "mirrored", true));
         fs::remove_file(path).unwrap();
     }
+}
+
+/// Of a model it is told which films had a part in it, and that numbers without lungs tell what it calls where it learnt them.
+#[test]
+fn a_model_is_asked_about_the_films_that_it_may_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (dir.path().join("films"), dir.path().join("run"));
+    // What tells the classes apart is how bright the films are, and nothing else is in them.
+    films(&data, |class, _, pixels| {
+        pixels.iter_mut().for_each(|v| *v = *v / 4 + if class == "NORMAL" { 150 } else { 20 })
+    });
+    trained(&data, &run, &["image_size=64", "frozen_epochs=4"]);
+    let of_model = |data: &Path| {
+        let mut request = AuditRequest::new(data);
+        request.suspects = false;
+        request.model = Some(run.clone());
+        audit(&request, &mut Watch::new(&mut Silent, &GO)).unwrap()
+    };
+    let audited = of_model(&data);
+    let model = audited.model.as_ref().unwrap();
+    assert_eq!((model.known, model.known_on_test), (audited.train, 0), "train and val taught it and chose its epoch");
+    assert!(!audited.leaks() && !model.of_new_films, "{model:?}");
+    let first = &model.calls[0];
+    assert_eq!((first.class.as_str(), first.train.films), ("PNEUMONIA", audited.films));
+    assert!(first.train.auc > 0.95, "{first:?}");
+    // A film that taught it lies on the test split, under another name.
+    let film = fs::read_dir(data.join("train/NORMAL")).unwrap().next().unwrap().unwrap().path();
+    fs::rename(film, data.join("test/NORMAL/new.bmp")).unwrap();
+    let audited = of_model(&data);
+    assert_eq!(audited.model.as_ref().unwrap().known_on_test, 1);
+    assert!(
+        audited.leaks() && audited.verdict.contains("1 films of the test split had a part in"),
+        "{}",
+        audited.verdict
+    );
+    // Beside doubtful labels each network sees its own square.
+    let mut request = AuditRequest::new(&data);
+    request.model = Some(run.clone());
+    let both = audit(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert_eq!(both.model, audited.model);
+    request.model = Some(dir.path().join("none"));
+    assert!(audit(&request, &mut Watch::new(&mut Silent, &GO)).is_err());
 }

@@ -24,6 +24,7 @@ use crate::{flags, print};
 Example:
   lungfish audit --data chest_xray
   lungfish audit --data chest_xray --out audit
+  lungfish audit --data other-hospital --model run
   lungfish audit --data NIH --labels NIH/Data_Entry_2017.csv
   lungfish audit --data chest_xray --json | jq -r .verdict")]
 pub struct Args {
@@ -42,6 +43,10 @@ pub struct Args {
     /// Do not look for doubtful labels, which a network has to see every film for
     #[arg(long)]
     no_suspects: bool,
+    /// A run folder or model file: which of these films had a part in it (status 1 where such lie on the test split), and whether
+    /// numbers without lungs tell which films it calls positive
+    #[arg(long, value_name = "MODEL", value_hint = clap::ValueHint::AnyPath)]
+    model: Option<PathBuf>,
     /// Folder for one page, audit.html, its pictures, and audit.json, which `lungfish report --audit` takes in
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     out: Option<PathBuf>,
@@ -65,6 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     request.decoding = explore::decoding(&args.set)?;
     request.suspects = !args.no_suspects;
     request.out.clone_from(&args.out);
+    request.model.clone_from(&args.model);
     let mut printer = Printer::scoring();
     let stop = AtomicBool::new(false);
     let mut watch = Watch::new(&mut printer, &stop);
@@ -88,7 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     let failed = files.is_some_and(|files| files.pictures_failed);
-    Ok(if failed || found.leakage.any() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed || found.leaks() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn lines(found: &Audit) -> Vec<String> {
@@ -118,6 +124,7 @@ fn lines(found: &Audit) -> Vec<String> {
         ));
     }
     lines.extend(suspects(found));
+    lines.extend(model(found));
     for caveat in &found.caveats {
         lines.push(format!("Caution: {}", print::one_line(&caveat.text)));
     }
@@ -183,6 +190,36 @@ fn suspects(found: &Audit) -> Vec<String> {
     }));
     if suspects.count > SHOWN_FILMS {
         lines.push("  and more; --json names fifty".to_owned());
+    }
+    lines
+}
+
+/// What the data set says of the model.
+fn model(found: &Audit) -> Vec<String> {
+    let Some(model) = &found.model else { return Vec::new() };
+    let name = print::one_line(&model.model);
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "Model: {} had a part in {name}, {} of them on the test split",
+            print::films(model.known),
+            model.known_on_test
+        ),
+    ];
+    if let Some(first) = model.calls.first() {
+        let of = if model.of_new_films { "films that are new to it" } else { "all films, since few are new to it" };
+        let mut rows = vec![
+            [
+                &format!("What it calls {}, told without lungs ({of})", print::one_line(&first.class)),
+                "",
+                "AUC, 95 % interval",
+                "",
+            ]
+            .map(|text: &str| text.to_owned())
+            .to_vec(),
+        ];
+        rows.extend(model.calls.iter().map(|told| row(&told.what, "", &told.train, None)));
+        lines.extend(aligned(&rows));
     }
     lines
 }

@@ -22,6 +22,8 @@ const CHUNK: usize = 32;
 
 /// What is known of a film.
 pub(super) struct Look {
+    /// Its file.
+    pub file: ContentHash,
     /// Its pixels.
     pub pixels: ContentHash,
     facts: FileFacts,
@@ -31,45 +33,49 @@ pub(super) struct Look {
     pub small: Vec<u8>,
 }
 
-/// The network's square of a film, by the film's place.
-pub(super) type Square = (usize, Vec<u8>);
+/// Squares of a film as networks want them, by the film's place, in the order in which they were asked for.
+pub(super) type Squares = (usize, Vec<Vec<u8>>);
 
-/// Looks at each film once, in order; the answer is the same for any number of threads. `square` says of which films the network's
-/// square is made, and how; `each` is given those, and how many films have been looked at, some films at a time.
+/// Looks at each film once, in order; the answer is the same for any number of threads. `squares` says which squares are made of a film;
+/// `each` is given them, and how many films have been looked at, some films at a time.
 pub(super) fn look<E>(
     films: &[&Film],
     decoding: Decoding,
-    square: &(dyn Fn(usize) -> Option<Preprocess> + Sync),
-    each: &mut dyn FnMut(usize, Vec<Square>) -> Result<(), E>,
+    squares: &(dyn Fn(usize) -> Vec<Preprocess> + Sync),
+    each: &mut dyn FnMut(usize, Vec<Squares>) -> Result<(), E>,
 ) -> Result<Vec<Result<Look, DecodeError>>, E> {
     let mut looks = Vec::with_capacity(films.len());
     for (chunk, start) in films.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
-        let seen = chunk.par_iter().enumerate().with_max_len(1).map(|(at, film)| {
-            one(film, decoding, square(start + at))
-                .map(|(look, square)| (look, square.map(|pixels| (start + at, pixels))))
-        });
-        let seen: Vec<Result<(Look, Option<Square>), DecodeError>> = seen.collect();
-        let mut squares = Vec::with_capacity(chunk.len());
+        let seen = chunk.par_iter().enumerate().with_max_len(1);
+        let seen: Vec<Result<(Look, Squares), DecodeError>> = seen
+            .map(|(at, film)| {
+                let (look, squares) = one(film, decoding, &squares(start + at))?;
+                Ok((look, (start + at, squares)))
+            })
+            .collect();
+        let mut made = Vec::with_capacity(chunk.len());
         looks.extend(seen.into_iter().map(|film| {
-            film.map(|(look, square)| {
-                squares.extend(square);
+            film.map(|(look, squares)| {
+                made.push(squares);
                 look
             })
         }));
-        each(looks.len(), squares)?;
+        each(looks.len(), made)?;
     }
     Ok(looks)
 }
 
-fn one(film: &Film, decoding: Decoding, square: Option<Preprocess>) -> Result<(Look, Option<Vec<u8>>), DecodeError> {
+fn one(film: &Film, decoding: Decoding, squares: &[Preprocess]) -> Result<(Look, Vec<Vec<u8>>), DecodeError> {
     let bytes = read_film(&film.path)?;
+    let file = ContentHash::of(&bytes);
     let (image, facts) = decode_with_facts(&bytes, DecodeOptions { channels: Channels::Gray, decoding })?;
     drop(bytes);
     let (pixels, statistics) = (ContentHash::of_pixels(&image), statistics(&image));
     let small = preprocess::resize(image.clone(), near::SIDE, near::SIDE).pixels;
     let coarse = preprocess::resize(image.clone(), COARSE, COARSE).pixels;
-    let square = square.map(|preprocess| preprocess.apply(image).pixels);
-    Ok((Look { pixels, facts, statistics, coarse, small }, square))
+    let square = |how: &Preprocess| how.apply(image.clone().into_channels(how.channels)).pixels;
+    let squares = squares.iter().map(square).collect();
+    Ok((Look { file, pixels, facts, statistics, coarse, small }, squares))
 }
 
 /// Numbers of films that have nothing of a lung in them, or next to nothing, and what they are.

@@ -28,6 +28,8 @@ const LEAST_COARSE: f32 = 0.4;
 /// Correlation of what is fine from which on two films are the same. Measured on 5,216 films of children's chests and 240 copies of
 /// some: of a film and its copy 0.947 and more, of films of two patients 0.91 and less.
 const SAME: f64 = 0.93;
+/// A copy that shows so much of a film shows all of it.
+const ALL: f64 = 0.95;
 /// Of fewer films nobody knows what films usually look like.
 const FEW: usize = 100;
 /// Films between two reports of progress.
@@ -84,6 +86,10 @@ pub(super) fn near_copies(
     found.sort_by(|a, b| b.correlation.total_cmp(&a.correlation).then((a.whole, a.copy).cmp(&(b.whole, b.copy))));
     let mut seen = std::collections::HashSet::new();
     found.retain(|pair| seen.insert((pair.whole.min(pair.copy), pair.whole.max(pair.copy))));
+    // Of two that show the same the one that was listed first is the film: those of train come before those of test.
+    for pair in found.iter_mut().filter(|pair| pair.shown >= ALL) {
+        (pair.whole, pair.copy) = (pair.whole.min(pair.copy), pair.whole.max(pair.copy));
+    }
     Some(found)
 }
 

@@ -12,7 +12,6 @@ use lungfish_data::{Channels, Decoding, Film, Pipeline, Preprocess, Task};
 use lungfish_engine::Store;
 use serde::Serialize;
 
-use super::look::Square;
 use super::shortcuts::cross_fitted;
 use crate::compute::Compute;
 use crate::scorer::{Scorer, Wanted};
@@ -88,15 +87,13 @@ impl Sight {
         Ok(Sight { scorer, store, preprocess, chosen, seen: Vec::new() })
     }
 
-    /// How the network wants to see a film; none of one that is not asked about.
-    pub(super) fn square(&self) -> impl Fn(usize) -> Option<Preprocess> + Sync + use<> {
-        let (chosen, preprocess) = (self.chosen.clone(), self.preprocess);
-        move |film| chosen[film].then_some(preprocess)
+    /// How the network wants to see films, and which of them.
+    pub(super) fn wants(&self) -> (Preprocess, Vec<bool>) {
+        (self.preprocess, self.chosen.clone())
     }
 
     /// Sees some films.
-    pub(super) fn see(&mut self, squares: Vec<Square>) -> Result<(), Error> {
-        let (films, pixels): (Vec<usize>, Vec<Vec<u8>>) = squares.into_iter().unzip();
+    pub(super) fn see(&mut self, films: Vec<usize>, pixels: Vec<Vec<u8>>) -> Result<(), Error> {
         let rows = self.scorer.score_squares(std::slice::from_mut(&mut self.store), pixels)?;
         self.seen.extend(films.into_iter().zip(rows.into_iter().map(|row| row.features.concat())));
         Ok(())

@@ -95,6 +95,7 @@ fn write(found: &Audit, audited: &Audited, pictures: &Pictures) -> Result<String
         "What tells the classes apart without lungs. At 0.5 nothing does; what is far above it, a model may learn instead of lungs.",
     );
     alone(&mut page, found);
+    of_model(&mut page, found);
     near_copies(&mut page, found, pictures)?;
     labels(&mut page, found, pictures)?;
     unreadable(&mut page, found);
@@ -117,6 +118,30 @@ fn alone(page: &mut Page, found: &Audit) {
         }
         page.table(&table);
     }
+}
+
+/// What the data set says of the model.
+fn of_model(page: &mut Page, found: &Audit) {
+    let Some(model) = &found.model else { return };
+    page.section("model", "What it says of a model");
+    let known = some(model.known, "film", "films");
+    page.paragraph(Words::from(format!("{known} of the data set had a part in ")).code(&model.model).and(format!(
+        ", {} of them on the test split{}.",
+        model.known_on_test,
+        if model.known_on_test > 0 { ": they are no test of it" } else { "" }
+    )));
+    let Some(first) = model.calls.first() else { return };
+    let of = if model.of_new_films { "films that are new to it" } else { "all films, since few are new to it" };
+    let caption = format!("Which films it calls {}, told without lungs: AUC with 95 % interval, {of}", first.class);
+    let mut table = Table::new(caption, ["Numbers", "AUC"]);
+    for told in &model.calls {
+        table.row(&told.what, [super::html::with_interval(Some(told.train.auc), told.train.interval)]);
+    }
+    page.table(&table);
+    page.paragraph(
+        "Numbers in which no lung is looked at may tell what a model calls since it reads them, or since the films that show disease were \
+         taken otherwise: where this is far above what the same numbers tell of the classes, it reads them.",
+    );
 }
 
 fn near_copies(page: &mut Page, found: &Audit, pictures: &Pictures) -> Result<(), Error> {
