@@ -383,3 +383,33 @@ fn the_token_leaves_the_address_and_is_sent() {
     browser.until("document.querySelector('#cut')");
     assert_eq!(browser.log(), [""; 0]);
 }
+
+#[test]
+fn a_label_is_doubted_by_the_keyboard_and_a_head_learns() {
+    let Some(browser) = Browser::open(1280, false) else { return };
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("taught");
+    let teach = (MADE.folder.path().join("films"), out.clone());
+    let server = Server::start(|request| request.teach = Some(teach));
+    browser.go(&server.started.url);
+    browser.click("#tab-teach");
+    browser.until("document.querySelectorAll('#data li').length > 10");
+    browser.until("[...document.querySelectorAll('#data img')].some(img => img.naturalWidth > 0)");
+    browser.barriers("films to teach with");
+    // x leaves the film out that has the focus.
+    browser.value("document.querySelector('#data button').focus()");
+    browser.keys("#data button", "x");
+    browser.until("document.querySelector('#data .proposed')");
+    browser.until("document.getElementById('data-alert').hidden");
+    let table = fs::read_to_string(out.join("corrections.csv")).unwrap();
+    assert!(table.lines().nth(1).is_some_and(|row| row.ends_with(",,1")), "{table}");
+    browser.value("document.getElementById('epochs').value = '2'");
+    browser.value("document.getElementById('epochs').dispatchEvent(new Event('input', { bubbles: true }))");
+    browser.click("#retrain");
+    browser.until("document.querySelector('#retrain-result table')");
+    browser.barriers("a head that has learnt");
+    assert!(
+        browser.value("[...document.querySelectorAll('#model option')].map(o => o.value).join()") == "run,taught-1"
+    );
+    assert_eq!(browser.log(), [""; 0]);
+}

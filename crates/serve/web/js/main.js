@@ -156,10 +156,13 @@ async function begin() {
   if (wanted !== view && views().includes(wanted)) open(wanted);
 }
 
-/** Room below for the line that stays, so that nothing with the focus lies under it. */
+/** Room for the lines that stay in sight, so that nothing with the focus lies under them. */
 function room() {
-  const line = document.querySelector("footer");
-  new ResizeObserver(() => document.documentElement.style.setProperty("--below", `${line.offsetHeight}px`)).observe(line);
+  const lines = { "--below": document.querySelector("footer"), "--away": $("away") };
+  const sizes = new ResizeObserver(() => {
+    for (const [of, line] of Object.entries(lines)) document.documentElement.style.setProperty(of, `${line.offsetHeight}px`);
+  });
+  for (const line of Object.values(lines)) sizes.observe(line);
 }
 
 begin();

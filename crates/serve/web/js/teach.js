@@ -3,7 +3,7 @@
 
 import { Problem, ask, image, json, server } from "./api.js";
 import { curves } from "./curves.js";
-import { $, el, english, name, save, scroller, shown } from "./dom.js";
+import { $, el, english, name, save, scroller, sentence, shown } from "./dom.js";
 import { keysAct, keysOf } from "./keys.js";
 import { stream } from "./stream.js";
 import { said } from "./table.js";
@@ -49,7 +49,10 @@ export function inSight(now) {
 }
 
 /** What a deed came to, in a sentence: without the token nothing can be changed. */
-const why = problem => (problem.status === 401 ? t("teach_token") : problem.key ? said(problem) : english(said(problem)));
+const why = problem => (problem.status === 401 ? t("teach_token") : problem.key ? said(problem) : whole(said(problem)));
+
+/** What the server says, which is a clause or a sentence. */
+const whole = text => sentence(text.replace(/\.$/, ""));
 
 function frame() {
   if ($("large").open) $("large").close();
@@ -72,7 +75,7 @@ function frame() {
       el("p", {}, t("retrain_how")),
       el("p", { class: "note" }, warning(), el("span", {}, t("retrain_caution"))),
       el("form", { class: "row", novalidate: true, onsubmit: event => { event.preventDefault(); begin(); } },
-        el("label", {}, `${t("retrain_epochs")} `, el("input", { type: "number", id: "epochs", min: 1, max: 1000, step: 1, value: epochs })),
+        el("label", {}, `${t("retrain_epochs")} `, el("input", { type: "number", id: "epochs", min: 1, max: 100, step: 1, value: epochs })),
         el("button", { id: "retrain", class: "strong" }, t("retrain")),
         el("button", { type: "button", id: "retrain-stop", hidden: true, onclick: end }, t("stop"))),
       el("p", { id: "retrain-alert", class: "alert", role: "alert", hidden: true }),
@@ -81,16 +84,27 @@ function frame() {
       el("p", { id: "retrain-task", class: "quiet", hidden: true }),
       el("div", { id: "retrain-result" }),
       el("div", { id: "retrain-curves" })));
+  above.disconnect();
+  above.observe($("data-alert"));
   [spoken, resultNow] = ["", ""];
   films();
   draw();
   if (focused) $(focused)?.focus();
 }
 
+/** Says what went wrong until the next deed goes well, or somebody closes it. */
 function alert(id, content) {
-  $(id).replaceChildren(...(content ? [warning(), el("span", {}, content)] : []));
+  const away = () => {
+    alert(id, null);
+    if (id === "data-alert") rove(current, true);
+    else ($("retrain").hidden ? $("retrain-stop") : $("retrain")).focus();
+  };
+  $(id).replaceChildren(...(content ? [warning(), el("span", {}, content), el("button", { type: "button", class: "link", onclick: away }, t("close"))] : []));
   $(id).hidden = !content;
 }
+
+/** What went wrong with a film stays in sight, and what has the focus must not lie under it. */
+const above = new ResizeObserver(([{ target }]) => document.documentElement.style.setProperty("--above", `${target.offsetHeight}px`));
 
 // The films.
 
@@ -223,7 +237,7 @@ function facts(film) {
     el("span", { class: "name" }, name(film.name ?? film.index)),
     el("span", {}, parts("label_is", { label: name(labelOf(film)) }), el("span", { class: "quiet" }, ` \u00b7 ${splitOf(film)}`)),
     proposed && el("span", { class: "proposed" }, pencil(), " ", el("span", {}, proposed)),
-    film.saving && el("span", { class: "quiet" }, t("saving")),
+    film.slow && el("span", { class: "quiet" }, t("saving")),
   ].filter(Boolean);
 }
 
@@ -294,6 +308,8 @@ function propose(film, label) {
   [film.proposed, film.saving] = [wanted, (film.saving ?? 0) + 1];
   pending.set(film.index, film);
   refill(film);
+  // Said only where it takes long: a line that comes and goes moves the films below.
+  const slow = setTimeout(() => { film.slow = true; refill(film); }, 1000);
   posts = posts.then(async () => {
     try {
       const { corrections } = await json("/api/corrections", {
@@ -310,11 +326,14 @@ function propose(film, label) {
       if (!(problem instanceof Problem)) console.error(problem);
       const text = [t("not_saved", { name: shown(film.name) }), " ", why(problem)];
       alert("data-alert", text);
-      say(film, text.map(part => part.textContent ?? part).join(""));
+      // What lies under the dialog is not heard.
+      if ($("large").open) say(film, text.map(part => part.textContent ?? part).join(""));
     }
+    clearTimeout(slow);
     film.saving -= 1;
     if (film.saving === 0) {
       delete film.kept;
+      delete film.slow;
       pending.delete(film.index);
     }
     refill(film);
@@ -352,7 +371,7 @@ function large(at) {
   const dialog = $("large");
   const over = new AbortController();
   const head = el("h2", { id: "large-title" });
-  const place = el("div");
+  const place = el("div", { class: "lesson" });
   const about = el("p", { class: "facts" });
   const choices = el("div", { class: "row", role: "group", "aria-label": t("propose") });
   let film = null;
@@ -486,7 +505,7 @@ const isRunning = () => Boolean(training.state?.running);
 
 async function begin() {
   const epochs = $("epochs").valueAsNumber;
-  if (!Number.isInteger(epochs) || epochs < 1 || epochs > 1000) {
+  if (!Number.isInteger(epochs) || epochs < 1 || epochs > 100) {
     $("epochs").setAttribute("aria-invalid", "true");
     $("epochs").setAttribute("aria-describedby", "retrain-alert");
     alert("retrain-alert", t("epochs_wrong"));
@@ -540,9 +559,9 @@ function draw() {
   $("retrain").hidden = running;
   $("retrain-stop").hidden = !running;
   if (focused === $("retrain-stop") && !running) $("retrain").focus();
-  const state = sentence();
-  const text = state.map(part => part.textContent ?? part).join("");
-  if (text !== spoken) $("retrain-state").replaceChildren(...state);
+  const told = state();
+  const text = told.map(part => part.textContent ?? part).join("");
+  if (text !== spoken) $("retrain-state").replaceChildren(...told);
   spoken = text;
   const { progress } = training;
   const shows = running && progress;
@@ -557,19 +576,19 @@ function draw() {
   result();
 }
 
-function sentence() {
+function state() {
   if (problem) return [why(problem)];
-  const { state, epochs, done, failed } = training;
-  const its = state?.name ?? done?.name;
+  const { state: now, epochs, done, failed } = training;
+  const its = now?.name ?? done?.name;
   const sentences = [];
-  if (!state) sentences.push(t("retrain_waits"));
-  else if (state.running) {
-    sentences.push(parts("retrain_running", { name: name(its ?? "") }), t(epochs.length ? "epochs_over" : "watch_first", { n: epochs.length }));
+  if (!now) sentences.push(t("retrain_waits"));
+  else if (now.running) {
+    sentences.push(parts("retrain_running", { name: name(its ?? "") }), t("epochs_over", { n: epochs.length }));
     if (stopping) sentences.push(t("retrain_stopping"));
-  } else if (failed) sentences.push([t("retrain_failed"), " ", english(failed.detail)]);
+  } else if (failed) sentences.push([t("retrain_failed"), " ", whole(failed.detail)]);
   else if (done) sentences.push(parts("retrain_done", { name: name(done.model ?? done.name), n: epochs.length }));
   else sentences.push(t(lost ? "retrain_lost" : "retrain_never"));
-  if (!connected && state?.running) sentences.push(t("watch_cut"));
+  if (!connected && now?.running) sentences.push(t("watch_cut"));
   return sentences.flatMap((part, at) => (at ? [" ", part] : [part])).flat();
 }
 
@@ -615,8 +634,8 @@ function compared({ films, split, measures, changed }) {
     el("h4", {}, t("compared", { n: films, split: split === "val" || split === "train" ? t(`split_${split}`) : shown(split) })),
     scroller(t("compared_table"), el("table", { class: "measures" },
       el("caption", { class: "hidden" }, t("compared_table")),
-      el("thead", {}, el("tr", {}, ["measure", "before", "after", "difference"].map((key, at) => el("th", { scope: "col", class: at ? "number" : null },
-        t(key), at > 0 && el("span", { class: "quiet explain" }, t("interval")))))),
+      el("thead", {}, el("tr", {}, ["measure", "before", "after", "difference"].map(key => el("th", { scope: "col", class: key === "measure" ? null : "number" },
+        t(key), measures.some(of => of[key]?.interval) && el("span", { class: "quiet explain" }, t("interval")))))),
       el("tbody", {}, measures.map(({ name: of, before, after, difference }) => el("tr", {}, el("th", { scope: "row" }, english(of)), cell(before), cell(after), cell(difference, signed)))))),
     el("ul", {}, told.map(text => el("li", {}, text))),
     Number.isFinite(changed) && el("p", {}, t("changed", { n: changed, films })),

@@ -248,10 +248,10 @@ export default {
 
   retrain: "Den Kopf neu trainieren",
   retrain_how: "Die letzte Schicht des Netzes lernt noch einmal, mit den vorgeschlagenen Labels und ohne die weggelassenen Aufnahmen. Daraus wird ein eigenes Modell; das vorige bleibt.",
-  retrain_caution: "Wer Korrekturen anhand der Validierungsaufnahmen auswählt, lässt den Vergleich mit dem vorigen Modell besser aussehen, als er ist.",
+  retrain_caution: "Wer Korrekturen anhand der Validierungsaufnahmen auswählt, lässt den Vergleich mit dem vorigen Modell besser aussehen, als er ist: Er nimmt die vorgeschlagenen Labels als wahr. Nicht jeder Unterschied muss von den Korrekturen kommen, denn das vorige Modell kann anders trainiert worden sein.",
   retrain_epochs: "Epochen",
   retrain_bar: "Wie weit das Training ist",
-  epochs_wrong: "Die Zahl der Epochen ist eine ganze Zahl von 1 bis 1000.",
+  epochs_wrong: "Die Zahl der Epochen ist eine ganze Zahl von 1 bis 100.",
   retrain_waits: "Der Server wird gefragt, ob ein Training läuft.",
   retrain_never: "Seit der Server läuft, wurde kein Kopf neu trainiert.",
   retrain_running: "Der Kopf wird als {name} neu trainiert.",

@@ -250,10 +250,10 @@ export default {
 
   retrain: "Retrain the head",
   retrain_how: "The last layer of the network learns again, with the labels that are proposed and without the films that are left out. It becomes a model of its own; the one before stays.",
-  retrain_caution: "Whoever chooses corrections by looking at the validation films makes the comparison with the model before look better than it is.",
+  retrain_caution: "Whoever chooses corrections by looking at the validation films makes the comparison with the model before look better than it is: it takes the proposed labels for true. Not every difference need come from the corrections, since the model before may have been trained in another way.",
   retrain_epochs: "Epochs",
   retrain_bar: "How far the training is",
-  epochs_wrong: "The number of epochs is a whole number from 1 to 1000.",
+  epochs_wrong: "The number of epochs is a whole number from 1 to 100.",
   retrain_waits: "Asking the server whether a training runs.",
   retrain_never: "No head has been retrained since the server began.",
   retrain_running: "The head is being retrained as {name}.",

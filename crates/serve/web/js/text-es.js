@@ -248,10 +248,10 @@ export default {
 
   retrain: "Reentrenar la cabeza",
   retrain_how: "La última capa de la red vuelve a aprender, con las etiquetas propuestas y sin las placas que se dejan fuera. El resultado es un modelo propio; el anterior permanece.",
-  retrain_caution: "Quien elige correcciones mirando las placas de validación hace que la comparación con el modelo anterior parezca mejor de lo que es.",
+  retrain_caution: "Quien elige correcciones mirando las placas de validación hace que la comparación con el modelo anterior parezca mejor de lo que es: toma por verdaderas las etiquetas propuestas. No toda diferencia tiene que venir de las correcciones, pues el modelo anterior pudo entrenarse de otro modo.",
   retrain_epochs: "Épocas",
   retrain_bar: "Avance del entrenamiento",
-  epochs_wrong: "El número de épocas es un entero de 1 a 1000.",
+  epochs_wrong: "El número de épocas es un entero de 1 a 100.",
   retrain_waits: "Preguntando al servidor si hay un entrenamiento en marcha.",
   retrain_never: "No se ha reentrenado ninguna cabeza desde que arrancó el servidor.",
   retrain_running: "La cabeza se está reentrenando como {name}.",

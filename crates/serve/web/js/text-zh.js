@@ -248,10 +248,10 @@ export default {
 
   retrain: "重新训练分类头",
   retrain_how: "网络的最后一层会重新学习，使用建议的标签，并去掉被排除的胶片。结果是一个新的模型，原来的模型保持不变。",
-  retrain_caution: "看着验证胶片来选择更正，会使与之前模型的比较看起来好于实际。",
+  retrain_caution: "看着验证胶片来选择更正，会使与之前模型的比较看起来好于实际：比较时把建议的标签当作真实标签。差异未必都来自更正，因为之前的模型可能是以其他方式训练的。",
   retrain_epochs: "轮数",
   retrain_bar: "训练进度",
-  epochs_wrong: "轮数须为 1 至 1000 的整数。",
+  epochs_wrong: "轮数须为 1 至 100 的整数。",
   retrain_waits: "正在询问服务器是否有训练在进行。",
   retrain_never: "服务器启动以来没有重新训练过分类头。",
   retrain_running: "正在重新训练分类头，名为 {name}。",
