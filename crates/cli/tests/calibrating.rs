@@ -1,12 +1,10 @@
 //! Operating points, comparisons and models for other sites, from the command line.
 
-mod common;
-
 use std::fs;
 
 use serde_json::Value;
 
-use common::{FILMS, RUN, arg, done, refused, run, split, temporary};
+use crate::common::{FILMS, RUN, arg, done, refused, run, split, temporary};
 
 #[test]
 fn a_test_says_what_the_points_do_and_how_another_model_differs() {

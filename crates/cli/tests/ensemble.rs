@@ -1,10 +1,8 @@
 //! Several networks as one model, from the command line.
 
-mod common;
-
 use serde_json::Value;
 
-use common::{FILMS, RUN, arg, done, lungfish, refused, said, temporary, train};
+use crate::common::{FILMS, RUN, arg, done, lungfish, refused, said, temporary, train};
 
 #[test]
 fn seeds_make_an_ensemble_that_is_tested_and_predicts_as_one() {
@@ -23,7 +21,7 @@ fn seeds_make_an_ensemble_that_is_tested_and_predicts_as_one() {
         serde_json::from_str(&done(&["test", "--model", arg(&out), "--data", arg(&FILMS), "--json", "--no-pictures"]))
             .unwrap();
     assert!(tested["films"].as_u64().unwrap() > 5 && tested["equal_prior"] == true, "{tested}");
-    let film = common::split(&FILMS, "test").swap_remove(0);
+    let film = crate::common::split(&FILMS, "test").swap_remove(0);
     let line: Value = serde_json::from_str(&done(&["predict", "--model", arg(&out), arg(&film), "--json"])).unwrap();
     assert!(line["spread"]["PNEUMONIA"].as_f64().unwrap() > 0.0, "{line}");
 

@@ -1,6 +1,5 @@
 //! `lungfish fetch` against a server on this machine.
 
-mod common;
 #[path = "../../fetch/tests/common/zips.rs"]
 #[allow(dead_code)]
 mod zips;
@@ -13,7 +12,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{FILMS, arg, files, lungfish, refused, said, temporary, text, train};
+use crate::common::{FILMS, arg, files, lungfish, refused, said, temporary, text, train};
 use serde_json::Value;
 use zips::{Entry, zip};
 
@@ -240,7 +239,7 @@ fn wrong_usage_of_fetch_says_what_would_do() {
         (&["fetch", "weights", "resnet18", "--out", "x"], "torch hub's folder"),
     ];
     for (args, part) in wrong {
-        let output = common::run(args);
+        let output = crate::common::run(args);
         assert_eq!(output.status.code(), Some(2), "lungfish {}\n{}", args.join(" "), said(&output));
         assert!(text(&output.stderr).contains(part), "{}", said(&output));
         assert!(!text(&output.stderr).contains("Usage: lungfish ["), "not of this command: {}", said(&output));

@@ -1,13 +1,11 @@
 //! A network that another program trained, from the command line.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use common::{FILMS, arg, done, refused, run, said, split, temporary, text};
+use crate::common::{FILMS, arg, done, refused, run, said, split, temporary, text};
 use lungfish_models::{Architecture, ModelFile, Tensor, imagenet};
 
 /// EfficientNet-Lite0 with its published backbone and a head of one linear layer, as somebody's state dict in a file of safetensors.
@@ -55,14 +53,14 @@ fn an_imported_model_predicts_and_is_tested() {
     let out = folder.path().join("tested");
     let args = ["test", "--model", arg(&model), "--data", arg(&FILMS), "--out", arg(&out), "--json"];
     let tested: Value = serde_json::from_str(&done(&args)).unwrap();
-    common::conforms(&tested, "test");
+    crate::common::conforms(&tested, "test");
     assert!(
         tested["caveats"].to_string().contains("imported from theirs.safetensors") && tested.get("epoch").is_none()
     );
     let output = run(&[&args[..7], &["--no-pictures"]].concat());
     assert!(said(&output).contains("nobody knows which films trained this model"), "{}", said(&output));
     let summary: Value = serde_json::from_str(&done(&["summary", "--model", arg(&model), "--json"])).unwrap();
-    common::conforms(&summary, "summary");
+    crate::common::conforms(&summary, "summary");
     assert!(done(&["summary", "--model", arg(&model), "--depth", "1"]).contains("model.safetensors: imported"));
     // It lies in no run folder, and goes on with nothing.
     refused(&run(&args[..5]), &["lies in no run folder"]);

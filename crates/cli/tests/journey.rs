@@ -1,12 +1,10 @@
 //! Train, test, predict: what is printed and what is written.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{
+use crate::common::{
     FILMS, RUN, arg, conforms, copy, done, files, jsonl, lungfish, refused, run, said, split, temporary, text, train,
 };
 use serde_json::Value;

@@ -1,10 +1,8 @@
 //! Films that may have any of several labels, from drawing them to predicting one.
 
-mod common;
-
 use std::fs;
 
-use common::*;
+use crate::common::*;
 use serde_json::Value;
 
 #[test]
@@ -24,8 +22,8 @@ fn films_with_labels_go_the_whole_way() {
     assert_eq!(count("films") + count("without") + count("unknown"), 60);
 
     let output = train(&films, &run, &["--epochs", "1", "--unfreeze", "top"]).output().unwrap();
-    assert!(output.status.success(), "{}", common::said(&output));
-    assert!(text(&output.stdout).contains("    Labels: CONSOLIDATION "), "{}", common::said(&output));
+    assert!(output.status.success(), "{}", crate::common::said(&output));
+    assert!(text(&output.stdout).contains("    Labels: CONSOLIDATION "), "{}", crate::common::said(&output));
 
     let json: Value =
         serde_json::from_str(&done(&["test", "--model", arg(&run), "--data", arg(&films), "--json"])).unwrap();

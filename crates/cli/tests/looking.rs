@@ -1,11 +1,9 @@
 //! Looking at films before anything is learnt from them: `explore` and `preview`.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{FILMS, arg, conforms, copy, done, files, lungfish, refused, run, said, split, temporary, text};
+use crate::common::{FILMS, arg, conforms, copy, done, files, lungfish, refused, run, said, split, temporary, text};
 use lungfish_data::{Channels, DecodeOptions, Decoding, decode_file};
 use serde_json::Value;
 

@@ -1,12 +1,10 @@
 //! The page docs/notebook.md holds together. That the commands say what it shows is checked by docs/notebook/make.sh.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::commands;
+use crate::common::commands;
 use lungfish_data::{Channels, decode};
 
 /// Readers on a slow line see the pictures, too.
@@ -34,7 +32,7 @@ fn every_picture_is_there_and_opens() {
         // A picture of nothing has one colour.
         assert!(picture.pixels.iter().any(|value| *value != picture.pixels[0]), "{name} is blank");
     }
-    let files = common::files(&docs().join("notebook"));
+    let files = crate::common::files(&docs().join("notebook"));
     let files = files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "png"));
     let lying: BTreeSet<&str> = files.map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(lying, named, "each picture of docs/notebook is on the page");

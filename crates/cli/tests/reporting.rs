@@ -1,12 +1,10 @@
 //! A run written up as a page and a model card: the page's numbers are those of the test, it loads nothing, and it says what it lacks.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use common::{FILMS, RUN, arg, conforms, copy, done, refused, run, temporary};
+use crate::common::{FILMS, UNTESTED, arg, conforms, copy, done, refused, run, temporary};
 use serde_json::{Value, json};
 
 /// The values of an attribute in a page, in order.
@@ -94,7 +92,7 @@ fn metadata(card: &str) -> &str {
 fn a_report_tells_the_numbers_of_the_test_and_nothing_else() {
     let folder = temporary();
     let at = folder.path().join("a run");
-    copy(&RUN, &at);
+    copy(&UNTESTED, &at);
     // Before a test: a page all the same, which says what it lacks and how it comes there.
     let (html, card, said) = report(&at, &[]);
     is_whole(&html);
@@ -181,7 +179,7 @@ fn a_report_tells_the_numbers_of_the_test_and_nothing_else() {
 fn what_people_say_stands_in_the_report_as_they_said_it() {
     let folder = temporary();
     let at = folder.path().join("run");
-    copy(&RUN, &at);
+    copy(&UNTESTED, &at);
     let study = folder.path().join("study.toml");
     done(&["report", arg(&at), "--write-study", arg(&study)]);
     refused(&run(&["report", arg(&at), "--write-study", arg(&study)]), &[arg(&study), "is there already"]);
@@ -209,7 +207,7 @@ fn what_people_say_stands_in_the_report_as_they_said_it() {
 fn what_cannot_be_written_up_is_refused_in_one_sentence() {
     let folder = temporary();
     let at = folder.path().join("run");
-    copy(&RUN, &at);
+    copy(&UNTESTED, &at);
     let refuses = |more: &[&str], parts: &[&str]| {
         let args = [&["report", arg(&at)], more].concat();
         refused(&run(&args), parts);

@@ -2,8 +2,6 @@
 
 #![cfg(unix)]
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use common::{FILMS, arg, copy, log, lungfish, refused, said, temporary, tensors, text, train};
+use crate::common::{FILMS, arg, copy, log, lungfish, refused, said, temporary, tensors, text, train};
 
 /// Both phases, rates that move with each step and differ between parts, a checkpoint inside the long epochs.
 const BOTH: [&str; 12] = [
@@ -246,7 +244,7 @@ fn a_disk_that_fills_keeps_the_last_good_state() {
         shell.args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", &blocks.to_string()]);
         shell.arg(command.get_program()).args(command.get_args()).output().unwrap()
     };
-    let no_half_file = || !common::files(&run).iter().any(|file| file.to_str().unwrap().ends_with(".tmp"));
+    let no_half_file = || !crate::common::files(&run).iter().any(|file| file.to_str().unwrap().ends_with(".tmp"));
     let resumed = || train(&FILMS, &run, &[&BOTH[..], &["--resume"]].concat());
 
     // Not even the first checkpoint fits.

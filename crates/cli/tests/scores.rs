@@ -1,13 +1,11 @@
 //! Predictions of many films: told as they come, kept, stopped and gone on with.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{FILMS, RUN, arg, copy, done, files, jsonl, lungfish, refused, run, said, temporary, text};
+use crate::common::{FILMS, RUN, arg, copy, done, files, jsonl, lungfish, refused, run, said, temporary, text};
 
 fn rows(file: &Path) -> usize {
     fs::read_to_string(file).map_or(0, |text| text.lines().count().saturating_sub(1))
@@ -51,7 +49,7 @@ fn a_table_is_written_and_gone_on_with() {
 
     // Another model.
     let other = folder.path().join("other");
-    let trained = common::train(&FILMS, &other, &["--seed", "9"]).output().unwrap();
+    let trained = crate::common::train(&FILMS, &other, &["--seed", "9"]).output().unwrap();
     assert!(trained.status.success(), "{}", said(&trained));
     let mut foreign = args(&scores, &["--resume"]);
     foreign[2] = arg(&other).to_owned();

@@ -3,14 +3,12 @@
 // A test that cannot run says so.
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{arg, commands, done, help, lungfish, refused, run, said, temporary, text};
+use crate::common::{arg, commands, done, help, lungfish, refused, run, said, temporary, text};
 
 /// The long flags that the help of a command names, such as `--out`.
 fn flags(command: &str) -> BTreeSet<String> {
@@ -180,7 +178,7 @@ fn the_help_names_every_variable_of_the_environment() {
     let help = done(&["--help"]);
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut asked = BTreeSet::new();
-    for source in common::files(&crates) {
+    for source in crate::common::files(&crates) {
         let inside = source.components().any(|part| part.as_os_str() == "src");
         if !inside || source.extension().is_none_or(|extension| extension != "rs") {
             continue;

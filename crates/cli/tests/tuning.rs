@@ -1,8 +1,6 @@
 //! `lungfish tune`, from the command line.
 
-mod common;
-
-use common::{FILMS, arg, done, lungfish, refused, said, temporary};
+use crate::common::{FILMS, arg, done, lungfish, refused, said, temporary};
 
 #[test]
 fn a_tuning_tells_what_it_found_and_its_recipe_trains() {

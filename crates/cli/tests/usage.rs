@@ -1,13 +1,11 @@
 //! Flags, help, exit statuses, and one clear sentence for what cannot be done.
 
-mod common;
-
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{
+use crate::common::{
     FILMS, RUN, arg, commands, conforms, copy, done, help, lungfish, refused, run, said, split, temporary, text, train,
 };
 use lungfish_models::ModelFile;
@@ -49,7 +47,8 @@ fn help_says_where_json_is_described() {
     }
     described.sort();
     let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
-    let there = common::files(&there).into_iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
+    let there =
+        crate::common::files(&there).into_iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
     let mut there: Vec<String> = there.filter(|file| file.ends_with(".json")).collect();
     there.sort();
     assert_eq!(described, there);

@@ -1,11 +1,9 @@
 //! The journey of films that may have any of several labels: training, resuming, testing, predicting.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::*;
+use crate::common::*;
 use lungfish::{Called, Changes, Event, Predictor, Silent, Split, Task, TestRequest, Watch, test, train};
 use lungfish_models::ModelFile;
 

@@ -1,11 +1,9 @@
 //! What an audit finds in films of which it is known what is wrong with them.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{GO, trained};
+use crate::common::{GO, trained};
 use lungfish::audit::Shortcut;
 use lungfish::{Audit, AuditRequest, Channels, Error, Silent, Watch, audit, decode_file};
 

@@ -1,12 +1,10 @@
 //! Temperatures, operating points, two models on the same films, and a model for another site.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use common::*;
+use crate::common::*;
 use lungfish::{
     CalibrateRequest, Error, ModelInfo, PointRule, Predictor, Recalibration, Silent, TestOutcome, TestRequest, Watch,
     calibrate, test, train,

@@ -4,13 +4,11 @@
 // Figures, for --nocapture.
 #![allow(clippy::print_stdout)]
 
-mod common;
-
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use common::*;
+use crate::common::*;
 use lungfish::{HeatMap, MapsFolder, Prediction, Predictor, Silent, TestRequest, Watch, ensemble, test};
 use lungfish_data::preprocess::resize;
 use lungfish_data::{Channels, Decoding, Image, decode_file};

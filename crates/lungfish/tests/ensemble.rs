@@ -1,11 +1,9 @@
 //! Several models as one.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::*;
+use crate::common::*;
 use lungfish::{Activity, Event, Predictor, Silent, TestRequest, Watch, ensemble, test, train};
 use lungfish_models::ModelFile;
 

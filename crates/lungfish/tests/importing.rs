@@ -1,7 +1,6 @@
 //! Models of networks that another program trained: what they say against torchvision (golden/models/imported.py), what they say of
 //! themselves, and what cannot be one.
 
-mod common;
 #[path = "../../models/tests/golden/formula.rs"]
 #[allow(dead_code, reason = "the networks' own tests use the rest of it")]
 mod formula;
@@ -10,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use common::*;
+use crate::common::*;
 use lungfish::{
     Architecture, CaveatKind, Changes, Channels, Descent, Error, Event, Image, ImportOutcome, ImportRequest, Predictor,
     Silent, Task, TestRequest, Watch, ensemble, import, test,

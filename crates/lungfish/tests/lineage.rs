@@ -1,12 +1,10 @@
 //! What a model knows of the films that taught it and those it came from, and what a person is told of it.
 
-mod common;
-
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::*;
+use crate::common::*;
 use lungfish::{
     CaveatKind, Changes, EpochChoice, Error, Event, Silent, Split, TestOutcome, TestRequest, TrainOutcome, Watch, test,
     train,

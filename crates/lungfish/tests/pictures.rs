@@ -1,13 +1,11 @@
 //! The pictures of a test and of a prediction.
 #![cfg(feature = "pictures")]
 
-mod common;
-
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::*;
+use crate::common::*;
 use lungfish::{
     Activity, Event, PictureFormats, PlotTarget, Predictor, Print, Silent, TestOutcome, TestRequest, Watch,
     plot_prediction, test,

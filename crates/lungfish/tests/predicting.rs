@@ -1,13 +1,11 @@
 //! Predictions of many films, of bytes and of pixels, and the table that they are kept in.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::*;
+use crate::common::*;
 use lungfish::{
     Channels, Error, ErrorKind, Event, FilmList, Image, Outcome, Prediction, Predictor, ScoresFile, Silent, Tta, Uids,
     Watch, decode,
@@ -464,7 +462,7 @@ fn errors_have_a_kind() {
     assert_eq!(kind(&dir.path().join("absent")), ErrorKind::NotFound);
     assert_eq!(kind(&MADE.2.join("last.safetensors")), ErrorKind::Damaged);
     let train = |settings: &[&str], data: &Path| {
-        let request = common::request(data, &dir.path().join("run"), settings);
+        let request = crate::common::request(data, &dir.path().join("run"), settings);
         lungfish::train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap_err().kind()
     };
     assert_eq!(train(&[], &dir.path().join("absent")), ErrorKind::NotFound);

@@ -1,12 +1,10 @@
 //! Tests and predictions with a trained model.
 
-mod common;
-
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::*;
+use crate::common::*;
 use lungfish::{Event, Predictor, Silent, Split, TestOutcome, TestRequest, Tta, Watch, test};
 
 fn scored(model: &Path, data: &Path, split: Option<Split>, out: &Path) -> Result<TestOutcome, lungfish::Error> {

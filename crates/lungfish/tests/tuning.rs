@@ -1,13 +1,11 @@
 //! Tunings on synthetic films.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::*;
+use crate::common::*;
 use lungfish::tune::Vary;
 use lungfish::{Activity, Event, Recipe, Silent, TuneRequest, Watch, tune};
 

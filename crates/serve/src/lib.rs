@@ -2,7 +2,7 @@
 //!
 //! Models are loaded once and asked about films that come as bytes; nothing of a film is written to disk or kept after the answer.
 //! `models` asks them, each on a thread of its own; `body` reads what a client sends within bounds of size and time; `films`,
-//! `tested`, `watched` and `taught` answer, `guard` says who may ask, `counts` counts, `page` has the files of the page, which are part of the
+//! `tested`, `watched`, `proposed` and `taught` answer, `guard` says who may ask, `counts` counts, `page` has the files of the page, which are part of the
 //! program. Nothing here knows flags or prints.
 //!
 //! ```no_run
@@ -25,6 +25,7 @@ mod models;
 mod openapi;
 mod page;
 mod problem;
+mod proposed;
 mod taught;
 mod tested;
 mod watched;
@@ -183,9 +184,9 @@ fn router(app: &Arc<App>) -> Router {
         .route("/api/test", get(tested::test))
         .route("/api/test/films/{index}", get(tested::film))
         .route("/api/watch", get(watched::watch))
-        .route("/api/data", get(taught::data))
-        .route("/api/data/films/{index}", get(taught::film))
-        .route("/api/corrections", get(taught::corrections).post(taught::correct))
+        .route("/api/data", get(proposed::data))
+        .route("/api/data/films/{index}", get(proposed::film))
+        .route("/api/corrections", get(proposed::corrections).post(proposed::correct))
         .route("/api/teach", get(taught::listen).post(taught::teach).delete(taught::stop))
         .route("/api/metrics", get(counts::as_json))
         .route("/metrics", get(counts::as_text))

@@ -1,48 +1,36 @@
-//! `/api/data`, `/api/corrections`, `/api/teach`: labels that somebody doubts, and a head that learns from the films without them. The
-//! films are never touched: corrections are a table of proposals in a folder of its own, and each training is a run folder there.
+//! `/api/teach`: a head that learns from the films with the labels that are proposed. Each training is a run folder like any other.
 
 use std::convert::Infallible;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
-use lungfish::{
-    Activity, Channels, Decoding, Error, Event as Told, Lesson, Proposal, Proposals, Split, TestRequest, TrainRequest,
-    Watch, decode_file,
-};
-use lungfish_data::DecodeOptions;
+use lungfish::{Activity, Error, Event as Told, Split, TestRequest, TrainRequest, Watch};
 use lungfish_data::display::escape;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::asked::{Asked, Index};
-use crate::films::png;
 use crate::problem::Problem;
-use crate::tested::{blocking, small};
+use crate::proposed::Proposed;
 use crate::watched::KEEP;
 use crate::{App, ServeError};
 
-/// Films of a page, at most and unasked.
-const MOST: usize = 500;
-const USUAL: usize = 60;
 /// Epochs of a training.
 const EPOCHS: std::ops::RangeInclusive<usize> = 1..=100;
-/// The table of proposals.
-const CORRECTIONS: &str = "corrections.csv";
 
 /// A data set, and what is done with it.
 pub(crate) struct Teaching {
-    lesson: Lesson,
-    out: PathBuf,
-    proposals: Mutex<Proposals>,
+    pub(crate) proposed: Proposed,
     training: Mutex<Training>,
     /// How often there was something new.
     news: watch::Sender<u64>,
@@ -61,19 +49,14 @@ struct Training {
 }
 
 /// What is asked about somewhere behind a lock. A thread that failed while it held it left whole values.
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Teaching {
     pub(crate) fn open(data: &Path, out: &Path) -> Result<Self, ServeError> {
-        let lesson = Lesson::open(data)?;
-        lesson.refuse_among_classes(out)?;
-        let io = |e: std::io::Error| ServeError::Folder { folder: out.to_owned(), source: e };
-        fs::create_dir_all(out).map_err(io)?;
-        let proposals = lesson.read_proposals(&out.join(CORRECTIONS))?;
         let (news, _) = watch::channel(0);
-        Ok(Teaching { lesson, out: out.to_owned(), proposals: Mutex::new(proposals), training: Mutex::default(), news })
+        Ok(Teaching { proposed: Proposed::open(data, out)?, training: Mutex::default(), news })
     }
 
     /// Something is new.
@@ -86,24 +69,18 @@ impl Teaching {
         self.tell();
     }
 
-    /// Writes the table of proposals anew.
-    fn keep(&self, proposals: &Proposals) -> Result<(), Problem> {
-        let (file, begun) = (self.out.join(CORRECTIONS), self.out.join(format!("{CORRECTIONS}.new")));
-        fs::write(&begun, self.lesson.proposals(proposals))
-            .and_then(|()| fs::rename(&begun, &file))
-            .map_err(|e| Problem::broken(format!("cannot write {}: {e}", escape(&file))))
-    }
-
     /// A name that no run in the folder has.
     fn free_name(&self, count: usize) -> (usize, String) {
         let name = |count: usize| format!("taught-{count}");
-        let free = (count + 1..).find(|count| !self.out.join(name(*count)).exists()).unwrap_or(count + 1);
+        let free = (count + 1..).find(|count| !self.proposed.out.join(name(*count)).exists()).unwrap_or(count + 1);
         (free, name(free))
     }
 
     /// Trains and compares; what comes of it is told.
     fn run(&self, app: &App, name: &str, epochs: usize, stop: &AtomicBool) {
-        let result = self.train(app, name, epochs, stop);
+        // A training on which the program fails is the end of that training alone.
+        let result = catch_unwind(AssertUnwindSafe(|| self.train(app, name, epochs, stop)));
+        let result = result.unwrap_or_else(|_| Err("the training went wrong inside the program".to_owned()));
         {
             let mut training = held(&self.training);
             training.running = None;
@@ -120,12 +97,11 @@ impl Teaching {
 
     fn train(&self, app: &App, name: &str, epochs: usize, stop: &AtomicBool) -> Result<Value, String> {
         let said = |error: Error| error.to_string();
-        let table = self.out.join(format!("{name}.labels.csv"));
-        let labels = self.lesson.table(&held(&self.proposals));
-        fs::write(&table, labels).map_err(|e| format!("cannot write {}: {e}", escape(&table)))?;
+        let table = self.proposed.out.join(format!("{name}.labels.csv"));
+        fs::write(&table, self.proposed.table()).map_err(|e| format!("cannot write {}: {e}", escape(&table)))?;
         let table = fs::canonicalize(&table).map_err(|e| e.to_string())?;
-        let run = self.out.join(name);
-        let mut request = TrainRequest::new(self.lesson.root(), &run);
+        let run = self.proposed.out.join(name);
+        let mut request = TrainRequest::new(self.proposed.lesson.root(), &run);
         let base = app.models.first();
         let recipe = &base.info.recipe;
         let settings = [
@@ -155,7 +131,7 @@ impl Teaching {
         }
         let mut compared = Value::Null;
         if !trained.stopped {
-            let mut request = TestRequest::new(&run, self.lesson.root());
+            let mut request = TestRequest::new(&run, self.proposed.lesson.root());
             request.split = Some(Split::Val);
             request.labels = Some(table);
             request.compare = Some(base.path.clone());
@@ -200,138 +176,9 @@ fn comparison(outcome: &lungfish::TestOutcome) -> Value {
     })
 }
 
-fn teaching(app: &App) -> Result<&Teaching, Problem> {
+pub(crate) fn teaching(app: &App) -> Result<&Teaching, Problem> {
     let none = "there are no films to teach with: start the server with --data and --out";
     app.teaching.as_ref().ok_or_else(|| Problem::not_found(none))
-}
-
-/// Which films.
-#[derive(Deserialize)]
-pub(crate) struct Films {
-    offset: Option<usize>,
-    limit: Option<usize>,
-    class: Option<String>,
-    only: Option<String>,
-}
-
-/// `GET /api/data`.
-pub(crate) async fn data(State(app): State<Arc<App>>, Asked(asked): Asked<Films>) -> Result<Json<Value>, Problem> {
-    let teaching = teaching(&app)?;
-    let (lesson, proposals) = (&teaching.lesson, held(&teaching.proposals));
-    let classes = lesson.classes();
-    let class = match &asked.class {
-        Some(name) => Some(class_of(classes, name)?),
-        None => None,
-    };
-    let corrected = asked.only.as_deref() == Some("corrected");
-    // Labels of test films are nothing that is changed with a look at what a model says.
-    let films = lesson.films().iter().enumerate().filter(|(_, film)| film.split != Some(Split::Test));
-    let all = films.clone().count();
-    let found: Vec<_> = films
-        .filter(|(at, film)| {
-            class.is_none_or(|class| film.class == class) && (!corrected || proposals.contains_key(at))
-        })
-        .collect();
-    let item = |(at, film): &(usize, &lungfish::LessonFilm)| {
-        json!({
-            "index": at,
-            "name": film.path.file_name().map(escape),
-            "label": classes[film.class],
-            "split": film.split.map(Split::name),
-            "proposed": proposals.get(at).map(|proposal| match proposal {
-                Proposal::Class(class) => classes[*class].as_str(),
-                Proposal::LeaveOut => "",
-            }),
-        })
-    };
-    let limit = asked.limit.unwrap_or(USUAL).min(MOST);
-    let items: Vec<Value> = found.iter().skip(asked.offset.unwrap_or(0)).take(limit).map(item).collect();
-    Ok(Json(json!({
-        "name": lesson.root().file_name().map(escape),
-        "classes": classes,
-        "films": all,
-        "found": found.len(),
-        "corrections": proposals.len(),
-        "items": items,
-    })))
-}
-
-fn class_of(classes: &[String], name: &str) -> Result<usize, Problem> {
-    let found = classes.iter().position(|class| class == name);
-    found.ok_or_else(|| {
-        let classes: Vec<String> = classes.iter().map(escape).collect();
-        Problem::bad(format!("there is no class {}; there are {}", escape(name), classes.join(", ")))
-    })
-}
-
-/// `GET /api/data/films/INDEX`.
-pub(crate) async fn film(State(app): State<Arc<App>>, Index(index): Index) -> Result<Response, Problem> {
-    let bytes = blocking(move || {
-        let teaching = teaching(&app)?;
-        let film = teaching.lesson.films().get(index).ok_or_else(|| no_film(index))?;
-        let options = DecodeOptions { channels: Channels::Gray, decoding: Decoding::DEFAULT };
-        let image = decode_file(&film.path, options);
-        let image = image.map_err(|e| Problem::not_found(format!("that film cannot be read: {e}")))?;
-        png(&small(image)).map_err(Problem::broken)
-    })
-    .await?;
-    Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
-}
-
-fn no_film(index: usize) -> Problem {
-    Problem::not_found(format!("the data set has no film {index}"))
-}
-
-/// What is proposed for a film: a class, an empty text to leave it out, nothing to take it back.
-#[derive(Deserialize)]
-pub(crate) struct Correction {
-    index: usize,
-    /// To be there, be it null.
-    #[serde(deserialize_with = "Option::deserialize")]
-    label: Option<String>,
-}
-
-/// `POST /api/corrections`.
-pub(crate) async fn correct(
-    State(app): State<Arc<App>>,
-    body: Result<Json<Correction>, axum::extract::rejection::JsonRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Json(correction) = body.map_err(|e| Problem::bad(e.body_text()))?;
-    blocking(move || {
-        let teaching = teaching(&app)?;
-        let film = teaching.lesson.films().get(correction.index).ok_or_else(|| no_film(correction.index))?;
-        if film.split == Some(Split::Test) {
-            return Err(Problem::bad("that film is on the test split: its label is not changed here"));
-        }
-        let proposal = match correction.label.as_deref() {
-            None => None,
-            Some("") => Some(Proposal::LeaveOut),
-            Some(name) => Some(class_of(teaching.lesson.classes(), name)?)
-                .filter(|class| *class != film.class)
-                .map(Proposal::Class),
-        };
-        let mut proposals = held(&teaching.proposals);
-        let mut changed = proposals.clone();
-        match proposal {
-            Some(proposal) => changed.insert(correction.index, proposal),
-            None => changed.remove(&correction.index),
-        };
-        teaching.keep(&changed)?;
-        *proposals = changed;
-        Ok(Json(json!({ "corrections": proposals.len() })))
-    })
-    .await
-}
-
-/// `GET /api/corrections`.
-pub(crate) async fn corrections(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let teaching = teaching(&app)?;
-    let table = teaching.lesson.proposals(&held(&teaching.proposals));
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"corrections.csv\""),
-    ];
-    Ok((headers, table).into_response())
 }
 
 /// For how long.
@@ -343,7 +190,7 @@ pub(crate) struct Which {
 /// `POST /api/teach`.
 pub(crate) async fn teach(
     State(app): State<Arc<App>>,
-    body: Result<Json<Which>, axum::extract::rejection::JsonRejection>,
+    body: Result<Json<Which>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let Json(asked) = body.map_err(|e| Problem::bad(e.body_text()))?;
     if !EPOCHS.contains(&asked.epochs) {

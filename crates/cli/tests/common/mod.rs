@@ -77,9 +77,17 @@ pub fn train(data: &Path, out: &Path, more: &[&str]) -> Command {
     lungfish(&args)
 }
 
-/// A trained run on [`FILMS`], made once for each test program; nobody changes it.
+/// A trained run on [`FILMS`], made once for each test program; nobody trains it on, but tests of it are written down in it.
 pub static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("run-", env!("CARGO_CRATE_NAME")));
+    let _ = fs::remove_dir_all(&folder);
+    copy(&UNTESTED, &folder);
+    folder
+});
+
+/// The same run as the training left it: to be copied.
+pub static UNTESTED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!("untested-", env!("CARGO_CRATE_NAME")));
     let _ = fs::remove_dir_all(&folder);
     let output = train(&FILMS, &folder, &[]).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));

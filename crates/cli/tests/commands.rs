@@ -1,0 +1,19 @@
+//! The commands as a person gives them, and the house's own rules.
+
+mod common;
+
+mod calibrating;
+mod ensemble;
+mod fetching;
+mod importing;
+mod invariants;
+mod journey;
+mod labels;
+mod looking;
+mod notebook;
+mod reporting;
+mod resume;
+mod scores;
+mod terminal;
+mod tuning;
+mod usage;
