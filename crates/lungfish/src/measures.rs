@@ -161,6 +161,8 @@ impl TwoClasses<'_> {
                 let (positive, probability) = drawn(films);
                 brier::score(&positive, &probability)
             }),
+            self.part_of_brier("Brier reliability", |parts| parts.reliability),
+            self.part_of_brier("Brier resolution", |parts| parts.resolution),
             Measure::resampled("negative log-likelihood", patients, |films| mean(films, loss)),
             self.calibration_error(),
         ];
@@ -187,6 +189,19 @@ impl TwoClasses<'_> {
         let interval = found.and_then(|found| found.percentile(Confidence::default()));
         let interval = interval.zip(value).map(|(found, value)| [found.low.min(value), found.high.max(value)]);
         Measure::new("expected calibration error", value, interval)
+    }
+
+    /// A part of the Brier score; as of the calibration error, every resample adds its own chance.
+    fn part_of_brier(&self, name: &str, part: fn(&brier::Parts) -> f64) -> Measure {
+        let Self { positive, probability, patients, .. } = *self;
+        let found = bootstrap(patients.len()).run(patients, |films| {
+            let (positive, probability): (Vec<bool>, Vec<f64>) =
+                films.iter().map(|film| (positive[*film], probability[*film])).unzip();
+            brier::parts(&positive, &probability, BINS).map(|parts| part(&parts))
+        });
+        let value = found.as_ref().map(|found| found.estimate);
+        let interval = found.and_then(|found| found.percentile(Confidence::default())).zip(value);
+        Measure::new(name, value, interval.map(|(found, value)| [found.low.min(value), found.high.max(value)]))
     }
 
     fn counts(&self, films: &[usize]) -> Counts {
@@ -266,14 +281,14 @@ mod tests {
             two.measures(None)
         };
         let (alone, together) = (of(1), of(4));
-        assert_eq!(alone.len(), 14);
+        assert_eq!(alone.len(), 16);
         for (one, four) in alone.iter().zip(&together) {
             assert_eq!((&one.name, one.value), (&four.name, four.value));
             let ([low, high], [wider_low, wider_high]) = (one.interval.unwrap(), four.interval.unwrap());
             let value = one.value.unwrap();
             assert!(low <= value && value <= high && low < high, "{one:?}");
-            if one.name == "expected calibration error" {
-                // Its resamples lie above it, the more so the fewer patients there are.
+            if ["expected calibration error", "Brier reliability", "Brier resolution"].contains(&one.name.as_str()) {
+                // Their resamples lie above them, the more so the fewer patients there are.
                 continue;
             }
             assert!(wider_high - wider_low > 1.2 * (high - low), "{one:?} {four:?}");
@@ -282,6 +297,11 @@ mod tests {
         let hits = (0..films).filter(|film| called[*film] == positive[*film]).count();
         assert_eq!(right("accuracy"), hits as f64 / films as f64);
         assert_eq!(right("AUC"), lungfish_metrics::roc_auc(&positive, &probability).unwrap());
+        // The parts make the score, up to what the bins hide.
+        let parts = brier::parts(&positive, &probability, BINS).unwrap();
+        assert_eq!((right("Brier reliability"), right("Brier resolution")), (parts.reliability, parts.resolution));
+        let made = right("Brier reliability") - right("Brier resolution") + parts.uncertainty + parts.within;
+        assert!((right("Brier score") - made).abs() < 1e-12);
     }
 
     #[test]
