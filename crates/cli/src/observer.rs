@@ -63,6 +63,7 @@ impl Teller {
         let verb = match what {
             What::Films(Activity::Predicting) => "scored",
             What::Films(Activity::Drawing) => "drew",
+            What::Films(Activity::Comparing) => "compared",
             What::Films(_) => "read",
             What::Bytes(_) => return None,
         };
