@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use lungfish_data::display::escape;
-use lungfish_data::{ContentHash, Decoding, Film, PatientRule, Preprocess, Split, TableRule, Task};
+use lungfish_data::{ContentHash, Decoding, Film, PatientRule, Split, TableRule, Task};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ pub struct AuditRequest {
     pub labels: Option<PathBuf>,
     /// How it is read.
     pub table: TableRule,
-    /// How films are decoded; without `sample_bits` they say it themselves.
+    /// How films are decoded; without `sample_bits` they say it themselves. Where a model is named they are decoded as it wants them.
     pub decoding: Decoding,
     /// Whether doubtful labels are looked for, which a network has to see the films for.
     pub suspects: bool,
@@ -134,20 +134,21 @@ pub fn audit(request: &AuditRequest, watch: &mut Watch<'_>) -> Result<Audit, Err
     }
     source::tell(&set, watch);
     let patients = KnownPatients::of(&set);
-    let (sample_bits, stored) = sample_bits::of_training(&set, request.decoding.sample_bits, watch);
-    let decoding = Decoding { sample_bits, ..request.decoding };
+    let mut asked = request.model.as_deref().map(of_model::Asked::open).transpose()?;
+    let how = asked.as_ref().map_or(request.decoding, of_model::Asked::decoding);
+    let (sample_bits, stored) = sample_bits::of_training(&set, how.sample_bits, watch);
+    let decoding = Decoding { sample_bits, ..how };
 
     let listed: Vec<(Option<Split>, &Film)> = set.layout.films().collect();
     let films: Vec<&Film> = listed.iter().map(|(_, film)| *film).collect();
-    let asked = request.suspects && set.task == Task::OneOf;
-    let mut sight = if asked { Some(Sight::new(films.len(), decoding, watch)?) } else { None };
-    let mut asked = request.model.as_deref().map(of_model::Asked::open).transpose()?;
+    let doubted = request.suspects && set.task == Task::OneOf;
+    let mut sight = if doubted { Some(Sight::new(films.len(), decoding, watch)?) } else { None };
     let (of_model, of_suspects) =
         (asked.as_ref().and_then(of_model::Asked::preprocess), sight.as_ref().map(Sight::wants));
     // The model's own square first, where there are both.
     let wanted = |film: usize| {
         let suspect = of_suspects.as_ref().filter(|(_, chosen)| chosen[film]).map(|(preprocess, _)| *preprocess);
-        of_model.map(|how| Preprocess { decoding, ..how }).into_iter().chain(suspect).collect()
+        of_model.into_iter().chain(suspect).collect()
     };
     let looks = look::look(&films, decoding, &wanted, &mut |done, squares| {
         if watch.stopped() {
@@ -283,7 +284,10 @@ fn verdict((leakage, model): (&Leakage, Option<&ModelAudit>), shortcuts: &[Short
     }
     if let Some(model) = model.filter(|model| model.known_on_test > 0) {
         let (count, name) = (model.known_on_test, &model.model);
-        sentences.push(format!("{count} films of the test split had a part in {name}: they are no test of it"));
+        let films = if count == 1 { "film" } else { "films" };
+        sentences.push(format!(
+            "{count} {films} of the test split had a part in {name}, so that a test of it here would be too good"
+        ));
     }
     // What 16 by 16 pixels tell may be lungs, too.
     let without_lungs: Vec<&Shortcut> = shortcuts.iter().filter(|found| found.what != look::COARSE_FILM).collect();

@@ -7,6 +7,7 @@ use lungfish_data::display::{cell, escape};
 use lungfish_data::{FilmSet, PatientRule, Split, Task};
 
 use crate::Error;
+use crate::run_folder::write_atomically;
 use crate::source::{self, Reading};
 
 /// What is proposed for films, by their places.
@@ -47,10 +48,11 @@ impl Lesson {
     /// Lists the films of a folder.
     ///
     /// # Errors
-    /// No such folder, no classes in it, labels of which a film may have any; films that have no file of their own.
+    /// No such folder, fewer than two classes in it, labels of which a film may have any; films that have no file of their own.
     pub fn open(data: &Path) -> Result<Self, Error> {
         let reading = Reading { patient: PatientRule::AUTO.to_owned(), ..Reading::default() };
         let set = source::open(data, &reading)?;
+        set.require_trainable()?;
         let refused = |what: &str| Error::refused(format!("{} {what}", escape(&set.root)));
         if set.task != Task::OneOf {
             return Err(refused("has labels of which a film may have any: corrections are of films of one class each"));
@@ -94,7 +96,7 @@ impl Lesson {
 
     /// A table for a training, as the recipe's `labels` takes it: every film with what is proposed for it, without those that are to be
     /// left out.
-    pub fn table(&self, proposals: &Proposals) -> String {
+    fn table(&self, proposals: &Proposals) -> String {
         let patients = self.films.iter().any(|film| film.patient.is_some());
         let splits = self.films.iter().any(|film| film.split.is_some());
         let mut text = String::from("path,label");
@@ -131,6 +133,22 @@ impl Lesson {
             text.push_str(&format!("{},{},{},{left_out}\n", cell(&film.place), cell(label), cell(proposed)));
         }
         text
+    }
+
+    /// Writes a table for a training; what lay there is whole until the new one is.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_table(&self, proposals: &Proposals, to: &Path) -> Result<(), Error> {
+        write_atomically(to, self.table(proposals).as_bytes())
+    }
+
+    /// Writes the proposals, in the same way.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn write_proposals(&self, proposals: &Proposals, to: &Path) -> Result<(), Error> {
+        write_atomically(to, self.proposals(proposals).as_bytes())
     }
 
     /// Reads a table of proposals again; none where there is no such file. Rows of films or classes that are not there are passed over.
@@ -175,12 +193,12 @@ mod tests {
         let proposals = Proposals::from([(3, Proposal::Class(other)), (7, Proposal::LeaveOut)]);
         let file = dir.path().join("corrections.csv");
         assert_eq!(lesson.read_proposals(&file).unwrap(), Proposals::new());
-        fs::write(&file, lesson.proposals(&proposals)).unwrap();
+        lesson.write_proposals(&proposals, &file).unwrap();
         assert_eq!(lesson.read_proposals(&file).unwrap(), proposals);
 
         // A training takes the table.
         let table = dir.path().join("labels.csv");
-        fs::write(&table, lesson.table(&proposals)).unwrap();
+        lesson.write_table(&proposals, &table).unwrap();
         let reading = Reading { patient: "auto".to_owned(), labels: Some(table), ..Reading::default() };
         let set = source::open(&data, &reading).unwrap();
         let films: Vec<_> = set.layout.films().collect();
@@ -189,5 +207,11 @@ mod tests {
         assert_eq!((film.label.class(), *split), (Some(other), lesson.films()[3].split));
         assert_eq!(film.patient(), lesson.films()[3].patient.as_deref());
         assert!(films.iter().all(|(_, film)| film.path != lesson.films()[7].path));
+        // One class teaches nothing.
+        for split in ["train", "val", "test"] {
+            fs::remove_dir_all(data.join(split).join("NORMAL")).unwrap();
+        }
+        let error = Lesson::open(&data).unwrap_err().to_string();
+        assert!(error.contains("films"), "{error}");
     }
 }

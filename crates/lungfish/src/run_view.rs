@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use lungfish_data::display::{escape, uncell};
 use lungfish_data::{Split, table_column};
 use serde_json::Value;
 
-use crate::run_folder::LOG;
-use crate::{Error, run_folder};
+use crate::run_folder::{BEST, LOG};
+use crate::{BestEpoch, Error, ModelInfo, run_folder};
 
 /// What a test of a run's own films wrote.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +96,16 @@ pub fn training_log(run: &Path) -> Result<Vec<Value>, Error> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(Error::io("read", &log, e)),
     }
+}
+
+/// The epoch whose model lies in a run folder, which the training chose; none before the first. The whole file is read.
+pub fn kept_epoch(run: &Path) -> Option<BestEpoch> {
+    ModelInfo::of_file(run).ok()?.0.epoch
+}
+
+/// When the model of a run folder was written; none before the first.
+pub fn model_written(run: &Path) -> Option<SystemTime> {
+    fs::metadata(run.join(BEST)).and_then(|file| file.modified()).ok()
 }
 
 /// Whether a process trains in a run folder at this moment. False where that cannot be told.

@@ -203,7 +203,7 @@ fn a_model_is_asked_about_the_films_that_it_may_know() {
     let audited = of_model(&data);
     assert_eq!(audited.model.as_ref().unwrap().known_on_test, 1);
     assert!(
-        audited.leaks() && audited.verdict.contains("1 films of the test split had a part in"),
+        audited.leaks() && audited.verdict.contains("1 film of the test split had a part in"),
         "{}",
         audited.verdict
     );

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use lungfish::{Channels, Decoding, Lesson, LessonFilm, Proposal, Proposals, Split, decode_file};
+use lungfish::{Channels, Decoding, Error, Lesson, LessonFilm, Proposal, Proposals, Split, decode_file};
 use lungfish_data::DecodeOptions;
 use lungfish_data::display::escape;
 use serde::Deserialize;
@@ -47,17 +47,15 @@ impl Proposed {
         Ok(Proposed { lesson, out: out.to_owned(), proposals: Mutex::new(proposals) })
     }
 
-    /// The labels that a training takes, as a table.
-    pub(crate) fn table(&self) -> String {
-        self.lesson.table(&held(&self.proposals))
+    /// Writes the labels that a training takes.
+    pub(crate) fn write_table(&self, to: &Path) -> Result<(), Error> {
+        self.lesson.write_table(&held(&self.proposals), to)
     }
 
     /// Writes the table of proposals anew.
     fn keep(&self, proposals: &Proposals) -> Result<(), Problem> {
-        let (file, begun) = (self.out.join(CORRECTIONS), self.out.join(format!("{CORRECTIONS}.new")));
-        fs::write(&begun, self.lesson.proposals(proposals))
-            .and_then(|()| fs::rename(&begun, &file))
-            .map_err(|e| Problem::broken(format!("cannot write {}: {e}", escape(&file))))
+        let file = self.out.join(CORRECTIONS);
+        self.lesson.write_proposals(proposals, &file).map_err(|e| Problem::broken(e.to_string()))
     }
 }
 

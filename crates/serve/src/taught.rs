@@ -15,7 +15,6 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, StreamExt};
 use lungfish::{Activity, Error, Event as Told, Split, TestRequest, TrainRequest, Watch};
-use lungfish_data::display::escape;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -98,7 +97,7 @@ impl Teaching {
     fn train(&self, app: &App, name: &str, epochs: usize, stop: &AtomicBool) -> Result<Value, String> {
         let said = |error: Error| error.to_string();
         let table = self.proposed.out.join(format!("{name}.labels.csv"));
-        fs::write(&table, self.proposed.table()).map_err(|e| format!("cannot write {}: {e}", escape(&table)))?;
+        self.proposed.write_table(&table).map_err(said)?;
         let table = fs::canonicalize(&table).map_err(|e| e.to_string())?;
         let run = self.proposed.out.join(name);
         let mut request = TrainRequest::new(self.proposed.lesson.root(), &run);

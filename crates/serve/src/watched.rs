@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, StreamExt};
-use lungfish::{is_training, training_log};
+use lungfish::{BestEpoch, is_training, kept_epoch, model_written, training_log};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ struct Told {
     run: PathBuf,
     epochs: usize,
     state: Option<Value>,
+    /// When the model that lies there was written, and of which epoch it is.
+    kept: (Option<SystemTime>, Option<Value>),
     stopping: watch::Receiver<bool>,
 }
 
@@ -46,7 +48,7 @@ pub(crate) async fn watch(
     let Some(run) = model.run.clone() else {
         return Err(Problem::not_found(format!("{} lies in no run folder: it has no log", model.name)));
     };
-    let told = Told { run, epochs: 0, state: None, stopping: app.stopping.clone() };
+    let told = Told { run, epochs: 0, state: None, kept: (None, None), stopping: app.stopping.clone() };
     let events = stream::unfold(told, |mut told| async move {
         loop {
             let news = told.news().await;
@@ -65,15 +67,25 @@ pub(crate) async fn watch(
 impl Told {
     /// What has been written since, and whether it goes on.
     async fn news(&mut self) -> Vec<Result<Event, Infallible>> {
-        let run = self.run.clone();
-        let read =
-            tokio::task::spawn_blocking(move || (training_log(&run).unwrap_or_default(), is_training(&run))).await;
-        let Ok((lines, running)) = read else { return Vec::new() };
+        let (run, before) = (self.run.clone(), self.kept.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let written = model_written(&run);
+            let kept = if written == before.0 {
+                before
+            } else {
+                let epoch = |kept: BestEpoch| json!({ "phase": kept.phase, "epoch": kept.epoch });
+                (written, kept_epoch(&run).map(epoch))
+            };
+            (training_log(&run).unwrap_or_default(), is_training(&run), kept)
+        })
+        .await;
+        let Ok((lines, running, kept)) = read else { return Vec::new() };
+        self.kept = kept;
         // A training that begins anew writes its log anew.
         if lines.len() < self.epochs {
             self.epochs = 0;
         }
-        let state = json!({ "running": running, "best": best(&lines) });
+        let state = json!({ "running": running, "best": self.kept.1 });
         let mut news: Vec<Event> =
             lines[self.epochs..].iter().map(|line| Event::default().event("epoch").data(line.to_string())).collect();
         self.epochs = lines.len();
@@ -82,29 +94,5 @@ impl Told {
             self.state = Some(state);
         }
         news.into_iter().map(Ok).collect()
-    }
-}
-
-/// The epoch that says most of the validation films: by what the training compares where it compares views, else by the loss.
-fn best(lines: &[Value]) -> Option<Value> {
-    let choice = |line: &Value| line["robust"]["choice"].as_f64().or_else(|| line["val_loss"].as_f64());
-    // Where some epochs have views, the others are no match.
-    let views = lines.iter().any(|line| line["robust"]["choice"].is_number());
-    let of = lines.iter().filter(|line| !views || line["robust"]["choice"].is_number());
-    let found = of.filter_map(|line| Some((choice(line)?, line))).min_by(|a, b| a.0.total_cmp(&b.0));
-    found.map(|(_, line)| json!({ "phase": line["phase"], "epoch": line["epoch"] }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_best_epoch_is_the_one_of_least_loss() {
-        let line = |epoch: u32, loss: f64, choice: Option<f64>| json!({ "phase": "frozen", "epoch": epoch, "val_loss": loss, "robust": choice.map(|c| json!({ "choice": c })) });
-        let of = |lines: &[Value]| best(lines).map(|found| found["epoch"].clone());
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[line(1, 0.5, None), line(2, 0.3, None), line(3, 0.4, None)]), Some(2.into()));
-        assert_eq!(of(&[line(1, 0.1, None), line(2, 0.3, Some(0.6)), line(3, 0.4, Some(0.5))]), Some(3.into()));
     }
 }

@@ -338,6 +338,12 @@ fn the_threshold_moves_and_a_cell_shows_its_films() {
     // The browser puts a space before the sign that does not break.
     let told = before.as_str().unwrap().replace('\u{a0}', " ");
     assert!(told.contains(&percent), "{told} has no {percent}");
+    // The page computes intervals by itself, since the cut moves: at the test's own cut they are the program's.
+    let measures = test["metrics"]["measures"].as_array().unwrap();
+    let interval = &measures.iter().find(|measure| measure["name"] == "sensitivity").unwrap()["interval"];
+    for end in interval.as_array().unwrap().iter().map(|end| end.as_f64().unwrap()).filter(|end| *end < 1.0) {
+        assert!(told.contains(&format!("{:.1} %", 100.0 * end)), "{told} has no {end}");
+    }
     // To the end where no film is called.
     browser.keys("#cut", "\u{e011}");
     browser.until(&format!("{sensitivity} !== {before}"));

@@ -183,6 +183,9 @@ fn the_test_and_the_training_of_a_run_can_be_looked_at() {
     assert!(seen.contains("text/event-stream") && seen.contains("\"running\":false"), "{seen}");
     let log = fs::read_to_string(MADE.run().join("log.jsonl")).unwrap();
     assert_eq!(seen.matches("event: epoch").count(), log.lines().count(), "{seen}");
+    // The best epoch is the one that the training chose, and no other.
+    let kept = Predictor::open(&MADE.run()).unwrap().info().epoch.clone().unwrap();
+    assert!(seen.contains(&format!("\"best\":{{\"phase\":\"frozen\",\"epoch\":{}}}", kept.epoch)), "{seen}");
     // The server ends although somebody watches.
     let begun = Instant::now();
     drop(server);

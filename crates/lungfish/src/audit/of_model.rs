@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lungfish_data::display::escape;
-use lungfish_data::{CheckedFilm, Film, Preprocess, Split};
+use lungfish_data::{CheckedFilm, Decoding, Film, Preprocess, Split};
 use serde::Serialize;
 
 use super::look::{Look, Numbers};
@@ -48,6 +48,11 @@ impl Asked {
     /// How it wants to see films; none where it is not asked what it calls them.
     pub(super) fn preprocess(&self) -> Option<Preprocess> {
         self.positive.as_ref().map(|_| self.predictor.info().preprocess)
+    }
+
+    /// How it wants films decoded.
+    pub(super) fn decoding(&self) -> Decoding {
+        self.predictor.info().preprocess.decoding
     }
 
     /// Asks about some.
