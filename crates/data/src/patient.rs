@@ -158,6 +158,11 @@ impl PatientRule {
         }
     }
 
+    /// Puts down the patient of one film below a folder.
+    pub fn tell(&self, root: &Path, film: &mut Film) {
+        self.assign(root, &[], std::iter::once(film));
+    }
+
     /// Puts down the patient of each film that a source lists below `root`; folders with the names of `classes` are not
     /// those of cases. Comes with the number of films that each source of patients told of.
     pub(crate) fn assign<'a>(
@@ -175,6 +180,7 @@ impl PatientRule {
             Kind::Pattern(_) => vec![None; films.len()],
         };
         for (film, header) in films.into_iter().zip(headers) {
+            let is_inside = film.path.starts_with(root);
             let below = film.path.strip_prefix(root).unwrap_or(&film.path);
             match header.map(|patient| (PatientSource::Dicom, patient)).or_else(|| self.find(below)) {
                 Some((by, patient)) => {
@@ -183,7 +189,9 @@ impl PatientRule {
                     film.group = patient;
                 }
                 None => {
-                    let case = matches!(self.kind, Kind::Auto { .. }).then(|| case_folder(below, classes)).flatten();
+                    // Folders above a film that lies elsewhere are not those of cases.
+                    let looks = matches!(self.kind, Kind::Auto { .. }) && is_inside;
+                    let case = looks.then(|| case_folder(below, classes)).flatten();
                     film.group = place(&below.with_extension(""));
                     rest.push((film, case));
                 }

@@ -148,6 +148,32 @@ fn rsna_and_covid_name_their_films_in_their_own_ways() {
 }
 
 #[test]
+fn a_table_may_name_films_that_lie_elsewhere_by_their_whole_paths() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (root, other) = (dir.path(), other.path());
+    put(root, &["a.png", "b.png"]);
+    put(other, &["c.png", "a.png"]);
+    let [c, a, d] = ["c.png", "a.png", "d.png"].map(|name| other.join(name).display().to_string());
+    // The film of a name that the folder has is the folder's, as where a table was made on another machine.
+    let table = format!("path,label,split\na.png,A,val\nb.png,B,\n{c},A,\n{d},B,\n");
+    let set = read(root, "labels.csv", table.as_bytes(), &TableRule::default()).unwrap();
+    let films: Vec<(String, Option<Split>)> =
+        set.layout.films().map(|(split, film)| (film.path.display().to_string(), split)).collect();
+    let at = |name: &str| root.join(name).display().to_string();
+    assert_eq!(
+        films,
+        [(at("b.png"), Some(Split::Train)), (c.clone(), Some(Split::Train)), (at("a.png"), Some(Split::Val))]
+    );
+    let said = format!("1 of them is not in {}: {} has the whole path", root.display(), at("labels.csv"));
+    assert!(set.notes.contains(&said), "{:?}", set.notes);
+    let missing = set.notes.iter().find(|note| note.contains("have no film there")).unwrap();
+    assert!(missing.contains(&d), "{missing}");
+    let table = format!("path,label\n{a},A\nb.png,B\n");
+    let set = read(root, "labels.csv", table.as_bytes(), &TableRule::default()).unwrap();
+    assert!(set.layout.films().all(|(_, film)| film.path.starts_with(root)), "{:?}", set.layout);
+}
+
+#[test]
 fn a_plain_table_may_say_all_and_columns_may_be_named() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();

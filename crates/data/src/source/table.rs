@@ -38,7 +38,7 @@ const NOTHING_FOUND: [&str; 4] = ["nofinding", "nofindings", "none", "normal"];
 const LISTS: [(&str, Split); 3] =
     [("train_val_list.txt", Split::Train), ("val_list.txt", Split::Val), ("test_list.txt", Split::Test)];
 
-/// Lists the films below `root` that a table has a row for.
+/// Lists the films below `root` that a table has a row for, and those elsewhere that it names by their whole paths.
 ///
 /// # Errors
 /// A folder or table that cannot be read, columns that are not there, a cell that is none, two rows that contradict each
@@ -55,11 +55,25 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
     let rows: Vec<text::Row> = rows.collect();
     let roles = roles(&header.cells, &rows, &rule.columns).map_err(|reason| wrong(header.line, reason))?;
     let mut tally = Tally::default();
-    let films = Folder::read(root)?.films_below(&mut tally);
-    let below: Vec<PathBuf> = films.iter().map(|film| film.strip_prefix(root).unwrap_or(film).to_path_buf()).collect();
-    let told = Told::of(&rows, &roles, rule, &Places::of(&below)).map_err(|(line, reason)| wrong(line, reason))?;
+    let mut films = Folder::read(root)?.films_below(&mut tally);
+    let mut below: Vec<PathBuf> =
+        films.iter().map(|film| film.strip_prefix(root).unwrap_or(film).to_path_buf()).collect();
+    let mut places = Places::of(&below);
+    let elsewhere = elsewhere(&rows, &roles, &places);
+    let lie_elsewhere = elsewhere.len();
+    if lie_elsewhere > 0 {
+        films.extend(elsewhere.iter().cloned());
+        below.extend(elsewhere);
+        places = Places::of(&below);
+    }
+    let told = Told::of(&rows, &roles, rule, &places).map_err(|(line, reason)| wrong(line, reason))?;
     let lists = lists(&[Some(root), file.parent()])?;
     let mut notes = told.notes(file, root, &below);
+    if lie_elsewhere > 0 {
+        let (root, file) = (escape(root), escape(file));
+        let are = if lie_elsewhere == 1 { "is" } else { "are" };
+        notes.push(format!("{lie_elsewhere} of them {are} not in {root}: {file} has the whole path"));
+    }
     let classes = told.names();
     if classes.is_empty() && !told.of_film.is_empty() {
         let reason = "no row of a film that is there names a label: there is nothing to tell films apart by".to_owned();
@@ -125,6 +139,15 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
         notes,
         table: Some(file.to_path_buf()),
     })
+}
+
+/// Films that rows name by a whole path, and that are not below the folder but where the path says.
+fn elsewhere(rows: &[text::Row], roles: &Roles, places: &Places) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    let paths = rows.iter().filter_map(|row| row.cells.get(roles.path)).filter(|cell| Path::new(cell).is_absolute());
+    let missing = paths.filter(|cell| places.find(cell) == Found::Nothing);
+    // In the table's order, each once.
+    missing.map(PathBuf::from).filter(|path| path.is_file() && seen.insert(path.clone())).collect()
 }
 
 /// A column of a table by the name in its header: the cell of each row that has one, by the line that the row begins on.
