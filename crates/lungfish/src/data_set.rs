@@ -13,6 +13,7 @@ use lungfish_data::{
 };
 use rayon::prelude::*;
 
+use crate::film_memory::{FilmMemory, stamp};
 use crate::lineage::Lineage;
 use crate::patients::KnownPatients;
 use crate::source::Reading;
@@ -38,6 +39,15 @@ pub(crate) struct DataSet {
     pub caveats: Vec<Caveat>,
 }
 
+/// Where what reading a film tells is kept.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Kept<'a> {
+    /// Its pixels.
+    pub cache: Option<&'a FilmCache>,
+    /// Its hashes, for the next training.
+    pub memory: Option<&'a FilmMemory>,
+}
+
 impl DataSet {
     /// Lists films that can be trained on.
     pub(crate) fn list(root: &Path, recipe: &Recipe) -> Result<FilmSet, Error> {
@@ -52,7 +62,7 @@ impl DataSet {
     pub(crate) fn prepare(
         folder: FilmSet,
         (recipe, lineage): (&Recipe, &Lineage),
-        cache: Option<&FilmCache>,
+        kept: Kept<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Option<Self>, Error> {
         source::tell(&folder, watch);
@@ -61,11 +71,11 @@ impl DataSet {
         let layout = if recipe.limit > 0 { sample(layout, recipe.limit, recipe.seed) } else { layout };
         let preprocess = recipe.preprocess();
         let keep = |split: Option<Split>, hash: ContentHash, image: Image| {
-            if let Some(cache) = cache.filter(|cache| split != Some(Split::Test) && cache.has_room(hash)) {
+            if let Some(cache) = kept.cache.filter(|cache| split != Some(Split::Test) && cache.has_room(hash)) {
                 cache.put(hash, &preprocess.apply(image).pixels);
             }
         };
-        let read = read_all(layout, preprocess.decode_options(), &keep, watch);
+        let read = read_remembering(layout, preprocess.decode_options(), (kept.memory, &keep), watch);
         let Some((layout, bad)) = read else { return Ok(None) };
         if let (true, Some(first)) = (recipe.strict, bad.first()) {
             return Err(Error::refused(format!(
@@ -206,7 +216,20 @@ fn any_synthetic(splits: &Splits) -> bool {
 pub(crate) fn read_all(
     layout: Layout<Film>,
     options: DecodeOptions,
-    seen: &(dyn Fn(Option<Split>, ContentHash, Image) + Sync),
+    seen: &Seen<'_>,
+    watch: &mut Watch<'_>,
+) -> Option<(Layout<CheckedFilm>, Vec<BadFilm>)> {
+    read_remembering(layout, options, (None, seen), watch)
+}
+
+/// Somebody who is shown films as they are read.
+type Seen<'a> = dyn Fn(Option<Split>, ContentHash, Image) + Sync + 'a;
+
+/// [`read_all`], but for films that are remembered: those are not read, nor shown to `seen`.
+fn read_remembering(
+    layout: Layout<Film>,
+    options: DecodeOptions,
+    (memory, seen): (Option<&FilmMemory>, &Seen<'_>),
     watch: &mut Watch<'_>,
 ) -> Option<(Layout<CheckedFilm>, Vec<BadFilm>)> {
     let films: Vec<(Option<Split>, &Film)> = layout.films().collect();
@@ -217,8 +240,24 @@ pub(crate) fn read_all(
                 return None;
             }
             let split = chunk.first().and_then(|(split, _)| *split);
-            let batch: Vec<Film> = chunk.iter().map(|(_, film)| Film::clone(film)).collect();
+            let mut batch: Vec<Film> = chunk.iter().map(|(_, film)| Film::clone(film)).collect();
+            let mut stamps = HashMap::new();
+            if let Some(memory) = memory {
+                batch.retain(|film| {
+                    let known = memory.content(&film.path, options);
+                    good.extend(known.map(|content| (film.path.clone(), content)));
+                    known.is_none()
+                });
+                stamps.extend(batch.iter().filter_map(|film| Some((film.path.clone(), stamp(&film.path)?))));
+            }
             let (readable, damaged) = check_with(&batch, options, &|hash, image| seen(split, hash, image), &|_| {});
+            if let Some(memory) = memory {
+                for film in &readable {
+                    if let Some(stamp) = stamps.get(&film.film.path) {
+                        memory.remember(&film.film.path, options, *stamp, (film.hash, film.pixels));
+                    }
+                }
+            }
             good.extend(readable.into_iter().map(|film| (film.film.path, (film.hash, film.pixels))));
             bad.extend(damaged.into_iter().map(|film| BadFilm::new(film.path, film.reason.to_string())));
             done += chunk.len();

@@ -1,14 +1,18 @@
 //! Frozen parts give the same answer every time, so they are asked once: each view of each film goes through them in
 //! one pass, and the head trains on what came out.
 //!
-//! The films of a pass are in the order of their split and in batches of one size, so that a resumed run, which
-//! makes its passes again, gets the same bits.
+//! The films of a pass go through in batches of one size, the last one too, so that a film's features do not depend on the films
+//! beside it: a resumed run, which makes its passes again, gets the same bits, and so does one that has them from another training
+//! ([`FilmMemory`]).
+
+use std::sync::Arc;
 
 use lungfish_data::{Augment, CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Split};
 use lungfish_engine::{Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
 use crate::compute::Compute;
+use crate::film_memory::{FilmMemory, identity};
 use crate::model::normalization;
 use crate::scorer::{AT_ONCE, input};
 use crate::{Activity, Error, Event, Recipe, Watch, keys};
@@ -135,30 +139,44 @@ impl Features {
             return Ok(true);
         }
         let begun = std::time::Instant::now();
-        let items = films
-            .iter()
-            .enumerate()
-            .map(|(index, film)| LoaderItem {
-                path: film.film.path.clone(),
-                index,
-                key: match split {
-                    Split::Train => view_key(pass.recipe.training_seed(), view, film),
-                    _ => val_view_key(view, film),
-                },
-                hash: Some(film.hash),
-            })
-            .collect();
+        let key = |film: &CheckedFilm| match split {
+            Split::Train => view_key(pass.recipe.training_seed(), view, film),
+            _ => val_view_key(view, film),
+        };
+        let memory = pass.memory.as_deref();
+        let memory = memory.zip(identity(pass.recipe, &pass.pipeline.preprocess, self.width));
+        let known = |film: &CheckedFilm| memory.as_ref().and_then(|(rows, of)| rows.row(of, (film.hash, key(film))));
+        let mut features = vec![0.0; films.len() * self.width];
+        let mut missing = Vec::new();
+        for (index, (film, place)) in films.iter().zip(features.chunks_exact_mut(self.width.max(1))).enumerate() {
+            match known(film).filter(|row| row.len() == place.len()) {
+                Some(row) => place.copy_from_slice(&row),
+                None => missing.push(index),
+            }
+        }
+        let item = |&index: &usize| {
+            let film = &films[index];
+            LoaderItem { path: film.film.path.clone(), index, key: key(film), hash: Some(film.hash) }
+        };
+        let items = missing.iter().map(item).collect();
         let pipeline = if split == Split::Train { pass.pipeline.clone() } else { validating(&pass.pipeline) };
         let loader = Loader::new(items, pipeline, AT_ONCE, pass.workers)?;
-        let mut features = Vec::with_capacity(films.len() * self.width);
+        let mut computed = missing.iter();
         for batch in loader {
             if watch.stopped() {
                 return Ok(false);
             }
-            let batch = batch?;
-            self.plan.forward(store, batch.len(), input(&batch.pixels, batch.channels), [0; 4])?;
-            features.extend(self.plan.output()?);
-            let done = features.len() / self.width.max(1);
+            let mut batch = batch?;
+            // Kernels may be others for fewer films: with black ones beside it a film has the same features in every company.
+            batch.pixels.resize(batch.pixels.len() / batch.len().max(1) * AT_ONCE, 0);
+            self.plan.forward(store, AT_ONCE, input(&batch.pixels, batch.channels), [0; 4])?;
+            for (row, &index) in self.plan.output()?.chunks_exact(self.width.max(1)).zip(&mut computed) {
+                features[index * self.width..][..self.width].copy_from_slice(row);
+                if let Some((rows, of)) = &memory {
+                    rows.keep_row(of, (films[index].hash, key(&films[index])), row);
+                }
+            }
+            let done = films.len() - computed.len();
             watch.event(&Event::Progress { task: Activity::Features { split, view }, done, total: films.len() });
         }
         if split == Split::Train {
@@ -178,6 +196,8 @@ pub(crate) struct Pass<'a> {
     pub recipe: &'a Recipe,
     pub pipeline: Pipeline,
     pub workers: usize,
+    /// Rows that other trainings computed.
+    pub memory: Option<Arc<FilmMemory>>,
 }
 
 #[cfg(test)]

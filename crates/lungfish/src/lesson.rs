@@ -1,5 +1,7 @@
 //! The films of a data set for somebody who doubts their labels: proposals of others, as tables. No film and no folder is touched.
 
+mod added;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +41,11 @@ pub struct LessonFilm {
     pub class: usize,
     /// The split that the data set has it on.
     pub split: Option<Split>,
-    /// Where it lies below the data set's folder, as tables name it.
+    /// Whether it was added ([`Lesson::add`]) and lies in a folder of its own.
+    pub added: bool,
+    /// Whether it was added and taken away again: then its file is gone.
+    pub gone: bool,
+    /// Where it lies below the data set's folder, as tables name it; of an added film its whole path.
     place: String,
     patient: Option<String>,
 }
@@ -66,7 +72,8 @@ impl Lesson {
                 ));
             };
             let patient = film.patient().map(str::to_owned);
-            films.push(LessonFilm { path: film.path.clone(), class, split, place: place.to_owned(), patient });
+            let (path, place) = (film.path.clone(), place.to_owned());
+            films.push(LessonFilm { path, class, split, added: false, gone: false, place, patient });
         }
         Ok(Lesson { set, films })
     }
@@ -81,7 +88,7 @@ impl Lesson {
         &self.set.classes
     }
 
-    /// The films, in the order of their places.
+    /// The films, in the order of their places, those that are gone among them: a place is a film's for good.
     pub fn films(&self) -> &[LessonFilm] {
         &self.films
     }
@@ -102,7 +109,7 @@ impl Lesson {
         let mut text = String::from("path,label");
         text.push_str(if patients { ",patient" } else { "" });
         text.push_str(if splits { ",split\n" } else { "\n" });
-        for (at, film) in self.films.iter().enumerate() {
+        for (at, film) in self.films.iter().enumerate().filter(|(_, film)| !film.gone) {
             let class = match proposals.get(&at) {
                 Some(Proposal::LeaveOut) => continue,
                 Some(Proposal::Class(class)) => *class,
@@ -124,7 +131,7 @@ impl Lesson {
     pub fn proposals(&self, proposals: &Proposals) -> String {
         let mut text = String::from("path,label,proposed,left_out\n");
         for (at, proposal) in proposals {
-            let Some(film) = self.films.get(*at) else { continue };
+            let Some(film) = self.films.get(*at).filter(|film| !film.gone) else { continue };
             let (proposed, left_out) = match proposal {
                 Proposal::Class(class) => (self.set.classes[*class].as_str(), ""),
                 Proposal::LeaveOut => ("", "1"),
@@ -162,8 +169,13 @@ impl Lesson {
         let column = |name: &str| lungfish_data::table_column(file, name);
         let (places, proposed, left_out) = (column("path")?, column("proposed")?, column("left_out")?);
         let uncell = lungfish_data::display::uncell;
-        let of_place: BTreeMap<&str, usize> =
-            self.films.iter().enumerate().map(|(at, film)| (film.place.as_str(), at)).collect();
+        let of_place: BTreeMap<&str, usize> = self
+            .films
+            .iter()
+            .enumerate()
+            .filter(|(_, film)| !film.gone)
+            .map(|(at, film)| (film.place.as_str(), at))
+            .collect();
         let row = |(row, place): (&u64, &String)| {
             let at = of_place.get(uncell(place))?;
             if left_out.contains_key(row) {

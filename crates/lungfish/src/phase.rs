@@ -10,6 +10,7 @@ mod keep;
 mod lr_range;
 mod validation;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lungfish_data::{CheckedFilm, Label, Loader, LoaderItem, Pipeline, Split, Task};
@@ -21,6 +22,7 @@ use crate::checkpoint::{Checkpoint, State};
 use crate::compute::Compute;
 use crate::data_set::DataSet;
 use crate::features::{Features, Pass, film_key, validating, view_key, view_of, views};
+use crate::film_memory::FilmMemory;
 use crate::films::{Batches, Films, Source};
 use crate::judge::Judge;
 use crate::lineage::Lineage;
@@ -59,6 +61,8 @@ pub(crate) struct Trainer<'a> {
     /// What the model of the best epoch keeps of the films that taught it, once all are trained.
     reference: Option<Reference>,
     lineage: Lineage,
+    /// What it shares with other trainings of these films.
+    pub(crate) memory: Option<Arc<FilmMemory>>,
     /// Moments to begin the next phase with.
     moments: Option<lungfish_engine::AdamState>,
     saved: Instant,
@@ -134,6 +138,7 @@ impl<'a> Trainer<'a> {
             reference: None,
             moments: from.moments,
             lineage: from.lineage,
+            memory: None,
             saved: Instant::now(),
         };
         // A kill may have come between the checkpoint and the model of its best epoch.
@@ -458,6 +463,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn pass(&self) -> Pass<'a> {
-        Pass { recipe: self.recipe, pipeline: self.pipeline.clone(), workers: self.workers }
+        let memory = self.memory.clone();
+        Pass { recipe: self.recipe, pipeline: self.pipeline.clone(), workers: self.workers, memory }
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use lungfish_data::display::escape;
-use lungfish_data::{Decoding, FilmSet, Span, Task, span};
+use lungfish_data::{Decoding, FilmSet, Span, Task, span, span_of};
 use rayon::prelude::*;
 
 use crate::{Caveat, CaveatKind, Watch};
@@ -63,6 +63,12 @@ pub(crate) fn of_training(set: &FilmSet, asked: Option<u8>, watch: &mut Watch<'_
         )
     });
     (bits, caveat)
+}
+
+/// Decides for an image in memory, the bytes of a file, where the films that the model learnt from did not.
+pub(crate) fn of_bytes(learnt: Decoding, bytes: &[u8]) -> Decoding {
+    let found = || span_of(bytes).ok().flatten().and_then(|span| Span::bits(&[span]));
+    Decoding { sample_bits: learnt.sample_bits.or_else(found), ..learnt }
 }
 
 /// Decides for films that a model is asked about, where the films that it learnt from did not.

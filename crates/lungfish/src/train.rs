@@ -10,9 +10,10 @@ use lungfish_models::Tensors;
 
 use crate::checkpoint::{Checkpoint, State};
 use crate::compute::Compute;
-use crate::data_set::DataSet;
+use crate::data_set::{DataSet, Kept};
 use crate::device::{Device, Gpus, settle};
 use crate::features::augments;
+use crate::film_memory::FilmMemory;
 use crate::lineage::Lineage;
 use crate::model::Model;
 use crate::phase::Trainer;
@@ -47,6 +48,9 @@ pub struct TrainRequest {
     /// Keep decoded films in the run folder while it trains, so that later epochs need not decode them. The result is
     /// the same, bit for bit.
     pub film_cache: bool,
+    /// What other trainings of these films in this process remember of them, and this one may go by; the result is the same, bit for
+    /// bit.
+    pub memory: Option<Arc<FilmMemory>>,
     /// Where to compute.
     pub device: Device,
 }
@@ -173,7 +177,8 @@ impl Job<'_, '_> {
         Start { data: absolute(&given), recipe: recipe.to_toml() }.write(&run)?;
         run.write(run_folder::RECIPE, recipe.to_toml().as_bytes())?;
         self.open_cache(recipe, &mut run);
-        let prepared = DataSet::prepare(folder, (recipe, &lineage), run.cache().map(Arc::as_ref), self.watch);
+        let kept = Kept { cache: run.cache().map(Arc::as_ref), memory: self.request.memory.as_deref() };
+        let prepared = DataSet::prepare(folder, (recipe, &lineage), kept, self.watch);
         run.tell_of_trouble(self.watch);
         if new && prepared.is_err() {
             // Films that are refused leave the folder free for another try.
@@ -407,6 +412,7 @@ impl Job<'_, '_> {
         };
         let parent = from.state.parent.clone();
         let mut trainer = Trainer::new((recipe, &run, data), self.device.clone(), pipeline, workers, from)?;
+        trainer.memory = self.request.memory.clone();
         let ended = trainer.run(self.watch);
         let (best, seconds) = trainer.result();
         drop(trainer);

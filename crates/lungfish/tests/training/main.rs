@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod film_cache;
+mod film_memory;
 mod sample_bits;
 
 use std::fs;
