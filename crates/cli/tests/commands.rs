@@ -14,6 +14,7 @@ mod notebook;
 mod reporting;
 mod resume;
 mod scores;
+mod serving;
 mod terminal;
 mod tuning;
 mod usage;

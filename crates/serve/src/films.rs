@@ -87,7 +87,7 @@ async fn one(app: &App, model: &Served, film: Held, name: Option<&str>) -> Resul
     }
 }
 
-fn refuse_empty(film: &Held) -> Result<(), Problem> {
+pub(crate) fn refuse_empty(film: &Held) -> Result<(), Problem> {
     if film.bytes.is_empty() {
         return Err(Problem::unreadable("there is no film in the request: its body is empty"));
     }

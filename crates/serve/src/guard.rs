@@ -17,8 +17,8 @@ use crate::{App, ServeError};
 
 /// Bytes of a token.
 const TOKEN: usize = 24;
-/// What changes something, other than by looking at it.
-const CHANGES: [&str; 2] = ["/api/corrections", "/api/teach"];
+/// What is sent to be looked at; all else that is not merely read changes something.
+const LOOKS: [&str; 3] = ["/api/predict", "/api/explain", "/api/neighbours"];
 
 /// What is put beside every answer: nothing but our own files may be loaded, by nobody but ourselves.
 const HEADERS: [(&str, &str); 6] = [
@@ -89,7 +89,7 @@ impl Guard {
         if !(path.starts_with("/api/") || path == "/metrics") {
             return Ok(());
         }
-        let changes = CHANGES.contains(&path) && *method != Method::GET && *method != Method::HEAD;
+        let changes = !LOOKS.contains(&path) && *method != Method::GET && *method != Method::HEAD;
         if self.for_changes && !changes {
             return Ok(());
         }
@@ -196,9 +196,14 @@ mod tests {
         };
         let bearer = format!("Bearer {token}");
         assert!(asks(Method::POST, "/api/predict", "") && asks(Method::GET, "/api/teach", ""));
-        for (method, path) in
-            [(Method::POST, "/api/corrections"), (Method::POST, "/api/teach"), (Method::DELETE, "/api/teach")]
-        {
+        assert!(asks(Method::POST, "/api/neighbours", "") && asks(Method::GET, "/api/data/films/3", ""));
+        for (method, path) in [
+            (Method::POST, "/api/corrections"),
+            (Method::POST, "/api/teach"),
+            (Method::DELETE, "/api/teach"),
+            (Method::POST, "/api/data/films"),
+            (Method::DELETE, "/api/data/films/3"),
+        ] {
             assert!(!asks(method.clone(), path, "") && asks(method, path, &bearer), "{path}");
         }
     }

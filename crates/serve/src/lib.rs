@@ -1,9 +1,10 @@
 //! The local page of lungfish, and a small REST beside it.
 //!
 //! Models are loaded once and asked about films that come as bytes; nothing of a film is written to disk or kept after the answer.
-//! `models` asks them, each on a thread of its own; `body` reads what a client sends within bounds of size and time; `films`,
-//! `tested`, `watched`, `proposed` and `taught` answer, `guard` says who may ask, `counts` counts, `page` has the files of the page, which are part of the
-//! program. Nothing here knows flags or prints.
+//! (but for those that somebody adds to a class to teach with: `added`).
+//! `models` asks them, each on a thread of its own; `runs` knows trainings that are watched; `body` reads what a client sends within
+//! bounds of size and time; `films`, `neighbours`, `tested`, `watched`, `proposed`, `added` and `taught` answer, `guard` says who may
+//! ask, `counts` counts, `page` has the files of the page, which are part of the program. Nothing here knows flags or prints.
 //!
 //! ```no_run
 //! use std::sync::atomic::AtomicBool;
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod added;
 mod asked;
 mod body;
 mod connections;
@@ -22,10 +24,12 @@ mod counts;
 mod films;
 mod guard;
 mod models;
+mod neighbours;
 mod openapi;
 mod page;
 mod problem;
 mod proposed;
+mod runs;
 mod taught;
 mod tested;
 mod watched;
@@ -50,8 +54,11 @@ use counts::Counts;
 use guard::Guard;
 use models::Models;
 use problem::Problem;
+use runs::Runs;
 use taught::Teaching;
 
+/// Between two looks at trainings that are watched.
+const LOOK: Duration = Duration::from_secs(1);
 /// Tenths of a second that a training has to save what it has.
 const ENDING: usize = 300;
 
@@ -70,13 +77,22 @@ pub struct ServeRequest {
     /// Films whose labels may be doubted and that a head may learn from, and the folder that what comes of it goes to; none where the
     /// page only looks.
     pub teach: Option<(PathBuf, PathBuf)>,
+    /// Run folders of trainings that are watched; they need not be there yet. Each becomes a model when its training has ended.
+    pub watch: Vec<PathBuf>,
 }
 
 impl ServeRequest {
     /// These models, at port 8090 of this machine alone.
     pub fn new<P: Into<PathBuf>>(models: impl IntoIterator<Item = P>) -> Self {
         let models = models.into_iter().map(Into::into).collect();
-        ServeRequest { models, host: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 8090, at: None, teach: None }
+        ServeRequest {
+            models,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 8090,
+            at: None,
+            teach: None,
+            watch: Vec::new(),
+        }
     }
 }
 
@@ -99,8 +115,8 @@ pub enum ServeError {
     /// A model that cannot be opened.
     #[error(transparent)]
     Model(#[from] lungfish::Error),
-    /// No model is named.
-    #[error("there is no model to serve")]
+    /// No model is named, and no training to watch.
+    #[error("there is no model to serve, and no training to watch")]
     NoModel,
     /// The folder for what is learnt cannot be made.
     #[error("cannot create {}: {source}", escape(folder))]
@@ -126,6 +142,7 @@ pub enum ServeError {
 /// What every answer can see.
 pub(crate) struct App {
     models: Models,
+    runs: Runs,
     guard: Guard,
     counts: Counts,
     room: Room,
@@ -140,7 +157,11 @@ pub(crate) struct App {
 /// # Errors
 /// See [`ServeError`].
 pub fn serve(request: &ServeRequest, started: impl FnOnce(&Started), stop: &AtomicBool) -> Result<(), ServeError> {
-    let models = Models::open(&request.models, request.at)?;
+    let (models, runs) = (Models::open(&request.models, request.at)?, Runs::new(&request.watch));
+    runs.look(&models);
+    if request.models.is_empty() && runs.is_empty() {
+        return Err(ServeError::NoModel);
+    }
     let teaching = match &request.teach {
         Some((data, out)) => Some(Teaching::open(data, out)?),
         None => None,
@@ -160,9 +181,13 @@ pub fn serve(request: &ServeRequest, started: impl FnOnce(&Started), stop: &Atom
         let url = guard.url();
         let (end, stopping) = watch::channel(false);
         let names = models.names();
-        let app = Arc::new(App { models, guard, counts: Counts::default(), room: Room::new(), teaching, stopping });
+        let app =
+            Arc::new(App { models, guard, counts: Counts::default(), room: Room::new(), teaching, stopping, runs });
         started(&Started { address, url, models: names });
+        let looking = tokio::spawn(look(Arc::clone(&app)));
         connections::accept(&listener, router(&app), stop, &end).await;
+        looking.abort();
+        app.models.each().iter().for_each(|model| model.near.end());
         // A training saves what it has at its next step.
         app.stop_teaching();
         for _ in 0..ENDING {
@@ -175,17 +200,28 @@ pub fn serve(request: &ServeRequest, started: impl FnOnce(&Started), stop: &Atom
     })
 }
 
+/// Opens the models of trainings that end, as long as the server is there.
+async fn look(app: Arc<App>) {
+    while !app.runs.is_empty() {
+        tokio::time::sleep(LOOK).await;
+        let looked = Arc::clone(&app);
+        let _ = tokio::task::spawn_blocking(move || looked.runs.look(&looked.models)).await;
+    }
+}
+
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/api/health", get(health))
         .route("/api/models", get(models::list))
         .route("/api/predict", post(films::predict))
         .route("/api/explain", post(films::explain))
+        .route("/api/neighbours", post(neighbours::neighbours))
         .route("/api/test", get(tested::test))
         .route("/api/test/films/{index}", get(tested::film))
         .route("/api/watch", get(watched::watch))
         .route("/api/data", get(proposed::data))
-        .route("/api/data/films/{index}", get(proposed::film))
+        .route("/api/data/films", post(added::add))
+        .route("/api/data/films/{index}", get(proposed::film).delete(added::take_away))
         .route("/api/corrections", get(proposed::corrections).post(proposed::correct))
         .route("/api/teach", get(taught::listen).post(taught::teach).delete(taught::stop))
         .route("/api/metrics", get(counts::as_json))

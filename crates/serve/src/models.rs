@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::body::Held;
+use crate::neighbours::Near;
 use crate::problem::Problem;
 use crate::{App, ServeError};
 
@@ -45,6 +46,8 @@ pub(crate) struct Served {
     jobs: mpsc::Sender<Job>,
     /// The test as it was last read, and when the file was written that it was read from.
     tested: Mutex<Option<(SystemTime, Arc<TestedFilms>)>>,
+    /// What it knows of the films of the data set.
+    pub(crate) near: Near,
 }
 
 /// A film that waits for its answer.
@@ -67,7 +70,7 @@ impl Models {
         for path in paths {
             models.add(path)?;
         }
-        if paths.is_empty() { Err(ServeError::NoModel) } else { Ok(models) }
+        Ok(models)
     }
 
     /// Opens one more; what it is called.
@@ -79,7 +82,7 @@ impl Models {
         Ok(name)
     }
 
-    fn each(&self) -> Vec<Arc<Served>> {
+    pub(crate) fn each(&self) -> Vec<Arc<Served>> {
         self.all.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -87,15 +90,16 @@ impl Models {
         self.each().iter().map(|model| model.name.clone()).collect()
     }
 
-    /// The one that was named first. There is one, and none ever goes.
-    pub(crate) fn first(&self) -> Arc<Served> {
-        Arc::clone(&self.all.read().unwrap_or_else(PoisonError::into_inner)[0])
-    }
-
-    /// The one of that name; without a name the first.
+    /// The one of that name; without a name the one that was named first. None ever goes.
     pub(crate) fn get(&self, name: Option<&str>) -> Result<Arc<Served>, Problem> {
-        let Some(name) = name else { return Ok(self.first()) };
-        let found = self.each().into_iter().find(|model| model.name == name);
+        let all = self.each();
+        let Some(first) = all.first() else {
+            return Err(Problem::not_found(
+                "there is no model yet: it comes when the training that is watched has ended",
+            ));
+        };
+        let Some(name) = name else { return Ok(Arc::clone(first)) };
+        let found = all.iter().find(|model| model.name == name).cloned();
         found.ok_or_else(|| {
             let (name, names) = (escape(name), self.names().join(", "));
             Problem::not_found(format!("there is no model {name}; there are {names}"))
@@ -120,6 +124,7 @@ impl Served {
             tells_unlike: predictor.tells_unlike(),
             jobs,
             tested: Mutex::default(),
+            near: Near::default(),
         };
         std::thread::Builder::new()
             .name(format!("model {}", served.name))
@@ -137,8 +142,7 @@ impl Served {
         })?;
         match answer.await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if error.kind() == ErrorKind::Damaged => Err(Problem::unreadable(error.to_string())),
-            Ok(Err(error)) => Err(Problem::broken(error.to_string())),
+            Ok(Err(error)) => Err(problem_of(&error)),
             Err(_) => Err(Problem::broken("this film cannot be read: reading it went wrong inside the program")),
         }
     }
@@ -162,7 +166,7 @@ impl Served {
     }
 
     /// What a person wants to know of it.
-    fn about(&self) -> Value {
+    fn about(&self, neighbours: bool) -> Value {
         let info = &self.info;
         let points = info.calibration.iter().flat_map(|found| &found.points);
         let points = points.map(|point| json!({ "at": point.rule, "cut": point.cut, "label": point.label }));
@@ -177,6 +181,7 @@ impl Served {
             "synthetic": info.synthetic,
             "equal_prior": info.for_equal_classes(),
             "unlike": self.tells_unlike,
+            "neighbours": neighbours,
             "members": info.members.len().max(1),
             "caveats": caveats.collect::<Vec<_>>(),
             "at": self.point,
@@ -185,6 +190,14 @@ impl Served {
             "test": self.tested().ok().flatten().map(|tested| summary(&tested.metrics)),
             "log": self.run.as_deref().is_some_and(|run| training_log(run).is_ok_and(|lines| !lines.is_empty())),
         })
+    }
+}
+
+/// An error about a film.
+pub(crate) fn problem_of(error: &Error) -> Problem {
+    match error.kind() {
+        ErrorKind::Damaged => Problem::unreadable(error.to_string()),
+        _ => Problem::broken(error.to_string()),
     }
 }
 
@@ -244,7 +257,9 @@ fn work(mut predictor: Predictor, mut waiting: mpsc::Receiver<Job>) {
 /// `GET /api/models`.
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Json<Value>, Problem> {
     tokio::task::spawn_blocking(move || {
-        Json(json!({ "models": app.models.each().iter().map(|model| model.about()).collect::<Vec<_>>() }))
+        let neighbours = app.teaching.is_some();
+        let models: Vec<Value> = app.models.each().iter().map(|model| model.about(neighbours)).collect();
+        Json(json!({ "models": models, "runs": app.runs.about() }))
     })
     .await
     .map_err(|e| Problem::broken(e.to_string()))

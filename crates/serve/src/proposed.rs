@@ -31,10 +31,17 @@ const CORRECTIONS: &str = "corrections.csv";
 
 /// A data set, and what is proposed for its films.
 pub(crate) struct Proposed {
-    pub(crate) lesson: Lesson,
-    /// Where the table is, and what is learnt.
+    /// The data set's folder.
+    pub(crate) root: PathBuf,
+    /// Where the table is, and what is added and learnt.
     pub(crate) out: PathBuf,
-    proposals: Mutex<Proposals>,
+    pub(crate) kept: Mutex<Kept>,
+}
+
+/// The films, and what is proposed for them.
+pub(crate) struct Kept {
+    pub(crate) lesson: Lesson,
+    pub(crate) proposals: Proposals,
 }
 
 impl Proposed {
@@ -43,19 +50,22 @@ impl Proposed {
         lesson.refuse_among_classes(out)?;
         let io = |e: std::io::Error| ServeError::Folder { folder: out.to_owned(), source: e };
         fs::create_dir_all(out).map_err(io)?;
+        let lesson = lesson.with_added(out)?;
         let proposals = lesson.read_proposals(&out.join(CORRECTIONS))?;
-        Ok(Proposed { lesson, out: out.to_owned(), proposals: Mutex::new(proposals) })
+        let root = lesson.root().to_owned();
+        Ok(Proposed { root, out: out.to_owned(), kept: Mutex::new(Kept { lesson, proposals }) })
     }
 
     /// Writes the labels that a training takes.
     pub(crate) fn write_table(&self, to: &Path) -> Result<(), Error> {
-        self.lesson.write_table(&held(&self.proposals), to)
+        let kept = held(&self.kept);
+        kept.lesson.write_table(&kept.proposals, to)
     }
 
     /// Writes the table of proposals anew.
-    fn keep(&self, proposals: &Proposals) -> Result<(), Problem> {
+    pub(crate) fn keep(&self, lesson: &Lesson, proposals: &Proposals) -> Result<(), Problem> {
         let file = self.out.join(CORRECTIONS);
-        self.lesson.write_proposals(proposals, &file).map_err(|e| Problem::broken(e.to_string()))
+        lesson.write_proposals(proposals, &file).map_err(|e| Problem::broken(e.to_string()))
     }
 }
 
@@ -70,20 +80,23 @@ pub(crate) struct Films {
 
 /// `GET /api/data`.
 pub(crate) async fn data(State(app): State<Arc<App>>, Asked(asked): Asked<Films>) -> Result<Json<Value>, Problem> {
-    let proposed = &teaching(&app)?.proposed;
-    let (lesson, proposals) = (&proposed.lesson, held(&proposed.proposals));
+    let kept = held(&teaching(&app)?.proposed.kept);
+    let Kept { lesson, proposals } = &*kept;
     let classes = lesson.classes();
     let class = match &asked.class {
         Some(name) => Some(class_of(classes, name)?),
         None => None,
     };
-    let corrected = asked.only.as_deref() == Some("corrected");
+    let only = asked.only.as_deref();
     // Labels of test films are nothing that is changed with a look at what a model says.
-    let films = lesson.films().iter().enumerate().filter(|(_, film)| film.split != Some(Split::Test));
+    let films = lesson.films().iter().enumerate().filter(|(_, film)| film.split != Some(Split::Test) && !film.gone);
     let all = films.clone().count();
+    let added = films.clone().filter(|(_, film)| film.added).count();
     let found: Vec<_> = films
         .filter(|(at, film)| {
-            class.is_none_or(|class| film.class == class) && (!corrected || proposals.contains_key(at))
+            class.is_none_or(|class| film.class == class)
+                && (only != Some("corrected") || proposals.contains_key(at))
+                && (only != Some("added") || film.added)
         })
         .collect();
     let item = |(at, film): &(usize, &LessonFilm)| {
@@ -92,6 +105,7 @@ pub(crate) async fn data(State(app): State<Arc<App>>, Asked(asked): Asked<Films>
             "name": film.path.file_name().map(escape),
             "label": classes[film.class],
             "split": film.split.map(Split::name),
+            "added": film.added,
             "proposed": proposals.get(at).map(|proposal| match proposal {
                 Proposal::Class(class) => classes[*class].as_str(),
                 Proposal::LeaveOut => "",
@@ -106,11 +120,12 @@ pub(crate) async fn data(State(app): State<Arc<App>>, Asked(asked): Asked<Films>
         "films": all,
         "found": found.len(),
         "corrections": proposals.len(),
+        "added": added,
         "items": items,
     })))
 }
 
-fn class_of(classes: &[String], name: &str) -> Result<usize, Problem> {
+pub(crate) fn class_of(classes: &[String], name: &str) -> Result<usize, Problem> {
     let found = classes.iter().position(|class| class == name);
     found.ok_or_else(|| {
         let classes: Vec<String> = classes.iter().map(escape).collect();
@@ -121,10 +136,13 @@ fn class_of(classes: &[String], name: &str) -> Result<usize, Problem> {
 /// `GET /api/data/films/INDEX`.
 pub(crate) async fn film(State(app): State<Arc<App>>, Index(index): Index) -> Result<Response, Problem> {
     let bytes = blocking(move || {
-        let proposed = &teaching(&app)?.proposed;
-        let film = proposed.lesson.films().get(index).ok_or_else(|| no_film(index))?;
+        let path = {
+            let kept = held(&teaching(&app)?.proposed.kept);
+            let film = kept.lesson.films().get(index).filter(|film| !film.gone).ok_or_else(|| no_film(index))?;
+            film.path.clone()
+        };
         let options = DecodeOptions { channels: Channels::Gray, decoding: Decoding::DEFAULT };
-        let image = decode_file(&film.path, options);
+        let image = decode_file(&path, options);
         let image = image.map_err(|e| Problem::not_found(format!("that film cannot be read: {e}")))?;
         png(&small(image)).map_err(Problem::broken)
     })
@@ -153,24 +171,26 @@ pub(crate) async fn correct(
     let Json(correction) = body.map_err(|e| Problem::bad(e.body_text()))?;
     blocking(move || {
         let proposed = &teaching(&app)?.proposed;
-        let film = proposed.lesson.films().get(correction.index).ok_or_else(|| no_film(correction.index))?;
+        let mut kept = held(&proposed.kept);
+        let Kept { lesson, proposals } = &mut *kept;
+        let film = lesson.films().get(correction.index).filter(|film| !film.gone);
+        let film = film.ok_or_else(|| no_film(correction.index))?;
         if film.split == Some(Split::Test) {
             return Err(Problem::bad("that film is on the test split: its label is not changed here"));
         }
         let proposal = match correction.label.as_deref() {
             None => None,
             Some("") => Some(Proposal::LeaveOut),
-            Some(name) => Some(class_of(proposed.lesson.classes(), name)?)
-                .filter(|class| *class != film.class)
-                .map(Proposal::Class),
+            Some(name) => {
+                Some(class_of(lesson.classes(), name)?).filter(|class| *class != film.class).map(Proposal::Class)
+            }
         };
-        let mut proposals = held(&proposed.proposals);
         let mut changed = proposals.clone();
         match proposal {
             Some(proposal) => changed.insert(correction.index, proposal),
             None => changed.remove(&correction.index),
         };
-        proposed.keep(&changed)?;
+        proposed.keep(lesson, &changed)?;
         *proposals = changed;
         Ok(Json(json!({ "corrections": proposals.len() })))
     })
@@ -179,8 +199,10 @@ pub(crate) async fn correct(
 
 /// `GET /api/corrections`.
 pub(crate) async fn corrections(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let proposed = &teaching(&app)?.proposed;
-    let table = proposed.lesson.proposals(&held(&proposed.proposals));
+    let table = {
+        let kept = held(&teaching(&app)?.proposed.kept);
+        kept.lesson.proposals(&kept.proposals)
+    };
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"corrections.csv\""),

@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{self, StreamExt};
-use lungfish::{Activity, Error, Event as Told, Split, TestRequest, TrainRequest, Watch};
+use lungfish::{Activity, Error, Event as Told, FilmMemory, Split, TestRequest, TrainRequest, Watch};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -30,6 +30,8 @@ const EPOCHS: std::ops::RangeInclusive<usize> = 1..=100;
 /// A data set, and what is done with it.
 pub(crate) struct Teaching {
     pub(crate) proposed: Proposed,
+    /// What its trainings remember of the films, so that the next one takes seconds.
+    memory: Arc<FilmMemory>,
     training: Mutex<Training>,
     /// How often there was something new.
     news: watch::Sender<u64>,
@@ -55,7 +57,8 @@ pub(crate) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Teaching {
     pub(crate) fn open(data: &Path, out: &Path) -> Result<Self, ServeError> {
         let (news, _) = watch::channel(0);
-        Ok(Teaching { proposed: Proposed::open(data, out)?, training: Mutex::default(), news })
+        let (proposed, memory) = (Proposed::open(data, out)?, Arc::new(FilmMemory::new()));
+        Ok(Teaching { proposed, memory, training: Mutex::default(), news })
     }
 
     /// Something is new.
@@ -100,8 +103,9 @@ impl Teaching {
         self.proposed.write_table(&table).map_err(said)?;
         let table = fs::canonicalize(&table).map_err(|e| e.to_string())?;
         let run = self.proposed.out.join(name);
-        let mut request = TrainRequest::new(self.proposed.lesson.root(), &run);
-        let base = app.models.first();
+        let mut request = TrainRequest::new(&self.proposed.root, &run);
+        request.memory = Some(Arc::clone(&self.memory));
+        let base = app.models.get(None).map_err(|problem| problem.detail().to_owned())?;
         let recipe = &base.info.recipe;
         let settings = [
             format!("labels={}", table.display()),
@@ -130,7 +134,7 @@ impl Teaching {
         }
         let mut compared = Value::Null;
         if !trained.stopped {
-            let mut request = TestRequest::new(&run, self.proposed.lesson.root());
+            let mut request = TestRequest::new(&run, &self.proposed.root);
             request.split = Some(Split::Val);
             request.labels = Some(table);
             request.compare = Some(base.path.clone());

@@ -23,10 +23,11 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Between two signs that the server is still there.
 pub(crate) const KEEP: Duration = Duration::from_secs(15);
 
-/// Which model.
+/// Which model's training, or which training that is watched.
 #[derive(Deserialize)]
 pub(crate) struct Which {
     model: Option<String>,
+    run: Option<String>,
 }
 
 /// What was told of a training.
@@ -44,9 +45,13 @@ pub(crate) async fn watch(
     State(app): State<Arc<App>>,
     Asked(asked): Asked<Which>,
 ) -> Result<impl IntoResponse, Problem> {
-    let model = app.models.get(asked.model.as_deref())?;
-    let Some(run) = model.run.clone() else {
-        return Err(Problem::not_found(format!("{} lies in no run folder: it has no log", model.name)));
+    let run = match &asked.run {
+        Some(run) => app.runs.get(run)?.to_owned(),
+        None => {
+            let model = app.models.get(asked.model.as_deref())?;
+            let none = || Problem::not_found(format!("{} lies in no run folder: it has no log", model.name));
+            model.run.clone().ok_or_else(none)?
+        }
     };
     let told = Told { run, epochs: 0, state: None, kept: (None, None), stopping: app.stopping.clone() };
     let events = stream::unfold(told, |mut told| async move {

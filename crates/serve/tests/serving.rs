@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use common::{MADE, Server};
-use lungfish::Predictor;
+use lungfish::{Predictor, Silent, TrainRequest, Watch};
 use lungfish_serve::ServeRequest;
 use serde_json::Value;
 
@@ -286,7 +286,10 @@ fn what_cannot_be_served_is_told_in_one_sentence() {
         lungfish_serve::serve(&request, |_| {}, &AtomicBool::new(true)).map_err(|error| error.to_string())
     };
     assert_eq!(says(&|_| {}), Ok(()), "it ends as soon as it has begun");
-    assert_eq!(says(&|request| request.models.clear()), Err("there is no model to serve".to_owned()));
+    assert_eq!(
+        says(&|request| request.models.clear()),
+        Err("there is no model to serve, and no training to watch".to_owned())
+    );
     let error = says(&|request| request.models.push("no/model".into())).unwrap_err();
     assert!(error.contains("no/model"), "{error}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -381,6 +384,168 @@ fn a_head_learns_from_corrected_labels_and_no_film_is_touched() {
     let (status, _, again) = server.ask("POST", "/api/teach", &bearer, b"{\"epochs\":2}");
     assert!(status == 409, "{}", String::from_utf8_lossy(&again));
     assert_eq!(server.ask("DELETE", "/api/teach", &bearer, b"").0, 202);
+}
+
+#[test]
+fn films_like_one_are_found_among_those_that_may_have_been_learnt_from() {
+    let out = tempfile::tempdir().unwrap();
+    let teach = (MADE.folder.path().join("films"), out.path().join("taught"));
+    let server = Server::start(|request| request.teach = Some(teach));
+    assert_eq!(server.json("/api/models")["models"][0]["neighbours"], true);
+    let ask = |film: &[u8]| loop {
+        let (status, answer) = server.predict("/api/neighbours", film);
+        assert_eq!(status, 200, "{answer}");
+        if answer["ready"] == true {
+            return answer;
+        }
+        assert!(answer["done"].as_u64() <= answer["total"].as_u64(), "{answer}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    // A film of training is most like itself.
+    let film = &MADE.films("train")[0];
+    let said = ask(&fs::read(film).unwrap());
+    let near = said["neighbours"].as_array().unwrap();
+    let known = MADE.films("train").len() + MADE.films("val").len();
+    assert_eq!((near.len(), said["films"].as_u64()), (6, Some(known as u64)));
+    let first = &near[0];
+    assert_eq!((first["name"].as_str(), &first["same"]), (film.file_name().unwrap().to_str(), &true.into()));
+    assert!((first["similarity"].as_f64().unwrap() - 1.0).abs() < 1e-6, "{first}");
+    assert_eq!(first["label"].as_str(), film.parent().unwrap().file_name().unwrap().to_str());
+    let similar: Vec<f64> = near.iter().map(|near| near["similarity"].as_f64().unwrap()).collect();
+    assert!(similar.is_sorted_by(|a, b| a >= b) && near[1]["same"] == false, "{said}");
+    assert!(server.get(&format!("/api/data/films/{}", first["index"])).2.starts_with(b"\x89PNG"));
+    // One of the test split is like others, and no film of the test split is among them.
+    let said = ask(&fs::read(&MADE.films("test")[0]).unwrap());
+    assert!(said["neighbours"].as_array().unwrap().iter().all(|near| near["same"] == false), "{said}");
+    let names: Vec<String> =
+        MADE.films("test").iter().map(|film| film.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let told = said["neighbours"].as_array().unwrap();
+    assert!(told.iter().all(|near| !names.contains(&near["name"].as_str().unwrap().to_owned())), "{said}");
+    assert_eq!(server.predict("/api/neighbours", b"no film").0, 422);
+    assert_eq!(server.predict("/api/neighbours?model=other", b"x").0, 404);
+    let plain = Server::start(|_| {});
+    assert_eq!(plain.predict("/api/neighbours", b"x").0, 404);
+    assert_eq!(plain.json("/api/models")["models"][0]["neighbours"], false);
+}
+
+#[test]
+fn films_are_added_to_a_class_and_learnt_from() {
+    let data = MADE.folder.path().join("films");
+    let there = lying_in(&data);
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().join("taught");
+    let start = || {
+        let teach = (data.clone(), out.clone());
+        Server::start(|request| request.teach = Some(teach))
+    };
+    let server = start();
+    let token = format!("Bearer {}", server.started.url.split_once("#token=").unwrap().1);
+    let bearer = [("Authorization", token.as_str())];
+    let other = tempfile::tempdir().unwrap();
+    lungfish_data::synth(other.path(), 30, 77).unwrap();
+    let films = lungfish_data::folder::films_in(other.path()).unwrap();
+    let film = fs::read(&films[0]).unwrap();
+    let before = server.json("/api/data");
+    let address = "/api/data/films?class=NORMAL&name=..%2F..%2Fnew.png";
+    assert_eq!(server.ask("POST", address, &[], &film).0, 401, "only who has the token adds a film");
+    for (address, body, status, says) in [
+        ("/api/data/films?class=COVID", &film[..], 400, "there is no class COVID; there are NORMAL, PNEUMONIA"),
+        ("/api/data/films", &film, 400, "class"),
+        (address, b"no film", 422, "the image cannot be read"),
+        (address, b"", 422, "there is no film"),
+    ] {
+        let (found, _, answer) = server.ask("POST", address, &bearer, body);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(found == status && answer.contains(says), "{address}: {found} {answer}");
+    }
+    assert!(!out.join("added").exists(), "what is refused leaves nothing");
+    let (status, _, answer) = server.ask("POST", address, &bearer, &film);
+    let added: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!((status, &added["name"], &added["label"]), (201, &"new.png".into(), &"NORMAL".into()));
+    assert_eq!(fs::read(out.join("added/NORMAL/new.png")).unwrap(), film);
+    let (status, _, answer) = server.ask("POST", "/api/data/films?class=PNEUMONIA", &bearer, &film);
+    assert!(status == 409 && String::from_utf8_lossy(&answer).contains("added to NORMAL already"));
+    let second = fs::read(&films[1]).unwrap();
+    let (status, _, answer) = server.ask("POST", "/api/data/films?class=PNEUMONIA&name=b.png", &bearer, &second);
+    let second: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(status, 201);
+    let listed = server.json("/api/data?only=added");
+    assert_eq!(
+        (&listed["found"], &listed["added"], &listed["items"][0]["added"]),
+        (&2.into(), &2.into(), &true.into())
+    );
+    assert_eq!(listed["films"].as_u64().unwrap(), before["films"].as_u64().unwrap() + 2);
+    assert!(server.get(&format!("/api/data/films/{}", added["index"])).2.starts_with(b"\x89PNG"));
+
+    // One is proposed to be of the other class, and one is taken away again; a film of the data set is not.
+    let json = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+    let proposed = format!("{{\"index\":{},\"label\":\"NORMAL\"}}", second["index"]);
+    assert_eq!(server.ask("POST", "/api/corrections", &json, proposed.as_bytes()).0, 200);
+    assert_eq!(server.ask("DELETE", "/api/data/films/0", &bearer, b"").0, 409);
+    assert_eq!(server.ask("DELETE", "/api/data/films/99999", &bearer, b"").0, 404);
+    let gone = format!("/api/data/films/{}", second["index"]);
+    assert_eq!(server.ask("DELETE", &gone, &[], b"").0, 401);
+    assert_eq!(server.ask("DELETE", &gone, &bearer, b"").0, 200);
+    assert_eq!(server.get(&gone).0, 404);
+    assert!(!out.join("added/PNEUMONIA/b.png").exists());
+    assert_eq!(server.json("/api/data")["corrections"], 0, "what is gone has no proposal");
+
+    // A training has it, and a server that comes back finds it again.
+    assert_eq!(server.ask("POST", "/api/teach", &json, b"{\"epochs\":1}").0, 202);
+    wait_for(&server, "/api/teach", "event: done");
+    let split = fs::read_to_string(out.join("taught-1/split.csv")).unwrap();
+    assert!(split.contains("added/NORMAL/new.png"), "{split}");
+    drop(server);
+    let server = start();
+    assert_eq!(server.json("/api/data")["added"], 1);
+    assert_eq!(lying_in(&data), there, "no film of the data set is touched");
+}
+
+/// Reads events until one of them is told.
+fn wait_for(server: &Server, address: &str, wanted: &str) -> String {
+    let mut stream = server.connect();
+    write!(stream, "GET {address} HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", server.port()).unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 4096]);
+    while !seen.contains(wanted) {
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0 && !seen.contains("event: failed"), "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    seen
+}
+
+#[test]
+fn a_training_is_watched_before_it_has_a_model_and_asked_when_it_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let server = Server::start(|request| {
+        request.models.clear();
+        request.watch = vec![run.clone()];
+    });
+    let models = server.json("/api/models");
+    assert_eq!(models, serde_json::json!({ "models": [], "runs": [{ "name": "run", "model": null }] }));
+    let film = fs::read(&MADE.films("test")[0]).unwrap();
+    let (status, said) = server.predict("/api/predict", &film);
+    assert!(status == 404 && said["detail"].as_str().unwrap().starts_with("there is no model yet"), "{said}");
+    assert_eq!(server.get("/api/watch?run=other").0, 404);
+    let films = MADE.folder.path().join("films");
+    let training = std::thread::spawn(move || {
+        let mut request = TrainRequest::new(films, run);
+        for setting in ["image_size=64", "frozen_epochs=2", "limit=60"] {
+            request.changes.set(setting).unwrap();
+        }
+        lungfish::train(&request, &mut Watch::new(&mut Silent, &AtomicBool::new(false))).unwrap();
+    });
+    let seen = wait_for(&server, "/api/watch?run=run", "\"epoch\":2");
+    assert!(seen.matches("event: epoch").count() >= 2, "{seen}");
+    training.join().unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    while server.json("/api/models")["models"].as_array().unwrap().is_empty() {
+        assert!(Instant::now() < end, "the model is opened when its training has ended");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(server.json("/api/models")["runs"][0]["model"], "run");
+    assert_eq!(server.predict("/api/predict", &film).0, 200);
 }
 
 /// Run by hand, with nothing beside it: `cargo test --release -p lungfish-serve --test serving -- --ignored --nocapture`.

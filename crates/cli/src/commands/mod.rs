@@ -21,3 +21,4 @@ pub mod synth;
 pub mod test;
 pub mod train;
 pub mod tune;
+pub mod watching;

@@ -11,6 +11,7 @@ use lungfish::recipe::LearningRate;
 use lungfish::{Changes, Device, Recipe, TrainOutcome, TrainRequest, Watch};
 use lungfish_models::Architecture;
 
+use crate::commands::watching::Page;
 use crate::observer::Printer;
 use crate::{flags, print, stop};
 
@@ -33,6 +34,9 @@ Example, all parts unfrozen, from what a run has learnt with most of them frozen
 
 Example, three networks and one model of them:
   lungfish train --data chest_xray --out run --epochs 8 --seeds 3
+
+Example, with live curves in the browser:
+  lungfish train --data chest_xray --out run --epochs 8 --serve
 
 Example, going on after Ctrl-C, a crash or a power cut, to the very same weights:
   lungfish train --out run --resume"
@@ -105,6 +109,9 @@ pub struct Args {
     /// Stop at a bad film instead of leaving it out
     #[arg(long)]
     strict: bool,
+    /// Show the training on a page of this machine as long as it goes on; 0 takes a port that is free
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "8090")]
+    serve: Option<u16>,
 }
 
 /// More would be averaged to no end.
@@ -152,7 +159,9 @@ impl Args {
 }
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
+    let page = |runs: &[PathBuf]| args.serve.map(|port| Page::open(runs.to_vec(), port)).transpose();
     let Some(seeds) = args.seeds else {
+        let _page = page(std::slice::from_ref(&args.out))?;
         return run_one(args, threads, (&args.out, args.resume), args.changes()?, &Arc::default());
     };
     let told = Arc::default();
@@ -160,6 +169,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     if !args.resume && args.out.exists() && args.out.read_dir().is_ok_and(|mut inside| inside.next().is_some()) {
         anyhow::bail!("{} is not empty: go on with it with --resume, or choose another folder", print::path(&args.out));
     }
+    let _page = page(&members)?;
     for (member, run) in members.iter().enumerate() {
         print::out(format_args!("\nNetwork {} of {seeds}: {}", member + 1, print::path(run)))?;
         let resume = args.resume && run.exists();
