@@ -299,3 +299,17 @@ fn check_answer(bytes: &[u8], channels: Channels) -> Result<(), TestCaseError> {
     }
     Ok(())
 }
+
+#[test]
+fn a_few_bytes_of_jpeg_2000_are_no_film_of_100_megapixels() {
+    let mut bytes = golden_bytes("gray_lossy.j2k");
+    let siz = bytes.windows(2).position(|two| two == [0xff, 0x51]).unwrap();
+    // Xsiz and Ysiz, and the tiles' XTsiz and YTsiz (ISO/IEC 15444-1, A.5.1).
+    for at in [6, 10, 22, 26] {
+        bytes[siz + at..siz + at + 4].copy_from_slice(&9999_u32.to_be_bytes());
+    }
+    let began = std::time::Instant::now();
+    let error = decode(&bytes, Channels::Gray).unwrap_err().to_string();
+    assert!(error.contains(&format!("its {} bytes cannot hold 9999x9999 pixels of a film", bytes.len())), "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(1));
+}

@@ -124,3 +124,19 @@ fn a_film_is_known_by_its_uid_or_by_a_hash_of_it() {
     // Cut before its attributes end.
     assert_eq!(film_uid(&put("cut", &bytes("plain")[..200]), Uids::Plain), None);
 }
+
+#[test]
+fn a_deflated_film_does_not_grow_without_bound() {
+    use std::io::Write;
+    let whole = bytes("deflated");
+    // The file's own header as it is, then 200 MiB of nothing.
+    let group = whole.windows(b"1.2.840.10008.1.2.1.99".len()).position(|at| at == b"1.2.840.10008.1.2.1.99").unwrap();
+    let length = u32::from_le_bytes(whole[140..144].try_into().unwrap()) as usize;
+    let start = 144 + length;
+    assert!((144..start).contains(&group));
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    (0..200).for_each(|_| encoder.write_all(&vec![0; 1 << 20]).unwrap());
+    let bomb = [&whole[..start], &encoder.finish().unwrap()].concat();
+    let error = decode(&bomb, Channels::Gray).unwrap_err().to_string();
+    assert!(error.contains("deflated bytes inflate to more than"), "{error}");
+}

@@ -148,6 +148,38 @@ fn rsna_and_covid_name_their_films_in_their_own_ways() {
 }
 
 #[test]
+fn tables_of_other_splits_beside_a_train_table_are_joined() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    put(root, &["train/patient1/study1/a.jpg", "train/patient2/study1/b.jpg", "valid/patient3/study1/c.jpg"]);
+    let header = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Edema,Pneumonia\n";
+    let row = |path: &str, values: &str| format!("CheXpert-v1.0-small/{path},F,60,Frontal,AP,{values}\n");
+    let valid = row("valid/patient3/study1/c.jpg", ",1.0,0.0");
+    fs::write(root.join("valid.csv"), format!("{header}{valid}")).unwrap();
+    fs::write(root.join("test.csv"), "Path\ntrain/patient1/study1/a.jpg\n").unwrap();
+    let table = [header, &row("train/patient1/study1/a.jpg", ",,1.0"), &row("train/patient2/study1/b.jpg", "1.0,,")];
+    let set = read(root, "train.csv", table.concat().as_bytes(), &TableRule::default()).unwrap();
+    let splits: Vec<String> =
+        films(&set).iter().map(|film| film.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        splits,
+        ["train train/patient1/study1/a.jpg", "train train/patient2/study1/b.jpg", "val valid/patient3/study1/c.jpg"]
+    );
+    let rows: Vec<Option<u64>> = set.layout.films().map(|(_, film)| film.facts.row).collect();
+    assert_eq!(rows, [Some(2), Some(3), None], "a row is one of the table that was named");
+    let said = format!("{} lies beside it: its 1 rows are the val split", root.join("valid.csv").display());
+    assert!(set.notes.contains(&said), "{:?}", set.notes);
+    // Under another name it is read by itself.
+    let set = read(root, "all.csv", table.concat().as_bytes(), &TableRule::default()).unwrap();
+    assert!(set.layout.len() == 2 && passed_over(&set).contains(&("without a label in the table", 1)), "{set:?}");
+    // Two tables that contradict each other.
+    let other = format!("{header}{}", row("train/patient1/study1/a.jpg", ",1.0,0.0"));
+    fs::write(root.join("valid.csv"), other).unwrap();
+    let error = read(root, "train.csv", table.concat().as_bytes(), &TableRule::default()).unwrap_err().to_string();
+    assert!(error.contains("has another label or split in line 2"), "{error}");
+}
+
+#[test]
 fn a_table_may_name_films_that_lie_elsewhere_by_their_whole_paths() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (root, other) = (dir.path(), other.path());

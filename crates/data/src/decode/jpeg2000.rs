@@ -5,12 +5,29 @@ use hayro_jpeg2000::{ComponentData, DecodeSettings, DecoderContext, Image};
 use super::{Channels, DecodeError, Decoded, Mode, Sink, Source, check_size};
 
 const FORMAT: &str = "JPEG 2000";
+/// Films of up to so many pixels may be of any length.
+const SMALL: u64 = 4 << 20;
+/// Of larger ones a byte holds at most so many pixels: it is a few in films, a hundred where little is left of them. A few hundred
+/// bytes that claim 100 megapixels would take half a minute, to show nothing.
+const MOST_PIXELS_A_BYTE: u64 = 1000;
+
+/// An image whose bytes can be those of so many pixels; `format` is what the file is called.
+pub(super) fn open<'a>(bytes: &'a [u8], format: &'static str) -> Result<Image<'a>, DecodeError> {
+    let failed = |error: hayro_jpeg2000::error::DecodeError| super::corrupt(format, &error.to_string());
+    let image = Image::new(bytes, &DecodeSettings::default()).map_err(failed)?;
+    let (width, height) = (u64::from(image.width()), u64::from(image.height()));
+    check_size(format, width, height)?;
+    if width * height > SMALL.max(MOST_PIXELS_A_BYTE * bytes.len() as u64) {
+        let reason = format!("its {} bytes cannot hold {width}x{height} pixels of a film", bytes.len());
+        return Err(super::corrupt(format, &reason));
+    }
+    Ok(image)
+}
 
 pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {
     let failed = |error: hayro_jpeg2000::error::DecodeError| super::corrupt(FORMAT, &error.to_string());
-    let image = Image::new(bytes, &DecodeSettings::default()).map_err(failed)?;
+    let image = open(bytes, FORMAT)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
-    check_size(FORMAT, width as u64, height as u64)?;
     let bits = image.original_bit_depth();
     let mut context = DecoderContext::default();
     let decoded = image.decode(&mut context).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! Films whose labels are in a table: CSV as people export it, and the tables of NIH, CheXpert, RSNA and covid-chestxray.
 
+mod beside;
 mod columns;
 mod places;
 mod text;
@@ -52,8 +53,14 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
     }
     let mut rows = text::rows(&bytes).map_err(|(line, reason)| wrong(line, reason))?.into_iter();
     let header = rows.next().ok_or_else(|| wrong(1, "the table is empty".to_owned()))?;
-    let rows: Vec<text::Row> = rows.collect();
+    let mut rows: Vec<text::Row> = rows.collect();
     let roles = roles(&header.cells, &rows, &rule.columns).map_err(|reason| wrong(header.line, reason))?;
+    let mut joined = Vec::new();
+    for (table, split, others) in beside::tables(file, &header.cells).into_iter().filter(|_| roles.split.is_none()) {
+        rows.iter_mut().for_each(|row| row.split = row.split.or(Some(Split::Train)));
+        joined.push(format!("{} lies beside it: its {} rows are the {split} split", escape(&table), others.len()));
+        rows.extend(others.into_iter().map(|row| text::Row { split: Some(split), beside: true, ..row }));
+    }
     let mut tally = Tally::default();
     let mut films = Folder::read(root)?.films_below(&mut tally);
     let mut below: Vec<PathBuf> =
@@ -69,6 +76,7 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
     let told = Told::of(&rows, &roles, rule, &places).map_err(|(line, reason)| wrong(line, reason))?;
     let lists = lists(&[Some(root), file.parent()])?;
     let mut notes = told.notes(file, root, &below);
+    notes.extend(joined);
     if lie_elsewhere > 0 {
         let (root, file) = (escape(root), escape(file));
         let are = if lie_elsewhere == 1 { "is" } else { "are" };
@@ -92,7 +100,7 @@ pub(super) fn list(root: &Path, file: &Path, rule: &TableRule, patients: &Patien
         let folder = below[at].iter().next().filter(|_| below[at].iter().count() > 1).and_then(split_of);
         in_folders &= folder.is_some();
         with_patient += usize::from(row.patient.is_some());
-        let facts = FilmFacts { row: Some(row.line), patient_told: row.patient.is_some(), ..FilmFacts::default() };
+        let facts = FilmFacts { row: row.line, patient_told: row.patient.is_some(), ..FilmFacts::default() };
         let film = Film {
             path: path.clone(),
             label: told.label(row, &classes),
@@ -201,7 +209,8 @@ impl Count {
 
 /// What a row says of a film.
 struct FilmRow {
-    line: u64,
+    /// Where it stands in the table; none in one that lies beside it.
+    line: Option<u64>,
     /// Names in the column of labels, or empty where labels have columns of their own.
     names: BTreeSet<String>,
     values: Vec<Option<bool>>,
@@ -241,7 +250,7 @@ impl Told {
                 Some(name) => Some(split_of(name.as_ref()).ok_or_else(|| {
                     (row.line, format!("{} is no split: train, val or test (columns.split)", escape(name)))
                 })?),
-                None => None,
+                None => row.split,
             };
             let patient = roles.patient.map(cell).filter(|cell| !cell.is_empty()).map(str::to_owned);
             let (mut names, mut values) = (BTreeSet::new(), Vec::new());
@@ -266,10 +275,12 @@ impl Told {
                     }
                 }
             }
-            let new = FilmRow { line: row.line, names, values, patient, split };
+            let line = Some(row.line).filter(|_| !row.beside);
+            let new = FilmRow { line, names, values, patient, split };
             if let Some(old) = told.of_film.get(&film) {
                 if old.names != new.names || old.values != new.values || old.split != new.split {
-                    let reason = format!("{} has another label or split in line {}", escape(path), old.line);
+                    let place = old.line.map_or("a table beside it".to_owned(), |line| format!("line {line}"));
+                    let reason = format!("{} has another label or split in {place}", escape(path));
                     return Err((row.line, reason));
                 }
                 continue;

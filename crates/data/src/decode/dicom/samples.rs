@@ -226,9 +226,9 @@ fn of_jpeg(
 }
 
 fn jpeg_2000(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> Result<Samples, DecodeError> {
-    use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+    use hayro_jpeg2000::DecoderContext;
     let failed = |error: hayro_jpeg2000::error::DecodeError| super::super::corrupt(FORMAT, &error.to_string());
-    let image = Image::new(bytes, &DecodeSettings::default()).map_err(failed)?;
+    let image = super::super::jpeg2000::open(bytes, FORMAT)?;
     same_size(header, image.width() as usize, image.height() as usize)?;
     let mut context = DecoderContext::default();
     let decoded = image.decode(&mut context).map_err(failed)?;

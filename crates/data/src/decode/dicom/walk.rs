@@ -25,8 +25,11 @@ const PIXEL_DATA: (u16, u16) = (0x7fe0, 0x0010);
 const FLOAT_PIXELS: [(u16, u16); 2] = [(0x7fe0, 0x0008), (0x7fe0, 0x0009)];
 /// Sequences in sequences that anybody needs.
 const MOST_NESTED: usize = 32;
-/// What a deflated data set may grow to: films of 100 megapixels fit.
+/// What a deflated data set may grow to: films of 100 megapixels fit, in files of that size. Small ones grow to less, since films
+/// deflate to a half or a third.
 const MOST_INFLATED: u64 = 1 << 30;
+const SMALL_INFLATED: u64 = 64 << 20;
+const MOST_INFLATION: u64 = 100;
 
 /// How elements are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,9 +128,13 @@ fn is_explicit(bytes: &[u8]) -> bool {
 }
 
 fn inflated(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let most = SMALL_INFLATED.saturating_add(MOST_INFLATION * bytes.len() as u64).min(MOST_INFLATED);
     let mut out = Vec::new();
-    let mut reader = flate2::read::DeflateDecoder::new(bytes).take(MOST_INFLATED);
+    let mut reader = flate2::read::DeflateDecoder::new(bytes).take(most + 1);
     reader.read_to_end(&mut out).map_err(|e| damaged(format!("its deflated part does not inflate: {e}")))?;
+    if out.len() as u64 > most {
+        return Err(damaged(format!("its {} deflated bytes inflate to more than {} MiB", bytes.len(), most >> 20)));
+    }
     Ok(out)
 }
 

@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 
 use super::super::lines::Lines;
+use crate::names::Split;
 
 /// A row with the line that it begins on.
 pub(super) struct Row {
     pub(super) line: u64,
     pub(super) cells: Vec<String>,
+    /// The split that its table is of, where tables of several splits are joined.
+    pub(super) split: Option<Split>,
+    /// Whether it stands in a table that lies beside the one that was named.
+    pub(super) beside: bool,
 }
 
 /// The rows of a table, the first one its header. Empty lines are none.
@@ -25,7 +30,7 @@ pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Row>, (u64, String)> {
         let line = lines.at(record.position());
         let cells: Vec<String> = record.iter().map(|cell| cell.trim().to_owned()).collect();
         if cells.iter().any(|cell| !cell.is_empty()) {
-            rows.push(Row { line, cells });
+            rows.push(Row { line, cells, split: None, beside: false });
         }
     }
     Ok(rows)
