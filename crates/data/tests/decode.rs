@@ -313,3 +313,24 @@ fn a_few_bytes_of_jpeg_2000_are_no_film_of_100_megapixels() {
     assert!(error.contains(&format!("its {} bytes cannot hold 9999x9999 pixels of a film", bytes.len())), "{error}");
     assert!(began.elapsed() < std::time::Duration::from_secs(1));
 }
+
+#[test]
+fn a_jpeg_2000_of_which_a_part_is_missing_is_refused() {
+    for name in ["gray_lossless.jp2", "colour_lossless.jp2", "gray_lossy.j2k", "gray_12.jp2"] {
+        let whole = golden_bytes(name);
+        assert!(decode(&whole, Channels::Gray).is_ok(), "{name}");
+        for percent in [99, 90, 50, 20] {
+            let part = &whole[..whole.len() * percent / 100];
+            let error = decode(part, Channels::Gray).expect_err(name).to_string();
+            assert!(error.contains("JPEG 2000 is damaged"), "{name}, {percent} %: {error}");
+        }
+    }
+    // A picture of four tiles of which one is left out.
+    let whole = golden_bytes("gray_tiles.j2k");
+    assert!(decode(&whole, Channels::Gray).is_ok());
+    let sot: Vec<usize> = (0..whole.len() - 1).filter(|at| whole[*at..].starts_with(&[0xff, 0x90, 0, 10])).collect();
+    assert_eq!(sot.len(), 4);
+    let without = [&whole[..sot[1]], &whole[sot[2]..]].concat();
+    let error = decode(&without, Channels::Gray).unwrap_err().to_string();
+    assert!(error.contains("only 3 of its 4 tiles are there"), "{error}");
+}

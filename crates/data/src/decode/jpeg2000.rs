@@ -1,6 +1,10 @@
 //! JPEG 2000, in its box file or bare.
 
+mod parts;
+
 use hayro_jpeg2000::{ComponentData, DecodeSettings, DecoderContext, Image};
+
+pub(super) use parts::codestream;
 
 use super::{Channels, DecodeError, Decoded, Mode, Sink, Source, check_size};
 
@@ -21,7 +25,10 @@ pub(super) fn open<'a>(bytes: &'a [u8], format: &'static str) -> Result<Image<'a
         let reason = format!("its {} bytes cannot hold {width}x{height} pixels of a film", bytes.len());
         return Err(super::corrupt(format, &reason));
     }
-    Ok(image)
+    match parts::missing(bytes) {
+        Some(missing) => Err(super::corrupt(format, &missing)),
+        None => Ok(image),
+    }
 }
 
 pub(super) fn decode(bytes: &[u8], channels: Channels) -> Result<Decoded, DecodeError> {

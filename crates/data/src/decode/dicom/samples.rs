@@ -253,8 +253,8 @@ fn jpeg_2000(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> 
 
 /// Whether the first component of a JPEG 2000 is signed (ISO/IEC 15444-1, A.5.1).
 fn is_signed(bytes: &[u8]) -> bool {
-    let start = bytes.windows(4).position(|window| window == [0xff, 0x4f, 0xff, 0x51]);
-    start.and_then(|start| bytes.get(start + 42)).is_some_and(|ssiz| ssiz & 0x80 != 0)
+    let siz = super::super::jpeg2000::codestream(bytes);
+    siz.and_then(|code| code.get(42)).is_some_and(|ssiz| ssiz & 0x80 != 0)
 }
 
 fn same_size(header: &Header, width: usize, height: usize) -> Result<(), DecodeError> {
