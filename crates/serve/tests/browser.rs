@@ -419,3 +419,77 @@ fn a_label_is_doubted_by_the_keyboard_and_a_head_learns() {
     );
     assert_eq!(browser.log(), [""; 0]);
 }
+
+#[test]
+fn films_like_one_are_shown_beside_it() {
+    let Some(browser) = Browser::open(1280, true) else { return };
+    let out = tempfile::tempdir().unwrap();
+    let teach = (MADE.folder.path().join("films"), out.path().join("taught"));
+    let server = Server::start(|request| request.teach = Some(teach));
+    browser.go(&server.started.url);
+    browser.choose(&MADE.films("train")[..1]);
+    browser.settled(1);
+    browser.until("document.querySelectorAll('#neighbours .like li').length === 6");
+    // Pictures come when they are in sight.
+    browser.value("document.getElementById('neighbours-found').scrollIntoView({ block: 'end' })");
+    browser.until("[...document.querySelectorAll('#neighbours .like img')].every(img => img.naturalWidth > 0)");
+    let said = browser.text("#neighbours");
+    assert!(said.contains("very film") && said.contains("1.00"), "{said}");
+    browser.barriers("films like one");
+    browser.has_no_sideways_scrolling("films like one");
+    assert_eq!(browser.log(), [""; 0]);
+}
+
+#[test]
+fn films_are_added_to_a_class_and_taken_away_again() {
+    let Some(browser) = Browser::open(360, false) else { return };
+    let (out, films) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let out = out.path().join("taught");
+    let teach = (MADE.folder.path().join("films"), out.clone());
+    let server = Server::start(|request| request.teach = Some(teach));
+    lungfish_data::synth(films.path(), 30, 78).unwrap();
+    let mut chosen = lungfish_data::folder::films_in(films.path()).unwrap()[..2].to_vec();
+    let text = films.path().join("text.png");
+    fs::write(&text, "no film").unwrap();
+    chosen.push(text);
+    browser.go(&server.started.url);
+    browser.click("#tab-teach");
+    browser.until("document.querySelectorAll('#data li').length > 10");
+    let names: Vec<&str> = chosen.iter().map(|file| file.to_str().unwrap()).collect();
+    browser.keys("#classes li input", &names.join("\n"));
+    browser.until("document.querySelector('#refused li')");
+    assert!(browser.text("#refused li").contains("text.png"));
+    browser.value("document.getElementById('data-only').value = 'added'");
+    browser.value("document.getElementById('data-only').dispatchEvent(new Event('change', { bubbles: true }))");
+    browser.until("document.querySelectorAll('#data .away').length === 2");
+    assert_eq!(lungfish_data::folder::films_in(&out.join("added")).unwrap().len(), 2);
+    browser.barriers("films that were added");
+    browser.has_no_sideways_scrolling("films that were added");
+    browser.click("#data .away");
+    browser.until("document.querySelectorAll('#data .away').length === 1");
+    assert_eq!(lungfish_data::folder::films_in(&out.join("added")).unwrap().len(), 1);
+}
+
+#[test]
+fn a_training_is_watched_until_its_model_can_be_asked() {
+    let Some(browser) = Browser::open(1280, false) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let server = Server::start(|request| {
+        request.models.clear();
+        request.watch = vec![run.clone()];
+    });
+    browser.go(&server.started.url);
+    browser.until("document.getElementById('tab-watch').getAttribute('aria-selected') === 'true'");
+    browser.barriers("a training before its first epoch");
+    // A training of another machine comes to its end: its folder is there, the model last.
+    fs::create_dir(&run).unwrap();
+    for name in ["recipe.toml", "split.csv", "log.jsonl", "last.safetensors", "best.safetensors"] {
+        fs::copy(MADE.run().join(name), run.join(name)).unwrap();
+    }
+    browser.until("document.querySelector('#model option[value=run]')");
+    browser.click("#tab-look");
+    browser.choose(&MADE.films("test")[..1]);
+    browser.settled(1);
+    assert_eq!(browser.log(), [""; 0]);
+}

@@ -130,7 +130,8 @@ export const json = async (path, options) => {
 };
 
 export const health = () => json("/api/health");
-export const models = async () => (await json("/api/models")).models;
+/** The models, and the trainings that are watched, of which there need be no model yet. */
+export const models = async () => ({ runs: [], ...(await json("/api/models")) });
 
 const film = (path, model, film, name, signal) => json(path, {
   method: "POST",
@@ -141,6 +142,17 @@ const film = (path, model, film, name, signal) => json(path, {
 });
 export const predict = (...of) => film("/api/predict", ...of);
 export const explain = (...of) => film("/api/explain", ...of);
+export const neighbours = (model, of, signal) => film("/api/neighbours", model, of, null, signal);
+
+/** A film that is added to a class of the data set, and one that is taken away again. */
+export const addFilm = (class_, name, of, signal) => json("/api/data/films", {
+  method: "POST",
+  query: { class: class_, name },
+  body: of,
+  headers: { "Content-Type": "application/octet-stream" },
+  signal,
+});
+export const removeFilm = index => json(`/api/data/films/${index}`, { method: "DELETE" });
 
 export const test = (model, signal) => json("/api/test", { query: { model }, signal });
 /** A picture, as an address for an image: an image of its own could not send the token. */
@@ -148,4 +160,5 @@ export async function image(path, options) {
   const answer = await ask(path, options);
   return URL.createObjectURL(await answer.blob());
 }
+export const dataFilm = (index, signal) => image(`/api/data/films/${index}`, { signal });
 export const testFilm = (model, index, signal) => image(`/api/test/films/${index}`, { query: { model }, signal });

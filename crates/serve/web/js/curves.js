@@ -59,7 +59,7 @@ function figure(of, epochs, isBest) {
     if (isBest(at)) {
       const x = px(i + 1);
       element.append(svg("line", { class: "best", x1: x, x2: x, y1: py(low), y2: py(high) }),
-        svg("text", { x: x + (i > epochs.length / 2 ? -4 : 4), y: py(low) - 5, "text-anchor": i > epochs.length / 2 ? "end" : "start" }, t("best")));
+        svg("text", { x: x + (i >= epochs.length / 2 ? -4 : 4), y: py(low) - 5, "text-anchor": i >= epochs.length / 2 ? "end" : "start" }, t("best")));
     }
   });
   for (const { class: name, points, shape } of lines) {

@@ -5,25 +5,46 @@ import { $ } from "./dom.js";
 
 const byName = new Intl.Collator("en", { numeric: true });
 
-/** `taken([{ path, file }], hidden)` hears of every set of films. */
+const ofFiles = files => [...files].map(file => ({ path: file.webkitRelativePath || file.name, file }));
+
+/** Whether it is files that are dragged. */
+export const hasFiles = event => [...(event.dataTransfer?.types ?? [])].includes("Files");
+
+/** What was dropped, folders walked to their end: `[{ path, file }]`. */
+export async function dropped(transfer) {
+  // Both must be asked for before anything is waited for: afterwards the browser has emptied the list.
+  const entries = [...transfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
+  const files = ofFiles(transfer.files);
+  if (!entries.some(entry => entry.isDirectory)) return files;
+  const found = [];
+  for (const entry of entries) await walk(entry, found);
+  return found;
+}
+
+/** What was chosen in a dialog, which is empty afterwards. */
+export function chosen(input) {
+  const files = ofFiles(input.files);
+  input.value = "";
+  return files;
+}
+
+/** Those that are not hidden, in the order of their names, and how many are. */
+export function sift(entries) {
+  const seen = entries.filter(({ path }) => !path.split("/").pop().startsWith("."));
+  seen.sort((a, b) => byName.compare(a.path, b.path));
+  return [seen, entries.length - seen.length];
+}
+
+/** `taken([{ path, file }], hidden)` hears of every set of films that no other place on the page took. */
 export function startIntake(taken) {
-  const give = entries => {
-    const seen = entries.filter(({ path }) => !path.split("/").pop().startsWith("."));
-    seen.sort((a, b) => byName.compare(a.path, b.path));
-    taken(seen, entries.length - seen.length);
-  };
-  const ofFiles = files => [...files].map(file => ({ path: file.webkitRelativePath || file.name, file }));
+  const give = entries => taken(...sift(entries));
 
   for (const [button, input] of [["choose", "files"], ["choose-folder", "folder"]]) {
     $(button).addEventListener("click", () => $(input).click());
-    $(input).addEventListener("change", () => {
-      give(ofFiles($(input).files));
-      $(input).value = "";
-    });
+    $(input).addEventListener("change", () => give(chosen($(input))));
   }
 
   const drop = $("drop");
-  const hasFiles = event => [...(event.dataTransfer?.types ?? [])].includes("Files");
   let depth = 0;
   addEventListener("dragenter", event => { if (hasFiles(event)) { depth += 1; drop.classList.add("over"); } });
   addEventListener("dragleave", event => { if (hasFiles(event) && --depth <= 0) { depth = 0; drop.classList.remove("over"); } });
@@ -31,15 +52,9 @@ export function startIntake(taken) {
   addEventListener("drop", async event => {
     depth = 0;
     drop.classList.remove("over");
-    if (!hasFiles(event)) return;
+    if (!hasFiles(event) || event.defaultPrevented) return;
     event.preventDefault();
-    // Both must be asked for before anything is waited for: afterwards the browser has emptied the list.
-    const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
-    const files = ofFiles(event.dataTransfer.files);
-    if (!entries.some(entry => entry.isDirectory)) return give(files);
-    const found = [];
-    for (const entry of entries) await walk(entry, found);
-    give(found);
+    give(await dropped(event.dataTransfer));
   });
 
   addEventListener("paste", event => {

@@ -16,7 +16,7 @@ const KEYS = [
   ["keys_test", [["\u2190 \u2192", "key_cut"], ["Enter", "key_cell"]]],
   ["keys_teach", [
     ["\u2190 \u2192 \u2191 \u2193 Home End", "key_rows"], ["PageUp PageDown", "key_page"], ["a b c \u2026", "key_class"], ["x", "key_out"], ["z", "key_back"],
-    ["Enter", "key_large"],
+    ["Enter", "key_large"], ["mouse_drag", "key_drag"],
   ]],
 ];
 

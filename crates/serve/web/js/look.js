@@ -4,12 +4,14 @@ import { $, el, english, name, sentence, shown, watchWidth } from "./dom.js";
 import { add, clear, films, goOn, look as ask, progress, session, stop, useModel } from "./films.js";
 import { startIntake } from "./intake.js";
 import { keysOf } from "./keys.js";
+import { forgetNeighbours, showNeighbours } from "./neighbours.js";
 import { mark, ordered, render as renderTable, said, startTable, tableOf } from "./table.js";
 import { number, parts, t, words } from "./texts.js";
 import { Viewer, drawRamp, look, warning } from "./viewer.js";
 
 let model = null;
 let second = null;
+let waits = false;
 let current = null;
 let pinned = null;
 let viewers = [];
@@ -31,7 +33,7 @@ export function startLook() {
   words.addEventListener("change", () => {
     about();
     legend();
-    if (model) renderTable();
+    renderTable();
     if (current) show(current);
     tellProgress();
   });
@@ -39,10 +41,10 @@ export function startLook() {
   legend();
 }
 
-/** The models that read films from now on. */
-export function lookWith(first, beside) {
+/** The models that read films from now on; `waiting` is whether the first one is still being trained. */
+export function lookWith(first, beside, waiting) {
   const changed = first?.name !== model?.name;
-  [model, second] = [first, beside];
+  [model, second, waits] = [first, beside, waiting];
   about();
   tableOf(model);
   if (changed && model) useModel(model.name);
@@ -61,6 +63,7 @@ function say(text) {
 function about() {
   $("where").textContent = t("where", { host: location.host });
   const models = [model, second].filter(Boolean);
+  if (waits) return $("about").replaceChildren(el("p", { class: "note" }, el("span", {}, t("no_model_look"))));
   $("about").replaceChildren(...models.map(of => aboutModel(of, models.length > 1)).filter(Boolean));
 }
 
@@ -112,9 +115,15 @@ async function show(film, told = false) {
   $("panes").replaceChildren(...made.map(({ element }) => element));
   viewers = made.map(({ viewer }) => viewer);
   $("pin").setAttribute("aria-pressed", String(pinned === film));
+  const of = model;
+  forgetNeighbours(of.neighbours);
   if (hadFocus) viewers[0].element.focus();
   if (told) $("panes").scrollIntoView({ block: "nearest" });
-  await Promise.all(made.map(({ load }, at) => load(signal, at === 0)));
+  const [answered] = await Promise.all(made.map(({ load }, at) => load(signal, at === 0)));
+  // What is like it comes after what is said of it, and of a film that cannot be read there is nothing like it.
+  if (signal.aborted) return;
+  if (answered && of.neighbours) showNeighbours(film, of, signal);
+  else forgetNeighbours(false);
 }
 
 function pane(film, of, named) {
@@ -126,27 +135,29 @@ function pane(film, of, named) {
     el("div", { class: "film" }, el("div", { class: "title" }, head, titles.length > 0 && el("p", { class: "quiet" }, titles.flatMap((title, at) => (at ? [" \u00b7 ", title] : [title])))), viewer.element), body);
   return {
     element, viewer,
+    /** Gives whether there is an answer. */
     async load(signal, first) {
       let result;
       try {
         result = await ask(film, of.name, signal);
       } catch (error) {
-        if (error.name === "AbortError") return;
+        if (error.name === "AbortError") return false;
         result = { problem: error };
       }
       const { inShort, told } = await import("./told.js");
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       element.removeAttribute("aria-busy");
       if (result.problem) {
         viewer.element.append(el("p", { class: "none" }, t("no_film_here")));
         body.replaceChildren(el("p", { class: "alert" }, warning(), el("span", {}, `${t("cannot_read")} `, result.problem.key ? said(result.problem) : english(said(result.problem)))));
         if (first) say(`${shown(film.path)}: ${t("cannot_read")} ${said(result.problem)}`);
-        return;
+        return false;
       }
       body.replaceChildren(...told(result, of));
       if (first) say(inShort(film, result, of));
       if (result.picture) await viewer.show(result.picture, result.map, result.square ?? [0, 0, 1, 1], t("film_label", { name: shown(film.path) }));
       else viewer.element.append(el("p", { class: "none" }, t("no_picture")));
+      return true;
     },
   };
 }

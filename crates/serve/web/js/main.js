@@ -1,6 +1,6 @@
 // Room for the page as a whole: its tabs, the choice of models, and what it says when the server is away.
 
-import { health, models as askModels, server, takeToken } from "./api.js";
+import { health, models as askModels, rest, server, takeToken } from "./api.js";
 import { $, el, shown } from "./dom.js";
 import { showKeys, startKeys } from "./keys.js";
 import { lookWith, startLook } from "./look.js";
@@ -14,8 +14,13 @@ const rooms = {};
 /** Those that this server has: to teach it needs films. */
 const views = () => VIEWS.filter(of => !$(`tab-${of}`).hidden);
 let models = [];
+/** The trainings that are watched: each has a name, and that of its model as soon as there is one. */
+let runs = [];
 let version = null;
 let view = "look";
+/** Between two questions for models where there is none. */
+const LATER_ON = 10_000;
+let later = null;
 
 function open(which, focus = false) {
   view = which;
@@ -35,14 +40,8 @@ function open(which, focus = false) {
 }
 
 /** A training may have begun since the models were asked for. */
-async function logs() {
-  if (!models.length || modelsNow()[0].log) return;
-  try {
-    models = await askModels();
-  } catch {
-    return;
-  }
-  rooms.watch?.useModel(modelsNow()[0]);
+function logs() {
+  if (version && !modelsNow()[0]?.log) reload().catch(() => {});
 }
 
 async function enter(which) {
@@ -54,7 +53,7 @@ async function enter(which) {
   }
   if (rooms[which]) return;
   rooms[which] = room;
-  room.start({ known: name => models.some(model => model.name === name), reload, choose });
+  room.start({ models: () => models, runs: () => runs, known: name => models.some(model => model.name === name), waits, reload, choose, ended, open });
   room.useModel(modelsNow()[0]);
   room.inSight(view === which);
 }
@@ -83,7 +82,7 @@ function modelsNow() {
 
 function fillSelectors() {
   const [first, beside] = [$("model").value, $("second").value];
-  const options = models.map(({ name }) => el("option", { value: name }, shown(name)));
+  const options = models.length ? models.map(({ name }) => el("option", { value: name }, shown(name))) : [el("option", { value: "" }, t("no_model_short"))];
   $("model").replaceChildren(...options);
   if (models.some(({ name }) => name === first)) $("model").value = first;
   $("model").disabled = !models.length;
@@ -96,15 +95,43 @@ function fillSelectors() {
 function use() {
   fillSelectors();
   const [model, second] = modelsNow();
-  lookWith(model, second);
+  lookWith(model, second, waits());
   for (const room of Object.values(rooms)) room.useModel(model);
+}
+
+/** Whether the first model is still being trained. */
+const waits = () => !models.length && runs.length > 0;
+
+/** Takes what the server has now. */
+function take(found) {
+  ({ models, runs } = found);
+  alert(models.length || runs.length ? null : t("no_models"));
+  use();
+  askLater();
 }
 
 /** Asks for the models again: a training may have made one. */
 async function reload() {
-  models = await askModels();
-  if (models.length) alert(null);
-  use();
+  try {
+    const found = await askModels();
+    if (JSON.stringify([found.models, found.runs]) !== JSON.stringify([models, runs])) take(found);
+  } finally {
+    askLater();
+  }
+}
+
+function askLater() {
+  clearTimeout(later);
+  if (!models.length) later = setTimeout(() => reload().catch(() => {}), LATER_ON);
+}
+
+/** A training that was watched has ended: its model is there as soon as the server has opened it. */
+async function ended(name) {
+  for (const wait of [0, 2000, 5000, 10_000]) {
+    await rest(wait);
+    await reload().catch(() => {});
+    if (runs.find(run => run.name === name)?.model !== null) return;
+  }
 }
 
 function choose(name) {
@@ -126,9 +153,7 @@ async function load() {
     $("tab-teach").hidden = !alive.teach;
     if (view === "teach" && !alive.teach) open("look");
     told();
-    models = found;
-    alert(models.length ? null : t("no_models"));
-    use();
+    take(found);
   } catch (problem) {
     alert(said(problem));
   }
@@ -153,7 +178,11 @@ async function begin() {
   open(views().includes(wanted) ? wanted : "look");
   room();
   await load();
-  if (wanted !== view && views().includes(wanted)) open(wanted);
+  if (views().includes(wanted)) {
+    if (wanted !== view) open(wanted);
+  } else if (waits()) {
+    open("watch");
+  }
 }
 
 /** Room for the lines that stay in sight, so that nothing with the focus lies under them. */

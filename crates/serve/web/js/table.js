@@ -4,7 +4,10 @@ import { $, el, name, save, shown } from "./dom.js";
 import { films, session } from "./films.js";
 import { percent, t } from "./texts.js";
 
-let model = null;
+/** Stands in for a model where there is none yet: films wait for it. */
+const NOBODY = { name: "", classes: [], positive: null };
+
+let model = NOBODY;
 let current = null;
 let show = () => {};
 let sort = { column: "order", down: false };
@@ -36,8 +39,8 @@ const COLUMNS = {
 
 export function startTable(shows) {
   show = shows;
-  session.addEventListener("added", event => { if (model) place(event.detail); });
-  session.addEventListener("result", event => { if (event.detail.model === model?.name) update(event.detail.film); });
+  session.addEventListener("added", event => place(event.detail));
+  session.addEventListener("result", event => { if (event.detail.model === model.name) update(event.detail.film); });
   session.addEventListener("cleared", () => { rows.clear(); $("films").tBodies[0].replaceChildren(); });
   $("films").tBodies[0].addEventListener("keydown", walk);
   $("csv").addEventListener("click", async () => save((await import("./told.js")).csv(model), "scores.csv", "text/csv;charset=utf-8"));
@@ -45,8 +48,8 @@ export function startTable(shows) {
 
 /** The model whose results it has. */
 export function tableOf(now) {
-  model = now;
-  if (model) render();
+  model = now ?? NOBODY;
+  render();
 }
 
 export function mark(film) {

@@ -11,6 +11,7 @@ import { number, parts, percent, t, within, words } from "./texts.js";
 import { pointName } from "./told.js";
 import { warning } from "./viewer.js";
 
+let page = null;
 let model = null;
 let told = null;
 let asked = new AbortController();
@@ -19,7 +20,9 @@ let cell = null;
 let cut = 0.5;
 let visible = false;
 
-export function start() {
+/** `waits()` tells whether the first model is still being trained. */
+export function start(of) {
+  page = of;
   words.addEventListener("change", () => { if (told) draw(); else state(); });
   let width = document.documentElement.clientWidth;
   let later = null;
@@ -39,13 +42,19 @@ export function useModel(now) {
     return;
   }
   [model, told, group, cell] = [now, null, "", null];
-  if (visible) load();
+  if (visible) look();
 }
 
 /** Whether it is in sight: the test is asked for when somebody looks. */
 export function inSight(now) {
   visible = now;
-  if (now && model && !told) load();
+  if (now && !told) look();
+}
+
+function look() {
+  if (model) return load();
+  problem = null;
+  state();
 }
 
 let problem = null;
@@ -70,7 +79,7 @@ async function load() {
 }
 
 function state(text = null) {
-  if (!model) return $("test").replaceChildren(el("p", {}, t("no_models")));
+  if (!model) return $("test").replaceChildren(el("p", { class: "note" }, el("span", {}, t(page.waits() ? "no_model_yet" : "no_models"))));
   const none = problem?.status === 404;
   const what = text ?? (none ? t("untested_long", { name: shown(model.name) }) : problem ? said(problem) : t("reading_test"));
   $("test").replaceChildren(el("p", { class: none ? "note" : problem && !text ? "alert" : "quiet", role: "status" }, what));

@@ -43,12 +43,22 @@ const sight = new IntersectionObserver(entries => {
   }
 }, { rootMargin: "200px" });
 
+/** Forgets the pictures whose key is one of those. */
+export function forget(is) {
+  for (const [key, address] of pictures) {
+    if (!is(key)) continue;
+    pictures.delete(key);
+    URL.revokeObjectURL(address);
+  }
+}
+
 /**
  * A box with a picture: `get(signal)` gives its address, which is kept under `key`. It is asked for when it comes into sight,
  * or before all others where it is wanted `now`.
  */
 export function picture({ key, get, signal, now = false, alt = "" }) {
-  const image = el("img", { alt, hidden: true });
+  // A picture that is dragged would come as a file.
+  const image = el("img", { alt, hidden: true, draggable: "false" });
   const box = el("span", { class: "picture" }, image);
   if (pictures.has(key)) {
     image.src = pictures.get(key);
