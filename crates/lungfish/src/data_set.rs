@@ -226,7 +226,7 @@ pub(crate) fn read_all(
 type Seen<'a> = dyn Fn(Option<Split>, ContentHash, Image) + Sync + 'a;
 
 /// [`read_all`], but for films that are remembered: those are not read, nor shown to `seen`.
-fn read_remembering(
+pub(crate) fn read_remembering(
     layout: Layout<Film>,
     options: DecodeOptions,
     (memory, seen): (Option<&FilmMemory>, &Seen<'_>),

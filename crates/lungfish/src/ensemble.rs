@@ -1,6 +1,8 @@
 //! Several models as one: their probabilities are averaged, which errs less than most of them alone, and how far they are
 //! apart says how sure the average is (Lakshminarayanan, Pritzel and Blundell, NeurIPS 2017).
 
+mod points;
+
 use std::path::{Path, PathBuf};
 
 use lungfish_data::ContentHash;
@@ -10,7 +12,7 @@ use crate::compute::Compute;
 use crate::lineage::Lineage;
 use crate::model::{self, Member, Model, ModelInfo};
 use crate::run_folder::{self, write_atomically};
-use crate::{BestEpoch, Error, RobustMetrics};
+use crate::{BestEpoch, Error, RobustMetrics, Watch};
 
 /// What came of it.
 #[derive(Clone, Debug)]
@@ -24,7 +26,8 @@ pub struct EnsembleOutcome {
 
 /// Makes one model of several run folders or model files, in the order given. They must tell the same classes apart, in the
 /// same order, and prepare films in the same way; networks and heads may differ. A film that ever taught one of them has
-/// taught the ensemble.
+/// taught the ensemble. Where all members were trained on one split whose validation films are still there, these say where the
+/// ensemble may call films (its operating points), as they do for a network at the end of its training.
 ///
 /// `out` is a file, or a folder that is made where there is none: then the model is its `best.safetensors`, and where all
 /// members were trained on one split, that split lies beside it, so that the folder can be tested as a run.
@@ -32,7 +35,7 @@ pub struct EnsembleOutcome {
 /// # Errors
 /// Fewer than two models, a model that cannot be opened, is an ensemble itself or does not fit the first; a file or folder
 /// that is there already or cannot be written.
-pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error> {
+pub fn ensemble(models: &[PathBuf], out: &Path, watch: &mut Watch<'_>) -> Result<EnsembleOutcome, Error> {
     if models.len() < 2 {
         return Err(Error::refused("an ensemble is made of two models or more"));
     }
@@ -60,7 +63,7 @@ pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error
     let mut info = members[0].info.clone();
     info.members = members.iter().map(|member| Member::of(&member.info)).collect();
     info.epoch = mean(&info.members);
-    // Each member's is in its weights; of all together nothing is known yet.
+    // Each member's is in its weights; what all together say of the validation films is asked below.
     info.calibration = None;
     info.ancestors.clone_from(&lineage.ancestors);
     info.synthetic = members.iter().any(|member| member.info.synthetic);
@@ -72,6 +75,7 @@ pub fn ensemble(models: &[PathBuf], out: &Path) -> Result<EnsembleOutcome, Error
     if members.iter().any(|member| member.info.split_file != info.split_file) {
         info.split_file = None;
     }
+    info.calibration = points::of(&info, models, &backend, watch)?;
     let mut networks = Vec::new();
     for member in &members {
         networks.push((model::capture(&member.stores[0])?, member.references.first().and_then(Option::as_ref)));

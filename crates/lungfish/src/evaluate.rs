@@ -13,7 +13,7 @@ mod stress;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
@@ -37,7 +37,8 @@ pub use shortcut::{LookStratum, Misled, ShortcutMetrics};
 pub use stress::StressTest;
 
 use crate::compute::Compute;
-use crate::data_set::{evenly, read_all, transforms};
+use crate::data_set::{evenly, read_remembering, transforms};
+use crate::film_memory::FilmMemory;
 use crate::model::Model;
 use crate::origin::Origin;
 use crate::predictions_file::{self, Facts};
@@ -92,6 +93,9 @@ pub struct TestRequest {
     pub predictions: Option<PathBuf>,
     /// How the UIDs of DICOM films are told.
     pub uids: Uids,
+    /// What trainings in this process remember of the films: they need not be read once more to see which of them are known to the
+    /// model.
+    pub memory: Option<Arc<FilmMemory>>,
     /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films, worst
     /// errors and what was read in them, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
     /// there is of one test. Without the feature `pictures` nothing is drawn.
@@ -185,7 +189,9 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
             sizes.insert(hash, [image.width, image.height]);
         }
     };
-    let read = read_all(folder.layout, model.info.preprocess.decode_options(), &seen, watch);
+    // Groups are made of what is seen of each film.
+    let memory = request.memory.as_deref().filter(|_| request.groups.is_empty());
+    let read = read_remembering(folder.layout, model.info.preprocess.decode_options(), (memory, &seen), watch);
     let Some((layout, mut bad)) = read else { return Err(Error::Stopped) };
     let layout = layout.filter_map(|mut film| {
         film.film.label = renamed(&film.film.label, &index_of, model.info.classes.len())?;

@@ -198,7 +198,7 @@ fn a_model_for_another_site_knows_the_films_that_made_it() {
     let together = dir.path().join("together.safetensors");
     let second = dir.path().join("second");
     trained(data, &second, &settings(&["member=1", "frozen_epochs=1"]));
-    lungfish::ensemble(&[run.clone(), second], &together).unwrap();
+    lungfish::ensemble(&[run.clone(), second], &together, &mut Watch::new(&mut Silent, &GO)).unwrap();
     let other = dir.path().join("together-there.safetensors");
     let of = |change: &dyn Fn(&mut CalibrateRequest)| {
         let mut request = CalibrateRequest::new(&together, &site, &other);

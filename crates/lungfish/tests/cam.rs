@@ -128,7 +128,7 @@ fn a_model_that_learnt_a_mark_points_at_it() {
 
     // Of an ensemble the mean of the members' maps.
     let both = dir.path().join("both.safetensors");
-    ensemble(&runs, &both).unwrap();
+    ensemble(&runs, &both, &mut Watch::new(&mut Silent, &GO)).unwrap();
     let (of_both, of_second) =
         (predicted(&both, &data.join("test/MARKED")), predicted(&runs[1], &data.join("test/MARKED")));
     for ((both, first), second) in of_both.iter().zip(marked).zip(&of_second) {

@@ -35,8 +35,26 @@ fn members_share_a_split_and_are_averaged_in_probability() {
     assert_ne!(log_without_times(&runs[0]), log_without_times(&runs[1]), "each has its own random numbers");
 
     let out = dir.path().join("both");
-    let made = ensemble(&runs, &out).unwrap();
+    let made = ensemble(&runs, &out, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!((made.model.as_path(), made.info.members.len()), (out.join("best.safetensors").as_path(), 2));
+    // The validation films of both say where it may call films, as the mean of both calls them.
+    let calibration = made.info.calibration.as_ref().expect("they have one split");
+    assert!(calibration.temperature.iter().all(|temperature| *temperature == 1.0), "{calibration:?}");
+    let youden = calibration.points.iter().find(|point| point.rule == lungfish::PointRule::Youden).unwrap();
+    let cut = youden.cut.expect("a cut");
+    let splits =
+        lungfish_data::Splits::read_csv(&out.join("split.csv"), &data, made.info.task, &made.info.classes).unwrap();
+    let mut predictor = Predictor::open(&out).unwrap();
+    let paths: Vec<PathBuf> = splits.val.iter().map(|film| film.film.path.clone()).collect();
+    let said = predictor.predict(&paths, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    let right = |positive: bool| {
+        let of =
+            splits.val.iter().zip(&said.films).filter(|(film, _)| (film.film.label.class() == Some(1)) == positive);
+        let called: Vec<bool> = of.map(|(_, film)| (film.probabilities[1].1 >= cut) == positive).collect();
+        called.iter().filter(|right| **right).count() as f64 / called.len() as f64
+    };
+    let (sensitivity, specificity) = (youden.sensitivity.unwrap(), youden.specificity.unwrap());
+    assert!((right(true) - sensitivity).abs() < 1e-9 && (right(false) - specificity).abs() < 1e-9, "{youden:?}");
     assert_eq!(split(&out), split(&runs[0]));
     let [a, b, both] = [&runs[0], &runs[1], &out].map(|model| probabilities(model, &data));
     assert!(!both.is_empty() && both.len() == a.len());
@@ -44,6 +62,20 @@ fn members_share_a_split_and_are_averaged_in_probability() {
         assert!((both - (a.0 + b.0) / 2.0).abs() < 1e-5, "{both} is not the mean of {} and {}", a.0, b.0);
         assert!((spread - (a.0 - b.0).abs() / 2.0).abs() < 1e-5, "{spread}");
     }
+
+    // Without the films it has no points, and says so.
+    let moved = dir.path().join("moved");
+    fs::rename(&data, &moved).unwrap();
+    let mut notes = Vec::new();
+    let mut note = |event: &lungfish::Event| {
+        if let lungfish::Event::Note(text) = event {
+            notes.push(text.clone());
+        }
+    };
+    let without = ensemble(&runs, &dir.path().join("without"), &mut Watch::new(&mut note, &GO)).unwrap();
+    assert_eq!(without.info.calibration, None);
+    assert!(notes.iter().any(|note| note.contains("validation films are not where they were")), "{notes:?}");
+    fs::rename(&moved, &data).unwrap();
 
     // The folder is tested as a run, and its training films are refused as a test.
     let tested = test(&TestRequest::new(&out, &data), &mut Watch::new(&mut Silent, &GO)).unwrap();
@@ -80,7 +112,7 @@ fn what_does_not_fit_is_refused() {
     .map(|(name, more)| member(&data, &dir.path().join(name), 0, &more));
     let says = |models: &[&PathBuf], out: &str| {
         let models: Vec<PathBuf> = models.iter().map(|path| (*path).clone()).collect();
-        ensemble(&models, &dir.path().join(out)).unwrap_err().to_string()
+        ensemble(&models, &dir.path().join(out), &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string()
     };
     assert!(says(&[&a], "out").contains("two models or more"));
     assert!(says(&[&a, &a], "out").contains("are the same model"));
@@ -92,8 +124,8 @@ fn what_does_not_fit_is_refused() {
     assert!(says(&[&a, &dir.path().join("absent")], "out").contains("absent"));
     assert!(!dir.path().join("out").exists());
     let b = member(&data, &dir.path().join("b"), 1, settings);
-    ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors")).unwrap();
-    ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors")).unwrap();
+    ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors"), &mut Watch::new(&mut Silent, &GO)).unwrap();
+    ensemble(&[a.clone(), b.clone()], &dir.path().join("one.safetensors"), &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert!(says(&[&b, &a], "one.safetensors").contains("is there already"));
     assert!(says(&[&a, &dir.path().join("one.safetensors")], "out").contains("name its members instead"));
 }
@@ -107,7 +139,7 @@ fn a_student_learns_from_an_ensemble_and_inherits_what_it_has_seen() {
     let runs: Vec<PathBuf> =
         (0..2).map(|number| member(&data, &dir.path().join(format!("m{number}")), number, &[])).collect();
     let teacher = dir.path().join("both");
-    ensemble(&runs, &teacher).unwrap();
+    ensemble(&runs, &teacher, &mut Watch::new(&mut Silent, &GO)).unwrap();
     let named = format!("teacher={}", teacher.display());
     fn settings<'a>(more: &[&'a str]) -> Vec<&'a str> {
         [&SETTINGS[..], &["epochs=2", "sizes=32,32", "member=7"], more].concat()

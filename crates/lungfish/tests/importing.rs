@@ -176,7 +176,7 @@ fn imported_models_make_an_ensemble() {
         "{}",
         outcome.head
     );
-    let together = ensemble(&[out.clone(), other.clone()], &both).unwrap();
+    let together = ensemble(&[out.clone(), other.clone()], &both, &mut Watch::new(&mut Silent, &GO)).unwrap();
     assert_eq!((&together.info.epoch, together.info.members.len()), (&None, 2));
     let say =
         |model: &Path| Predictor::open(model).unwrap().predict_pixels(film(Channels::Gray)).unwrap().probabilities[1].1;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Json;
 use axum::extract::{Request, State};
-use lungfish::{Error, Event, Neighbour, Neighbours, Split, Watch};
+use lungfish::{Error, Event, LessonFilm, Neighbour, Neighbours, Split, Watch, splits_of_run};
 use lungfish_data::display::escape;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ pub(crate) struct Near(Mutex<Option<Arc<Reader>>>);
 
 /// The thread that reads the films, then answers.
 struct Reader {
+    films: Vec<Known>,
     reading: Mutex<Reading>,
     jobs: mpsc::Sender<Job>,
     ending: AtomicBool,
@@ -46,8 +47,7 @@ enum Reading {
 
 struct Job {
     film: Held,
-    /// Films by their places in the data set.
-    reply: oneshot::Sender<Result<Vec<(usize, Neighbour)>, Error>>,
+    reply: oneshot::Sender<Result<Vec<Neighbour>, Error>>,
 }
 
 impl Drop for Near {
@@ -71,31 +71,43 @@ impl Near {
             return Ok(Arc::clone(reader));
         }
         let (jobs, waiting) = mpsc::channel(WAITING);
-        let films = films(app)?;
-        let total = films.len();
-        let reading = Mutex::new(Reading::Films { done: 0, total });
-        let new = Arc::new(Reader { reading, jobs, ending: AtomicBool::new(false) });
+        let films = films(app, model)?;
+        let reading = Mutex::new(Reading::Films { done: 0, total: films.len() });
+        let new = Arc::new(Reader { films, reading, jobs, ending: AtomicBool::new(false) });
         let (path, own) = (model.path.clone(), Arc::clone(&new));
         std::thread::Builder::new()
             .name(format!("neighbours {}", model.name))
-            .spawn(move || own.work(&films, &path, waiting))
+            .spawn(move || own.work(&path, waiting))
             .map_err(|e| Problem::broken(format!("there is no thread to read films on: {e}")))?;
         *reader = Some(Arc::clone(&new));
         Ok(new)
     }
 }
 
-/// The films that a model may have learnt from, with their places: not those of the test split, nor those that were added since.
-fn films(app: &App) -> Result<Vec<(usize, PathBuf)>, Problem> {
-    let kept = held(&teaching(app)?.proposed.kept);
-    let of = kept.lesson.films().iter().enumerate();
-    let known = of.filter(|(_, film)| film.split != Some(Split::Test) && !film.added);
-    Ok(known.map(|(at, film)| (at, film.path.clone())).collect())
+/// A film that a model may have learnt from.
+struct Known {
+    /// Its place in the data set.
+    at: usize,
+    path: PathBuf,
+    split: Option<Split>,
+}
+
+/// Those films: not those of the test split, of the model's own run where it lies in one, nor those that were added since.
+fn films(app: &App, model: &Served) -> Result<Vec<Known>, Problem> {
+    let proposed = &teaching(app)?.proposed;
+    let own = model.run.as_deref().and_then(|run| splits_of_run(run, &proposed.root, &model.info).ok().flatten());
+    let kept = held(&proposed.kept);
+    let known = |(at, film): (usize, &LessonFilm)| {
+        let split = own.as_ref().and_then(|own| own.get(&film.path).copied()).or(film.split);
+        Known { at, path: film.path.clone(), split }
+    };
+    let films = kept.lesson.films().iter().enumerate().filter(|(_, film)| !film.added).map(known);
+    Ok(films.filter(|film| film.split != Some(Split::Test)).collect())
 }
 
 impl Reader {
-    fn work(&self, films: &[(usize, PathBuf)], model: &Path, mut waiting: mpsc::Receiver<Job>) {
-        let paths: Vec<PathBuf> = films.iter().map(|(_, path)| path.clone()).collect();
+    fn work(&self, model: &Path, mut waiting: mpsc::Receiver<Job>) {
+        let paths: Vec<PathBuf> = self.films.iter().map(|film| film.path.clone()).collect();
         let mut observer = |event: &Event| {
             if let Event::Progress { done, total, .. } = event {
                 *held(&self.reading) = Reading::Films { done: *done, total: *total };
@@ -114,8 +126,6 @@ impl Reader {
             // A film on which the program fails is the end of that film alone: its reply is dropped.
             let asked = AssertUnwindSafe(|| neighbours.nearest(&film.bytes, MOST));
             let Ok(found) = catch_unwind(asked) else { continue };
-            let placed = |near: Neighbour| Some((films.get(near.film)?.0, near));
-            let found = found.map(|found| found.into_iter().filter_map(placed).collect());
             let _ = reply.send(found);
         }
     }
@@ -156,13 +166,14 @@ pub(crate) async fn neighbours(
     };
     let kept = held(&teaching(&app)?.proposed.kept);
     let classes = kept.lesson.classes();
-    let about = |(place, near): &(usize, Neighbour)| {
-        let film = kept.lesson.films().get(*place)?;
+    let about = |near: &Neighbour| {
+        let known = reader.films.get(near.film)?;
+        let film = kept.lesson.films().get(known.at)?;
         Some(json!({
-            "index": place,
+            "index": known.at,
             "name": film.path.file_name().map(escape),
             "label": classes[film.class],
-            "split": film.split.map(Split::name),
+            "split": known.split.map(Split::name),
             "similarity": near.similarity,
             "same": near.same,
         }))

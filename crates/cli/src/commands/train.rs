@@ -188,8 +188,7 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
         }
     }
     print::out("")?;
-    super::ensemble::report(&lungfish::ensemble(&members, &args.out)?)?;
-    Ok(ExitCode::SUCCESS)
+    super::ensemble::make(&members, &args.out)
 }
 
 /// One training. Of several, one signal is answered once: `told` is whether it was.
