@@ -55,7 +55,7 @@ pub use npz::is_npz;
 pub use passed_over::PassedOver;
 pub use patient::{PatientRule, PatientSource};
 pub use preprocess::{Equalize, Fit, Preprocess};
-pub use source::{Columns, FilmSource, TableRule, Uncertain, table_column};
+pub use source::{Columns, FilmSource, TableCells, TableRule, Uncertain, table_column};
 pub use split::{Known, SplitNotes, SplitRules, Splits, sample, split, split_after};
 pub use statistics::{STATISTIC_NAMES, STATISTICS, statistics};
 pub use survey::{Survey, survey, survey_with};

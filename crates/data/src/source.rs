@@ -9,7 +9,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-pub use table::{Columns, TableRule, Uncertain, table_column};
+pub use table::{Columns, TableCells, TableRule, Uncertain, table_column};
 
 use crate::error::DataError;
 use crate::film_set::FilmSet;

@@ -22,7 +22,7 @@ use crate::recipe::PriorRule;
 use crate::run_folder::write_atomically;
 use crate::task::Answers;
 use crate::weights::place_sentences;
-use crate::{Caveat, Changes, Error, Recipe, Watch, positive};
+use crate::{Caveat, Changes, Error, Recipe, Watch, positive, predictions_file};
 
 /// Keys of a recipe that say what is done to a film, and which of two classes is the positive one. No other has a part in a network
 /// that is trained.
@@ -114,6 +114,7 @@ pub fn import(request: &ImportRequest, watch: &mut Watch<'_>) -> Result<ImportOu
         .map_err(|e| Error::refused(format!("the weights in {file}: {e}")))?;
     let classes = classes_of(request, &weights, &network)?;
     let recipe = recipe_of(request, &network)?;
+    predictions_file::refuse_columns(&classes)?;
     positive::of(&classes, &recipe.positive)?;
     let preprocess = preprocess_of(request, &recipe, &network)?;
     place_sentences(&file, network.architecture, &network.place).into_iter().for_each(|text| watch.note(text));

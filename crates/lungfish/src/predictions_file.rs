@@ -74,6 +74,19 @@ pub(crate) fn columns(model: &ModelInfo, facts: Facts) -> Vec<Column> {
     columns
 }
 
+/// Columns that tables of predictions have beside those of the classes.
+const OWN: [&str; 9] = ["path", "label", "predicted", "patient", "split", "row", UID, UNLIKE, "error"];
+
+/// Refuses classes of which no table of predictions could tell the column.
+pub(crate) fn refuse_columns(classes: &[String]) -> Result<(), Error> {
+    match classes.iter().find(|class| OWN.contains(&class.as_str())) {
+        Some(class) => Err(Error::refused(format!(
+            "a class is called {class}, which is a column that tables of predictions have for something else: give it another name"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The table as CSV: the films as the model labels them, and what it says of each.
 pub(crate) fn csv(model: &ModelInfo, facts: Facts, films: &[&Film], predictions: &[Prediction]) -> String {
     let classes = &model.classes;
@@ -115,6 +128,14 @@ pub(crate) fn write(out: &Path, name: &str, csv: &str) -> Result<PathBuf, Error>
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_class_is_called_as_no_other_column() {
+        let classes = |names: [&str; 2]| names.map(str::to_owned);
+        assert!(super::refuse_columns(&classes(["NORMAL", "Row"])).is_ok());
+        let error = super::refuse_columns(&classes(["NORMAL", "uid"])).unwrap_err().to_string();
+        assert!(error.starts_with("a class is called uid,"), "{error}");
+    }
+
     use lungfish_data::{FilmFacts, Label, Split};
 
     use super::*;

@@ -23,8 +23,8 @@ use crate::run_folder::{self, RunFolder, Start};
 use crate::teacher::Teacher;
 use crate::test_log::TestLog;
 use crate::{
-    BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, room, sample_bits, schedule,
-    undefined, weights,
+    BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, predictions_file, room,
+    sample_bits, schedule, undefined, weights,
 };
 
 /// What to train.
@@ -157,6 +157,7 @@ impl Job<'_, '_> {
         // What was decided over all films is what every later one is read by.
         let recipe = &Recipe { sample_bits: sample_bits.unwrap_or(0), ..recipe.clone() };
         folder.refuse_among_classes(&self.request.out)?;
+        predictions_file::refuse_columns(&folder.classes)?;
         positive::of(&folder.classes, &recipe.positive)?;
         let network = weights::network(recipe, folder.task, folder.classes.len())?;
         schedule::rates(recipe, Phase::Unfrozen, &network, 0.0)?;

@@ -13,10 +13,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::reader::Reader;
+
 /// Connections at once; more wait until one is free.
 const MOST: usize = 256;
 /// A client whose headers are not there after so long is cut; so is one that asks nothing more for so long.
 const HEADERS: Duration = Duration::from_secs(10);
+/// A client that takes nothing of its answer for so long is cut.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of headers.
 const MOST_HEADERS: usize = 64 * 1024;
 /// How long answers may take once the server is to end.
@@ -55,7 +59,8 @@ pub(crate) async fn accept(listener: &TcpListener, router: Router, stop: &Atomic
         let _ = stream.set_nodelay(true);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(MOST_HEADERS);
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = http
+            .serve_connection(TokioIo::new(Reader::new(stream, PATIENCE)), TowerToHyperService::new(router.clone()));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that breaks off is no error of ours.

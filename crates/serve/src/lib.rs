@@ -29,6 +29,7 @@ mod openapi;
 mod page;
 mod problem;
 mod proposed;
+mod reader;
 mod runs;
 mod taught;
 mod tested;

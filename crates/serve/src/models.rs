@@ -19,6 +19,8 @@ use crate::neighbours::Near;
 use crate::problem::Problem;
 use crate::{App, ServeError};
 
+/// Heads taught here that can be asked at once, each with the memory of a network; the runs of older ones stay where they are.
+const MOST_TAUGHT: usize = 4;
 /// Films that wait for a model; more are told to come again.
 const WAITING: usize = 64;
 /// The longer side of the picture of a film, pixels.
@@ -27,6 +29,8 @@ const PICTURE: usize = 1200;
 /// All of them.
 pub(crate) struct Models {
     all: RwLock<Vec<Arc<Served>>>,
+    /// What was taught here, the oldest first.
+    taught: Mutex<Vec<String>>,
     at: Option<PointRule>,
 }
 
@@ -66,7 +70,7 @@ pub(crate) enum Answer {
 impl Models {
     /// Opens them all.
     pub(crate) fn open(paths: &[PathBuf], at: Option<PointRule>) -> Result<Self, ServeError> {
-        let models = Models { all: RwLock::default(), at };
+        let models = Models { all: RwLock::default(), taught: Mutex::default(), at };
         for path in paths {
             models.add(path)?;
         }
@@ -82,6 +86,18 @@ impl Models {
         Ok(name)
     }
 
+    /// Opens a head that was taught here; the oldest of many of them goes.
+    pub(crate) fn add_taught(&self, path: &Path) -> Result<String, ServeError> {
+        let name = self.add(path)?;
+        let mut taught = self.taught.lock().unwrap_or_else(PoisonError::into_inner);
+        taught.push(name.clone());
+        if taught.len() > MOST_TAUGHT {
+            let oldest = taught.remove(0);
+            self.all.write().unwrap_or_else(PoisonError::into_inner).retain(|model| model.name != oldest);
+        }
+        Ok(name)
+    }
+
     pub(crate) fn each(&self) -> Vec<Arc<Served>> {
         self.all.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -90,7 +106,7 @@ impl Models {
         self.each().iter().map(|model| model.name.clone()).collect()
     }
 
-    /// The one of that name; without a name the one that was named first. None ever goes.
+    /// The one of that name; without a name the one that was named first.
     pub(crate) fn get(&self, name: Option<&str>) -> Result<Arc<Served>, Problem> {
         let all = self.each();
         let Some(first) = all.first() else {
@@ -153,14 +169,14 @@ impl Served {
         let written = fs::metadata(run.join("metrics-test.json")).and_then(|file| file.modified());
         let Ok(written) = written else { return Ok(None) };
         let Ok(mut kept) = self.tested.lock() else {
-            return TestedFilms::read(run, &self.info.classes).map(|t| t.map(Arc::new));
+            return TestedFilms::read(run, &self.info).map(|t| t.map(Arc::new));
         };
         if let Some((when, tested)) = kept.as_ref()
             && *when == written
         {
             return Ok(Some(Arc::clone(tested)));
         }
-        let tested = TestedFilms::read(run, &self.info.classes)?.map(Arc::new);
+        let tested = TestedFilms::read(run, &self.info)?.map(Arc::new);
         *kept = tested.clone().map(|tested| (written, tested));
         Ok(tested)
     }

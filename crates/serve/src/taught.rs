@@ -145,7 +145,7 @@ impl Teaching {
                 compared = comparison(&outcome);
             }
         }
-        let model = app.models.add(&run).map_err(|e| e.to_string())?;
+        let model = app.models.add_taught(&run).map_err(|e| e.to_string())?;
         Ok(json!({ "name": name, "model": model, "comparison": compared }))
     }
 }

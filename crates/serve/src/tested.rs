@@ -40,15 +40,37 @@ pub(crate) async fn test(State(app): State<Arc<App>>, Asked(asked): Asked<Which>
             tested.films.iter().enumerate().map(|(index, film)| about(&model, index, film)).collect();
         Ok(Json(json!({
             "split": tested.split.to_string(),
+            "task": model.info.task,
             "positive": model.info.positive_class(),
             "classes": model.info.classes,
             "at": tested.metrics["at"],
             "cut": tested.metrics["threshold"],
+            "cuts": cuts(&model, &tested.metrics),
             "films": films,
             "metrics": tested.metrics,
         })))
     })
     .await
+}
+
+/// Where each class or label is called.
+fn cuts(model: &Served, metrics: &Value) -> Value {
+    let info = &model.info;
+    let half = 0.5;
+    let cut = |class: &String| match (info.task, info.positive_class()) {
+        (Task::OneOf, Some(positive)) => (class == positive).then(|| metrics["threshold"].as_f64().unwrap_or(half)),
+        (Task::OneOf, None) => Some(half),
+        (Task::AnyOf, _) => {
+            let points = info.calibration.iter().flat_map(|found| &found.points);
+            let own = points.filter(|point| point.rule == model.point && point.label.as_ref() == Some(class));
+            Some(own.filter_map(|point| point.cut).next().unwrap_or(half))
+        }
+    };
+    info.classes
+        .iter()
+        .filter_map(|class| Some((class.clone(), json!(cut(class)?))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn about(model: &Served, index: usize, film: &TestedFilm) -> Value {
@@ -61,15 +83,27 @@ fn about(model: &Served, index: usize, film: &TestedFilm) -> Value {
     let mut folders = film.path.parent().into_iter().flat_map(|parent| parent.iter().rev().take(2)).collect::<Vec<_>>();
     folders.reverse();
     let folder: Vec<String> = folders.into_iter().map(escape).collect();
+    let of_class = |values: &dyn Fn(usize) -> Value| -> Value {
+        classes
+            .iter()
+            .enumerate()
+            .map(|(at, class)| (class.clone(), values(at)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let mut groups = film.groups.clone();
+    groups.insert("folder".to_owned(), folder.join("/"));
     json!({
         "index": index,
         "name": film.path.file_name().map(escape),
         "label": film.label,
+        "labels": of_class(&|at| json!(film.labels.get(at).copied().flatten())),
         "called": film.predicted,
         "probability": probability,
+        "probabilities": of_class(&|at| json!(film.probabilities.get(at))),
         "patient": film.patient,
         "unlike": film.unlike,
-        "groups": { "folder": folder.join("/") },
+        "groups": groups,
     })
 }
 

@@ -158,21 +158,49 @@ fn elsewhere(rows: &[text::Row], roles: &Roles, places: &Places) -> Vec<PathBuf>
     missing.map(PathBuf::from).filter(|path| path.is_file() && seen.insert(path.clone())).collect()
 }
 
+/// The cells of any table, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableCells {
+    /// The names of the columns.
+    pub header: Vec<String>,
+    /// The cells of each row, with the line that it begins on.
+    pub rows: Vec<(u64, Vec<String>)>,
+}
+
+impl TableCells {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no table.
+    pub fn read(file: &Path) -> Result<Self, DataError> {
+        let wrong = |line: u64, reason: String| DataError::Labels { path: file.to_path_buf(), line, reason };
+        let bytes = fs::read(file).map_err(|source| DataError::Read { path: file.to_path_buf(), source })?;
+        let mut rows = text::rows(&bytes).map_err(|(line, reason)| wrong(line, reason))?.into_iter();
+        let header = rows.next().ok_or_else(|| wrong(1, "the table is empty".to_owned()))?;
+        Ok(TableCells { header: header.cells, rows: rows.map(|row| (row.line, row.cells)).collect() })
+    }
+
+    /// The cell of each row that has one in a column, by the row's line; none where there is no such column.
+    pub fn column(&self, name: &str) -> Option<BTreeMap<u64, &str>> {
+        let at = self.header.iter().position(|cell| cell == name)?;
+        let cells = self.rows.iter().filter_map(|(line, cells)| Some((*line, cells.get(at)?.as_str())));
+        Some(cells.filter(|(_, cell)| !cell.is_empty()).collect())
+    }
+}
+
 /// A column of a table by the name in its header: the cell of each row that has one, by the line that the row begins on.
 ///
 /// # Errors
 /// A file that cannot be read or is no table, a column that is not there.
 pub fn table_column(file: &Path, name: &str) -> Result<BTreeMap<u64, String>, DataError> {
-    let wrong = |line: u64, reason: String| DataError::Labels { path: file.to_path_buf(), line, reason };
-    let bytes = fs::read(file).map_err(|source| DataError::Read { path: file.to_path_buf(), source })?;
-    let mut rows = text::rows(&bytes).map_err(|(line, reason)| wrong(line, reason))?.into_iter();
-    let header = rows.next().ok_or_else(|| wrong(1, "the table is empty".to_owned()))?;
-    let at = header.cells.iter().position(|cell| cell == name).ok_or_else(|| {
-        let names: Vec<String> = header.cells.iter().map(escape).collect();
-        wrong(header.line, format!("there is no column {}; there are {}", escape(name), names.join(", ")))
-    })?;
-    let cell = |row: text::Row| Some((row.line, row.cells.into_iter().nth(at).filter(|cell| !cell.is_empty())?));
-    Ok(rows.filter_map(cell).collect())
+    let table = TableCells::read(file)?;
+    let missing = || {
+        let names: Vec<String> = table.header.iter().map(escape).collect();
+        let reason = format!("there is no column {}; there are {}", escape(name), names.join(", "));
+        DataError::Labels { path: file.to_path_buf(), line: 1, reason }
+    };
+    let column = table.column(name).ok_or_else(missing)?;
+    Ok(column.into_iter().map(|(line, cell)| (line, cell.to_owned())).collect())
 }
 
 /// What the rows say of the films.
