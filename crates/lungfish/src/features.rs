@@ -5,9 +5,10 @@
 //! beside it: a resumed run, which makes its passes again, gets the same bits, and so does one that has them from another training
 //! ([`FilmMemory`]).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use lungfish_data::{Augment, CheckedFilm, Loader, LoaderItem, Pipeline, Preprocess, Split};
+use lungfish_data::{Augment, CheckedFilm, ContentHash, Loader, LoaderItem, Pipeline, Preprocess, Split, Splits};
 use lungfish_engine::{Plan, PlanSpec, Store, ValueId};
 use lungfish_models::Network;
 
@@ -139,32 +140,75 @@ impl Features {
             return Ok(true);
         }
         let begun = std::time::Instant::now();
-        let key = |film: &CheckedFilm| match split {
-            Split::Train => view_key(pass.recipe.training_seed(), view, film),
-            _ => val_view_key(view, film),
-        };
+        let seed = pass.recipe.training_seed();
+        let train = split == Split::Train;
+        let views =
+            films.iter().map(|film| (film, if train { view_key(seed, view, film) } else { val_view_key(view, film) }));
+        let pipeline = if train { pass.pipeline.clone() } else { validating(&pass.pipeline) };
+        let views = Views { of: views.collect(), pipeline, task: Activity::Features { split, view } };
+        let Some(features) = self.rows(store, views, pass, watch)? else { return Ok(false) };
+        if train {
+            self.pass_seconds += begun.elapsed().as_secs_f64();
+        }
+        let place = if train { self.train.get_mut(view) } else { self.val.get_mut(view) };
+        if let Some(place) = place {
+            *place = Some(features);
+        }
+        Ok(true)
+    }
+
+    /// The features of films of both splits as they are: those that there are, and for the others a pass. `None` where it was
+    /// stopped.
+    pub(crate) fn as_they_are(
+        &mut self,
+        store: &mut Store<Compute>,
+        (films, splits): (&[&CheckedFilm], &Splits),
+        task: Activity,
+        pass: &Pass<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Vec<f32>>, Error> {
+        let width = self.width.max(1);
+        let mut rows: HashMap<ContentHash, Vec<f32>> = HashMap::new();
+        for (of, there) in [(&splits.train, self.train(0)), (&splits.val, self.val(0))] {
+            rows.extend(of.iter().map(|film| film.hash).zip(there.chunks_exact(width).map(<[f32]>::to_vec)));
+        }
+        let missing: Vec<&CheckedFilm> = films.iter().copied().filter(|film| !rows.contains_key(&film.hash)).collect();
+        let of = missing.iter().map(|film| (*film, None)).collect();
+        let views = Views { of, pipeline: pass.pipeline.clone(), task };
+        let Some(computed) = self.rows(store, views, pass, watch)? else { return Ok(None) };
+        rows.extend(missing.iter().map(|film| film.hash).zip(computed.chunks_exact(width).map(<[f32]>::to_vec)));
+        Ok(Some(films.iter().flat_map(|film| rows.get(&film.hash).into_iter().flatten()).copied().collect()))
+    }
+
+    /// A row for each view, in order: one that another training computed, or one that is computed here. `None` where it was stopped.
+    fn rows(
+        &mut self,
+        store: &mut Store<Compute>,
+        Views { of: views, pipeline, task }: Views<'_>,
+        pass: &Pass<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Vec<f32>>, Error> {
         let memory = pass.memory.as_deref();
         let memory = memory.zip(identity(pass.recipe, &pass.pipeline.preprocess, self.width));
-        let known = |film: &CheckedFilm| memory.as_ref().and_then(|(rows, of)| rows.row(of, (film.hash, key(film))));
-        let mut features = vec![0.0; films.len() * self.width];
+        let name = |index: usize| (views[index].0.hash, views[index].1);
+        let mut features = vec![0.0; views.len() * self.width];
         let mut missing = Vec::new();
-        for (index, (film, place)) in films.iter().zip(features.chunks_exact_mut(self.width.max(1))).enumerate() {
-            match known(film).filter(|row| row.len() == place.len()) {
+        for (index, place) in features.chunks_exact_mut(self.width.max(1)).enumerate() {
+            let known = memory.as_ref().and_then(|(rows, of)| rows.row(of, name(index)));
+            match known.filter(|row| row.len() == place.len()) {
                 Some(row) => place.copy_from_slice(&row),
                 None => missing.push(index),
             }
         }
         let item = |&index: &usize| {
-            let film = &films[index];
-            LoaderItem { path: film.film.path.clone(), index, key: key(film), hash: Some(film.hash) }
+            let (film, key) = views[index];
+            LoaderItem { path: film.film.path.clone(), index, key, hash: Some(film.hash) }
         };
-        let items = missing.iter().map(item).collect();
-        let pipeline = if split == Split::Train { pass.pipeline.clone() } else { validating(&pass.pipeline) };
-        let loader = Loader::new(items, pipeline, AT_ONCE, pass.workers)?;
+        let loader = Loader::new(missing.iter().map(item).collect(), pipeline, AT_ONCE, pass.workers)?;
         let mut computed = missing.iter();
         for batch in loader {
             if watch.stopped() {
-                return Ok(false);
+                return Ok(None);
             }
             let mut batch = batch?;
             // Kernels may be others for fewer films: with black ones beside it a film has the same features in every company.
@@ -173,22 +217,20 @@ impl Features {
             for (row, &index) in self.plan.output()?.chunks_exact(self.width.max(1)).zip(&mut computed) {
                 features[index * self.width..][..self.width].copy_from_slice(row);
                 if let Some((rows, of)) = &memory {
-                    rows.keep_row(of, (films[index].hash, key(&films[index])), row);
+                    rows.keep_row(of, name(index), row);
                 }
             }
-            let done = films.len() - computed.len();
-            watch.event(&Event::Progress { task: Activity::Features { split, view }, done, total: films.len() });
+            watch.event(&Event::Progress { task, done: views.len() - computed.len(), total: views.len() });
         }
-        if split == Split::Train {
-            self.pass_seconds += begun.elapsed().as_secs_f64();
-            if let Some(place) = self.train.get_mut(view) {
-                *place = Some(features);
-            }
-        } else if let Some(place) = self.val.get_mut(view) {
-            *place = Some(features);
-        }
-        Ok(true)
+        Ok(Some(features))
     }
+}
+
+/// Views of films, each with its key, and what is told of them.
+struct Views<'a> {
+    of: Vec<(&'a CheckedFilm, Option<[u64; 4]>)>,
+    pipeline: Pipeline,
+    task: Activity,
 }
 
 /// What all passes of a run share.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use lungfish_data::{ContentHash, DecodeOptions, Preprocess};
+use lungfish_data::{ContentHash, DecodeOptions, Preprocess, STATISTICS};
 use lungfish_kernels::machine;
 
 use crate::Recipe;
@@ -22,6 +22,8 @@ const MOST_BYTES: usize = 1 << 30;
 pub struct FilmMemory {
     read: Mutex<HashMap<(PathBuf, DecodeOptions), (Stamp, Content)>>,
     features: Mutex<Kept>,
+    /// How films look, as they are prepared.
+    looks: Mutex<HashMap<(ContentHash, String), [f64; STATISTICS]>>,
 }
 
 /// When a file was written, and how long it is: another one is another film.
@@ -64,6 +66,16 @@ impl FilmMemory {
     /// Remembers what reading a file told that had this stamp before it was read.
     pub(crate) fn remember(&self, path: &Path, options: DecodeOptions, stamp: Stamp, content: Content) {
         held(&self.read).insert((path.to_owned(), options), (stamp, content));
+    }
+
+    /// Ten statistics of a film as it is prepared.
+    pub(crate) fn look(&self, film: ContentHash, preprocess: &Preprocess) -> Option<[f64; STATISTICS]> {
+        held(&self.looks).get(&(film, format!("{preprocess:?}"))).copied()
+    }
+
+    /// Remembers them.
+    pub(crate) fn keep_look(&self, film: ContentHash, preprocess: &Preprocess, look: [f64; STATISTICS]) {
+        held(&self.looks).insert((film, format!("{preprocess:?}")), look);
     }
 
     /// The features of a view of a film.

@@ -61,12 +61,17 @@ pub(crate) struct Trainer<'a> {
     /// What the model of the best epoch keeps of the films that taught it, once all are trained.
     reference: Option<Reference>,
     lineage: Lineage,
+    /// What the frozen phase made of the films, where no other phase follows.
+    kept: Option<FeaturesAndHead>,
     /// What it shares with other trainings of these films.
     pub(crate) memory: Option<Arc<FilmMemory>>,
     /// Moments to begin the next phase with.
     moments: Option<lungfish_engine::AdamState>,
     saved: Instant,
 }
+
+/// What the frozen parts make of films, and the head's inference on that.
+type FeaturesAndHead = (Box<Features>, Box<Plan<Compute>>);
 
 /// What a phase computes with.
 struct Tools {
@@ -138,6 +143,7 @@ impl<'a> Trainer<'a> {
             reference: None,
             moments: from.moments,
             lineage: from.lineage,
+            kept: None,
             memory: None,
             saved: Instant::now(),
         };
@@ -200,18 +206,16 @@ impl<'a> Trainer<'a> {
         let (graph, recipe) = (&self.network.graph, self.recipe);
         let rates = schedule::rates(recipe, phase, &self.network, self.found_lr())?;
         let parts: Vec<PartId> = rates.iter().map(|(part, _)| *part).collect();
-        let norm = normalization(&self.pipeline.preprocess);
         let mut spec = self.training_spec(&parts);
         let train = self.data.splits.train.len();
         let features = match phase {
-            Phase::Frozen => Features::new(recipe, &self.network, &self.pipeline.preprocess, train, &self.backend)?,
+            Phase::Frozen => self.features_and_head()?,
             Phase::Unfrozen => None,
         };
         let films = match features {
-            Some(features) => {
-                let mut head = PlanSpec::inference(graph, recipe.batch_size, self.pipeline.preprocess.size, norm);
-                (spec.from, head.from) = (features.frontier, features.frontier);
-                Source::Features(Box::new(features), Box::new(Plan::new(&self.backend, graph, head)?))
+            Some((features, head)) => {
+                spec.from = features.frontier;
+                Source::Features(features, head)
             }
             None => {
                 if phase == Phase::Frozen && recipe.cache_features && recipe.frozen_views > 0 {
@@ -250,6 +254,18 @@ impl<'a> Trainer<'a> {
         let steps = keys::steps(train, recipe.batch_size, phase == Phase::Unfrozen).len();
         let course = Course::new(recipe, phase, steps);
         Ok(Tools { phase, stepper: Stepper { parts, rates, course, plan, side: self.side(), adam }, films })
+    }
+
+    /// What the frozen parts make of the films, and the head's inference on that; none where it is not kept.
+    fn features_and_head(&self) -> Result<Option<FeaturesAndHead>, Error> {
+        let (recipe, preprocess, graph) = (self.recipe, &self.pipeline.preprocess, &self.network.graph);
+        let train = self.data.splits.train.len();
+        let Some(features) = Features::new(recipe, &self.network, preprocess, train, &self.backend)? else {
+            return Ok(None);
+        };
+        let mut head = PlanSpec::inference(graph, recipe.batch_size, preprocess.size, normalization(preprocess));
+        head.from = features.frontier;
+        Ok(Some((Box::new(features), Box::new(Plan::new(&self.backend, graph, head)?))))
     }
 
     /// An optimiser of these parts that has taken no step.
@@ -326,6 +342,9 @@ impl<'a> Trainer<'a> {
             if self.out_of_patience() && self.state.epoch <= of {
                 watch.event(&Event::EarlyStop { phase, epoch, patience: self.recipe.early_stopping });
             }
+        }
+        if let Source::Features(features, head) = tools.films {
+            self.kept = Some((features, head)).filter(|_| self.recipe.epochs == 0);
         }
         Ok(true)
     }

@@ -1,14 +1,15 @@
 //! The end of a training: what films say of the model of the best epoch. The validation films say how sure it may be and where it
 //! may call; some of the training films are what it knows, and the validation films how far from them films like them lie.
 
-use lungfish_data::{CheckedFilm, Label, Task};
-use lungfish_engine::Store;
+use lungfish_data::{CheckedFilm, Label, STATISTICS, Task, statistics};
+use lungfish_engine::{Input, Plan, Store};
+use rayon::prelude::*;
 
 use super::Trainer;
 use crate::calibration::{Calibration, Said};
 use crate::compute::Compute;
 use crate::data_set::evenly;
-use crate::features::validating;
+use crate::features::{Features, validating};
 use crate::reference::{MOST_KNOWN, Reference, Remembered};
 use crate::scorer::{Known, Row, Scorer, Wanted};
 use crate::{Activity, Error, PointRule, Watch, model, positive};
@@ -23,15 +24,14 @@ impl Trainer<'_> {
         if self.data.splits.val.is_empty() || !(calibrates || remembers) {
             return Ok(true);
         }
-        let (networks, task) = (std::slice::from_ref(&self.network), self.data.task);
-        let asked = Wanted { features: remembers, statistics: false };
-        let mut scorer = Scorer::asking(&self.backend, networks, task, validating(&self.pipeline), asked)?;
         let mut store = Store::new(&self.backend, &self.network.graph)?;
         model::restore(&mut store, best)?;
+        let mut asked = self.asked(remembers)?;
         let val: Vec<&CheckedFilm> = self.data.splits.val.iter().collect();
-        let Some(val) = scored(&mut scorer, &mut store, &val, Activity::Validating, watch)? else { return Ok(false) };
+        let val = self.scored(&mut asked, &mut store, (&val, false), Activity::Validating, watch)?;
+        let Some(val) = val else { return Ok(false) };
         if remembers {
-            let Some(reference) = self.remember(&mut scorer, &mut store, &val, watch)? else { return Ok(false) };
+            let Some(reference) = self.remember(&mut asked, &mut store, &val, watch)? else { return Ok(false) };
             self.reference = reference;
         }
         if calibrates {
@@ -64,15 +64,15 @@ impl Trainer<'_> {
     /// What the model keeps of the films that taught it; the outer `None` where it was stopped.
     fn remember(
         &self,
-        scorer: &mut Scorer,
+        asked: &mut Asked,
         store: &mut Store<Compute>,
         val: &[(&CheckedFilm, Row)],
         watch: &mut Watch<'_>,
     ) -> Result<Option<Option<Reference>>, Error> {
         let (train, classes) = (&self.data.splits.train, &self.data.classes);
-        scorer.ask_statistics();
         let chosen = evenly(&train.iter().collect::<Vec<_>>(), self.recipe.reference_films);
-        let Some(films) = scored(scorer, store, &chosen, Activity::Remembering, watch)? else { return Ok(None) };
+        let films = self.scored(asked, store, (&chosen, true), Activity::Remembering, watch)?;
+        let Some(films) = films else { return Ok(None) };
         let one_of = self.data.task == Task::OneOf;
         let positive = if one_of { positive::of(classes, &self.recipe.positive)? } else { None };
         let mut known = Remembered::default();
@@ -86,21 +86,87 @@ impl Trainer<'_> {
         let of_val: Vec<f32> = some.iter().flat_map(|(_, row)| row.features.iter().flatten()).copied().collect();
         Ok(Some(Reference::new(&known, &of_val, width)))
     }
+
+    /// What is asked about films: of a head on frozen parts what those made of the films, else pixels through the whole network.
+    fn asked(&mut self, features: bool) -> Result<Asked, Error> {
+        if self.recipe.epochs == 0 {
+            let kept = match self.kept.take() {
+                Some(kept) => Some(kept),
+                None => self.features_and_head()?,
+            };
+            if let Some((features, head)) = kept {
+                return Ok(Asked::Features(features, head));
+            }
+        }
+        let (networks, task) = (std::slice::from_ref(&self.network), self.data.task);
+        let wanted = Wanted { features, statistics: false };
+        let scorer = Scorer::asking(&self.backend, networks, task, validating(&self.pipeline), wanted)?;
+        Ok(Asked::Pixels(Box::new(scorer)))
+    }
+
+    /// Films with what the network says of them, and with statistics of how they look where those are wanted. One that cannot be read
+    /// any more was read in every epoch; the others say enough. `None` where it was stopped.
+    fn scored<'f>(
+        &self,
+        asked: &mut Asked,
+        store: &mut Store<Compute>,
+        (films, looks): (&[&'f CheckedFilm], bool),
+        task: Activity,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Vec<(&'f CheckedFilm, Row)>>, Error> {
+        let rows = match asked {
+            Asked::Pixels(scorer) => {
+                if looks {
+                    scorer.ask_statistics();
+                }
+                let known = films.iter().map(|film| Known { path: &film.film.path, hash: Some(film.hash), key: None });
+                let known: Vec<Known<'_>> = known.collect();
+                let Some(rows) = scorer.score(std::slice::from_mut(store), &known, task, watch)? else {
+                    return Ok(None);
+                };
+                rows.into_iter().map(Result::ok).collect()
+            }
+            Asked::Features(features, head) => {
+                let (pass, of) = (self.pass(), (films, &self.data.splits));
+                let Some(inputs) = features.as_they_are(store, of, task, &pass, watch)? else { return Ok(None) };
+                let mut values = Vec::new();
+                for batch in inputs.chunks(self.recipe.batch_size * features.width) {
+                    head.forward(store, batch.len() / features.width, Input::Values(batch), [0; 4])?;
+                    values.extend(head.output()?);
+                }
+                let classes = self.data.classes.len().max(1);
+                let looks = if looks { self.looks(films) } else { vec![Some(None); films.len()] };
+                let row = |((values, features), statistics): ((&[f32], &[f32]), Option<Option<_>>)| {
+                    let (values, features) = (values.to_vec(), vec![features.to_vec()]);
+                    Some(Row { values, features, statistics: statistics?, ..Row::default() })
+                };
+                let both = values.chunks_exact(classes).zip(inputs.chunks_exact(features.width));
+                both.zip(looks).map(row).collect::<Vec<Option<Row>>>()
+            }
+        };
+        Ok(Some(films.iter().copied().zip(rows).filter_map(|(film, row)| Some((film, row?))).collect()))
+    }
+
+    /// How films look; the outer `None` where one cannot be read any more.
+    fn looks(&self, films: &[&CheckedFilm]) -> Vec<Option<Option<[f64; STATISTICS]>>> {
+        let look = |film: &&CheckedFilm| {
+            let known = self.memory.as_ref().and_then(|memory| memory.look(film.hash, &self.pipeline.preprocess));
+            let look =
+                known.or_else(|| Some(statistics(&self.pipeline.square(&film.film.path, Some(film.hash)).ok()?)));
+            if let (Some(memory), Some(look)) = (&self.memory, look) {
+                memory.keep_look(film.hash, &self.pipeline.preprocess, look);
+            }
+            look.map(Some)
+        };
+        films.par_iter().map(look).collect()
+    }
 }
 
-/// Films with what the network says of them. One that cannot be read any more was read in every epoch; the others say enough.
-/// `None` where it was stopped.
-fn scored<'a>(
-    scorer: &mut Scorer,
-    store: &mut Store<Compute>,
-    films: &[&'a CheckedFilm],
-    task: Activity,
-    watch: &mut Watch<'_>,
-) -> Result<Option<Vec<(&'a CheckedFilm, Row)>>, Error> {
-    let known: Vec<Known<'_>> =
-        films.iter().map(|film| Known { path: &film.film.path, hash: Some(film.hash), key: None }).collect();
-    let scored = scorer.score(std::slice::from_mut(store), &known, task, watch)?;
-    Ok(scored.map(|rows| films.iter().copied().zip(rows).filter_map(|(film, row)| Some((film, row.ok()?))).collect()))
+/// What films are put to.
+enum Asked {
+    Pixels(Box<Scorer>),
+    /// What the frozen parts make of them, and the head.
+    Features(Box<Features>, Box<Plan<Compute>>),
 }
 
 /// What was found, for who waits for the training to end.
