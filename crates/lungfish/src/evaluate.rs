@@ -1,24 +1,25 @@
 //! Testing: how well a model does on one split of a data set.
 //!
-//! `choice` says which films are scored, `measured` makes metrics of what is said of them, `compare` asks another model about the
+//! `request` says what is asked, `names` which label is which to the model, `choice` which films are scored, `measured` makes metrics of what is said of them, `compare` asks another model about the
 //! same; here they are scored, written down and drawn.
 
 pub(crate) mod choice;
 mod compare;
 mod groups;
 mod measured;
+pub(crate) mod names;
 mod outcome;
+mod request;
 mod shortcut;
 mod stress;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use lungfish_data::display::escape;
 use lungfish_data::synth::is_synthetic_file;
-use lungfish_data::{ContentHash, DataError, FilmSet, Image, Label, Split, TableRule, Task, Uids, film_uid};
-use lungfish_models::names::did_you_mean;
+use lungfish_data::{ContentHash, Image, Split, Task, film_uid};
 use rayon::prelude::*;
 
 use choice::{Chosen, choose};
@@ -26,109 +27,36 @@ use measured::{Asked, Measured};
 
 pub use compare::{Changed, Comparison, Difference};
 use groups::{Said, Told};
+use names::{indices, refuse_other_task, renamed};
 use outcome::Written;
+pub(crate) use request::films_of;
 use shortcut::Looked;
 use stress::Stressed;
 
 pub use groups::{Group, Groups};
 pub use measured::{ClassMetrics, PointMetrics};
 pub use outcome::{TestOutcome, UnlikeFilms};
+pub use request::TestRequest;
 pub use shortcut::{LookStratum, Misled, ShortcutMetrics};
 pub use stress::StressTest;
 
 use crate::compute::Compute;
 use crate::data_set::{evenly, read_remembering, transforms};
-use crate::film_memory::FilmMemory;
 use crate::model::Model;
 use crate::origin::Origin;
 use crate::predictions_file::{self, Facts};
 use crate::run_folder::write_atomically;
-use crate::source::Reading;
 use crate::table::Format;
 use crate::test_log::{Opening, TestLog};
 use crate::{
-    BadFilm, Caveat, CaveatKind, EpochChoice, Error, Event, PointRule, Prediction, Predictor, Recipe, Tta, Watch,
-    sample_bits, source, test_log,
+    BadFilm, Caveat, CaveatKind, EpochChoice, Error, Event, PointRule, Prediction, Predictor, Watch, sample_bits,
+    source, test_log,
 };
 #[cfg(feature = "pictures")]
 use crate::{
-    picture::{PictureFormats, name_of},
+    picture::name_of,
     report::{self, Tested},
 };
-
-/// What to test on what.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct TestRequest {
-    /// A run folder or a model file.
-    pub model: PathBuf,
-    /// The films.
-    pub data: PathBuf,
-    /// The table of the labels, where they are in one that is not the folder's own `labels.csv`.
-    pub labels: Option<PathBuf>,
-    /// How it is read.
-    pub table: TableRule,
-    /// The split; none is the test split. Training and validation films are scored only if asked for here.
-    pub split: Option<Split>,
-    /// Which epoch of a run; a model file holds its best.
-    pub epoch: EpochChoice,
-    /// In which views each film is scored.
-    pub tta: Tta,
-    /// Where films are called; none is the model's own operating point.
-    pub at: Option<PointRule>,
-    /// A share of positive films, between 0 and 1, for which predictive values are told beside those of the films themselves.
-    pub prevalence: Option<f64>,
-    /// Another run folder or model file that is asked about the same films and compared.
-    pub compare: Option<PathBuf>,
-    /// Columns by which films are put into groups, with the metrics of each: what the files tell (view, sex, age, manufacturer,
-    /// modality, size, folder), or columns of the table of labels. Of two classes.
-    pub groups: Vec<String>,
-    /// Whether the films are scored again, changed in ways that leave the lungs as they are.
-    pub stress: bool,
-    /// Folder for `predictions-{split}.csv`, `metrics-{split}.json` and the pictures; none is the run folder, and is refused for any other films than the run's
-    /// own: what a run folder says is about the films that its split names.
-    pub out: Option<PathBuf>,
-    /// A further file for what `predictions-{split}.csv` holds: Parquet where its name ends in `.parquet`, else CSV. What
-    /// is there is not written over.
-    pub predictions: Option<PathBuf>,
-    /// How the UIDs of DICOM films are told.
-    pub uids: Uids,
-    /// What trainings in this process remember of the films: they need not be read once more to see which of them are known to the
-    /// model.
-    pub memory: Option<Arc<FilmMemory>>,
-    /// Whether to draw the test: learning curves, confusion matrix, ROC and precision-recall curves, films, worst
-    /// errors and what was read in them, each as PNG and SVG. Without, those that an earlier test of the split left in the folder go: what lies
-    /// there is of one test. Without the feature `pictures` nothing is drawn.
-    pub pictures: bool,
-    /// How the pictures are written besides.
-    #[cfg(feature = "pictures")]
-    pub formats: PictureFormats,
-}
-
-impl TestRequest {
-    /// A model on the test split of `data`, with pictures.
-    pub fn new(model: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
-        TestRequest { model: model.into(), data: data.into(), pictures: true, ..TestRequest::default() }
-    }
-}
-
-/// The films to be scored: with the table that is asked for, or that the model learnt from where it has films there.
-pub(crate) fn films_of(
-    data: &Path,
-    (labels, table): (&Option<PathBuf>, &TableRule),
-    recipe: &Recipe,
-) -> Result<FilmSet, Error> {
-    let learnt = Reading::from(recipe);
-    let asked = Reading { labels: labels.clone(), table: table.clone(), ..learnt.clone() };
-    if asked.labels.is_none() && learnt.labels.as_ref().is_some_and(|table| table.is_file()) {
-        match source::open(data, &learnt) {
-            // Films of somewhere else.
-            Err(Error::Data(DataError::NoFilmOfTable { .. })) => {}
-            found => return found,
-        }
-    }
-    source::open(data, &asked)
-}
 
 /// Scores a model on one split of a data set, writes `predictions-{split}.csv` and `metrics-{split}.json` (for the last
 /// epoch `-{split}-last`) and draws pictures where asked. A picture that cannot be made is told as a warning: the
@@ -453,75 +381,4 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         }
     }
     Ok(outcome)
-}
-
-/// Refuses films of which another thing is known than the model says.
-pub(crate) fn refuse_other_task(model: Task, films: Task, root: &Path) -> Result<(), Error> {
-    let what = match (model, films) {
-        (Task::OneOf, Task::AnyOf) => {
-            "has labels of which a film may have any, and the model says which one class it is"
-        }
-        (Task::AnyOf, Task::OneOf) => "has classes of which a film is one, and the model says which labels it has",
-        _ => return Ok(()),
-    };
-    Err(Error::refused(format!("{} {what}: it can be predicted, and not scored", escape(root))))
-}
-
-/// A film's label by the model's indices; what the folder has no column for nobody knows.
-pub(crate) fn renamed(label: &Label, index_of: &[usize], width: usize) -> Option<Label> {
-    match label {
-        Label::Class(class) => index_of.get(*class).map(|index| Label::Class(*index)),
-        Label::Row(row) => {
-            let mut values = vec![None; width];
-            for (value, &index) in row.iter().zip(index_of) {
-                *values.get_mut(index)? = *value;
-            }
-            Some(Label::Row(values))
-        }
-    }
-}
-
-/// The model's index of each class (or label) of the folder, by name.
-pub(crate) fn indices(folder: &[String], model: &[String], root: &Path, task: Task) -> Result<Vec<usize>, Error> {
-    let kind = if task == Task::OneOf { "class" } else { "label" };
-    let index = |name: &String| {
-        model.iter().position(|known| known == name).ok_or_else(|| {
-            Error::refused(format!(
-                "{} has the {kind} {}{}, which the model does not know; it knows {}",
-                escape(root),
-                escape(name),
-                escape(did_you_mean(name, model.iter().map(String::as_str))),
-                escape(model.join(", "))
-            ))
-        })
-    };
-    folder.iter().map(index).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_go_by_name_and_unknown_ones_are_refused() {
-        let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        let model = names(&["NORMAL", "PNEUMONIA", "TB"]);
-        assert_eq!(indices(&names(&["PNEUMONIA", "TB"]), &model, Path::new("d"), Task::OneOf).unwrap(), [1, 2]);
-        let error = indices(&names(&["NORMAL", "COVID"]), &model, Path::new("d"), Task::OneOf).unwrap_err().to_string();
-        assert_eq!(error, "d has the class COVID, which the model does not know; it knows NORMAL, PNEUMONIA, TB");
-        let error = indices(&names(&["TBC"]), &model, Path::new("d"), Task::AnyOf).unwrap_err().to_string();
-        assert!(error.starts_with("d has the label TBC"), "{error}");
-    }
-
-    #[test]
-    fn a_row_goes_by_the_models_names_and_what_it_lacks_is_unknown() {
-        let row = Label::Row(vec![Some(true), Some(false)]);
-        let renamed_row = renamed(&row, &[2, 0], 3).unwrap();
-        assert_eq!(renamed_row, Label::Row(vec![Some(false), None, Some(true)]));
-        assert_eq!(renamed(&Label::Class(1), &[2, 0], 3), Some(Label::Class(0)));
-        let says = |model, films| refuse_other_task(model, films, Path::new("d")).map_err(|e| e.to_string());
-        assert_eq!(says(Task::AnyOf, Task::AnyOf), Ok(()));
-        assert!(says(Task::OneOf, Task::AnyOf).unwrap_err().contains("the model says which one class"));
-        assert!(says(Task::AnyOf, Task::OneOf).unwrap_err().contains("the model says which labels"));
-    }
 }
