@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use common::{MADE, Server};
+use common::{ANY_OF, MADE, Server};
 use lungfish::{Predictor, Silent, TrainRequest, Watch};
 use lungfish_serve::ServeRequest;
 use serde_json::Value;
@@ -190,6 +190,28 @@ fn the_test_and_the_training_of_a_run_can_be_looked_at() {
     let begun = Instant::now();
     drop(server);
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn the_test_of_labels_tells_each_of_them() {
+    let server = Server::start(|request| request.models = vec![ANY_OF.run()]);
+    let test = server.json("/api/test");
+    assert_eq!((&test["task"], &test["positive"]), (&"any-of".into(), &Value::Null));
+    assert_eq!(test["cuts"], serde_json::json!({ "PNEUMONIA": 0.5, "even": 0.5 }));
+    let films = test["films"].as_array().unwrap();
+    assert!(films.len() > 15 && films.iter().all(|film| film["probabilities"]["even"].is_f64()), "{test}");
+    let labels = |name: &str| films.iter().map(|film| film["labels"][name].clone()).collect::<Vec<Value>>();
+    assert!(labels("even").contains(&Value::Null), "what nobody knows is not told");
+    assert!(labels("PNEUMONIA").iter().all(Value::is_boolean), "{test}");
+    assert!(films.iter().all(|film| film["label"] == "" && film["groups"]["folder"].is_string()), "{test}");
+    // Of two classes, too.
+    let server = Server::start(|_| {});
+    let test = server.json("/api/test");
+    let cut = test["cut"].clone();
+    assert_eq!((&test["task"], &test["cuts"]), (&"one-of".into(), &serde_json::json!({ "PNEUMONIA": cut })));
+    let film = &test["films"][0];
+    let label = film["label"].as_str().unwrap();
+    assert_eq!((&film["labels"][label], &film["probabilities"]["PNEUMONIA"]), (&true.into(), &film["probability"]));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A small model of synthetic films, and a server of it with a client of HTTP.
 #![allow(dead_code, reason = "each test uses its own part")]
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -30,6 +31,35 @@ pub static MADE: LazyLock<Made> = LazyLock::new(|| {
     }
     let mut request = TrainRequest::new(&films, &run);
     request.changes = changes;
+    lungfish::train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    let mut request = TestRequest::new(&run, &films);
+    request.pictures = false;
+    lungfish::test(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    Made { folder }
+});
+
+/// A run of a small model of two labels of which a film may have any, tested; made once.
+pub static ANY_OF: LazyLock<Made> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let (drawn, films, run) = (folder.path().join("drawn"), folder.path().join("films"), folder.path().join("run"));
+    lungfish_data::synth(&drawn, 90, 6).unwrap();
+    fs::create_dir(&films).unwrap();
+    let mut table = "path,PNEUMONIA,even\n".to_owned();
+    for (at, film) in lungfish_data::folder::films_in(&drawn).unwrap().iter().enumerate() {
+        let name = film.file_name().unwrap().to_str().unwrap();
+        fs::copy(film, films.join(name)).unwrap();
+        let has = |has: bool| if has { "1" } else { "0" };
+        let even = if at % 5 == 0 { "" } else { has(at % 2 == 0) };
+        table.push_str(&format!(
+            "{name},{},{even}\n",
+            has(film.components().any(|part| part.as_os_str() == "PNEUMONIA"))
+        ));
+    }
+    fs::write(films.join("labels.csv"), table).unwrap();
+    let mut request = TrainRequest::new(&films, &run);
+    for setting in ["image_size=64", "frozen_epochs=3", "test_fraction=0.3"] {
+        request.changes.set(setting).unwrap();
+    }
     lungfish::train(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
     let mut request = TestRequest::new(&run, &films);
     request.pictures = false;
