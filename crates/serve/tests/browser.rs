@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{MADE, Server};
+use common::{ANY_OF, MADE, Server};
 use serde_json::{Value, json};
 
 /// How long the page may take for anything.
@@ -491,5 +491,24 @@ fn a_training_is_watched_until_its_model_can_be_asked() {
     browser.click("#tab-look");
     browser.choose(&MADE.films("test")[..1]);
     browser.settled(1);
+    assert_eq!(browser.log(), [""; 0]);
+}
+
+#[test]
+fn the_test_of_labels_is_looked_at_label_by_label() {
+    let Some(browser) = Browser::open(1280, false) else { return };
+    let server = Server::start(|request| request.models = vec![ANY_OF.run()]);
+    browser.go(&server.started.url);
+    browser.click("#tab-test");
+    browser.until("document.querySelector('#of') && document.querySelector('#cut')");
+    let labels = browser.value("[...document.querySelectorAll('#of option')].map(option => option.value).join()");
+    assert_eq!(labels, "PNEUMONIA,even");
+    let before = browser.text("#cut-now");
+    browser.value("document.getElementById('of').value = 'even'");
+    browser.value("document.getElementById('of').dispatchEvent(new Event('change', { bubbles: true }))");
+    browser.until("document.getElementById('of').value === 'even' && document.querySelector('#cut')");
+    browser.barriers("a test of labels");
+    browser.has_no_sideways_scrolling("a test of labels");
+    assert!(!before.is_empty() && !browser.text("#cut-now").is_empty());
     assert_eq!(browser.log(), [""; 0]);
 }

@@ -1,17 +1,34 @@
 // Room for the arithmetic of a test: counts at a cut, curves, areas, and how sure a share is. Films of one patient are alike
-// and count for less, as in `lungfish test`: Wilson's interval of as many films as are effective (Korn and Graubard).
+// and count for less, as in `lungfish test`: Wilson's interval of as many films as are effective (Korn and Graubard), and of an
+// area Obuchowski's.
 
 const Z = 1.959963984540054;
 
-/** Student's two-sided 95 % quantile (Abramowitz and Stegun 26.7.5; of one and two degrees of freedom exact). */
+/**
+ * Student's two-sided 95 % quantile (Hill 1970, "Algorithm 396"), also of degrees of freedom that are no whole
+ * number; between one and two it is too great rather than too small.
+ */
 function quantile(freedom) {
   if (freedom < 1) return Infinity;
   if (freedom === 1) return 12.706204736;
   if (freedom === 2) return 4.302652730;
-  const z = Z;
-  return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2)
-    + (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * freedom ** 3)
-    + (79 * z ** 9 + 776 * z ** 7 + 1482 * z ** 5 - 1920 * z ** 3 - 945 * z) / (92160 * freedom ** 4);
+  const p = 0.05;
+  const a = 1 / (freedom - 0.5);
+  const b = 48 / a ** 2;
+  let c = ((20700 * a / b - 98) * a - 16) * a + 96.36;
+  const d = ((94.5 / (b + c) - 3) / b + 1) * Math.sqrt(a * Math.PI / 2) * freedom;
+  let y = (d * p) ** (2 / freedom);
+  if (y <= 0.05 + a) {
+    y = ((1 / (((freedom + 6) / (freedom * y) - 0.089 * d - 0.822) * (freedom + 2) * 3) + 0.5 / (freedom + 4)) * y - 1)
+      * (freedom + 1) / (freedom + 2) + 1 / y;
+    return Math.sqrt(freedom * y);
+  }
+  const x = -Z;
+  y = x * x;
+  if (freedom < 5) c += 0.3 * (freedom - 4.5) * (x + 0.6);
+  c += (((0.05 * d * x - 5) * x - 7) * x - 2) * x + b;
+  y = (((((0.4 * y + 6.3) * y + 36) * y + 94.5) / c - y - 3) / b + 1) * x;
+  return Math.sqrt(freedom * Math.expm1(a * y * y));
 }
 
 /** Wilson's 95 % interval of a share of films that need not be a whole number. */
@@ -48,7 +65,7 @@ export function share(films, is) {
   return { value, yes, all: films.length, interval: wilson(value, effective) };
 }
 
-/** A test of two classes: films with `has` (whether it is the positive class) and `p`. */
+/** Films of which it is known whether they have a class or label (`has`), with the probability of that (`p`). */
 export class TwoClasses {
   constructor(films) {
     this.films = films;
@@ -84,12 +101,69 @@ export class TwoClasses {
     return this.points.slice(1).map(({ tp, fp }) => [tp / this.positives.length, tp / (tp + fp)]);
   }
 
+  /** In whole numbers, so that an area of 1 is one. */
   auc() {
-    if (!this.positives.length || !this.negatives.length) return null;
-    const points = this.roc();
-    let area = 0;
-    for (let i = 1; i < points.length; i += 1) area += ((points[i][0] - points[i - 1][0]) * (points[i][1] + points[i - 1][1])) / 2;
-    return area;
+    const [positives, negatives] = [this.positives.length, this.negatives.length];
+    if (!positives || !negatives) return null;
+    let twice = 0;
+    for (let i = 1; i < this.points.length; i += 1) {
+      const [before, at] = [this.points[i - 1], this.points[i]];
+      twice += (at.tp - before.tp) * (2 * negatives - at.fp - before.fp);
+    }
+    return twice / (2 * positives * negatives);
+  }
+
+  /** The area under the ROC curve with its interval: Obuchowski's variance (1997), on the scale of the logit. */
+  area() {
+    const value = this.auc();
+    if (value === null) return null;
+    const { variance, freedom, pairs } = this.spread(value);
+    if (value === 0 || value === 1) {
+      // The variance says nothing; so many pairs that have neither film nor patient in common are all in one order.
+      const bound = pairs ? 0.025 ** (1 / pairs) : 0;
+      return { value, interval: value ? [bound, 1] : [0, 1 - bound] };
+    }
+    if (!(variance > 0)) return { value, interval: null };
+    const [centre, distance] = [Math.log(value / (1 - value)), (quantile(freedom) * Math.sqrt(variance)) / (value * (1 - value))];
+    const back = logit => 1 / (1 + Math.exp(-logit));
+    return { value, interval: [Math.min(back(centre - distance), value), Math.max(back(centre + distance), value)] };
+  }
+
+  /** The variance of the area `mean`, films of a patient counted together, its degrees of freedom, and the disjoint pairs. */
+  spread(mean) {
+    const films = [this.negatives.length, this.positives.length];
+    // How a film stands among those of the other class, a tie counting half: the same for all of a class and a probability.
+    const placed = new Map();
+    for (let i = 1; i < this.points.length; i += 1) {
+      const [before, at] = [this.points[i - 1], this.points[i]];
+      placed.set(at.cut, [(at.tp + before.tp) / 2 / films[1], 1 - (at.fp + before.fp) / 2 / films[0]]);
+    }
+    const patients = new Map();
+    for (const [at, film] of this.films.entries()) {
+      const who = film.patient ?? `\u0000${at}`;
+      if (!patients.has(who)) patients.set(who, { sums: [0, 0], films: [0, 0] });
+      const of = patients.get(who);
+      const kind = film.has ? 1 : 0;
+      of.sums[kind] += placed.get(film.p)[kind] - mean;
+      of.films[kind] += 1;
+    }
+    const [squares, with_] = [[0, 0], [0, 0]];
+    let product = 0;
+    for (const of of patients.values()) {
+      for (const kind of [0, 1]) {
+        squares[kind] += of.sums[kind] ** 2;
+        with_[kind] += of.films[kind] ? 1 : 0;
+      }
+      product += of.sums[0] * of.sums[1];
+    }
+    const all = patients.size;
+    const pairs = Math.min(...with_, Math.floor(all / 2));
+    if (Math.min(...with_) < 2) return { variance: null, freedom: Infinity, pairs };
+    const corrected = (sum, of) => (sum * of) / (of - 1);
+    const part = kind => corrected(squares[kind], with_[kind]) / films[kind] ** 2;
+    const variance = Math.max(0, part(0) + part(1) + (2 * corrected(product, all)) / films[0] / films[1]);
+    const freedom = (part(0) + part(1)) ** 2 / (part(0) ** 2 / (with_[0] - 1) + part(1) ** 2 / (with_[1] - 1));
+    return { variance, freedom: freedom < all - 1 ? freedom : all - 1, pairs };
   }
 
   averagePrecision() {
