@@ -15,7 +15,8 @@ fn flags(command: &str) -> BTreeSet<String> {
     let help = help(command);
     let options = help.split("Options:\n").nth(1).unwrap();
     let lines = options.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
-    let flags = lines.flat_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")));
+    // A value that may be left out is written as `--flag[=<VALUE>]`.
+    let flags = lines.flat_map(|line| line.split([' ', ',', '[']).find(|word| word.starts_with("--")));
     flags.map(str::to_owned).collect()
 }
 

@@ -5,7 +5,7 @@
 //! beside it: a resumed run, which makes its passes again, gets the same bits, and so does one that has them from another training
 //! ([`FilmMemory`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use lungfish_data::{Augment, CheckedFilm, ContentHash, Loader, LoaderItem, Pipeline, Preprocess, Split, Splits};
@@ -168,16 +168,19 @@ impl Features {
         watch: &mut Watch<'_>,
     ) -> Result<Option<Vec<f32>>, Error> {
         let width = self.width.max(1);
-        let mut rows: HashMap<ContentHash, Vec<f32>> = HashMap::new();
-        for (of, there) in [(&splits.train, self.train(0)), (&splits.val, self.val(0))] {
-            rows.extend(of.iter().map(|film| film.hash).zip(there.chunks_exact(width).map(<[f32]>::to_vec)));
-        }
-        let missing: Vec<&CheckedFilm> = films.iter().copied().filter(|film| !rows.contains_key(&film.hash)).collect();
+        let there = [(&splits.train, self.train(0)), (&splits.val, self.val(0))];
+        let known = there.iter().filter(|(_, rows)| !rows.is_empty()).flat_map(|(films, _)| films.iter());
+        let known: HashSet<ContentHash> = known.map(|film| film.hash).collect();
+        let missing: Vec<&CheckedFilm> = films.iter().copied().filter(|film| !known.contains(&film.hash)).collect();
         let of = missing.iter().map(|film| (*film, None)).collect();
         let views = Views { of, pipeline: pass.pipeline.clone(), task };
         let Some(computed) = self.rows(store, views, pass, watch)? else { return Ok(None) };
-        rows.extend(missing.iter().map(|film| film.hash).zip(computed.chunks_exact(width).map(<[f32]>::to_vec)));
-        Ok(Some(films.iter().flat_map(|film| rows.get(&film.hash).into_iter().flatten()).copied().collect()))
+        let mut rows: HashMap<ContentHash, &[f32]> = HashMap::new();
+        for (films, there) in [(&splits.train, self.train(0)), (&splits.val, self.val(0))] {
+            rows.extend(films.iter().map(|film| film.hash).zip(there.chunks_exact(width)));
+        }
+        rows.extend(missing.iter().map(|film| film.hash).zip(computed.chunks_exact(width)));
+        Ok(Some(films.iter().filter_map(|film| rows.get(&film.hash)).copied().flatten().copied().collect()))
     }
 
     /// A row for each view, in order: one that another training computed, or one that is computed here. `None` where it was stopped.

@@ -29,13 +29,19 @@ const WAITING: usize = 16;
 
 /// What is known of the films by one model.
 #[derive(Default)]
-pub(crate) struct Near(Mutex<Option<Arc<Reader>>>);
+pub(crate) struct Near(Mutex<Option<Answering>>);
 
-/// The thread that reads the films, then answers.
+/// A thread that reads the films, then answers as long as it can be asked.
+#[derive(Clone)]
+struct Answering {
+    reader: Arc<Reader>,
+    jobs: mpsc::Sender<Job>,
+}
+
+/// What that thread knows.
 struct Reader {
     films: Vec<Known>,
     reading: Mutex<Reading>,
-    jobs: mpsc::Sender<Job>,
     ending: AtomicBool,
 }
 
@@ -59,28 +65,27 @@ impl Drop for Near {
 impl Near {
     /// Ends the reading, since the server ends.
     pub(crate) fn end(&self) {
-        if let Some(reader) = held(&self.0).as_ref() {
-            reader.ending.store(true, Ordering::Relaxed);
+        if let Some(answering) = held(&self.0).as_ref() {
+            answering.reader.ending.store(true, Ordering::Relaxed);
         }
     }
 
     /// The reader of this model, which begins if there is none.
-    fn reader(&self, app: &App, model: &Served) -> Result<Arc<Reader>, Problem> {
-        let mut reader = held(&self.0);
-        if let Some(reader) = reader.as_ref() {
-            return Ok(Arc::clone(reader));
+    fn reader(&self, app: &App, model: &Served) -> Result<Answering, Problem> {
+        let mut answering = held(&self.0);
+        if let Some(answering) = answering.as_ref() {
+            return Ok(answering.clone());
         }
         let (jobs, waiting) = mpsc::channel(WAITING);
         let films = films(app, model)?;
         let reading = Mutex::new(Reading::Films { done: 0, total: films.len() });
-        let new = Arc::new(Reader { films, reading, jobs, ending: AtomicBool::new(false) });
-        let (path, own) = (model.path.clone(), Arc::clone(&new));
+        let reader = Arc::new(Reader { films, reading, ending: AtomicBool::new(false) });
+        let (path, own) = (model.path.clone(), Arc::clone(&reader));
         std::thread::Builder::new()
             .name(format!("neighbours {}", model.name))
             .spawn(move || own.work(&path, waiting))
             .map_err(|e| Problem::broken(format!("there is no thread to read films on: {e}")))?;
-        *reader = Some(Arc::clone(&new));
-        Ok(new)
+        Ok(answering.insert(Answering { reader, jobs }).clone())
     }
 }
 
@@ -113,14 +118,17 @@ impl Reader {
                 *held(&self.reading) = Reading::Films { done: *done, total: *total };
             }
         };
-        let read = Neighbours::among(&paths, model, &mut Watch::new(&mut observer, &self.ending));
-        let mut neighbours = match read {
-            Ok(neighbours) => neighbours,
-            Err(error) => {
-                *held(&self.reading) = Reading::Failed(error.to_string());
-                return;
-            }
+        let read = || Neighbours::among(&paths, model, &mut Watch::new(&mut observer, &self.ending));
+        let failed = match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(Ok(neighbours)) => return self.answer(neighbours, &mut waiting),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "reading them went wrong inside the program".to_owned(),
         };
+        *held(&self.reading) = Reading::Failed(failed);
+    }
+
+    /// Answers until nobody can ask any more.
+    fn answer(&self, mut neighbours: Neighbours, waiting: &mut mpsc::Receiver<Job>) {
         *held(&self.reading) = Reading::Done { films: neighbours.len() };
         while let Some(Job { film, reply }) = waiting.blocking_recv() {
             // A film on which the program fails is the end of that film alone: its reply is dropped.
@@ -147,7 +155,7 @@ pub(crate) async fn neighbours(
     teaching(&app)?;
     let film = app.room.read_body(request.into_body()).await?;
     refuse_empty(&film)?;
-    let reader = model.near.reader(&app, &model)?;
+    let Answering { reader, jobs } = model.near.reader(&app, &model)?;
     let count = match &*held(&reader.reading) {
         Reading::Films { done, total } => {
             return Ok(Json(json!({ "ready": false, "done": done, "total": total })));
@@ -156,7 +164,7 @@ pub(crate) async fn neighbours(
         Reading::Done { films } => *films,
     };
     let (reply, answer) = oneshot::channel();
-    reader.jobs.try_send(Job { film, reply }).map_err(|refused| match refused {
+    jobs.try_send(Job { film, reply }).map_err(|refused| match refused {
         mpsc::error::TrySendError::Full(_) => Problem::busy(),
         mpsc::error::TrySendError::Closed(_) => Problem::broken("films are not compared any more"),
     })?;

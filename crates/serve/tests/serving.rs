@@ -445,6 +445,21 @@ fn films_like_one_are_found_among_those_that_may_have_been_learnt_from() {
     assert!(told.iter().all(|near| !names.contains(&near["name"].as_str().unwrap().to_owned())), "{said}");
     assert_eq!(server.predict("/api/neighbours", b"no film").0, 422);
     assert_eq!(server.predict("/api/neighbours?model=other", b"x").0, 404);
+    // What knows the films goes with the server.
+    drop(server);
+    #[cfg(target_os = "linux")]
+    {
+        let named = || {
+            let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+            let mut names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+            names.any(|name| name.starts_with("neighbours"))
+        };
+        let end = Instant::now() + Duration::from_secs(20);
+        while named() {
+            assert!(Instant::now() < end, "its thread ends");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
     let plain = Server::start(|_| {});
     assert_eq!(plain.predict("/api/neighbours", b"x").0, 404);
     assert_eq!(plain.json("/api/models")["models"][0]["neighbours"], false);
