@@ -330,6 +330,10 @@ fn a_jpeg_2000_of_which_a_part_is_missing_is_refused() {
     assert!(decode(&whole, Channels::Gray).is_ok());
     let sot: Vec<usize> = (0..whole.len() - 1).filter(|at| whole[*at..].starts_with(&[0xff, 0x90, 0, 10])).collect();
     assert_eq!(sot.len(), 4);
+    // Cut wherever it may be, within headers of tiles too.
+    for end in sot[1]..whole.len() - 2 {
+        assert!(decode(&whole[..end], Channels::Gray).is_err(), "the first {end} of {} bytes", whole.len());
+    }
     let without = [&whole[..sot[1]], &whole[sot[2]..]].concat();
     let error = decode(&without, Channels::Gray).unwrap_err().to_string();
     assert!(error.contains("only 3 of its 4 tiles are there"), "{error}");

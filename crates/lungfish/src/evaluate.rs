@@ -5,7 +5,7 @@
 
 pub(crate) mod choice;
 mod compare;
-mod groups;
+pub(crate) mod groups;
 mod measured;
 pub(crate) mod names;
 mod outcome;

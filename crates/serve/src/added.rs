@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::App;
 use crate::asked::{Asked, Index};
 use crate::films::refuse_empty;
+use crate::models;
 use crate::problem::Problem;
 use crate::proposed::class_of;
 use crate::taught::{held, teaching};
@@ -48,7 +49,7 @@ pub(crate) async fn add(
             )));
         }
         let name = asked.name.as_deref().unwrap_or_default();
-        let at = kept.lesson.add(&proposed.out, class, name, &film.bytes).map_err(|e| problem_of(&e))?;
+        let at = kept.lesson.add(&proposed.out, class, name, &film.bytes).map_err(|e| conflict_or(&e))?;
         let film = &kept.lesson.films()[at];
         Ok(json!({ "index": at, "name": film.path.file_name().map(escape), "label": asked.class }))
     })
@@ -64,7 +65,7 @@ pub(crate) async fn take_away(State(app): State<Arc<App>>, Index(index): Index) 
         if index >= kept.lesson.films().len() {
             return Err(Problem::not_found(format!("the data set has no film {index}")));
         }
-        kept.lesson.take_away(index).map_err(|e| problem_of(&e))?;
+        kept.lesson.take_away(index).map_err(|e| conflict_or(&e))?;
         if kept.proposals.contains_key(&index) {
             let mut changed = kept.proposals.clone();
             changed.remove(&index);
@@ -76,10 +77,9 @@ pub(crate) async fn take_away(State(app): State<Arc<App>>, Index(index): Index) 
     .await
 }
 
-fn problem_of(error: &Error) -> Problem {
+fn conflict_or(error: &Error) -> Problem {
     match error.kind() {
-        ErrorKind::Damaged => Problem::unreadable(error.to_string()),
         ErrorKind::BadInput => Problem::conflict(error.to_string()),
-        _ => Problem::broken(error.to_string()),
+        _ => models::problem_of(error),
     }
 }

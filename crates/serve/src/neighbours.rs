@@ -100,7 +100,11 @@ struct Known {
 /// Those films: not those of the test split, of the model's own run where it lies in one, nor those that were added since.
 fn films(app: &App, model: &Served) -> Result<Vec<Known>, Problem> {
     let proposed = &teaching(app)?.proposed;
-    let own = model.run.as_deref().and_then(|run| splits_of_run(run, &proposed.root, &model.info).ok().flatten());
+    let own = match &model.run {
+        // Without it test films would be taken for films of the training.
+        Some(run) => splits_of_run(run, &proposed.root, &model.info).map_err(|e| Problem::broken(e.to_string()))?,
+        None => None,
+    };
     let kept = held(&proposed.kept);
     let known = |(at, film): (usize, &LessonFilm)| {
         let split = own.as_ref().and_then(|own| own.get(&film.path).copied()).or(film.split);

@@ -148,6 +148,12 @@ fn fact(path: &Path, column: &str) -> Option<String> {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place(usize, String);
 
+/// The name of each film's group in a column, as `test --groups` makes groups; none of a film of which the column says nothing.
+pub(crate) fn names(values: &[String]) -> Vec<Option<String>> {
+    let places = grouped(values).into_iter().zip(values);
+    places.map(|(Place(_, name), value)| (!value.is_empty()).then_some(name)).collect()
+}
+
 /// The group of each film by what its column says.
 fn grouped(values: &[String]) -> Vec<Place> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

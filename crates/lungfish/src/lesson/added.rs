@@ -1,6 +1,8 @@
 //! Films that somebody adds to the classes of a data set. They lie in a folder of their own, `added/CLASS/`, never among the data
 //! set's; a table for a training names them by their whole paths.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +17,6 @@ use crate::run_folder::write_atomically;
 const ADDED: &str = "added";
 /// Bytes of a file's name, at most, so that every file system takes it.
 const LONGEST: usize = 120;
-/// Files of one name, at most.
-const NAMESAKES: usize = 1000;
 
 impl Lesson {
     /// The same, with the films that were added in an earlier lesson, which lie in this folder.
@@ -54,7 +54,7 @@ impl Lesson {
         }
         let folder = self.folder_of(out, class);
         fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, e))?;
-        let path = free(&folder, &safe(name));
+        let path = self.free(&folder, &safe(name));
         write_atomically(&path, bytes)?;
         let film = self.added_film(path, class)?;
         self.films.push(film);
@@ -83,6 +83,21 @@ impl Lesson {
         let there = self.films.iter().filter(|film| film.added && !film.gone).filter(is_as_long);
         let is_same = |film: &&LessonFilm| fs::read(&film.path).is_ok_and(|other| other == bytes);
         there.into_iter().find(is_same)
+    }
+
+    /// A path in the folder that no file has, with a name that no other film has: a table may mean a film of the data set by the end
+    /// of a path.
+    fn free(&self, folder: &Path, name: &str) -> PathBuf {
+        let (stem, extension) = parted(name);
+        let numbered = |number: usize| match (number, extension) {
+            (1, _) => name.to_owned(),
+            (_, "") => format!("{stem} ({number})"),
+            _ => format!("{stem} ({number}).{extension}"),
+        };
+        let taken: HashSet<&OsStr> = self.films.iter().filter_map(|film| film.path.file_stem()).collect();
+        let paths = (1..).map(|number| folder.join(numbered(number)));
+        let mut free = paths.filter(|path| path.file_stem().is_none_or(|stem| !taken.contains(stem)) && !path.exists());
+        free.next().unwrap_or_else(|| folder.join(name))
     }
 
     /// Where added films of a class lie. A class whose name makes no good folder has a number.
@@ -129,18 +144,6 @@ fn safe(name: &str) -> String {
 
 fn parted(name: &str) -> (&str, &str) {
     name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).unwrap_or((name, ""))
-}
-
-/// A path in the folder that no file has.
-fn free(folder: &Path, name: &str) -> PathBuf {
-    let (stem, extension) = parted(name);
-    let numbered = |number: usize| match (number, extension) {
-        (1, _) => name.to_owned(),
-        (_, "") => format!("{stem} ({number})"),
-        _ => format!("{stem} ({number}).{extension}"),
-    };
-    let free = (1..NAMESAKES).map(|number| folder.join(numbered(number))).find(|path| !path.exists());
-    free.unwrap_or_else(|| folder.join(name))
 }
 
 #[cfg(test)]
@@ -192,7 +195,7 @@ mod tests {
         let second = lesson.add(&out, 0, "person7_virus_1.png", &other).unwrap();
         let third = fs::read(&lesson.films()[2].path).unwrap();
         let third = lesson.add(&out, 0, "person7_virus_1.png", &third).unwrap();
-        assert!(lesson.films()[third].path.ends_with("NORMAL/person7_virus_1 (2).png"));
+        assert!(lesson.films()[third].path.ends_with("NORMAL/person7_virus_1 (3).png"));
 
         // A training takes them, and a later lesson finds them again.
         let proposals = Proposals::from([(second, Proposal::Class(1))]);
@@ -215,6 +218,24 @@ mod tests {
         assert!(lesson.films()[second].gone && !lesson.films()[second].path.exists());
         assert_eq!(lesson.take_away(second).unwrap_err().kind(), ErrorKind::BadInput);
         assert!(!lesson.proposals(&proposals).contains("person7"), "what is gone has no proposal");
+        // A film with the name of one of the data set, in folders of one class each, is another film.
+        let flat = dir.path().join("flat");
+        for class in ["NORMAL", "PNEUMONIA"] {
+            fs::create_dir_all(flat.join(class)).unwrap();
+            for film in folder::films_in(&data.join("train").join(class)).unwrap() {
+                fs::copy(&film, flat.join(class).join(film.file_name().unwrap())).unwrap();
+            }
+        }
+        let mut namesakes = Lesson::open(&flat).unwrap();
+        let name = name_of(&namesakes.films()[0].path);
+        let at = namesakes.add(&dir.path().join("out-flat"), 0, &name, &other).unwrap();
+        assert_ne!(name_of(&namesakes.films()[at].path), name);
+        let table = dir.path().join("flat.csv");
+        namesakes.write_table(&Proposals::new(), &table).unwrap();
+        let reading = crate::source::Reading { labels: Some(table), ..crate::source::Reading::default() };
+        let set = crate::source::open(&flat, &reading).unwrap();
+        assert_eq!(set.layout.len(), namesakes.films().len());
+
         let before = lesson.films().len();
         assert_eq!(lesson.add(&out, 1, "new.png", &other).unwrap(), before, "places are not given anew");
         assert_eq!(lungfish_data::folder::films_in(&data).unwrap().len(), 30, "the data set is as it was");

@@ -135,20 +135,26 @@ impl Trainer<'_> {
                     values.extend(head.output()?);
                 }
                 let classes = self.data.classes.len().max(1);
-                let looks = if looks { self.looks(films) } else { vec![Some(None); films.len()] };
-                let row = |((values, features), statistics): ((&[f32], &[f32]), Option<Option<_>>)| {
-                    let (values, features) = (values.to_vec(), vec![features.to_vec()]);
-                    Some(Row { values, features, statistics: statistics?, ..Row::default() })
-                };
                 let both = values.chunks_exact(classes).zip(inputs.chunks_exact(features.width));
-                both.zip(looks).map(row).collect::<Vec<Option<Row>>>()
+                let row = |(values, features): (&[f32], &[f32])| Row {
+                    values: values.to_vec(),
+                    features: vec![features.to_vec()],
+                    ..Row::default()
+                };
+                let rows = both.map(row);
+                if looks {
+                    let with_look = |(row, look): (Row, Option<_>)| Some(Row { statistics: Some(look?), ..row });
+                    rows.zip(self.looks(films)).map(with_look).collect()
+                } else {
+                    rows.map(Some).collect::<Vec<Option<Row>>>()
+                }
             }
         };
         Ok(Some(films.iter().copied().zip(rows).filter_map(|(film, row)| Some((film, row?))).collect()))
     }
 
-    /// How films look; the outer `None` where one cannot be read any more.
-    fn looks(&self, films: &[&CheckedFilm]) -> Vec<Option<Option<[f64; STATISTICS]>>> {
+    /// How films look; none of one that cannot be read any more.
+    fn looks(&self, films: &[&CheckedFilm]) -> Vec<Option<[f64; STATISTICS]>> {
         let look = |film: &&CheckedFilm| {
             let known = self.memory.as_ref().and_then(|memory| memory.look(film.hash, &self.pipeline.preprocess));
             let look =
@@ -156,7 +162,7 @@ impl Trainer<'_> {
             if let (Some(memory), Some(look)) = (&self.memory, look) {
                 memory.keep_look(film.hash, &self.pipeline.preprocess, look);
             }
-            look.map(Some)
+            look
         };
         films.par_iter().map(look).collect()
     }

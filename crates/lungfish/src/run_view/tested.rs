@@ -10,6 +10,7 @@ use lungfish_data::{Split, TableCells, Task, dicom_facts};
 use rayon::prelude::*;
 use serde_json::Value;
 
+use crate::evaluate::groups;
 use crate::{Error, ModelInfo};
 
 /// Values of a column of words by which films are told apart, at most; of more it is a name of each film.
@@ -48,7 +49,7 @@ pub struct TestedFilm {
     /// How unlike the training films it is, where the model says it.
     pub unlike: Option<f64>,
     /// What else is known of it, by columns: of a DICOM view, sex, age by decade, manufacturer and modality; of a table of labels its
-    /// columns of few words or of numbers.
+    /// columns of few words, and of numbers, many of which are thirds.
     pub groups: BTreeMap<String, String>,
 }
 
@@ -140,15 +141,15 @@ fn of_table(info: &ModelInfo, rows: &[Option<u64>]) -> Vec<BTreeMap<String, Stri
     let names = cells.header.iter().filter(|name| !info.classes.contains(name) && !is_of_each_film(name));
     for name in names.take(MOST_COLUMNS) {
         let Some(column) = cells.column(name) else { continue };
-        let values: Vec<Option<&str>> = rows.iter().map(|row| column.get(&(*row)?).copied()).collect();
-        let different: BTreeSet<&str> = values.iter().flatten().copied().collect();
-        if different.len() < 2 || different.len() > MOST_WORDS {
+        let value = |row: &Option<u64>| row.and_then(|row| column.get(&row).copied()).unwrap_or_default().to_owned();
+        let values: Vec<String> = rows.iter().map(value).collect();
+        let different: BTreeSet<&str> = values.iter().map(String::as_str).filter(|value| !value.is_empty()).collect();
+        let are_numbers = different.iter().all(|value| value.parse::<f64>().is_ok());
+        if different.len() < 2 || different.len() > MOST_WORDS && !are_numbers {
             continue;
         }
-        for (film, value) in told.iter_mut().zip(values) {
-            if let Some(value) = value {
-                film.insert(name.clone(), escape(value));
-            }
+        for (film, group) in told.iter_mut().zip(groups::names(&values)) {
+            film.extend(group.map(|group| (name.clone(), group)));
         }
     }
     told
@@ -241,5 +242,12 @@ mod tests {
         // Neither whose a film is nor what all have in common.
         assert_eq!(groups(&films[0]), ["Age=60", "Sex=F"]);
         assert_eq!((groups(&films[1]), groups(&films[2])), (vec!["Age=50".to_owned(), "Sex=M".to_owned()], Vec::new()));
+        // Ages of many films are thirds.
+        let rows: Vec<Option<u64>> = (0..60).map(|at| Some(at + 2)).collect();
+        let text: String = (0..60).map(|at| format!("f{at},{at},{}\n", at + 20)).collect();
+        fs::write(&labels, format!("path,A,Age\n{text}")).unwrap();
+        let ages: BTreeSet<String> =
+            of_table(&model, &rows).into_iter().filter_map(|mut of| of.remove("Age")).collect();
+        assert_eq!(ages.into_iter().collect::<Vec<_>>(), ["above 40 to 60", "above 60", "up to 40"]);
     }
 }

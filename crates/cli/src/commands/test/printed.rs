@@ -266,9 +266,7 @@ fn pictures(paths: &[PathBuf], pdf: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use lungfish::LabelMetrics;
-
-    use lungfish::Split;
+    use lungfish::{LabelMetrics, Split};
 
     use super::*;
 

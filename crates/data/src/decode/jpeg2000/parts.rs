@@ -25,7 +25,7 @@ pub(super) fn missing(bytes: &[u8]) -> Option<String> {
     // Of each tile, how many parts are there and how many there should be, where that is said.
     let mut parts: BTreeMap<u16, (usize, u8)> = BTreeMap::new();
     while word(code, at) == Some(SOT) {
-        let header = code.get(at..at + 12)?;
+        let Some(header) = code.get(at..at + 12) else { return Some("it ends within the header of a tile".to_owned()) };
         let tile = u16::from_be_bytes([header[4], header[5]]);
         let length = u32::from_be_bytes([header[6], header[7], header[8], header[9]]) as usize;
         let part = parts.entry(tile).or_default();

@@ -49,10 +49,15 @@ impl Places {
         // As many folders as both have must be the same: `p1/v.jpg` is not the film `p2/v.jpg`.
         let fits = |at: &usize| self.parts[*at].iter().rev().skip(1).zip(folders.iter().rev()).all(|(a, b)| a == b);
         let best: Vec<usize> = candidates.into_iter().flatten().copied().filter(fits).collect();
+        // Of several the one whose whole path it is: beside `NORMAL/a.png` there may be `/elsewhere/NORMAL/a.png`.
+        let is_whole = |at: &&usize| {
+            let film = self.parts[**at].iter().map(String::as_str).filter(|part| !["/", "\\"].contains(part));
+            film.eq(folders.iter().copied().chain([*name]))
+        };
         match best[..] {
             [] => Found::Nothing,
             [film] => Found::Film(film),
-            _ => Found::Several(best),
+            _ => best.iter().find(is_whole).map_or_else(|| Found::Several(best.clone()), |film| Found::Film(*film)),
         }
     }
 }
@@ -87,6 +92,15 @@ mod tests {
             assert_eq!(places.find(row), Found::Film(film), "{row}");
         }
         assert_eq!(places.find("v1.jpg"), Found::Several(vec![0, 1]));
+        let both = Places::of(&["NORMAL/a.png", "/elsewhere/NORMAL/a.png", "/other/NORMAL/a.png"].map(PathBuf::from));
+        for (row, found) in [
+            ("NORMAL/a.png", Found::Film(0)),
+            ("/elsewhere/NORMAL/a.png", Found::Film(1)),
+            ("/other/NORMAL/a.png", Found::Film(2)),
+            ("a.png", Found::Several(vec![0, 1, 2])),
+        ] {
+            assert_eq!(both.find(row), found, "{row}");
+        }
         for row in ["../a.png", "b.png", "", "/", "p1", "p9/s1/v1.jpg", "other/a.png"] {
             assert_eq!(places.find(row), Found::Nothing, "{row}");
         }
