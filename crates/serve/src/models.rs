@@ -286,6 +286,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_newest_heads_that_were_taught_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (films, run) = (dir.path().join("films"), dir.path().join("run"));
+        lungfish_data::synth(&films, 30, 1).unwrap();
+        let mut request = lungfish::TrainRequest::new(&films, &run);
+        for setting in ["image_size=32", "hidden=8", "frozen_epochs=1"] {
+            request.changes.set(setting).unwrap();
+        }
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        lungfish::train(&request, &mut lungfish::Watch::new(&mut lungfish::Silent, &stop)).unwrap();
+        let models = Models::open(std::slice::from_ref(&run), None).unwrap();
+        let taught: Vec<String> = (0..MOST_TAUGHT + 2).map(|_| models.add_taught(&run).unwrap()).collect();
+        // What was named stays, whatever is taught.
+        let mut names = vec!["run".to_owned()];
+        names.extend_from_slice(&taught[2..]);
+        assert_eq!(models.names(), names);
+        // The name of the first was free again for the last.
+        assert!(models.get(Some(&taught[1])).is_err() && models.get(Some(&taught[2])).is_ok());
+        assert!(run.join("best.safetensors").is_file(), "its run stays where it is");
+    }
+
+    #[test]
     fn no_two_models_have_one_name() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a/run"), dir.path().join("b/run"));

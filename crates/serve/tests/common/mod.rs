@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::thread::JoinHandle;
@@ -152,6 +152,21 @@ impl Drop for Server {
         let ended = self.thread.take().unwrap().join().unwrap();
         assert!(ended.is_ok(), "{ended:?}");
     }
+}
+
+/// Files below a folder, with their sizes.
+pub fn lying_in(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut files: Vec<(PathBuf, u64)> = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(lying_in(&path));
+        } else {
+            files.push((path.clone(), fs::metadata(&path).unwrap().len()));
+        }
+    }
+    files.sort();
+    files
 }
 
 pub fn parted(answer: &[u8]) -> (u16, String, Vec<u8>) {
