@@ -17,3 +17,27 @@ impl Element {
         }
     }
 }
+
+/// The precision of a plan, as PyTorch's autocast has it: what the values between its layers are.
+///
+/// Weights, their gradients, the optimiser, the statistics of batch normalisations, everything after the pooling of pixels,
+/// softmax and loss are single precision in either, and every sum is taken in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Single precision everywhere.
+    #[default]
+    Fp32,
+    /// Values of images and their gradients are bfloat16 (8 bits of exponent, 8 of precision), rounded to nearest even; so
+    /// are the operands of matrix products that have an instruction for it.
+    Bf16,
+}
+
+impl Precision {
+    /// `fp32` or `bf16`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Precision::Fp32 => "fp32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}

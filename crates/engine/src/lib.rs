@@ -50,7 +50,7 @@ mod store;
 pub use adam::{Adam, AdamConfig, AdamState, clip_gradients};
 pub use backend::{AdamUpdate, Backend, Input, Normalization, State};
 pub use cpu::Cpu;
-pub use element::Element;
+pub use element::{Element, Precision};
 pub use error::EngineError;
 pub use graph::{BufferId, Graph, GraphBuilder, Node, ParamId, PartId, TensorSpec, ValueId};
 pub use init::initialise;

@@ -1,7 +1,7 @@
 //! What a plan is asked for: image size, largest batch, trained parts, values to be read.
 
 use crate::shape::MOST_ELEMENTS;
-use crate::{Element, EngineError, Graph, Normalization, PartId, ValueId};
+use crate::{Element, EngineError, Graph, Normalization, PartId, Precision, ValueId};
 
 /// What a plan is for.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct PlanSpec {
     /// Bytes of values that lie at hand from one step to the next, instead of [`Backend::cache`](crate::Backend::cache).
     /// What is not trained runs so few films at a time that its values fit, where that spares memory traffic.
     pub cache: Option<usize>,
+    /// Of the values between its layers.
+    pub precision: Precision,
 }
 
 impl PlanSpec {
@@ -43,6 +45,7 @@ impl PlanSpec {
             gradients: Vec::new(),
             normalization,
             cache: None,
+            precision: Precision::Fp32,
         }
     }
 

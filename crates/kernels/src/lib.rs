@@ -42,6 +42,7 @@ pub mod pool;
 pub mod softmax;
 
 mod act;
+mod arch;
 mod chunks;
 mod gemm;
 mod prefetch;

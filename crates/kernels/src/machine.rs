@@ -112,6 +112,20 @@ pub fn path() -> &'static str {
     path_of(simd(), plain())
 }
 
+/// Whether products of bfloat16 have an instruction of their own on the path that is taken: AVX512-BF16's `vdpbf16ps`.
+pub fn bf16() -> bool {
+    simd() == "avx512" && crate::arch::bf16()
+}
+
+/// The path that kernels of bfloat16 values take: as [`path`], `"avx512bf16"` for `"avx512"` where [`bf16`].
+pub fn bf16_path() -> &'static str {
+    match (bf16(), plain()) {
+        (true, false) => "avx512bf16",
+        (true, true) => "avx512bf16/plain",
+        (false, _) => path(),
+    }
+}
+
 /// Every path of this machine, the one that is taken where nothing else is asked for first.
 pub fn paths() -> Vec<&'static str> {
     let names = || offered().into_iter().map(|(name, _)| name);
