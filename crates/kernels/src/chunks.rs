@@ -5,6 +5,8 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+use crate::stored::Stored;
+
 /// Floats in one chunk of an elementwise pass: large against rayon's cost, small against L2.
 pub(crate) const ELEMENTS: usize = 1 << 14;
 
@@ -31,21 +33,23 @@ pub(crate) fn for_chunks<T: Send>(y: &mut [T], len: usize, f: impl Fn(usize, &mu
 
 /// `y[i] = f(y[i], a[i])`, in parallel and vectorised.
 #[inline(always)]
-pub(crate) fn map1(y: &mut [f32], a: &[f32], f: impl Fn(f32, f32) -> f32 + Sync) {
+pub(crate) fn map1<T: Stored>(y: &mut [T], a: &[T], f: impl Fn(f32, f32) -> f32 + Sync) {
     assert_eq!(y.len(), a.len());
     for_chunks(y, ELEMENTS, |index, y| {
         let a = &a[index * ELEMENTS..][..y.len()];
-        vectorised(|| y.iter_mut().zip(a).for_each(|(y, &a)| *y = f(*y, a)));
+        vectorised(|| y.iter_mut().zip(a).for_each(|(y, a)| *y = T::rounded(f(y.widened(), a.widened()))));
     });
 }
 
-/// `y[i] = f(y[i], a[i], b[i])`, in parallel and vectorised.
+/// `y[i] = f(a[i], b[i])`, in parallel and vectorised.
 #[inline(always)]
-pub(crate) fn map2(y: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32) -> f32 + Sync) {
+pub(crate) fn map2<T: Stored>(y: &mut [T], a: &[T], b: &[T], f: impl Fn(f32, f32) -> f32 + Sync) {
     assert_eq!((y.len(), y.len()), (a.len(), b.len()));
     for_chunks(y, ELEMENTS, |index, y| {
         let (a, b) = (&a[index * ELEMENTS..][..y.len()], &b[index * ELEMENTS..][..y.len()]);
-        vectorised(|| y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(*y, a, b)));
+        vectorised(|| {
+            y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = T::rounded(f(a.widened(), b.widened())));
+        });
     });
 }
 
@@ -102,11 +106,11 @@ pub(crate) fn sum_rows(rows: usize, width: usize, f: impl Fn(usize, usize, &mut 
 }
 
 /// Writes `values` to `y`, or adds them.
-pub(crate) fn store(y: &mut [f32], values: impl Iterator<Item = f32>, accumulate: bool) {
+pub(crate) fn store<T: Stored>(y: &mut [T], values: impl Iterator<Item = f32>, accumulate: bool) {
     if accumulate {
-        y.iter_mut().zip(values).for_each(|(y, value)| *y += value);
+        y.iter_mut().zip(values).for_each(|(y, value)| *y = T::rounded(y.widened() + value));
     } else {
-        y.iter_mut().zip(values).for_each(|(y, value)| *y = value);
+        y.iter_mut().zip(values).for_each(|(y, value)| *y = T::rounded(value));
     }
 }
 

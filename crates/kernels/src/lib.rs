@@ -46,7 +46,10 @@ mod arch;
 mod chunks;
 mod gemm;
 mod prefetch;
+mod stored;
 mod sweep;
+
+pub use stored::{Bf16, Stored};
 
 /// Runs `f` on a thread of the current rayon pool. Kernels called from there share their work out at once; called from
 /// outside, each has to be handed over and waited for, which costs more than a small layer takes.

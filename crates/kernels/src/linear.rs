@@ -2,6 +2,7 @@
 
 use crate::chunks::{for_chunks, store, sum_rows, vectorised, with_scratch};
 use crate::gemm::{Gemm, GemmTransposed, gemm, gemm_transposed, pack, packed_len};
+use crate::stored::Stored;
 
 /// Rows of the result in one task.
 const ROWS: usize = 64;
@@ -126,12 +127,12 @@ pub fn backward_weight(
 }
 
 /// Column sums of `x` `[rows, c]` in `f64`, written or added to `y`.
-pub(crate) fn column_sums(rows: usize, c: usize, x: &[f32], y: &mut [f32], accumulate: bool) {
+pub(crate) fn column_sums<T: Stored>(rows: usize, c: usize, x: &[T], y: &mut [f32], accumulate: bool) {
     assert_eq!((x.len(), y.len()), (rows * c, c));
     let sums = sum_rows(rows, c, |first, end, sums| {
         crate::chunks::vectorised(|| {
             for x in x[first * c..end * c].chunks_exact(c) {
-                sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += f64::from(x));
+                sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(x.widened()));
             }
         });
     });

@@ -2,6 +2,7 @@
 
 use crate::chunks::{for_chunks, vectorised};
 use crate::conv::gray::Gray;
+use crate::stored::Stored;
 
 /// What `(v / 255 - mean) / std` gives for each byte `v`, in torchvision's order of operations
 /// (`ToTensor`, then `Normalize`).
@@ -13,9 +14,9 @@ fn table(mean: [f32; 3], std: [f32; 3]) -> [[f32; 3]; 256] {
 const PIXELS: usize = 1 << 13;
 
 /// Gray bytes `[n, hw]` repeated to three channels `[n, hw, 3]`, each with its own mean and standard deviation.
-pub fn normalise_gray(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [f32; 3], y: &mut [f32]) {
+pub fn normalise_gray<T: Stored>(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [f32; 3], y: &mut [T]) {
     assert_eq!((pixels.len(), y.len()), (n * hw, n * hw * 3));
-    let table = table(mean, std);
+    let table = table(mean, std).map(|of_byte| of_byte.map(T::rounded));
     for_chunks(y, PIXELS * 3, |index, y| {
         for (y, &v) in y.chunks_exact_mut(3).zip(&pixels[index * PIXELS..]) {
             y.copy_from_slice(&table[usize::from(v)]);
@@ -33,9 +34,9 @@ pub fn gray_plane(pixels: &[u8], gray: &Gray, z: &mut [f32]) {
 }
 
 /// Interleaved RGB bytes `[n, hw, 3]` to `[n, hw, 3]`, each channel with its own mean and standard deviation.
-pub fn normalise_rgb(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [f32; 3], y: &mut [f32]) {
+pub fn normalise_rgb<T: Stored>(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [f32; 3], y: &mut [T]) {
     assert_eq!((pixels.len(), y.len()), (n * hw * 3, n * hw * 3));
-    let table = table(mean, std);
+    let table = table(mean, std).map(|of_byte| of_byte.map(T::rounded));
     for_chunks(y, PIXELS * 3, |index, y| {
         for (y, v) in y.chunks_exact_mut(3).zip(pixels[index * PIXELS * 3..].chunks_exact(3)) {
             for c in 0..3 {
@@ -46,19 +47,19 @@ pub fn normalise_rgb(n: usize, hw: usize, pixels: &[u8], mean: [f32; 3], std: [f
 }
 
 /// `[n, c, hw]` to `[n, hw, c]`.
-pub fn nchw_to_nhwc(n: usize, c: usize, hw: usize, x: &[f32], y: &mut [f32]) {
+pub fn nchw_to_nhwc<T: Stored>(n: usize, c: usize, hw: usize, x: &[f32], y: &mut [T]) {
     assert_eq!((x.len(), y.len()), (n * c * hw, n * c * hw));
     transpose_films(c, hw, x, y);
 }
 
 /// `[n, hw, c]` to `[n, c, hw]`.
-pub fn nhwc_to_nchw(n: usize, c: usize, hw: usize, x: &[f32], y: &mut [f32]) {
+pub fn nhwc_to_nchw<T: Stored>(n: usize, c: usize, hw: usize, x: &[T], y: &mut [f32]) {
     assert_eq!((x.len(), y.len()), (n * c * hw, n * c * hw));
     transpose_films(hw, c, x, y);
 }
 
 /// Each film `[rows, columns]` to `[columns, rows]`.
-fn transpose_films(rows: usize, columns: usize, x: &[f32], y: &mut [f32]) {
+fn transpose_films<X: Stored, Y: Stored>(rows: usize, columns: usize, x: &[X], y: &mut [Y]) {
     /// Side of the tiles in which both sides stay in the cache.
     const TILE: usize = 16;
     let len = rows * columns;
@@ -71,7 +72,7 @@ fn transpose_films(rows: usize, columns: usize, x: &[f32], y: &mut [f32]) {
                     let end = (start + TILE).min(rows);
                     for column in first..last {
                         for (y, row) in y[column * rows..][start..end].iter_mut().zip(start..end) {
-                            *y = x[row * columns + column];
+                            *y = Y::rounded(x[row * columns + column].widened());
                         }
                     }
                 }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use pulp::{Scalar, Simd, WithSimd};
 
-use crate::chunks::{for_chunks, vectorised};
+use crate::chunks::{for_chunks, store, vectorised};
+use crate::stored::Stored;
 
 /// A sliding window over images `[h, w, c]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl PoolShape {
 }
 
 /// Largest value in each window: `x` `[n, h, w, c]`, `y` `[n, out, c]`. NaN wins, as in PyTorch.
-pub fn max_pool(shape: &PoolShape, n: usize, x: &[f32], y: &mut [f32]) {
+pub fn max_pool<T: Stored>(shape: &PoolShape, n: usize, x: &[T], y: &mut [T]) {
     assert_eq!((x.len(), y.len()), (n * shape.x_len(), n * shape.y_len()));
     let (c, [oh, ow]) = (shape.c, shape.out());
     for_chunks(y, ow * c, |row, y| {
@@ -70,14 +71,14 @@ pub fn max_pool(shape: &PoolShape, n: usize, x: &[f32], y: &mut [f32]) {
 }
 
 /// One row of a film's output.
-struct MaxPool<'a> {
+struct MaxPool<'a, T> {
     shape: &'a PoolShape,
     row: usize,
-    x: &'a [f32],
-    y: &'a mut [f32],
+    x: &'a [T],
+    y: &'a mut [T],
 }
 
-impl WithSimd for MaxPool<'_> {
+impl<T: Stored> WithSimd for MaxPool<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -91,16 +92,16 @@ impl WithSimd for MaxPool<'_> {
                 for line in lines.clone() {
                     for column in columns.clone() {
                         let x = &self.x[(line * w + column) * c + i * lanes..][..y.len()];
-                        let x = if x.len() == lanes { S::as_simd_f32s(x).0[0] } else { simd.partial_load_f32s(x) };
+                        let x = if x.len() == lanes { T::load(simd, x) } else { T::load_some(simd, x) };
                         most = simd.select_f32s(simd.less_than_f32s(most, x), x, most);
                         // What is not itself is NaN.
                         most = simd.select_f32s(simd.equal_f32s(x, x), most, x);
                     }
                 }
                 if y.len() == lanes {
-                    S::as_mut_simd_f32s(y).0[0] = most;
+                    T::store(simd, most, y);
                 } else {
-                    simd.partial_store_f32s(y, most);
+                    T::store_some(simd, most, y);
                 }
             }
         }
@@ -109,13 +110,13 @@ impl WithSimd for MaxPool<'_> {
 
 /// Gradient of [`max_pool`] to its input: each window's goes to its first maximum in scan order, as in PyTorch.
 /// `y` is what `max_pool` gave for `x`. Added to `dx` if `accumulate`.
-pub fn max_pool_backward(
+pub fn max_pool_backward<T: Stored>(
     shape: &PoolShape,
     n: usize,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
+    x: &[T],
+    y: &[T],
+    dy: &[T],
+    dx: &mut [T],
     accumulate: bool,
 ) {
     let (x_len, y_len) = (shape.x_len(), shape.y_len());
@@ -130,16 +131,16 @@ pub fn max_pool_backward(
 }
 
 /// The gradient to one film.
-struct MaxPoolBackward<'a> {
+struct MaxPoolBackward<'a, T> {
     shape: PoolShape,
-    x: &'a [f32],
-    y: &'a [f32],
-    dy: &'a [f32],
-    dx: &'a mut [f32],
+    x: &'a [T],
+    y: &'a [T],
+    dy: &'a [T],
+    dx: &'a mut [T],
     accumulate: bool,
 }
 
-impl WithSimd for MaxPoolBackward<'_> {
+impl<T: Stored> WithSimd for MaxPoolBackward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -152,7 +153,7 @@ impl WithSimd for MaxPoolBackward<'_> {
             let wanted = (row * self.shape.stride[0] + self.shape.kernel[0]).saturating_sub(self.shape.pads[0]).min(h);
             let wanted = if row + 1 == oh { h } else { wanted } * w * c;
             if wanted > cleared {
-                self.dx[cleared..wanted].fill(0.0);
+                self.dx[cleared..wanted].fill(T::default());
                 cleared = wanted;
             }
             for column in 0..ow {
@@ -172,47 +173,51 @@ impl WithSimd for MaxPoolBackward<'_> {
     }
 }
 
-impl MaxPoolBackward<'_> {
+impl<T: Stored> MaxPoolBackward<'_, T> {
     /// Hands the gradient of one window, at `from` of the result, on to its pixels, for a vector of channels.
     #[inline(always)]
     fn window<S: Simd>(&mut self, simd: S, pixels: &[usize], from: usize, channel: usize) {
-        let load = |values: &[f32], at: usize| S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0];
+        let load = |values: &[T], at: usize| T::load(simd, &values[at..]);
         // What has not yet found its maximum.
         let (y, mut rest, zero) = (load(self.y, from + channel), load(self.dy, from + channel), simd.splat_f32s(0.0));
         for &at in pixels {
             let hit = simd.equal_f32s(load(self.x, at + channel), y);
-            let dx = &mut S::as_mut_simd_f32s(&mut self.dx[at + channel..][..S::F32_LANES]).0[0];
-            *dx = simd.add_f32s(*dx, simd.select_f32s(hit, rest, zero));
+            let dx = &mut self.dx[at + channel..];
+            T::store(simd, simd.add_f32s(T::load(simd, dx), simd.select_f32s(hit, rest, zero)), dx);
             rest = simd.select_f32s(hit, zero, rest);
         }
     }
 }
 
 /// Mean over each film's `hw` pixels: `x` `[n, hw, c]`, `y` `[n, c]`.
-pub fn average_pool(n: usize, hw: usize, c: usize, x: &[f32], y: &mut [f32]) {
+pub fn average_pool<X: Stored, Y: Stored>(n: usize, hw: usize, c: usize, x: &[X], y: &mut [Y]) {
     assert_eq!((x.len(), y.len()), (n * hw * c, n * c));
     for_chunks(y, c, |film, y| {
         let mut sums = vec![0.0f64; c];
         vectorised(|| {
             for x in x[film * hw * c..][..hw * c].chunks_exact(c) {
-                sums.iter_mut().zip(x).for_each(|(sum, &x)| *sum += f64::from(x));
+                sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(x.widened()));
             }
         });
-        y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = (sum / hw as f64) as f32);
+        y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = Y::rounded((sum / hw as f64) as f32));
     });
 }
 
 /// Gradient of [`average_pool`] to its input, added to `dx` if `accumulate`.
-pub fn average_pool_backward(n: usize, hw: usize, c: usize, dy: &[f32], dx: &mut [f32], accumulate: bool) {
+pub fn average_pool_backward<X: Stored, Y: Stored>(
+    n: usize,
+    hw: usize,
+    c: usize,
+    dy: &[Y],
+    dx: &mut [X],
+    accumulate: bool,
+) {
     assert_eq!((dy.len(), dx.len()), (n * c, n * hw * c));
     for_chunks(dx, hw * c, |film, dx| {
         let dy = &dy[film * c..][..c];
         vectorised(|| {
             for dx in dx.chunks_exact_mut(c) {
-                for (dx, &dy) in dx.iter_mut().zip(dy) {
-                    let value = dy / hw as f32;
-                    *dx = if accumulate { *dx + value } else { value };
-                }
+                store(dx, dy.iter().map(|dy| dy.widened() / hw as f32), accumulate);
             }
         });
     });

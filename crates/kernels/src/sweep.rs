@@ -3,6 +3,8 @@
 
 use pulp::{Scalar, Simd, WithSimd};
 
+use crate::stored::Stored;
+
 /// Floats in the longest vector.
 const LONGEST: usize = 16;
 
@@ -61,7 +63,19 @@ impl<P: Pass> WithSimd for Sweep<'_, P> {
     }
 }
 
-/// `len` elements from `at` on, as vectors.
+/// `len` elements from `at` on, a vector at a time.
+#[inline(always)]
+pub(crate) fn pieces<S: Simd, T: Stored>(x: &[T], at: usize, len: usize) -> std::slice::ChunksExact<'_, T> {
+    x[at..][..len].chunks_exact(S::F32_LANES)
+}
+
+/// As [`pieces`], to be written.
+#[inline(always)]
+pub(crate) fn pieces_mut<S: Simd, T: Stored>(x: &mut [T], at: usize, len: usize) -> std::slice::ChunksExactMut<'_, T> {
+    x[at..][..len].chunks_exact_mut(S::F32_LANES)
+}
+
+/// `len` floats from `at` on, as vectors.
 #[inline(always)]
 pub(crate) fn vectors<S: Simd>(x: &[f32], at: usize, len: usize) -> &[S::f32s] {
     S::as_simd_f32s(&x[at..][..len]).0

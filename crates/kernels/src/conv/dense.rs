@@ -5,10 +5,12 @@ use rayon::prelude::*;
 
 use super::filter::Direction;
 use super::gather::{Source, Tap, backward_taps, forward_taps};
+use super::operand::Operand;
 use super::{Call, ConvShape, Filter};
 use crate::chunks::{ELEMENTS, for_chunks, rows_per_task, vectorised, with_scratch};
-use crate::gemm::{Gemm, GemmTransposed, gemm, gemm_transposed, packed_len, panel};
+use crate::gemm::{Gemm, GemmTransposed, gemm_transposed, gemm_transposed_pairs, packed_len, panel};
 use crate::norm::{BatchStatistics, for_chunks_of};
+use crate::stored::{Bf16, Stored, pair};
 
 /// Depth of one GEMM: deep enough to be fast, small enough for the gathered matrix to stay in L2.
 const DEPTH: usize = 768;
@@ -41,66 +43,77 @@ fn taps_per_gemm(taps: usize, channels: usize) -> usize {
     taps.div_ceil(gemms).max(1)
 }
 
-pub(super) fn forward(call: Call, y: &mut [f32], statistics: Option<&mut BatchStatistics>) {
+pub(super) fn forward<X: Stored, Y: Stored>(call: Call<X, Y>, y: &mut [Y], statistics: Option<&mut BatchStatistics>) {
     let Call { shape, n, x, filter, epilogue } = call;
     let ([oh, ow], [ci, co], c_out) = (shape.out(), shape.group(), shape.c_out);
-    let weights = filter.packed(Direction::Forward);
+    let operand = Operand::of::<X>(ci);
+    let weights = filter.panels(Direction::Forward, operand.pairs);
     if shape.is_pointwise() {
         let pixels = pixels_per_chunk(shape.c_in + c_out, n * oh * ow);
         for_chunks_of(y, pixels * c_out, c_out, statistics, |index, y| {
-            let x = &x[index * pixels * shape.c_in..];
-            pointwise(shape.groups, x, weights, y, [shape.c_in, c_out], false);
-            epilogue.apply(index * pixels * c_out, c_out, y);
+            let x = &x[index * pixels * shape.c_in..][..y.len() / c_out * shape.c_in];
+            Y::through(y, false, |y| {
+                operand.with(x, |x| pointwise(operand, shape.groups, x, weights, y, [shape.c_in, c_out], false));
+                epilogue.apply(index * pixels * c_out, c_out, y);
+            });
         });
         return;
     }
     let taps = forward_taps(shape);
     let a_gemm = taps_per_gemm(taps.len(), ci);
     let lines = rows_per_task(n * oh, pixels_per_chunk(a_gemm * ci + c_out, n * oh * ow).div_ceil(ow));
-    let (panel, panel_rows) = (panel(), taps.len() * ci);
+    let (panel, panel_rows) = (panel(), operand.floats(taps.len() * ci));
     for_chunks_of(y, lines * ow * c_out, c_out, statistics, |index, y| {
         let pixels = y.len() / c_out;
-        with_scratch(pixels * a_gemm * ci, |scratch| {
-            for group in 0..shape.groups {
-                let mut panels = &weights[group * packed_len(panel_rows, co)..];
-                for (part, taps) in taps.chunks(a_gemm).enumerate() {
-                    let depth = taps.len() * ci;
-                    gather_input(shape, x, index * lines, pixels / ow, group, taps, scratch);
-                    gemm(Gemm {
-                        size: [pixels, co, depth],
-                        a: scratch,
-                        a_stride: depth,
-                        pieces: [depth, 0],
-                        panels,
-                        panel_rows,
-                        ahead: 0,
-                        y: &mut y[group * co..],
-                        y_stride: c_out,
-                        accumulate: part > 0,
-                    });
-                    panels = &panels[depth * panel..];
+        with_scratch(operand.room(pixels * a_gemm * ci), |scratch| {
+            Y::through(y, false, |y| {
+                for group in 0..shape.groups {
+                    let mut panels = &weights[group * packed_len(panel_rows, co)..];
+                    for (part, taps) in taps.chunks(a_gemm).enumerate() {
+                        let (elements, depth) = (pixels * taps.len() * ci, operand.floats(taps.len() * ci));
+                        let gathered = operand.fill(scratch, elements, |out| {
+                            gather_input(shape, x, index * lines, pixels / ow, group, taps, out);
+                        });
+                        operand.multiply(Gemm {
+                            size: [pixels, co, depth],
+                            a: gathered,
+                            a_stride: depth,
+                            pieces: [depth, 0],
+                            panels,
+                            panel_rows,
+                            ahead: 0,
+                            y: &mut y[group * co..],
+                            y_stride: c_out,
+                            accumulate: part > 0,
+                        });
+                        panels = &panels[depth * panel..];
+                    }
                 }
-            }
+                epilogue.apply(index * lines * ow * c_out, c_out, y);
+            })
         });
-        epilogue.apply(index * lines * ow * c_out, c_out, y);
     });
 }
 
-pub(super) fn backward_data(
+pub(super) fn backward_data<T: Stored>(
     shape: &ConvShape,
     n: usize,
-    dy: &[f32],
+    dy: &[T],
     filter: &Filter,
-    dx: &mut [f32],
+    dx: &mut [T],
     accumulate: bool,
 ) {
     let ([oh, ow], [ci, co], c_in) = (shape.out(), shape.group(), shape.c_in);
-    let weights = filter.packed(Direction::Backward);
+    let operand = Operand::of::<T>(co);
+    let weights = filter.panels(Direction::Backward, operand.pairs);
     if shape.is_pointwise() {
         let pixels = pixels_per_chunk(c_in + shape.c_out, n * oh * ow);
         for_chunks(dx, pixels * c_in, |index, dx| {
-            let dy = &dy[index * pixels * shape.c_out..];
-            pointwise(shape.groups, dy, weights, dx, [shape.c_out, c_in], accumulate);
+            let dy = &dy[index * pixels * shape.c_out..][..dx.len() / c_in * shape.c_out];
+            T::through(dx, accumulate, |dx| {
+                operand
+                    .with(dy, |dy| pointwise(operand, shape.groups, dy, weights, dx, [shape.c_out, c_in], accumulate));
+            });
         });
         return;
     }
@@ -109,27 +122,28 @@ pub(super) fn backward_data(
     let most = phases.iter().map(|phase| phase.taps.len()).max().unwrap_or(0);
     let a_gemm = taps_per_gemm(most, co);
     let step = pixels_per_chunk(a_gemm * co + c_in, n * shape.h * w / (sh * sw)).div_ceil(w.div_ceil(sw)) * sh;
-    // With stride 1 the one phase is the whole of dx: the GEMMs write straight there.
-    let direct = [sh, sw] == [1, 1];
-    let (panel, panel_rows) = (panel(), shape.taps() * co);
+    // With stride 1 the one phase is the whole of dx: the GEMMs write straight there where it is floats.
+    let direct = [sh, sw] == [1, 1] && !T::HALF;
+    let (panel, panel_rows) = (panel(), operand.floats(shape.taps() * co));
     for_chunks(dx, step * w * c_in, |index, dx| {
         let range = index * step..index * step + dx.len() / (w * c_in);
         let room = range.len().div_ceil(sh) * w.div_ceil(sw);
         // One film's share of rows may begin anywhere, so a phase may have one row more than its even share.
         let room = room + w.div_ceil(sw) * (range.len() / shape.h + 2);
-        with_scratch(room * (a_gemm * co + ci), |scratch| {
-            let (gathered, result) = scratch.split_at_mut(room * a_gemm * co);
+        with_scratch(operand.room(room * a_gemm * co) + room * ci, |scratch| {
+            let (gathered, result) = scratch.split_at_mut(operand.room(room * a_gemm * co));
             let mut before = 0;
             for phase in &phases {
                 let lines: Vec<usize> =
                     range.clone().filter(|row| (row % shape.h + top) % sh == phase.residue[0]).collect();
                 let pixels = lines.len() * phase.columns;
                 for group in 0..shape.groups {
-                    let mut panels = &weights[group * packed_len(panel_rows, ci) + before * co * panel..];
+                    let mut panels =
+                        &weights[group * packed_len(panel_rows, ci) + operand.floats(before * co) * panel..];
                     for (part, taps) in phase.taps.chunks(a_gemm).enumerate() {
-                        let depth = taps.len() * co;
-                        if depth > 0 && phase.columns > 0 {
-                            for (row, out) in lines.iter().zip(gathered.chunks_mut(phase.columns * depth)) {
+                        let (elements, depth) = (taps.len() * co, operand.floats(taps.len() * co));
+                        let gathered = operand.fill(gathered, pixels * elements, |gathered: &mut [T]| {
+                            for (row, out) in lines.iter().zip(gathered.chunks_mut((phase.columns * elements).max(1))) {
                                 let source = Source {
                                     data: &dy[row / shape.h * shape.y_len()..][..shape.y_len()],
                                     h: oh,
@@ -141,9 +155,12 @@ pub(super) fn backward_data(
                                 let base = (row % shape.h + top - phase.residue[0]) / sh;
                                 source.gather(base as isize, taps, phase.columns, 1, out);
                             }
-                        }
-                        let (y, y_stride) = if direct { (&mut dx[group * ci..], c_in) } else { (&mut result[..], ci) };
-                        gemm(Gemm {
+                        });
+                        let (y, y_stride) = match direct {
+                            true => (&mut bytemuck::cast_slice_mut(dx)[group * ci..], c_in),
+                            false => (&mut result[..], ci),
+                        };
+                        operand.multiply(Gemm {
                             size: [pixels, ci, depth],
                             a: gathered,
                             a_stride: depth,
@@ -161,14 +178,17 @@ pub(super) fn backward_data(
                         if phase.taps.is_empty() {
                             result[..pixels * ci].fill(0.0);
                         }
-                        for (row, result) in lines.iter().zip(result.chunks(phase.columns.max(1) * ci)) {
-                            let line = &mut dx[(row - range.start) * w * c_in..][..w * c_in];
-                            let places = line.chunks_exact_mut(c_in).skip(phase.first_column).step_by(sw);
-                            for (place, result) in places.zip(result.chunks_exact(ci)) {
-                                let place = &mut place[group * ci..][..ci];
-                                crate::chunks::store(place, result.iter().copied(), accumulate);
+                        let result = &*result;
+                        vectorised(|| {
+                            for (row, result) in lines.iter().zip(result.chunks(phase.columns.max(1) * ci)) {
+                                let line = &mut dx[(row - range.start) * w * c_in..][..w * c_in];
+                                let places = line.chunks_exact_mut(c_in).skip(phase.first_column).step_by(sw);
+                                for (place, result) in places.zip(result.chunks_exact(ci)) {
+                                    let place = &mut place[group * ci..][..ci];
+                                    crate::chunks::store(place, result.iter().copied(), accumulate);
+                                }
                             }
-                        }
+                        });
                     }
                 }
                 before += phase.taps.len();
@@ -177,7 +197,14 @@ pub(super) fn backward_data(
     });
 }
 
-pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
+pub(super) fn backward_weight<X: Stored, T: Stored>(
+    shape: &ConvShape,
+    n: usize,
+    x: &[X],
+    dy: &[T],
+    dw: &mut [f32],
+    accumulate: bool,
+) {
     let ([oh, ow], [ci, co], c_out, len) = (shape.out(), shape.group(), shape.c_out, shape.weight_len());
     let taps = forward_taps(shape);
     // A task is one slot of rows, one group, and a piece of the weights' rows: some taps, or, when there is nothing to
@@ -210,29 +237,20 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
             for first in (start..end).step_by(chunk) {
                 let rows = chunk.min(end - first);
                 let pixels = rows * unit;
-                let mut sum = |(a, a_stride): (&[f32], usize), (b, b_stride): (&[f32], usize)| {
-                    gemm_transposed(GemmTransposed {
-                        size: [depth, width, pixels],
-                        pieces: [pixels.max(1), 0],
-                        a,
-                        a_stride,
-                        b,
-                        b_stride,
-                        y: sums,
-                        y_stride: width,
-                        accumulate: first > start,
-                    });
-                };
+                let sum = Sum { size: [depth, width, pixels], y: sums, accumulate: first > start };
                 let dy = (&dy[first * unit * c_out + group * co..], c_out);
                 if pointwise {
                     let x = (&x[first * shape.c_in + group * ci..], shape.c_in);
-                    let (a, b) = if turned { (dy, x) } else { (x, dy) };
-                    sum((&a.0[row..], a.1), b);
+                    match turned {
+                        true => sum.add((&dy.0[row..], dy.1), x),
+                        false => sum.add((&x.0[row..], x.1), dy),
+                    }
                 } else {
                     let taps = &taps[row / ci..][..depth / ci];
-                    with_scratch(pixels * depth, |scratch| {
-                        gather_input(shape, x, first, rows, group, taps, scratch);
-                        sum((scratch, depth), dy);
+                    with_scratch((pixels * depth).div_ceil(if X::HALF { 2 } else { 1 }), |scratch| {
+                        let gathered = &mut bytemuck::cast_slice_mut(scratch)[..pixels * depth];
+                        gather_input(shape, x, first, rows, group, taps, gathered);
+                        sum.add((gathered, depth), dy);
                     });
                 }
             }
@@ -249,6 +267,68 @@ pub(super) fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32]
             crate::chunks::store(dw, total.iter().copied(), accumulate);
         } else {
             unpack(shape, total, dw, accumulate);
+        }
+    });
+}
+
+/// One chunk's share of a gradient to weights.
+struct Sum<'a> {
+    /// Rows, columns and depth, which are pixels.
+    size: [usize; 3],
+    y: &'a mut [f32],
+    accumulate: bool,
+}
+
+impl Sum<'_> {
+    /// Of two operands, whose rows are pixels, and the distance of two of these.
+    fn add<A: Stored, B: Stored>(self, (a, a_stride): (&[A], usize), (b, b_stride): (&[B], usize)) {
+        let Sum { size: [m, n, pixels], y, accumulate } = self;
+        let mut sum = |pairs: bool, (a, a_stride): (&[f32], usize), (b, b_stride): (&[f32], usize)| {
+            let depth = if pairs { pixels.div_ceil(2) } else { pixels };
+            let (size, pieces) = ([m, n, depth], [depth.max(1), 0]);
+            let call = GemmTransposed { size, pieces, a, a_stride, b, b_stride, y: &mut *y, y_stride: n, accumulate };
+            if pairs { gemm_transposed_pairs(call) } else { gemm_transposed(call) }
+        };
+        if !A::HALF && !B::HALF {
+            sum(false, (bytemuck::cast_slice(a), a_stride), (bytemuck::cast_slice(b), b_stride));
+            return;
+        }
+        let pairs = A::HALF && B::HALF;
+        let rows = if pairs { pixels.div_ceil(2) } else { pixels };
+        with_scratch(rows * (m + n), |scratch| {
+            let (own_a, own_b) = scratch.split_at_mut(rows * m);
+            if pairs {
+                pair_rows(bytemuck::cast_slice(a), a_stride, pixels, m, own_a);
+                pair_rows(bytemuck::cast_slice(b), b_stride, pixels, n, own_b);
+            } else {
+                widen_rows(a, a_stride, m, own_a);
+                widen_rows(b, b_stride, n, own_b);
+            }
+            sum(pairs, (own_a, m), (own_b, n));
+        });
+    }
+}
+
+/// Pairs of neighbouring rows of `width` columns; a last one alone is paired with zeros.
+fn pair_rows(rows: &[Bf16], stride: usize, count: usize, width: usize, out: &mut [f32]) {
+    vectorised(|| {
+        for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+            let first = &rows[2 * i * stride..][..width];
+            if 2 * i + 1 < count {
+                let second = &rows[(2 * i + 1) * stride..][..width];
+                out.iter_mut().zip(first).zip(second).for_each(|((out, &first), &second)| *out = pair(first, second));
+            } else {
+                out.iter_mut().zip(first).for_each(|(out, &first)| *out = pair(first, Bf16::default()));
+            }
+        }
+    });
+}
+
+/// Rows of `width` columns as floats.
+fn widen_rows<T: Stored>(rows: &[T], stride: usize, width: usize, out: &mut [f32]) {
+    vectorised(|| {
+        for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+            out.iter_mut().zip(&rows[i * stride..]).for_each(|(out, value)| *out = value.widened());
         }
     });
 }
@@ -279,14 +359,14 @@ fn unpack(shape: &ConvShape, packed: &[f32], dw: &mut [f32], accumulate: bool) {
 }
 
 /// Gathers the windows of `rows` output rows (numbered through all films) from `first` on, for a group's channels.
-pub(super) fn gather_input(
+pub(super) fn gather_input<T: Stored>(
     shape: &ConvShape,
-    x: &[f32],
+    x: &[T],
     first: usize,
     rows: usize,
     group: usize,
     taps: &[Tap],
-    scratch: &mut [f32],
+    scratch: &mut [T],
 ) {
     let ([oh, ow], [ci, _]) = (shape.out(), shape.group());
     for (row, out) in (first..first + rows).zip(scratch.chunks_mut(ow * taps.len() * ci)) {
@@ -303,12 +383,21 @@ pub(super) fn gather_input(
 }
 
 /// `y = x * weights` for each group, pixels of `c_in` channels to pixels of `c_out`: nothing to gather.
-fn pointwise(groups: usize, x: &[f32], weights: &[f32], y: &mut [f32], [c_in, c_out]: [usize; 2], accumulate: bool) {
-    let (pixels, ci, co) = (y.len() / c_out, c_in / groups, c_out / groups);
+fn pointwise(
+    operand: Operand,
+    groups: usize,
+    x: &[f32],
+    weights: &[f32],
+    y: &mut [f32],
+    [c_in, c_out]: [usize; 2],
+    accumulate: bool,
+) {
+    let (pixels, co) = (y.len() / c_out, c_out / groups);
+    let [c_in, ci] = [c_in, c_in / groups].map(|channels| operand.floats(channels));
     for group in 0..groups {
         let (a, panels) = (&x[group * ci..], &weights[group * packed_len(ci, co)..]);
         let y = &mut y[group * co..];
-        gemm(Gemm {
+        operand.multiply(Gemm {
             size: [pixels, co, ci],
             a,
             a_stride: c_in,

@@ -4,31 +4,31 @@ use pulp::Simd;
 
 pub use crate::act::Act;
 use crate::chunks::vectorised;
+use crate::stored::Stored;
 
 /// What is done to the result while it is in the cache: `y = act(conv + bias + residual)`.
 #[derive(Clone, Copy, Debug)]
-pub struct Epilogue<'a> {
+pub struct Epilogue<'a, T = f32> {
     /// A term an output channel.
     pub bias: Option<&'a [f32]>,
     /// A value of the output's own shape.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<&'a [T]>,
     /// Applied last.
     pub act: Act,
 }
 
-impl Epilogue<'_> {
+impl<T: Stored> Epilogue<'_, T> {
     /// The convolution alone.
-    pub const NONE: Epilogue<'static> = Epilogue { bias: None, residual: None, act: Act::None };
+    pub const NONE: Epilogue<'static, T> = Epilogue { bias: None, residual: None, act: Act::None };
 
     /// One vector: channels from `channel` on, element `at` of the whole output.
     #[inline(always)]
     pub(super) fn finish<S: Simd>(&self, simd: S, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
-        let load = |values: &[f32], at: usize| S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0];
         if let Some(bias) = self.bias {
-            value = simd.add_f32s(value, load(bias, channel));
+            value = simd.add_f32s(value, f32::load(simd, &bias[channel..]));
         }
         if let Some(residual) = self.residual {
-            value = simd.add_f32s(value, load(residual, at));
+            value = simd.add_f32s(value, T::load(simd, &residual[at..]));
         }
         // By comparison and not by a minimum: NaN stays NaN.
         let at_least = |bound: f32, v: S::f32s| {
@@ -46,6 +46,18 @@ impl Epilogue<'_> {
         }
     }
 
+    /// One element: channel `channel`, element `at` of the whole output.
+    #[inline(always)]
+    pub(super) fn finish_one(&self, mut value: f32, channel: usize, at: usize) -> f32 {
+        if let Some(bias) = self.bias {
+            value += bias[channel];
+        }
+        if let Some(residual) = self.residual {
+            value += residual[at].widened();
+        }
+        self.act.apply(value)
+    }
+
     /// Finishes the elements of `y` that start at element `at` of the whole output, a whole number of pixels.
     pub(super) fn apply(&self, at: usize, c: usize, y: &mut [f32]) {
         let act = self.act;
@@ -54,7 +66,7 @@ impl Epilogue<'_> {
             (None, None) => vectorised(|| y.iter_mut().for_each(|y| *y = act.apply(*y))),
             (None, Some(residual)) => {
                 let residual = &residual[at..][..y.len()];
-                vectorised(|| y.iter_mut().zip(residual).for_each(|(y, &r)| *y = act.apply(*y + r)));
+                vectorised(|| y.iter_mut().zip(residual).for_each(|(y, r)| *y = act.apply(*y + r.widened())));
             }
             (Some(bias), None) => vectorised(|| {
                 for y in y.chunks_exact_mut(c) {
@@ -63,7 +75,7 @@ impl Epilogue<'_> {
             }),
             (Some(bias), Some(residual)) => vectorised(|| {
                 for (y, r) in y.chunks_exact_mut(c).zip(residual[at..].chunks_exact(c)) {
-                    y.iter_mut().zip(bias).zip(r).for_each(|((y, &b), &r)| *y = act.apply(*y + b + r));
+                    y.iter_mut().zip(bias).zip(r).for_each(|((y, &b), r)| *y = act.apply(*y + b + r.widened()));
                 }
             }),
         }
@@ -72,20 +84,21 @@ impl Epilogue<'_> {
 
 /// What is done to a result on its way to memory.
 #[derive(Clone, Copy)]
-pub(super) enum Finish<'a> {
+pub(super) enum Finish<'a, T = f32> {
     /// The epilogue of a forward convolution.
-    Epilogue(&'a Epilogue<'a>),
+    Epilogue(&'a Epilogue<'a, T>),
     /// Added to what is there.
     Accumulate,
 }
 
-impl Finish<'_> {
-    /// One vector of results over what is there: channels from `channel` on, element `at` of the whole output.
+impl<T: Stored> Finish<'_, T> {
+    /// One vector of results to `y`: channels from `channel` on, element `at` of the whole output.
     #[inline(always)]
-    pub(super) fn finish<S: Simd>(&self, simd: S, old: S::f32s, value: S::f32s, channel: usize, at: usize) -> S::f32s {
-        match self {
-            Finish::Accumulate => simd.add_f32s(old, value),
+    pub(super) fn finish<S: Simd>(&self, simd: S, value: S::f32s, channel: usize, at: usize, y: &mut [T]) {
+        let value = match self {
+            Finish::Accumulate => simd.add_f32s(T::load(simd, y), value),
             Finish::Epilogue(epilogue) => epilogue.finish(simd, value, channel, at),
-        }
+        };
+        T::store(simd, value, y);
     }
 }

@@ -6,7 +6,7 @@ use super::ConvShape;
 use super::gather::{Tap, backward_taps};
 use super::winograd::{Taps, Transformed};
 use crate::chunks::{ELEMENTS, for_chunks};
-use crate::gemm::{pack, packed_len};
+use crate::gemm::{pack, pack_pairs, packed_len};
 
 /// Which of the two convolutions that read a filter: the one forward, or the gradient to the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Filter {
 struct Layouts {
     /// See [`Filter::packed`].
     packed: OnceLock<Vec<f32>>,
+    /// The same in pairs of bfloat16.
+    pairs: OnceLock<Vec<f32>>,
     /// For Winograd's algorithm.
     transformed: OnceLock<Transformed>,
     /// For Winograd's algorithm where that would be too large.
@@ -77,7 +79,10 @@ impl Filter {
         for_chunks(&mut self.oihw, ELEMENTS, |index, own| own.copy_from_slice(&oihw[index * ELEMENTS..][..own.len()]));
         for (direction, layouts) in [Direction::Forward, Direction::Backward].into_iter().zip(&mut self.layouts) {
             if let Some(packed) = layouts.packed.get_mut() {
-                pack_for(direction, &self.shape, oihw, packed);
+                pack_for(direction, &self.shape, oihw, false, packed);
+            }
+            if let Some(pairs) = layouts.pairs.get_mut() {
+                pack_for(direction, &self.shape, oihw, true, pairs);
             }
             if let Some(transformed) = layouts.transformed.get_mut() {
                 transformed.refill(oihw);
@@ -114,7 +119,22 @@ impl Filter {
                 Direction::Backward => self.shape.groups * packed_len(taps * co, ci),
             };
             let mut packed = vec![0.0; len];
-            pack_for(direction, &self.shape, &self.oihw, &mut packed);
+            pack_for(direction, &self.shape, &self.oihw, false, &mut packed);
+            packed
+        })
+    }
+
+    /// As [`Filter::packed`], of a convolution that is not depthwise, and `pairs` as a product of pairs wants it: two rows,
+    /// which are neighbouring channels of a tap, in one.
+    pub(super) fn panels(&self, direction: Direction, pairs: bool) -> &[f32] {
+        if !pairs {
+            return self.packed(direction);
+        }
+        self.layouts(direction).pairs.get_or_init(|| {
+            let ([ci, co], taps) = (self.shape.group(), self.shape.taps());
+            let [depth, width] = direction.channels([ci, co]);
+            let mut packed = vec![0.0; self.shape.groups * packed_len(taps * depth / 2, width)];
+            pack_for(direction, &self.shape, &self.oihw, true, &mut packed);
             packed
         })
     }
@@ -132,14 +152,34 @@ impl Filter {
     }
 }
 
-fn pack_for(direction: Direction, shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
+fn pack_for(direction: Direction, shape: &ConvShape, oihw: &[f32], pairs: bool, packed: &mut [f32]) {
     match direction {
-        Direction::Forward => pack_forward(shape, oihw, packed),
-        Direction::Backward => pack_backward(shape, oihw, packed),
+        Direction::Forward => pack_forward(shape, oihw, pairs, packed),
+        Direction::Backward => pack_backward(shape, oihw, pairs, packed),
     }
 }
 
-fn pack_forward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
+/// Packs a group's matrix `[k, n]`.
+fn pack_matrix(
+    pairs: bool,
+    [k, n]: [usize; 2],
+    packed: &mut [f32],
+    source: &[f32],
+    offset: impl Fn(usize) -> usize + Sync,
+    stride: usize,
+) {
+    match pairs {
+        true => pack_pairs([k / 2, n], packed, source, offset, stride),
+        false => pack([k, n], packed, source, offset, stride),
+    }
+}
+
+/// Floats of a group's packed matrix.
+fn a_group(pairs: bool, [k, n]: [usize; 2]) -> usize {
+    packed_len(if pairs { k / 2 } else { k }, n).max(1)
+}
+
+fn pack_forward(shape: &ConvShape, oihw: &[f32], pairs: bool, packed: &mut [f32]) {
     let ([ci, co], taps) = (shape.group(), shape.taps());
     if shape.is_depthwise() {
         for_chunks(packed, shape.c_out, |tap, packed| {
@@ -147,18 +187,18 @@ fn pack_forward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
         });
         return;
     }
-    for (group, packed) in packed.chunks_exact_mut(packed_len(taps * ci, co).max(1)).enumerate() {
+    for (group, packed) in packed.chunks_exact_mut(a_group(pairs, [taps * ci, co])).enumerate() {
         let oihw = &oihw[group * co * ci * taps..][..co * ci * taps];
-        pack([taps * ci, co], packed, oihw, |row| row % ci * taps + row / ci, ci * taps);
+        pack_matrix(pairs, [taps * ci, co], packed, oihw, |row| row % ci * taps + row / ci, ci * taps);
     }
 }
 
-fn pack_backward(shape: &ConvShape, oihw: &[f32], packed: &mut [f32]) {
+fn pack_backward(shape: &ConvShape, oihw: &[f32], pairs: bool, packed: &mut [f32]) {
     let ([ci, co], taps) = (shape.group(), shape.taps());
     let order: Vec<usize> =
         backward_taps(shape).into_iter().flat_map(|phase| phase.taps).map(|Tap { weight, .. }| weight).collect();
-    for (group, packed) in packed.chunks_exact_mut(packed_len(taps * co, ci).max(1)).enumerate() {
+    for (group, packed) in packed.chunks_exact_mut(a_group(pairs, [taps * co, ci])).enumerate() {
         let oihw = &oihw[group * co * ci * taps..][..co * ci * taps];
-        pack([taps * co, ci], packed, oihw, |row| row % co * ci * taps + order[row / co], taps);
+        pack_matrix(pairs, [taps * co, ci], packed, oihw, |row| row % co * ci * taps + order[row / co], taps);
     }
 }

@@ -4,6 +4,7 @@
 //! gradient to the input. Depthwise convolutions use the taps alone and copy no windows.
 
 use super::ConvShape;
+use crate::stored::Stored;
 
 /// A pixel of the window: where it lies in the source (its row against the base row of the result's, its column against the
 /// result's number in the row times the step), and which of the kernel's pixels (`kh * width + kw`) weighs it.
@@ -69,8 +70,8 @@ pub(super) fn backward_taps(shape: &ConvShape) -> Vec<Phase> {
 
 /// One film's values, and the channels of them that are wanted.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) data: &'a [f32],
+pub(super) struct Source<'a, T> {
+    pub(super) data: &'a [T],
     pub(super) h: usize,
     pub(super) w: usize,
     /// Channels of a pixel.
@@ -80,10 +81,10 @@ pub(super) struct Source<'a> {
     pub(super) channels: usize,
 }
 
-impl Source<'_> {
+impl<T: Stored> Source<'_, T> {
     /// Writes `columns` results' windows, `[columns, taps, channels]`: tap `t` of result `j` is the pixel
     /// `(base_row + t.row, j * step + t.column)`, zero outside the film.
-    pub(super) fn gather(&self, base_row: isize, taps: &[Tap], columns: usize, step: usize, out: &mut [f32]) {
+    pub(super) fn gather(&self, base_row: isize, taps: &[Tap], columns: usize, step: usize, out: &mut [T]) {
         let width = taps.len() * self.channels;
         let whole = self.channels == self.c;
         let mut done = 0;
@@ -96,7 +97,7 @@ impl Source<'_> {
             let out = out[done * self.channels..].chunks_mut(width).take(columns);
             let len = run * self.channels;
             if row < 0 || row as usize >= self.h {
-                out.for_each(|out| out[..len].fill(0.0));
+                out.for_each(|out| out[..len].fill(T::default()));
             } else {
                 let line = &self.data[row as usize * self.w * self.c..][..self.w * self.c];
                 for (j, out) in out.enumerate() {
@@ -109,7 +110,7 @@ impl Source<'_> {
 
     /// Copies `run` pixels of a row from `column` on, zero outside it.
     #[inline(always)]
-    fn copy_run(&self, line: &[f32], column: isize, run: usize, out: &mut [f32]) {
+    fn copy_run(&self, line: &[T], column: isize, run: usize, out: &mut [T]) {
         let c = self.channels;
         if column >= 0 && column as usize + run <= self.w {
             let from = column as usize * self.c + self.first;
@@ -122,7 +123,7 @@ impl Source<'_> {
                     let from = column * self.c + self.first;
                     out.copy_from_slice(&line[from..from + c]);
                 }
-                _ => out.fill(0.0),
+                _ => out.fill(T::default()),
             }
         }
     }

@@ -11,6 +11,7 @@ mod epilogue;
 mod filter;
 mod gather;
 pub mod gray;
+mod operand;
 mod winograd;
 
 pub use crate::act::Act;
@@ -19,6 +20,7 @@ pub use epilogue::Epilogue;
 pub use filter::Filter;
 
 use crate::norm::BatchStatistics;
+use crate::stored::Stored;
 use epilogue::Finish;
 use filter::Direction;
 
@@ -96,41 +98,68 @@ impl ConvShape {
 }
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`: convolution, then the epilogue.
-pub fn forward(shape: &ConvShape, n: usize, x: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+pub fn forward<T: Stored>(shape: &ConvShape, n: usize, x: &[T], filter: &Filter, epilogue: &Epilogue<T>, y: &mut [T]) {
     convolve(Call { shape, n, x, filter, epilogue }, y, None);
 }
 
 /// As [`forward`], and takes the statistics of `y` for the batch normalisation after it: each task sums what it has
 /// written while that is in the cache. (The results of [`Algorithm::Columns`], whose tasks are channels and not pixels, are
 /// small; these are read once more.)
-pub fn forward_with_statistics(
+pub fn forward_with_statistics<T: Stored>(
     shape: &ConvShape,
     n: usize,
-    x: &[f32],
+    x: &[T],
     filter: &Filter,
-    epilogue: &Epilogue,
-    y: &mut [f32],
+    epilogue: &Epilogue<T>,
+    y: &mut [T],
     statistics: &mut BatchStatistics,
 ) {
     convolve(Call { shape, n, x, filter, epilogue }, y, Some(statistics));
 }
 
-/// All that a convolution of `n` films reads.
-#[derive(Clone, Copy)]
-struct Call<'a> {
-    shape: &'a ConvShape,
+/// As [`forward`] and, where there are `statistics`, as [`forward_with_statistics`], from floats to elements of another type:
+/// the first convolution of a network, which reads pixels. It is computed as [`Algorithm::Gathered`].
+///
+/// # Panics
+/// For a depthwise convolution, too.
+pub fn forward_from_floats<T: Stored>(
+    shape: &ConvShape,
     n: usize,
-    x: &'a [f32],
-    filter: &'a Filter,
-    epilogue: &'a Epilogue<'a>,
+    x: &[f32],
+    filter: &Filter,
+    epilogue: &Epilogue<T>,
+    y: &mut [T],
+    statistics: Option<&mut BatchStatistics>,
+) {
+    let call = Call { shape, n, x, filter, epilogue };
+    call.check(y);
+    assert!(!shape.is_depthwise(), "{shape:?} of pixels");
+    dense::forward(call, y, statistics);
 }
 
-fn convolve(call: Call, y: &mut [f32], statistics: Option<&mut BatchStatistics>) {
+/// All that a convolution of `n` films reads.
+#[derive(Clone, Copy)]
+struct Call<'a, X, Y> {
+    shape: &'a ConvShape,
+    n: usize,
+    x: &'a [X],
+    filter: &'a Filter,
+    epilogue: &'a Epilogue<'a, Y>,
+}
+
+impl<X, Y> Call<'_, X, Y> {
+    fn check(&self, y: &[Y]) {
+        let Call { shape, n, x, filter, epilogue } = self;
+        check(shape, *n, x.len(), y.len());
+        check_filter(shape, filter);
+        assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
+        assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
+    }
+}
+
+fn convolve<T: Stored>(call: Call<T, T>, y: &mut [T], statistics: Option<&mut BatchStatistics>) {
+    call.check(y);
     let Call { shape, n, x, filter, epilogue } = call;
-    check(shape, n, x.len(), y.len());
-    check_filter(shape, filter);
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.c_out));
-    assert!(epilogue.residual.is_none_or(|residual| residual.len() == y.len()));
     let finish = Finish::Epilogue(epilogue);
     match algorithm(shape, n) {
         Algorithm::Depthwise => depthwise::forward(call, y, statistics),
@@ -153,7 +182,14 @@ fn convolve(call: Call, y: &mut [f32], statistics: Option<&mut BatchStatistics>)
 
 /// Gradient to the input from the gradient `dy` to the convolution's result (before any epilogue), added to `dx` if
 /// `accumulate`.
-pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, dx: &mut [f32], accumulate: bool) {
+pub fn backward_data<T: Stored>(
+    shape: &ConvShape,
+    n: usize,
+    dy: &[T],
+    filter: &Filter,
+    dx: &mut [T],
+    accumulate: bool,
+) {
     check(shape, n, dx.len(), dy.len());
     check_filter(shape, filter);
     match algorithm(shape, n) {
@@ -177,7 +213,14 @@ pub fn backward_data(shape: &ConvShape, n: usize, dy: &[f32], filter: &Filter, d
 }
 
 /// Gradient to the weights (OIHW), added to `dw_oihw` if `accumulate`.
-pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oihw: &mut [f32], accumulate: bool) {
+pub fn backward_weight<T: Stored>(
+    shape: &ConvShape,
+    n: usize,
+    x: &[T],
+    dy: &[T],
+    dw_oihw: &mut [f32],
+    accumulate: bool,
+) {
     check(shape, n, x.len(), dy.len());
     assert_eq!(dw_oihw.len(), shape.weight_len());
     match algorithm(shape, n) {
@@ -191,8 +234,22 @@ pub fn backward_weight(shape: &ConvShape, n: usize, x: &[f32], dy: &[f32], dw_oi
     }
 }
 
+/// As [`backward_weight`], from floats and a gradient of another type, for what [`forward_from_floats`] computed.
+pub fn backward_weight_from_floats<T: Stored>(
+    shape: &ConvShape,
+    n: usize,
+    x: &[f32],
+    dy: &[T],
+    dw_oihw: &mut [f32],
+    accumulate: bool,
+) {
+    check(shape, n, x.len(), dy.len());
+    assert_eq!(dw_oihw.len(), shape.weight_len());
+    dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+}
+
 /// Gradient to a bias: the sums of `dy` `[n_pixels, c]` over pixels, in `f64`, added to `db` if `accumulate`.
-pub fn backward_bias(n_pixels: usize, c: usize, dy: &[f32], db: &mut [f32], accumulate: bool) {
+pub fn backward_bias<T: Stored>(n_pixels: usize, c: usize, dy: &[T], db: &mut [f32], accumulate: bool) {
     crate::linear::column_sums(n_pixels, c, dy, db, accumulate);
 }
 

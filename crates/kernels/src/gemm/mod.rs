@@ -7,10 +7,35 @@
 mod packed;
 mod transposed;
 
-pub(crate) use packed::{Gemm, gemm, heights};
-pub(crate) use transposed::{GemmTransposed, gemm_transposed};
+pub(crate) use packed::{Gemm, gemm, gemm_pairs, heights};
+pub(crate) use transposed::{GemmTransposed, gemm_transposed, gemm_transposed_pairs};
 
 use pulp::{Simd, WithSimd};
+
+use crate::stored::{Bf16, Stored, pair};
+
+/// How two elements are multiplied and added to a sum: single floats, or pairs of bfloat16 that lie where floats would.
+pub(crate) trait Product: Copy {
+    /// `sum + a b`.
+    fn add<S: Simd>(self, simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s;
+}
+
+/// Single floats.
+#[derive(Clone, Copy)]
+pub(crate) struct Singles;
+
+impl Product for Singles {
+    #[inline(always)]
+    fn add<S: Simd>(self, simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
+        simd.mul_add_e_f32s(a, b, sum)
+    }
+}
+
+/// Work on pairs, whatever multiplies them.
+pub(crate) trait Pairs {
+    /// Does it.
+    fn run<S: Simd, P: Product>(self, simd: S, product: P);
+}
 
 /// Vectors in a row of a panel.
 pub(crate) const WIDTH: usize = 2;
@@ -64,6 +89,31 @@ pub(crate) fn pack(
             let (whole, rest) = packed.split_at_mut(columns);
             let source = source[offset(row) + first * stride..].iter().step_by(stride);
             whole.iter_mut().zip(source).for_each(|(packed, &value)| *packed = value);
+            rest.fill(0.0);
+        }
+    });
+}
+
+/// Packs a matrix `[2 k, n]` in panels of pairs, each of two neighbouring rows rounded to bfloat16; as [`pack`].
+pub(crate) fn pack_pairs(
+    [k, n]: [usize; 2],
+    packed: &mut [f32],
+    source: &[f32],
+    offset: impl Fn(usize) -> usize + Sync,
+    stride: usize,
+) {
+    let panel = panel();
+    assert_eq!(packed.len(), packed_len(k, n));
+    crate::chunks::for_chunks(packed, (k * panel).max(1), |index, packed| {
+        let first = index * panel;
+        let columns = (n - first).min(panel);
+        for (row, packed) in packed.chunks_exact_mut(panel).enumerate() {
+            let (whole, rest) = packed.split_at_mut(columns);
+            let [upper, lower] = [2 * row, 2 * row + 1].map(|row| &source[offset(row) + first * stride..]);
+            let source = upper.iter().step_by(stride).zip(lower.iter().step_by(stride));
+            for (packed, (&upper, &lower)) in whole.iter_mut().zip(source) {
+                *packed = pair(Bf16::rounded(upper), Bf16::rounded(lower));
+            }
             rest.fill(0.0);
         }
     });

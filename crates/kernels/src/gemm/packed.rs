@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{WIDTH, store};
+use super::{Pairs, Product, Singles, WIDTH, store};
 use crate::prefetch::prefetch;
 
 /// Most rows of a block: their accumulators leave registers for a row of a panel and an element of the left operand.
@@ -37,11 +37,30 @@ pub(crate) fn gemm(call: Gemm) {
     crate::machine::arch().dispatch(call);
 }
 
+/// Runs it on pairs: both operands are of pairs, and the depth counts these.
+pub(crate) fn gemm_pairs(call: Gemm) {
+    crate::arch::pairs(call);
+}
+
 impl WithSimd for Gemm<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        self.blocks(simd, Singles);
+    }
+}
+
+impl Pairs for Gemm<'_> {
+    #[inline(always)]
+    fn run<S: Simd, P: Product>(self, simd: S, product: P) {
+        self.blocks(simd, product);
+    }
+}
+
+impl Gemm<'_> {
+    #[inline(always)]
+    fn blocks<S: Simd, P: Product>(self, simd: S, product: P) {
         let Gemm { size: [m, n, k], a, a_stride, pieces, panels, panel_rows, ahead, y, y_stride, accumulate } = self;
         if m == 0 || n == 0 {
             return;
@@ -67,9 +86,9 @@ impl WithSimd for Gemm<'_> {
                     accumulate,
                 };
                 if columns > S::F32_LANES {
-                    block.run::<S, 2>(simd, height);
+                    block.run::<S, P, 2>(simd, product, height);
                 } else {
-                    block.run::<S, 1>(simd, height);
+                    block.run::<S, P, 1>(simd, product, height);
                 }
                 row += height;
             }
@@ -102,21 +121,21 @@ struct Block<'a> {
 
 impl Block<'_> {
     #[inline(always)]
-    fn run<S: Simd, const V: usize>(self, simd: S, height: usize) {
+    fn run<S: Simd, P: Product, const V: usize>(self, simd: S, product: P, height: usize) {
         match height {
-            14 => self.accumulate_rows::<S, 14, V>(simd),
-            12 => self.accumulate_rows::<S, 12, V>(simd),
-            10 => self.accumulate_rows::<S, 10, V>(simd),
-            8 => self.accumulate_rows::<S, 8, V>(simd),
-            6 => self.accumulate_rows::<S, 6, V>(simd),
-            4 => self.accumulate_rows::<S, 4, V>(simd),
-            2 => self.accumulate_rows::<S, 2, V>(simd),
-            _ => self.accumulate_rows::<S, 1, V>(simd),
+            14 => self.accumulate_rows::<S, P, 14, V>(simd, product),
+            12 => self.accumulate_rows::<S, P, 12, V>(simd, product),
+            10 => self.accumulate_rows::<S, P, 10, V>(simd, product),
+            8 => self.accumulate_rows::<S, P, 8, V>(simd, product),
+            6 => self.accumulate_rows::<S, P, 6, V>(simd, product),
+            4 => self.accumulate_rows::<S, P, 4, V>(simd, product),
+            2 => self.accumulate_rows::<S, P, 2, V>(simd, product),
+            _ => self.accumulate_rows::<S, P, 1, V>(simd, product),
         }
     }
 
     #[inline(always)]
-    fn accumulate_rows<S: Simd, const R: usize, const V: usize>(self, simd: S) {
+    fn accumulate_rows<S: Simd, P: Product, const R: usize, const V: usize>(self, simd: S, product: P) {
         /// Steps along the depth whose bounds are checked together.
         const STEP: usize = 8;
         let panel = WIDTH * S::F32_LANES;
@@ -135,7 +154,7 @@ impl Block<'_> {
                     for (row, accumulators) in rows.iter().zip(&mut accumulators) {
                         let a = simd.splat_f32s(row[i]);
                         for v in 0..V {
-                            accumulators[v] = simd.mul_add_e_f32s(a, b[v], accumulators[v]);
+                            accumulators[v] = product.add(simd, a, b[v], accumulators[v]);
                         }
                     }
                 }
@@ -146,7 +165,7 @@ impl Block<'_> {
                 for (row, accumulators) in rows.iter().zip(&mut accumulators) {
                     let a = simd.splat_f32s(row[at]);
                     for v in 0..V {
-                        accumulators[v] = simd.mul_add_e_f32s(a, b[v], accumulators[v]);
+                        accumulators[v] = product.add(simd, a, b[v], accumulators[v]);
                     }
                 }
                 at += 1;

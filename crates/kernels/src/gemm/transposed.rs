@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{WIDTH, store};
+use super::{Pairs, Product, Singles, WIDTH, store};
 
 /// Rows of a block whose accumulators are in registers, and where there are few of these.
 const HEIGHT: usize = 8;
@@ -31,11 +31,30 @@ pub(crate) fn gemm_transposed(call: GemmTransposed) {
     crate::machine::arch().dispatch(call);
 }
 
+/// Runs it on pairs: of neighbouring rows of both operands, and the depth counts these.
+pub(crate) fn gemm_transposed_pairs(call: GemmTransposed) {
+    crate::arch::pairs(call);
+}
+
 impl WithSimd for GemmTransposed<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.blocks(simd, Singles);
+    }
+}
+
+impl Pairs for GemmTransposed<'_> {
+    #[inline(always)]
+    fn run<S: Simd, P: Product>(self, simd: S, product: P) {
+        self.blocks(simd, product);
+    }
+}
+
+impl GemmTransposed<'_> {
+    #[inline(always)]
+    fn blocks<S: Simd, P: Product>(mut self, simd: S, product: P) {
         let [m, n, _] = self.size;
         let panel = WIDTH * S::F32_LANES;
         // Columns outermost: their part of `b` then stays in the cache.
@@ -45,30 +64,33 @@ impl WithSimd for GemmTransposed<'_> {
             while row < m {
                 row += match (m - row, columns) {
                     (HEIGHT.., _) if columns == panel && S::REGISTER_COUNT > WIDTH * HEIGHT + WIDTH => {
-                        self.block::<S, HEIGHT, WIDTH, true>(simd, row, column)
+                        self.block::<S, P, HEIGHT, WIDTH, true>(simd, product, row, column)
                     }
                     (HEIGHT_FEW.., _) if columns == panel => {
-                        self.block::<S, HEIGHT_FEW, WIDTH, true>(simd, row, column)
+                        self.block::<S, P, HEIGHT_FEW, WIDTH, true>(simd, product, row, column)
                     }
-                    (4.., _) if columns == panel => self.block::<S, 4, WIDTH, true>(simd, row, column),
-                    (_, _) if columns == panel => self.block::<S, 1, WIDTH, true>(simd, row, column),
-                    (HEIGHT.., _) if columns == S::F32_LANES => self.block::<S, HEIGHT, 1, true>(simd, row, column),
-                    (HEIGHT.., _) if columns > S::F32_LANES => self.block::<S, HEIGHT, 2, false>(simd, row, column),
-                    (_, _) if columns > S::F32_LANES => self.block::<S, 1, 2, false>(simd, row, column),
-                    (HEIGHT.., _) => self.block::<S, HEIGHT, 1, false>(simd, row, column),
-                    _ => self.block::<S, 1, 1, false>(simd, row, column),
+                    (4.., _) if columns == panel => self.block::<S, P, 4, WIDTH, true>(simd, product, row, column),
+                    (_, _) if columns == panel => self.block::<S, P, 1, WIDTH, true>(simd, product, row, column),
+                    (HEIGHT.., _) if columns == S::F32_LANES => {
+                        self.block::<S, P, HEIGHT, 1, true>(simd, product, row, column)
+                    }
+                    (HEIGHT.., _) if columns > S::F32_LANES => {
+                        self.block::<S, P, HEIGHT, 2, false>(simd, product, row, column)
+                    }
+                    (_, _) if columns > S::F32_LANES => self.block::<S, P, 1, 2, false>(simd, product, row, column),
+                    (HEIGHT.., _) => self.block::<S, P, HEIGHT, 1, false>(simd, product, row, column),
+                    _ => self.block::<S, P, 1, 1, false>(simd, product, row, column),
                 };
             }
         }
     }
-}
 
-impl GemmTransposed<'_> {
     /// `R` rows of `V` vectors of columns, or, unless they are `WHOLE`, of the last columns in so many; gives `R`.
     #[inline(always)]
-    fn block<S: Simd, const R: usize, const V: usize, const WHOLE: bool>(
+    fn block<S: Simd, P: Product, const R: usize, const V: usize, const WHOLE: bool>(
         &mut self,
         simd: S,
+        product: P,
         row: usize,
         column: usize,
     ) -> usize {
@@ -91,7 +113,7 @@ impl GemmTransposed<'_> {
                 for (&a, accumulators) in a.iter().zip(&mut accumulators) {
                     let a = simd.splat_f32s(a);
                     for v in 0..V {
-                        accumulators[v] = simd.mul_add_e_f32s(a, b[v], accumulators[v]);
+                        accumulators[v] = product.add(simd, a, b[v], accumulators[v]);
                     }
                 }
             }

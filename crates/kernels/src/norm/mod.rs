@@ -8,13 +8,14 @@ use rayon::prelude::*;
 
 use crate::act::Act;
 use crate::chunks::{for_chunks, rows_per_chunk, sum_rows, vectorised};
+use crate::stored::Stored;
 use passes::{Affine, Back, GradientRows, Line};
 
 pub use statistics::BatchStatistics;
 pub(crate) use statistics::{Slots, for_chunks_of};
 
 /// Mean and biased variance of each channel of `x` `[rows, c]`.
-pub fn batch_stats(rows: usize, c: usize, x: &[f32], mean: &mut [f32], var: &mut [f32]) {
+pub fn batch_stats<T: Stored>(rows: usize, c: usize, x: &[T], mean: &mut [f32], var: &mut [f32]) {
     let mut statistics = BatchStatistics::default();
     statistics.read(rows, c, x);
     statistics.mean_and_variance(mean, var);
@@ -22,15 +23,15 @@ pub fn batch_stats(rows: usize, c: usize, x: &[f32], mean: &mut [f32], var: &mut
 
 /// `y = act(x * scale + shift + residual)`, a factor and a term a channel; the residual has the shape of `x`.
 #[allow(clippy::too_many_arguments)]
-pub fn scale_shift(
+pub fn scale_shift<T: Stored>(
     rows: usize,
     c: usize,
-    x: &[f32],
+    x: &[T],
     scale: &[f32],
     shift: &[f32],
-    residual: Option<&[f32]>,
+    residual: Option<&[T]>,
     act: Act,
-    y: &mut [f32],
+    y: &mut [T],
 ) {
     assert_eq!((x.len(), y.len(), scale.len(), shift.len()), (rows * c, rows * c, c, c));
     assert!(residual.is_none_or(|residual| residual.len() == y.len()));
@@ -69,7 +70,7 @@ impl BatchNorm<'_> {
 
 /// Where the gradients of [`batch_norm_backward`] go.
 #[derive(Debug)]
-pub struct BatchNormGradients<'a> {
+pub struct BatchNormGradients<'a, T = f32> {
     /// To the scale.
     pub scale: &'a mut [f32],
     /// To the bias.
@@ -77,26 +78,26 @@ pub struct BatchNormGradients<'a> {
     /// Whether they are added to what is there.
     pub accumulate: bool,
     /// To `x`.
-    pub x: Place<'a>,
+    pub x: Place<'a, T>,
     /// To the residual.
-    pub residual: Place<'a>,
+    pub residual: Place<'a, T>,
 }
 
 /// Where a gradient goes.
 #[derive(Debug)]
-pub enum Place<'a> {
+pub enum Place<'a, T = f32> {
     /// It is not wanted.
     Nowhere,
     /// Over the gradient to the result; one of them can.
     Over,
     /// To a place of its own.
-    Write(&'a mut [f32]),
+    Write(&'a mut [T]),
     /// Added to what is there.
-    Add(&'a mut [f32]),
+    Add(&'a mut [T]),
 }
 
-impl<'a> Place<'a> {
-    fn values(&self) -> Option<&[f32]> {
+impl<'a, T> Place<'a, T> {
+    fn values(&self) -> Option<&[T]> {
         match self {
             Place::Nowhere | Place::Over => None,
             Place::Write(values) | Place::Add(values) => Some(values),
@@ -104,7 +105,7 @@ impl<'a> Place<'a> {
     }
 
     /// As many places as are asked for, of `len` elements each.
-    fn pieces(self, len: usize) -> impl Iterator<Item = Place<'a>> {
+    fn pieces(self, len: usize) -> impl Iterator<Item = Place<'a, T>> {
         let (over, add) = (matches!(self, Place::Over), matches!(self, Place::Add(_)));
         let mut pieces = match self {
             Place::Nowhere | Place::Over => None,
@@ -123,17 +124,17 @@ impl<'a> Place<'a> {
 
 /// Gradients of a batch normalisation of `x` `[rows, c]`. `dy` is the gradient to its result; `y`, the result, is handed
 /// over where a residual went into it before an activation: there only it tells what the activation let through.
-pub fn batch_norm_backward(
+pub fn batch_norm_backward<T: Stored>(
     rows: usize,
-    x: &[f32],
-    y: Option<&[f32]>,
+    x: &[T],
+    y: Option<&[T]>,
     norm: &BatchNorm,
-    dy: &mut [f32],
-    gradients: BatchNormGradients,
+    dy: &mut [T],
+    gradients: BatchNormGradients<T>,
 ) {
     let BatchNorm { mean, inv_std, scale, bias, act } = *norm;
     let c = mean.len();
-    assert_eq!((x.len(), dy.len(), y.map_or(dy.len(), <[f32]>::len)), (rows * c, rows * c, rows * c));
+    assert_eq!((x.len(), dy.len(), y.map_or(dy.len(), <[T]>::len)), (rows * c, rows * c, rows * c));
     assert_eq!((inv_std.len(), scale.len(), bias.len()), (c, c, c));
     assert_eq!((gradients.scale.len(), gradients.bias.len()), (c, c));
     let places = [&gradients.x, &gradients.residual];
@@ -170,16 +171,15 @@ pub fn batch_norm_backward(
 }
 
 /// Gradient through a normalisation with fixed statistics: `dx = dy * scale`, added if `accumulate`.
-pub fn scale_backward(rows: usize, c: usize, dy: &[f32], scale: &[f32], dx: &mut [f32], accumulate: bool) {
+pub fn scale_backward<T: Stored>(rows: usize, c: usize, dy: &[T], scale: &[f32], dx: &mut [T], accumulate: bool) {
     assert_eq!((dy.len(), dx.len(), scale.len()), (rows * c, rows * c, c));
     let len = rows_per_chunk(c) * c;
     for_chunks(dx, len, |index, dx| {
         let dy = &dy[index * len..][..dx.len()];
         vectorised(|| {
             for (dx, dy) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)) {
-                for ((dx, &dy), &scale) in dx.iter_mut().zip(dy).zip(scale) {
-                    *dx = if accumulate { *dx + dy * scale } else { dy * scale };
-                }
+                let values = dy.iter().zip(scale).map(|(dy, scale)| dy.widened() * scale);
+                crate::chunks::store(dx, values, accumulate);
             }
         });
     });

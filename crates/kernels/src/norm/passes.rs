@@ -4,7 +4,8 @@ use pulp::Simd;
 
 use super::Place;
 use crate::act::Act;
-use crate::sweep::{Pass, period, repeated, sweep, vectors, vectors_mut};
+use crate::stored::Stored;
+use crate::sweep::{Pass, period, pieces, pieces_mut, repeated, sweep, vectors, vectors_mut};
 
 /// The bounds of an activation: what it does not change lies between them.
 fn bounds(act: Act) -> [f32; 2] {
@@ -31,10 +32,10 @@ impl Affine {
     }
 
     /// `y = act(x * scale + shift + residual)` for some rows.
-    pub(crate) fn apply(&self, x: &[f32], residual: Option<&[f32]>, y: &mut [f32]) {
+    pub(crate) fn apply<T: Stored>(&self, x: &[T], residual: Option<&[T]>, y: &mut [T]) {
         match residual {
-            Some(residual) => sweep(y.len(), self.period, &mut Normalise::<true> { affine: self, x, residual, y }),
-            None => sweep(y.len(), self.period, &mut Normalise::<false> { affine: self, x, residual: &[], y }),
+            Some(residual) => sweep(y.len(), self.period, &mut Normalise::<T, true> { affine: self, x, residual, y }),
+            None => sweep(y.len(), self.period, &mut Normalise::<T, false> { affine: self, x, residual: &[], y }),
         }
     }
 
@@ -45,30 +46,30 @@ impl Affine {
     }
 }
 
-struct Normalise<'a, const RESIDUAL: bool> {
+struct Normalise<'a, T, const RESIDUAL: bool> {
     affine: &'a Affine,
-    x: &'a [f32],
-    residual: &'a [f32],
-    y: &'a mut [f32],
+    x: &'a [T],
+    residual: &'a [T],
+    y: &'a mut [T],
 }
 
-impl<const RESIDUAL: bool> Pass for Normalise<'_, RESIDUAL> {
+impl<T: Stored, const RESIDUAL: bool> Pass for Normalise<'_, T, RESIDUAL> {
     #[inline(always)]
     fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
         let Affine { scale, shift, bounds, .. } = self.affine;
         let (scale, shift) = (vectors::<S>(scale, place, len), vectors::<S>(shift, place, len));
         let [low, high] = bounds.map(|bound| simd.splat_f32s(bound));
-        let x = vectors::<S>(self.x, at, len);
-        let residual = vectors::<S>(self.residual, at * usize::from(RESIDUAL), len * usize::from(RESIDUAL));
-        let y = vectors_mut::<S>(self.y, at, len);
-        for (i, ((y, &x), (&scale, &shift))) in y.iter_mut().zip(x).zip(scale.iter().zip(shift)).enumerate() {
-            let mut value = Affine::value(simd, x, scale, shift);
+        let x = pieces::<S, T>(self.x, at, len);
+        let residual = &self.residual[at * usize::from(RESIDUAL)..][..len * usize::from(RESIDUAL)];
+        let y = pieces_mut::<S, T>(self.y, at, len);
+        for (i, ((y, x), (&scale, &shift))) in y.zip(x).zip(scale.iter().zip(shift)).enumerate() {
+            let mut value = Affine::value(simd, T::load(simd, x), scale, shift);
             if RESIDUAL {
-                value = simd.add_f32s(value, residual[i]);
+                value = simd.add_f32s(value, T::load(simd, &residual[i * S::F32_LANES..]));
             }
             // By comparison and not by a minimum: NaN stays NaN.
             value = simd.select_f32s(simd.less_than_f32s(value, low), low, value);
-            *y = simd.select_f32s(simd.less_than_f32s(high, value), high, value);
+            T::store(simd, simd.select_f32s(simd.less_than_f32s(high, value), high, value), y);
         }
     }
 }
@@ -110,21 +111,21 @@ impl Back {
 
     /// Adds the sums of the gradient before the activation, and of it times `x - mean`, to `sums` `[2, c]`. `y` is read
     /// where there was a residual.
-    pub(super) fn sums(&self, x: &[f32], y: Option<&[f32]>, dy: &[f32], sums: &mut [f64]) {
+    pub(super) fn sums<T: Stored>(&self, x: &[T], y: Option<&[T]>, dy: &[T], sums: &mut [f64]) {
         let period = self.affine.period;
         let sums = Sums::new(period, sums);
         match y {
-            Some(y) => sweep(x.len(), period, &mut GradientSums::<true> { back: self, x, y, dy, sums }),
-            None => sweep(x.len(), period, &mut GradientSums::<false> { back: self, x, y: &[], dy, sums }),
+            Some(y) => sweep(x.len(), period, &mut GradientSums::<T, true> { back: self, x, y, dy, sums }),
+            None => sweep(x.len(), period, &mut GradientSums::<T, false> { back: self, x, y: &[], dy, sums }),
         }
     }
 
     /// The gradient to `x`, and to the residual.
-    pub(super) fn gradient(&self, line: &Line, rows: GradientRows) {
+    pub(super) fn gradient<T: Stored>(&self, line: &Line, rows: GradientRows<T>) {
         let (len, period) = (rows.x.len(), self.affine.period);
         match rows.y {
-            Some(_) => sweep(len, period, &mut Gradient::<true> { back: self, line, rows }),
-            None => sweep(len, period, &mut Gradient::<false> { back: self, line, rows }),
+            Some(_) => sweep(len, period, &mut Gradient::<T, true> { back: self, line, rows }),
+            None => sweep(len, period, &mut Gradient::<T, false> { back: self, line, rows }),
         }
     }
 
@@ -138,28 +139,31 @@ impl Back {
     }
 }
 
-struct GradientSums<'a, const RESIDUAL: bool> {
+struct GradientSums<'a, T, const RESIDUAL: bool> {
     back: &'a Back,
-    x: &'a [f32],
-    y: &'a [f32],
-    dy: &'a [f32],
+    x: &'a [T],
+    y: &'a [T],
+    dy: &'a [T],
     sums: Sums<'a>,
 }
 
-impl<const RESIDUAL: bool> Pass for GradientSums<'_, RESIDUAL> {
+impl<T: Stored, const RESIDUAL: bool> Pass for GradientSums<'_, T, RESIDUAL> {
     #[inline(always)]
     fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
         let Back { affine: Affine { scale, shift, .. }, mean } = self.back;
         let [scale, shift, mean] = [scale, shift, mean].map(|values| vectors::<S>(values, place, len));
-        let [x, dy] = [self.x, self.dy].map(|values| vectors::<S>(values, at, len));
-        let y = vectors::<S>(self.y, at * usize::from(RESIDUAL), len * usize::from(RESIDUAL));
+        let [x, dy] = [self.x, self.dy].map(|values| pieces::<S, T>(values, at, len));
+        let y = &self.y[at * usize::from(RESIDUAL)..][..len * usize::from(RESIDUAL)];
         let [sums, products] = self.sums.few.each_mut().map(|few| vectors_mut::<S>(few, place, len));
         let sums = sums.iter_mut().zip(products);
         let channels = scale.iter().zip(shift).zip(mean);
-        for (i, (((&x, &dy), ((&scale, &shift), &mean)), (sum, product))) in
-            x.iter().zip(dy).zip(channels).zip(sums).enumerate()
+        for (i, (((x, dy), ((&scale, &shift), &mean)), (sum, product))) in x.zip(dy).zip(channels).zip(sums).enumerate()
         {
-            let y = if RESIDUAL { y[i] } else { Affine::value(simd, x, scale, shift) };
+            let [x, dy] = [x, dy].map(|values| T::load(simd, values));
+            let y = match RESIDUAL {
+                true => T::load(simd, &y[i * S::F32_LANES..]),
+                false => Affine::value(simd, x, scale, shift),
+            };
             let dy = self.back.masked(simd, y, dy);
             *sum = simd.add_f32s(*sum, dy);
             *product = simd.mul_add_e_f32s(dy, simd.sub_f32s(x, mean), *product);
@@ -187,67 +191,74 @@ impl Line {
 }
 
 /// Some rows of the gradient's operands and results.
-pub(super) struct GradientRows<'a> {
-    pub(super) x: &'a [f32],
-    pub(super) y: Option<&'a [f32]>,
-    pub(super) dy: &'a mut [f32],
+pub(super) struct GradientRows<'a, T> {
+    pub(super) x: &'a [T],
+    pub(super) y: Option<&'a [T]>,
+    pub(super) dy: &'a mut [T],
     /// For the gradients to `x` and to the residual.
-    pub(super) places: [Place<'a>; 2],
+    pub(super) places: [Place<'a, T>; 2],
 }
 
-struct Gradient<'a, const RESIDUAL: bool> {
+struct Gradient<'a, T, const RESIDUAL: bool> {
     back: &'a Back,
     line: &'a Line,
-    rows: GradientRows<'a>,
+    rows: GradientRows<'a, T>,
 }
 
-/// A [`Place`] as vectors.
-enum To<'a, V> {
+/// Some elements of a [`Place`].
+enum To<'a, T> {
     Nowhere,
     Over,
-    Write(&'a mut [V]),
-    Add(&'a mut [V]),
+    Write(&'a mut [T]),
+    Add(&'a mut [T]),
 }
 
-impl<'a, V: Copy> To<'a, V> {
+impl<'a, T: Stored> To<'a, T> {
     #[inline(always)]
-    fn new<S: Simd<f32s = V>>(place: &'a mut Place, at: usize, len: usize) -> Self {
+    fn new(place: &'a mut Place<'_, T>, at: usize, len: usize) -> Self {
         match place {
             Place::Nowhere => To::Nowhere,
             Place::Over => To::Over,
-            Place::Write(values) => To::Write(vectors_mut::<S>(values, at, len)),
-            Place::Add(values) => To::Add(vectors_mut::<S>(values, at, len)),
+            Place::Write(values) => To::Write(&mut values[at..][..len]),
+            Place::Add(values) => To::Add(&mut values[at..][..len]),
         }
     }
 
+    /// Vector `i`.
     #[inline(always)]
-    fn put<S: Simd<f32s = V>>(&mut self, simd: S, i: usize, value: V, dy: &mut V) {
+    fn put<S: Simd>(&mut self, simd: S, i: usize, value: S::f32s, dy: &mut [T]) {
+        let at = i * S::F32_LANES;
         match self {
             To::Nowhere => {}
-            To::Over => *dy = value,
-            To::Write(values) => values[i] = value,
-            To::Add(values) => values[i] = simd.add_f32s(values[i], value),
+            To::Over => T::store(simd, value, dy),
+            To::Write(values) => T::store(simd, value, &mut values[at..]),
+            To::Add(values) => {
+                let values = &mut values[at..];
+                T::store(simd, simd.add_f32s(T::load(simd, values), value), values);
+            }
         }
     }
 }
 
-impl<const RESIDUAL: bool> Pass for Gradient<'_, RESIDUAL> {
+impl<T: Stored, const RESIDUAL: bool> Pass for Gradient<'_, T, RESIDUAL> {
     #[inline(always)]
     fn run<S: Simd>(&mut self, simd: S, at: usize, len: usize, place: usize) {
         let Back { affine: Affine { scale, shift, .. }, mean } = self.back;
         let Line { a, b, d } = self.line;
         let [scale, shift, mean] = [scale, shift, mean].map(|values| vectors::<S>(values, place, len));
         let [a, b, d] = [a, b, d].map(|values| vectors::<S>(values, place, len));
-        let x = vectors::<S>(self.rows.x, at, len);
-        let y = vectors::<S>(self.rows.y.unwrap_or(&[]), at * usize::from(RESIDUAL), len * usize::from(RESIDUAL));
-        let dy = vectors_mut::<S>(self.rows.dy, at, len);
-        let [mut dx, mut residual] = self.rows.places.each_mut().map(|place| To::new::<S>(place, at, len));
+        let x = pieces::<S, T>(self.rows.x, at, len);
+        let y = &self.rows.y.unwrap_or(&[])[at * usize::from(RESIDUAL)..][..len * usize::from(RESIDUAL)];
+        let dy = pieces_mut::<S, T>(self.rows.dy, at, len);
+        let [mut dx, mut residual] = self.rows.places.each_mut().map(|place| To::new(place, at, len));
         let channels = scale.iter().zip(shift).zip(mean).zip(a.iter().zip(b).zip(d));
-        for (i, ((&x, dy), (((&scale, &shift), &mean), ((&a, &b), &d)))) in
-            x.iter().zip(dy.iter_mut()).zip(channels).enumerate()
-        {
-            let y = if RESIDUAL { y[i] } else { Affine::value(simd, x, scale, shift) };
-            let masked = self.back.masked(simd, y, *dy);
+        for (i, ((x, dy), (((&scale, &shift), &mean), ((&a, &b), &d)))) in x.zip(dy).zip(channels).enumerate() {
+            let x = T::load(simd, x);
+            let y = match RESIDUAL {
+                true => T::load(simd, &y[i * S::F32_LANES..]),
+                false => Affine::value(simd, x, scale, shift),
+            };
+            let masked = self.back.masked(simd, y, T::load(simd, dy));
             let value = simd.mul_add_e_f32s(b, simd.sub_f32s(x, mean), d);
             let value = simd.mul_add_e_f32s(a, masked, value);
             residual.put(simd, i, masked, dy);

@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::chunks::{add_slots, for_chunks, slot_rows, vectorised, with_scratch};
+use crate::stored::Stored;
 use crate::sweep::{BLOCK, period, vectors, vectors_mut};
 
 /// Sums and sums of squares of the channels of a value `[rows, c]`, taken by
@@ -20,7 +21,7 @@ pub struct BatchStatistics {
 
 impl BatchStatistics {
     /// Takes those of `x` `[rows, c]`.
-    pub fn read(&mut self, rows: usize, c: usize, x: &[f32]) {
+    pub fn read<T: Stored>(&mut self, rows: usize, c: usize, x: &[T]) {
         assert_eq!(x.len(), rows * c);
         let step = slot_rows(rows);
         self.begin(rows, c, rows.div_ceil(step));
@@ -93,7 +94,7 @@ impl<'a> Slots<'a> {
     }
 
     /// As [`for_chunks`], where each chunk is a task.
-    pub(crate) fn for_chunks(self, y: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    pub(crate) fn for_chunks<T: Stored>(self, y: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
         match self.sums {
             None => for_chunks(y, len, f),
             Some(sums) => {
@@ -107,7 +108,7 @@ impl<'a> Slots<'a> {
     }
 
     /// Takes what the one task has written.
-    pub(crate) fn take(self, y: &[f32]) {
+    pub(crate) fn take<T: Stored>(self, y: &[T]) {
         if let Some(sums) = self.sums {
             sum(self.c, y, sums);
         }
@@ -115,18 +116,18 @@ impl<'a> Slots<'a> {
 }
 
 /// As [`for_chunks`], of rows of `c` channels; the statistics of what is written are taken where they are wanted.
-pub(crate) fn for_chunks_of(
-    y: &mut [f32],
+pub(crate) fn for_chunks_of<T: Stored>(
+    y: &mut [T],
     len: usize,
     c: usize,
     statistics: Option<&mut BatchStatistics>,
-    f: impl Fn(usize, &mut [f32]) + Sync,
+    f: impl Fn(usize, &mut [T]) + Sync,
 ) {
     Slots::new(statistics, y.len() / c.max(1), c, y.len().div_ceil(len)).for_chunks(y, len, f);
 }
 
 /// Writes the sums and the sums of squares of the channels of `x` to `sums` `[2, c]`.
-fn sum(c: usize, x: &[f32], sums: &mut [f64]) {
+fn sum<T: Stored>(c: usize, x: &[T], sums: &mut [f64]) {
     let period = period(c);
     with_scratch(3 * period, |scratch| {
         let (pivot, few) = scratch.split_at_mut(period);
@@ -140,9 +141,9 @@ const NEAR: usize = 8;
 /// Vectors of accumulators.
 const VECTORS: usize = 4;
 
-struct Sum<'a> {
+struct Sum<'a, T> {
     c: usize,
-    x: &'a [f32],
+    x: &'a [T],
     /// A value near the mean, for each place of a period: against it squares lose nothing far from zero.
     pivot: &'a mut [f32],
     /// `[2, period]`: sums over a few rows, which may be taken in `f32`.
@@ -150,7 +151,7 @@ struct Sum<'a> {
     sums: &'a mut [f64],
 }
 
-impl WithSimd for Sum<'_> {
+impl<T: Stored> WithSimd for Sum<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -171,7 +172,7 @@ impl WithSimd for Sum<'_> {
             let rest = block.chunks_exact(period).remainder();
             let (sums, squares) = self.few.split_at_mut(period);
             for ((x, pivot), (sum, square)) in rest.iter().zip(&*self.pivot).zip(sums.iter_mut().zip(&mut *squares)) {
-                let x = x - pivot;
+                let x = x.widened() - pivot;
                 *sum += x;
                 *square += x * x;
             }
@@ -190,7 +191,7 @@ impl WithSimd for Sum<'_> {
     }
 }
 
-impl Sum<'_> {
+impl<T: Stored> Sum<'_, T> {
     /// The mean of the first rows.
     #[inline(always)]
     fn place_pivot(&mut self) {
@@ -199,21 +200,21 @@ impl Sum<'_> {
         let share = 1.0 / (near.len() / self.c).max(1) as f32;
         first.fill(0.0);
         for x in near.chunks_exact(self.c) {
-            first.iter_mut().zip(x).for_each(|(pivot, x)| *pivot += x * share);
+            first.iter_mut().zip(x).for_each(|(pivot, x)| *pivot += x.widened() * share);
         }
         others.chunks_exact_mut(self.c).for_each(|other| other.copy_from_slice(first));
     }
 
     /// The sums of `V` vectors of the period over the whole periods of a block.
     #[inline(always)]
-    fn columns<S: Simd, const V: usize>(&mut self, simd: S, block: &[f32], at: usize) {
+    fn columns<S: Simd, const V: usize>(&mut self, simd: S, block: &[T], at: usize) {
         let (period, len) = (self.pivot.len(), V * S::F32_LANES);
         let mut accumulators = [[simd.splat_f32s(0.0); V]; 2];
         let pivot = vectors::<S>(self.pivot, at, len);
         for x in block.chunks_exact(period) {
-            let x = vectors::<S>(x, at, len);
+            let x = &x[at..][..len];
             for v in 0..V {
-                let x = simd.sub_f32s(x[v], pivot[v]);
+                let x = simd.sub_f32s(T::load(simd, &x[v * S::F32_LANES..]), pivot[v]);
                 accumulators[0][v] = simd.add_f32s(accumulators[0][v], x);
                 accumulators[1][v] = simd.mul_add_e_f32s(x, x, accumulators[1][v]);
             }

@@ -5,6 +5,7 @@ mod common;
 mod conv;
 mod elementwise;
 mod gray;
+mod halves;
 mod linear;
 mod norm;
 mod optim;

@@ -8,14 +8,15 @@ use crate::chunks::with_scratch;
 use crate::conv::epilogue::Finish;
 use crate::conv::gather::Tap;
 use crate::norm::{BatchStatistics, Slots};
+use crate::stored::Stored;
 
-pub(super) fn convolve(
+pub(super) fn convolve<T: Stored>(
     window: &Window,
     n: usize,
-    x: &[f32],
+    x: &[T],
     weights: &[f32],
-    finish: Finish,
-    y: &mut [f32],
+    finish: Finish<T>,
+    y: &mut [T],
     statistics: Option<&mut BatchStatistics>,
 ) {
     let (c, [h, w], [oh, ow], band) = (window.c, window.source, window.out, window.band());
@@ -48,7 +49,7 @@ pub(super) fn convolve(
 }
 
 /// A few rows of results.
-pub(super) struct Band<'a> {
+pub(super) struct Band<'a, T> {
     pub(super) window: &'a Window,
     /// `[height, width, c]`.
     pub(super) padded: &'a [f32],
@@ -56,16 +57,16 @@ pub(super) struct Band<'a> {
     pub(super) taps: &'a [Vec<[usize; 2]>],
     /// `[taps, c]`.
     pub(super) weights: &'a [f32],
-    pub(super) finish: Finish<'a>,
+    pub(super) finish: Finish<'a, T>,
     /// First row.
     pub(super) first: usize,
     /// Element of the whole result with which `y` begins.
     pub(super) at: usize,
     /// `[rows, columns, c]`.
-    pub(super) y: &'a mut [f32],
+    pub(super) y: &'a mut [T],
 }
 
-impl WithSimd for Band<'_> {
+impl<T: Stored> WithSimd for Band<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -79,7 +80,7 @@ impl WithSimd for Band<'_> {
     }
 }
 
-impl Band<'_> {
+impl<T: Stored> Band<'_, T> {
     /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
     #[inline(always)]
     fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
@@ -136,10 +137,10 @@ impl Band<'_> {
         }
         for (j, accumulators) in accumulators.into_iter().enumerate() {
             let place = (row * window.out[1] + first_column + (column + j) * window.columns_apart) * c + channel;
-            let (y, _) = S::as_mut_simd_f32s(&mut self.y[place..][..len]);
-            for (v, (y, sum)) in y.iter_mut().zip(accumulators).enumerate() {
+            let y = self.y[place..][..len].chunks_exact_mut(S::F32_LANES);
+            for (v, (y, sum)) in y.zip(accumulators).enumerate() {
                 let along = v * S::F32_LANES;
-                *y = self.finish.finish(simd, *y, sum, channel + along, self.at + place + along);
+                self.finish.finish(simd, sum, channel + along, self.at + place + along, y);
             }
         }
     }

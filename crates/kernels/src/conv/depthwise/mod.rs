@@ -12,10 +12,11 @@ use super::epilogue::{Epilogue, Finish};
 use super::filter::Direction;
 use super::{Call, ConvShape, Filter};
 use crate::norm::BatchStatistics;
+use crate::stored::Stored;
 use band::convolve;
 use window::Window;
 
-pub(super) fn forward(call: Call, y: &mut [f32], statistics: Option<&mut BatchStatistics>) {
+pub(super) fn forward<T: Stored>(call: Call<T, T>, y: &mut [T], statistics: Option<&mut BatchStatistics>) {
     let Call { shape, n, x, filter, epilogue } = call;
     convolve(
         &Window::forward(shape),
@@ -28,12 +29,12 @@ pub(super) fn forward(call: Call, y: &mut [f32], statistics: Option<&mut BatchSt
     );
 }
 
-pub(super) fn backward_data(
+pub(super) fn backward_data<T: Stored>(
     shape: &ConvShape,
     n: usize,
-    dy: &[f32],
+    dy: &[T],
     filter: &Filter,
-    dx: &mut [f32],
+    dx: &mut [T],
     accumulate: bool,
 ) {
     let finish = if accumulate { Finish::Accumulate } else { Finish::Epilogue(&Epilogue::NONE) };
@@ -80,11 +81,11 @@ mod tests {
             window.fill(&x, first, 4, &mut padded);
             let (window, padded) = (&window, &padded[..]);
             let mut sums = std::array::from_fn(|_| vec![0.5; shape.weight_len()]);
-            on_each_machine(&mut sums, |sums| BandGradient { window, kernel: [3; 2], padded, dy: &dy, sums });
+            on_each_machine(&mut sums, |sums| BandGradient::<f32> { window, kernel: [3; 2], padded, dy: &dy, sums });
             assert_agree(&sums);
 
             let mut rows = std::array::from_fn(|_| vec![f32::NAN; 4 * w * c]);
-            let (taps, weights, finish) = (&taps[..], &weights[..], Finish::Epilogue(&Epilogue::NONE));
+            let (taps, weights, finish) = (&taps[..], &weights[..], Finish::<f32>::Epilogue(&Epilogue::NONE));
             on_each_machine(&mut rows, |y| Band { window, padded, taps, weights, finish, first, at: 0, y });
             assert_agree(&rows);
         }

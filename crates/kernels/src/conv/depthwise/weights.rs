@@ -6,15 +6,16 @@ use rayon::prelude::*;
 use super::window::Window;
 use crate::chunks::{vectorised, with_scratch};
 use crate::conv::ConvShape;
+use crate::stored::Stored;
 
 /// Slots of partial sums of the gradient.
 const SLOTS: usize = 32;
 
-pub(in crate::conv) fn backward_weight(
+pub(in crate::conv) fn backward_weight<T: Stored>(
     shape: &ConvShape,
     n: usize,
-    x: &[f32],
-    dy: &[f32],
+    x: &[T],
+    dy: &[T],
     dw: &mut [f32],
     accumulate: bool,
 ) {
@@ -58,19 +59,19 @@ pub(in crate::conv) fn backward_weight(
 }
 
 /// A few rows' share of a gradient to weights: for each tap, the sum of `dy * x`, added to `sums`.
-pub(super) struct BandGradient<'a> {
+pub(super) struct BandGradient<'a, T> {
     pub(super) window: &'a Window,
     /// Height and width of the window.
     pub(super) kernel: [usize; 2],
     /// `[height, width, c]`.
     pub(super) padded: &'a [f32],
     /// `[rows, columns, c]`.
-    pub(super) dy: &'a [f32],
+    pub(super) dy: &'a [T],
     /// `[taps, c]`.
     pub(super) sums: &'a mut [f32],
 }
 
-impl WithSimd for BandGradient<'_> {
+impl<T: Stored> WithSimd for BandGradient<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -82,7 +83,7 @@ impl WithSimd for BandGradient<'_> {
     }
 }
 
-impl BandGradient<'_> {
+impl<E: Stored> BandGradient<'_, E> {
     /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
     #[inline(always)]
     fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
@@ -112,7 +113,7 @@ impl BandGradient<'_> {
         for (y, dy) in self.dy.chunks_exact(columns * c).enumerate() {
             let line = &self.padded[((y * step[0] + row) * width + column) * c + channel..];
             for (j, dy) in dy.chunks_exact(c).enumerate() {
-                let (dy, _) = S::as_simd_f32s(&dy[channel..][..len]);
+                let dy: [S::f32s; V] = std::array::from_fn(|v| E::load(simd, &dy[channel + v * S::F32_LANES..]));
                 let pixels = &line[j * apart..][..(T - 1) * c + len];
                 for (t, accumulators) in accumulators.iter_mut().enumerate() {
                     let (x, _) = S::as_simd_f32s(&pixels[t * c..][..len]);

@@ -3,6 +3,7 @@
 
 use crate::conv::ConvShape;
 use crate::conv::gather::{Phase, Tap, backward_taps, forward_taps};
+use crate::stored::{Stored, widen};
 
 /// Floats of the rows that are worked on at a time: they stay in L2.
 const BAND: usize = 96 << 10;
@@ -79,7 +80,7 @@ impl Window {
     }
 
     /// Copies what `rows` rows of the result from `first` on see, with the zeros around it: `[height, width, c]`.
-    pub(super) fn fill(&self, film: &[f32], first: usize, rows: usize, padded: &mut [f32]) {
+    pub(super) fn fill<T: Stored>(&self, film: &[T], first: usize, rows: usize, padded: &mut [f32]) {
         let (c, [h, w], [[above, _], [left, _]]) = (self.c, self.source, self.reach);
         let lines = padded.chunks_exact_mut(self.width() * c).take(self.height(first, rows));
         for (row, padded) in (self.base(first) as isize + above..).zip(lines) {
@@ -92,7 +93,7 @@ impl Window {
             let (before, rest) = padded.split_at_mut(((-left).max(0) as usize * c).min(padded.len()));
             let (inside, after) = rest.split_at_mut(line.len().min(rest.len()));
             before.fill(0.0);
-            inside.copy_from_slice(&line[..inside.len()]);
+            widen(&line[..inside.len()], inside);
             after.fill(0.0);
         }
     }

@@ -3,38 +3,39 @@
 use pulp::{Simd, WithSimd};
 
 use super::{Filter, copy_rows, padded};
-use crate::chunks::{vectorised, with_scratch};
+use crate::chunks::with_scratch;
 use crate::conv::{ConvShape, Epilogue};
 use crate::gemm::{WIDTH, heights};
 use crate::norm::{BatchStatistics, for_chunks_of};
+use crate::stored::Stored;
 
 /// Output rows of a task.
 const LINES: usize = 4;
 
 /// `y` `[n, out, c_out]` from `z` `[n, h, w]`, as [`conv::forward`](super::super::forward) from the three channels.
-pub fn forward(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue, y: &mut [f32]) {
+pub fn forward<T: Stored>(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue<T>, y: &mut [T]) {
     convolve(n, z, filter, epilogue, y, None);
 }
 
 /// As [`forward`], and takes the statistics of `y` as [`conv::forward_with_statistics`](super::super::forward_with_statistics)
 /// does.
-pub fn forward_with_statistics(
+pub fn forward_with_statistics<T: Stored>(
     n: usize,
     z: &[f32],
     filter: &Filter,
-    epilogue: &Epilogue,
-    y: &mut [f32],
+    epilogue: &Epilogue<T>,
+    y: &mut [T],
     statistics: &mut BatchStatistics,
 ) {
     convolve(n, z, filter, epilogue, y, Some(statistics));
 }
 
-fn convolve(
+fn convolve<T: Stored>(
     n: usize,
     z: &[f32],
     filter: &Filter,
-    epilogue: &Epilogue,
-    y: &mut [f32],
+    epilogue: &Epilogue<T>,
+    y: &mut [T],
     statistics: Option<&mut BatchStatistics>,
 ) {
     let shape = &filter.shape;
@@ -56,40 +57,28 @@ fn convolve(
 
 /// What follows the convolution of the one plane, for one row.
 #[derive(Clone, Copy)]
-struct After<'a> {
+struct After<'a, T> {
     /// `[column classes, c_out]`.
     constant: &'a [f32],
     /// By column.
     class: &'a [usize],
-    epilogue: &'a Epilogue<'a>,
+    epilogue: &'a Epilogue<'a, T>,
     /// Where the row begins in the whole output.
     at: usize,
 }
 
-impl After<'_> {
-    /// For a row as it lies in memory.
-    fn apply(&self, c: usize, y: &mut [f32]) {
-        vectorised(|| {
-            for (y, class) in y.chunks_exact_mut(c).zip(self.class) {
-                y.iter_mut().zip(&self.constant[class * c..]).for_each(|(y, constant)| *y += constant);
-            }
-        });
-        self.epilogue.apply(self.at, c, y);
-    }
-}
-
 /// One row of a convolution of one plane.
-struct Windows<'a> {
+struct Windows<'a, T> {
     shape: &'a ConvShape,
     /// `[kernel rows, padded]`.
     lines: &'a [f32],
     panels: &'a [f32],
-    after: After<'a>,
+    after: After<'a, T>,
     /// `[columns, c_out]`.
-    y: &'a mut [f32],
+    y: &'a mut [T],
 }
 
-impl WithSimd for Windows<'_> {
+impl<T: Stored> WithSimd for Windows<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -111,13 +100,10 @@ impl WithSimd for Windows<'_> {
                 column += height;
             }
         }
-        if !self.shape.c_out.is_multiple_of(S::F32_LANES) {
-            self.after.apply(self.shape.c_out, self.y);
-        }
     }
 }
 
-impl Windows<'_> {
+impl<T: Stored> Windows<'_, T> {
     /// `R` windows, a panel of output channels.
     #[inline(always)]
     fn block<S: Simd, const R: usize>(&mut self, simd: S, column: usize, first: usize) {
@@ -144,12 +130,19 @@ impl Windows<'_> {
             let constant = &after.constant[after.class[column + r] * c_out + first..][..columns];
             let y = self.y[place..][..columns].chunks_mut(lanes).zip(constant.chunks(lanes));
             for (i, (sum, (y, constant))) in accumulators.into_iter().zip(y).enumerate() {
-                if c_out.is_multiple_of(lanes) {
-                    let (sum, channel) = (simd.add_f32s(sum, S::as_simd_f32s(constant).0[0]), i * lanes);
-                    let value = after.epilogue.finish(simd, sum, first + channel, after.at + place + channel);
-                    S::as_mut_simd_f32s(y).0[0] = value;
+                let channel = i * lanes;
+                if y.len() == lanes {
+                    let sum = simd.add_f32s(sum, f32::load(simd, constant));
+                    T::store(simd, after.epilogue.finish(simd, sum, first + channel, after.at + place + channel), y);
                 } else {
-                    simd.partial_store_f32s(y, sum);
+                    let mut few = [0.0; 16];
+                    simd.partial_store_f32s(&mut few[..y.len()], sum);
+                    for (lane, ((y, sum), constant)) in y.iter_mut().zip(few).zip(constant).enumerate() {
+                        let channel = channel + lane;
+                        let value =
+                            after.epilogue.finish_one(sum + constant, first + channel, after.at + place + channel);
+                        *y = T::rounded(value);
+                    }
                 }
             }
         }

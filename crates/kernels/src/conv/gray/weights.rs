@@ -8,18 +8,19 @@ use super::{Border, CHANNELS, Gray, copy_rows, padded};
 use crate::chunks::{vectorised, with_scratch};
 use crate::conv::ConvShape;
 use crate::gemm::{WIDTH, packed_len, panel};
+use crate::stored::Stored;
 
 /// Tasks that the gradient is cut into.
 const SLOTS: usize = 24;
 
 /// Gradient to the weights (OIHW), added to `dw_oihw` if `accumulate`, as [`conv::backward_weight`](super::super::backward_weight) from the three
 /// channels.
-pub fn backward_weight(
+pub fn backward_weight<T: Stored>(
     shape: &ConvShape,
     n: usize,
     z: &[f32],
     gray: &Gray,
-    dy: &[f32],
+    dy: &[T],
     dw_oihw: &mut [f32],
     accumulate: bool,
 ) {
@@ -47,7 +48,7 @@ pub fn backward_weight(
                     row_sums.fill(0.0);
                     vectorised(|| {
                         for (dy, class) in dy.chunks_exact(c).zip(&border.columns.class) {
-                            row_sums[class * c..][..c].iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy);
+                            row_sums[class * c..][..c].iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy.widened());
                         }
                     });
                     let sums = &mut sums[border.rows.class[row % oh] * a_row..];
@@ -79,17 +80,17 @@ pub fn backward_weight(
 }
 
 /// One row's part of the gradient of the one plane's filter.
-struct Correlate<'a> {
+struct Correlate<'a, T> {
     shape: &'a ConvShape,
     /// `[kernel rows, padded]`.
     lines: &'a [f32],
     /// `[columns, c_out]`.
-    dy: &'a [f32],
+    dy: &'a [T],
     /// `[taps, c_out]` in panels, added to.
     plane: &'a mut [f32],
 }
 
-impl WithSimd for Correlate<'_> {
+impl<T: Stored> WithSimd for Correlate<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -110,7 +111,7 @@ impl WithSimd for Correlate<'_> {
     }
 }
 
-impl Correlate<'_> {
+impl<E: Stored> Correlate<'_, E> {
     /// `T` taps of a row of the window, a panel of output channels; gives `T`.
     #[inline(always)]
     fn taps<S: Simd, const T: usize>(&mut self, simd: S, first: usize, row: usize, tap: usize) -> usize {
@@ -124,9 +125,9 @@ impl Correlate<'_> {
             let (dy, z) = (&dy[first..][..columns], &line[column * stride + tap..][..T]);
             let mut values = [simd.splat_f32s(0.0); WIDTH];
             if columns == panel {
-                values.copy_from_slice(S::as_simd_f32s(dy).0);
+                values.iter_mut().zip(dy.chunks_exact(lanes)).for_each(|(v, dy)| *v = E::load(simd, dy));
             } else {
-                values.iter_mut().zip(dy.chunks(lanes)).for_each(|(v, dy)| *v = simd.partial_load_f32s(dy));
+                values.iter_mut().zip(dy.chunks(lanes)).for_each(|(v, dy)| *v = E::load_some(simd, dy));
             }
             for (&z, accumulators) in z.iter().zip(&mut accumulators) {
                 let z = simd.splat_f32s(z);

@@ -12,15 +12,16 @@ use crate::conv::ConvShape;
 use crate::conv::epilogue::Finish;
 use crate::gemm::{Gemm, WIDTH};
 use crate::norm::{BatchStatistics, Slots};
+use crate::stored::Stored;
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`.
-pub(in crate::conv) fn convolve(
+pub(in crate::conv) fn convolve<T: Stored>(
     shape: &ConvShape,
     n: usize,
-    x: &[f32],
+    x: &[T],
     filter: &Transformed,
-    finish: Finish,
-    y: &mut [f32],
+    finish: Finish<T>,
+    y: &mut [T],
     statistics: Option<&mut BatchStatistics>,
 ) {
     assert_eq!((filter.c_in, filter.c_out), (shape.c_in, shape.c_out));
@@ -32,18 +33,18 @@ pub(in crate::conv) fn convolve(
 }
 
 #[derive(Clone, Copy)]
-struct Task<'a> {
+struct Task<'a, T> {
     tiles: Tiles,
     /// Rows of tiles of a task.
     step: usize,
-    x: &'a [f32],
+    x: &'a [T],
     u: &'a [f32],
-    finish: Finish<'a>,
+    finish: Finish<'a, T>,
 }
 
-impl Task<'_> {
+impl<T: Stored> Task<'_, T> {
     /// Rows of tiles `first..end`, whose output is `y`, cut into tasks.
-    fn halve(&self, first: usize, end: usize, y: &mut [f32], slots: Slots) {
+    fn halve(&self, first: usize, end: usize, y: &mut [T], slots: Slots) {
         let step = self.step;
         if end - first <= step {
             self.run(first, end, y);
@@ -57,7 +58,7 @@ impl Task<'_> {
         rayon::join(|| self.halve(first, middle, left, slots.0), || self.halve(middle, end, right, slots.1));
     }
 
-    fn run(&self, first: usize, end: usize, y: &mut [f32]) {
+    fn run(&self, first: usize, end: usize, y: &mut [T]) {
         let Tiles { c, k, .. } = self.tiles;
         let places = Places::new(&self.tiles, first..end);
         let planes = [c, k].map(|channels| plane(places.count(), channels));
@@ -68,17 +69,17 @@ impl Task<'_> {
     }
 }
 
-struct Run<'a> {
-    task: &'a Task<'a>,
+struct Run<'a, T> {
+    task: &'a Task<'a, T>,
     places: Places,
     /// Floats of a plane of `v` and of `m`.
     planes: [usize; 2],
     v: &'a mut [f32],
     m: &'a mut [f32],
-    y: &'a mut [f32],
+    y: &'a mut [T],
 }
 
-impl WithSimd for Run<'_> {
+impl<T: Stored> WithSimd for Run<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -95,7 +96,7 @@ impl WithSimd for Run<'_> {
     }
 }
 
-impl Run<'_> {
+impl<T> Run<'_, T> {
     #[inline(always)]
     fn gemms<S: Simd>(&mut self, simd: S) {
         let Tiles { c, k, .. } = self.task.tiles;

@@ -6,20 +6,21 @@ use super::places::Places;
 use super::transforms::{TileWork, at, load, nth};
 use super::{ELEMENTS, Tiles, has};
 use crate::conv::epilogue::Finish;
+use crate::stored::Stored;
 
 /// Tiles of the output from `m`.
-pub(super) struct Output<'a> {
+pub(super) struct Output<'a, T> {
     pub(super) tiles: &'a Tiles,
     pub(super) places: &'a Places,
     /// 36 planes `[tiles, channels]`.
     pub(super) m: &'a [f32],
     pub(super) channels: usize,
-    pub(super) finish: Finish<'a>,
+    pub(super) finish: Finish<'a, T>,
     /// All pixels of these rows of tiles, `channels` each.
-    pub(super) y: &'a mut [f32],
+    pub(super) y: &'a mut [T],
 }
 
-impl<S: Simd> TileWork<S> for Output<'_> {
+impl<S: Simd, T: Stored> TileWork<S> for Output<'_, T> {
     #[inline(always)]
     fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
         let Tiles { out, tiles, .. } = *self.tiles;
@@ -44,8 +45,8 @@ impl<S: Simd> TileWork<S> for Output<'_> {
                 let place = ((y0 + i) * out[1] + column * 4) * channels + channel;
                 for (j, &value) in values.iter().enumerate().take(wide) {
                     let place = place + j * channels;
-                    let y = &mut S::as_mut_simd_f32s(&mut self.y[place..][..lanes]).0[0];
-                    *y = self.finish.finish(simd, *y, value, channel, start * out[1] * channels + place);
+                    let y = &mut self.y[place..][..lanes];
+                    self.finish.finish(simd, value, channel, start * out[1] * channels + place, y);
                 }
             }
         }

@@ -6,6 +6,7 @@ use pulp::Simd;
 
 use super::places::Places;
 use super::{ELEMENTS, Tiles, has};
+use crate::stored::Stored;
 
 // Loops and not closures over arrays: those are not always compiled into their caller, and with it for its vectors.
 
@@ -131,15 +132,15 @@ pub(super) fn for_tiles<S: Simd>(simd: S, tiles: &Tiles, rows: Range<usize>, mut
 }
 
 /// Tiles of the input to `v`: 36 planes, in which `slot(place, channel)` is where a vector of a tile goes.
-pub(super) struct Input<'a, F> {
+pub(super) struct Input<'a, T, F> {
     pub(super) tiles: &'a Tiles,
     pub(super) places: &'a Places,
-    pub(super) x: &'a [f32],
+    pub(super) x: &'a [T],
     pub(super) slot: F,
     pub(super) v: &'a mut [f32],
 }
 
-impl<S: Simd, F: Fn(usize, usize) -> usize> TileWork<S> for Input<'_, F> {
+impl<S: Simd, T: Stored, F: Fn(usize, usize) -> usize> TileWork<S> for Input<'_, T, F> {
     #[inline(always)]
     fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
         let Tiles { h, w, c, top, left, tiles, .. } = *self.tiles;
@@ -157,7 +158,7 @@ impl<S: Simd, F: Fn(usize, usize) -> usize> TileWork<S> for Input<'_, F> {
                     let line = &film[corner + i * w * c..][..(W + 1) * c + lanes];
                     let mut values = [zero; 6];
                     for (j, value) in values.iter_mut().enumerate().take(W + 2) {
-                        *value = load::<S>(line, j * c);
+                        *value = T::load(simd, &line[j * c..]);
                     }
                     *row = bt::<S, W>(simd, values);
                 }
@@ -171,7 +172,7 @@ impl<S: Simd, F: Fn(usize, usize) -> usize> TileWork<S> for Input<'_, F> {
                     for (j, value) in values.iter_mut().enumerate().take(W + 2) {
                         let x = x0 + j as isize;
                         if x >= 0 && (x as usize) < w {
-                            *value = load::<S>(film, (y as usize * w + x as usize) * c + channel);
+                            *value = T::load(simd, &film[(y as usize * w + x as usize) * c + channel..]);
                         }
                     }
                     *row = bt::<S, W>(simd, values);

@@ -18,6 +18,7 @@ use super::{DEPTH, ELEMENTS, TAPS, Tiles, has, plane};
 use crate::chunks::with_scratch;
 use crate::conv::ConvShape;
 use crate::gemm::{GemmTransposed, WIDTH, gemm_transposed, panel};
+use crate::stored::Stored;
 
 /// Floats of transformed tiles that lie in memory at a time, at least: they should stay in the outer cache.
 const FLOATS: usize = 2 << 20;
@@ -40,11 +41,11 @@ const LARGE: usize = 1 << 17;
 const ROWS: usize = 128;
 
 /// `dw` OIHW from `x` `[n, h, w, c_in]` and `dy` `[n, out, c_out]`, added to it if `accumulate`.
-pub(in crate::conv) fn backward_weight(
+pub(in crate::conv) fn backward_weight<T: Stored>(
     shape: &ConvShape,
     n: usize,
-    x: &[f32],
-    dy: &[f32],
+    x: &[T],
+    dy: &[T],
     dw: &mut [f32],
     accumulate: bool,
 ) {
@@ -181,10 +182,10 @@ fn from_domain(du: &[f32], [c, k]: [usize; 2], dw: &mut [f32], accumulate: bool)
 }
 
 /// One group of tiles to the Winograd domain.
-struct Transform<'a> {
+struct Transform<'a, T> {
     tiles: &'a Tiles,
-    x: &'a [f32],
-    dy: &'a [f32],
+    x: &'a [T],
+    dy: &'a [T],
     places: Places,
     /// Tiles that a group has room for.
     room: usize,
@@ -192,7 +193,7 @@ struct Transform<'a> {
     w: &'a mut [f32],
 }
 
-impl WithSimd for Transform<'_> {
+impl<T: Stored> WithSimd for Transform<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -206,15 +207,15 @@ impl WithSimd for Transform<'_> {
 }
 
 /// The gradient to the output's tiles to the Winograd domain.
-struct Gradient<'a> {
+struct Gradient<'a, T> {
     tiles: &'a Tiles,
-    dy: &'a [f32],
+    dy: &'a [T],
     places: &'a Places,
     room: usize,
     w: &'a mut [f32],
 }
 
-impl<S: Simd> TileWork<S> for Gradient<'_> {
+impl<S: Simd, T: Stored> TileWork<S> for Gradient<'_, T> {
     #[inline(always)]
     fn tile<const H: usize, const W: usize>(&mut self, simd: S, row: usize, column: usize) {
         let Tiles { k, out, tiles: in_film, .. } = *self.tiles;
@@ -229,7 +230,7 @@ impl<S: Simd> TileWork<S> for Gradient<'_> {
                 let line = &self.dy[corner + i * out[1] * k + channel..][..(wide - 1) * k + lanes];
                 let mut values = [zero; 4];
                 for (j, value) in values.iter_mut().enumerate().take(wide) {
-                    *value = S::as_simd_f32s(&line[j * k..][..lanes]).0[0];
+                    *value = T::load(simd, &line[j * k..]);
                 }
                 *row = a::<S, W>(simd, values);
             }

@@ -25,6 +25,7 @@ use crate::conv::filter::Direction;
 use crate::gemm::{Gemm, WIDTH, panel};
 use crate::norm::{BatchStatistics, Slots};
 use crate::prefetch::prefetch;
+use crate::stored::Stored;
 
 /// Lines of elements, of six, whose part of a panel of the filter is made together: it should stay in the inner cache.
 const LINES: usize = 2;
@@ -89,13 +90,13 @@ impl Taps {
 }
 
 /// As [`super::convolve`].
-pub(in crate::conv) fn convolve(
+pub(in crate::conv) fn convolve<T: Stored>(
     shape: &ConvShape,
     n: usize,
-    x: &[f32],
+    x: &[T],
     taps: &Taps,
-    finish: Finish,
-    y: &mut [f32],
+    finish: Finish<T>,
+    y: &mut [T],
     statistics: Option<&mut BatchStatistics>,
 ) {
     assert_eq!((taps.c_in, taps.c_out), (shape.c_in, shape.c_out));
@@ -113,7 +114,7 @@ pub(in crate::conv) fn convolve(
     // caches of another core: that takes longer than to make it twice, where two cores share no cache much longer.
     let a_part = (k / panel).div_ceil(if passes == 1 { 2 } else { 1 });
     let a_chunk = rows_per_chunk(row_len) * row_len;
-    let pass = |first: usize, end: usize, y: &mut [f32], slots: Slots| {
+    let pass = |first: usize, end: usize, y: &mut [T], slots: Slots| {
         let groups = (end - first).div_ceil(a_group);
         let places = |group: usize| {
             let first = first + group * a_group;
@@ -174,11 +175,11 @@ impl<E: Fn(usize) -> usize + Sync> Cut<'_, E> {
 
     /// Calls `pass(first, end, y, slots)` for all passes over `rows`. They know nothing of each other: where there are
     /// more threads than panels, several run at once.
-    fn halve(
+    fn halve<T: Stored>(
         &self,
         rows: Range<usize>,
-        pass: &(impl Fn(usize, usize, &mut [f32], Slots) + Sync),
-        y: &mut [f32],
+        pass: &(impl Fn(usize, usize, &mut [T], Slots) + Sync),
+        y: &mut [T],
         slots: Slots,
     ) {
         if rows.len() <= self.a_pass {
@@ -194,17 +195,17 @@ impl<E: Fn(usize) -> usize + Sync> Cut<'_, E> {
 }
 
 /// A group of tiles to the Winograd domain.
-struct Transform<'a> {
+struct Transform<'a, T> {
     tiles: &'a Tiles,
     places: Places,
     /// Tiles that a group has room for.
     room: usize,
-    x: &'a [f32],
+    x: &'a [T],
     /// 36 planes `[c / PIECE, room, PIECE]`.
     v: &'a mut [f32],
 }
 
-impl WithSimd for Transform<'_> {
+impl<T: Stored> WithSimd for Transform<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -249,7 +250,7 @@ impl<P: Fn(usize) -> Places> WithSimd for Panel<'_, P> {
             let pixels = (tiles.row(rows.end) - tiles.row(rows.start)) * tiles.out[1];
             let (of_group, rest) = y.split_at_mut(pixels * channels);
             y = rest;
-            let finish = Finish::Epilogue(&Epilogue::NONE);
+            let finish = Finish::<f32>::Epilogue(&Epilogue::NONE);
             let output = Output { tiles, places: &places, m, channels, finish, y: of_group };
             for_tiles(simd, tiles, rows, output);
         }
@@ -314,18 +315,18 @@ impl<const FIRST: usize> WithSimd for FilterTransform<'_, FIRST> {
 }
 
 /// Pixels to their place in the output.
-struct Interleave<'a> {
+struct Interleave<'a, T> {
     k: usize,
     /// `[k / panel, pixels, panel]`.
     results: &'a [f32],
     /// First pixel of the pass, and first element of the whole output.
     pixel: usize,
     at: usize,
-    finish: Finish<'a>,
-    y: &'a mut [f32],
+    finish: Finish<'a, T>,
+    y: &'a mut [T],
 }
 
-impl WithSimd for Interleave<'_> {
+impl<T: Stored> WithSimd for Interleave<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -336,8 +337,8 @@ impl WithSimd for Interleave<'_> {
         for (i, y) in y.chunks_exact_mut(k).enumerate() {
             for channel in (0..k).step_by(lanes) {
                 let from = channel / panel * of_panel + (pixel + i) * panel + channel % panel;
-                let y = &mut S::as_mut_simd_f32s(&mut y[channel..][..lanes]).0[0];
-                *y = finish.finish(simd, *y, load::<S>(results, from), channel, at + i * k + channel);
+                let y = &mut y[channel..][..lanes];
+                finish.finish(simd, load::<S>(results, from), channel, at + i * k + channel, y);
             }
         }
     }
