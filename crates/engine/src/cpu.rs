@@ -8,7 +8,7 @@ use std::ops::Range;
 use lungfish_kernels::conv::gray::Gray;
 use lungfish_kernels::norm::BatchStatistics;
 use lungfish_kernels::optim::{self, AdamStep};
-use lungfish_kernels::pixels;
+use lungfish_kernels::{Stored, pixels};
 
 use crate::backend::{AdamUpdate, Backend, Input, Normalization, State};
 use crate::ops::{Kind, Packed};
@@ -16,7 +16,7 @@ use crate::schedule::{BackwardStep, Schedule, Step};
 use crate::{Element, EngineError, Region, Shape};
 
 use arena::{Arena, zeros};
-pub(crate) use run::{BackwardRun, ForwardRun, OnCpu, act, cut, missing, no_gradients};
+pub(crate) use run::{BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_gradients, of_element};
 
 /// Runs plans on the processor, on the threads of the current rayon pool. The result does not
 /// depend on how many there are.
@@ -89,6 +89,32 @@ impl CpuProgram {
     }
 }
 
+/// Pixels or values of `n` films to their place, one value an element.
+fn put<T: Stored>(
+    y: &mut [T],
+    shape: Shape,
+    n: usize,
+    input: Input<'_>,
+    normalization: &Normalization,
+) -> Result<(), EngineError> {
+    let Normalization { mean, std } = *normalization;
+    match input {
+        Input::Gray(x) => {
+            fits("gray pixels", x.len(), n * shape.pixels())?;
+            pixels::normalise_gray(n, shape.pixels(), x, mean, std, y);
+        }
+        Input::Rgb(x) => {
+            fits("RGB pixels", x.len(), n * shape.len())?;
+            pixels::normalise_rgb(n, shape.pixels(), x, mean, std, y);
+        }
+        Input::Values(x) => {
+            fits("values", x.len(), n * shape.len())?;
+            pixels::nchw_to_nhwc(n, shape.c, shape.pixels(), x, y);
+        }
+    }
+    Ok(())
+}
+
 fn fits(what: &str, got: usize, want: usize) -> Result<(), EngineError> {
     if got == want { Ok(()) } else { Err(EngineError::Length { what: what.to_owned(), got, want }) }
 }
@@ -106,6 +132,7 @@ impl Backend for Cpu {
     fn allocate(&self, element: Element, len: usize) -> Result<Vec<f32>, EngineError> {
         match element {
             Element::F32 => zeros(len),
+            Element::Bf16 => Err(run::device("tensors of a store are single floats".to_owned())),
         }
     }
 
@@ -155,35 +182,24 @@ impl Backend for Cpu {
         input: Input<'_>,
         normalization: &Normalization,
     ) -> Result<(), EngineError> {
-        let y = &mut program.arena.floats_mut()[region.range(n)];
-        let Normalization { mean, std } = *normalization;
         if !matches!(input, Input::Values(_)) && shape.c != 3 {
             return Err(EngineError::Shape { what: format!("pixels are fed to a value of {} channels", shape.c) });
         }
-        let gray = program.gray_reader.map(|_| Gray::new(mean, std));
+        let gray = program.gray_reader.map(|_| Gray::new(normalization.mean, normalization.std));
         // A gradient is fed too: it does not change what the films were.
         if !matches!(input, Input::Values(_)) || program.input == region {
             program.gray = gray.filter(|_| matches!(input, Input::Gray(_)));
         }
-        match (input, gray) {
-            (Input::Gray(x), Some(gray)) => {
-                fits("gray pixels", x.len(), n * shape.pixels())?;
-                pixels::gray_plane(x, &gray, &mut y[..x.len()]);
-            }
-            (Input::Gray(x), None) => {
-                fits("gray pixels", x.len(), n * shape.pixels())?;
-                pixels::normalise_gray(n, shape.pixels(), x, mean, std, y);
-            }
-            (Input::Rgb(x), _) => {
-                fits("RGB pixels", x.len(), n * shape.len())?;
-                pixels::normalise_rgb(n, shape.pixels(), x, mean, std, y);
-            }
-            (Input::Values(x), _) => {
-                fits("values", x.len(), n * shape.len())?;
-                pixels::nchw_to_nhwc(n, shape.c, shape.pixels(), x, y);
-            }
+        let floats = program.arena.floats_mut();
+        if let (Input::Gray(x), Some(gray)) = (input, gray) {
+            fits("gray pixels", x.len(), n * shape.pixels())?;
+            pixels::gray_plane(x, &gray, &mut floats[region.range(n)][..x.len()]);
+            return Ok(());
         }
-        Ok(())
+        of_element!(region.element, T => {
+            let arena: &mut [T] = bytemuck::cast_slice_mut(floats);
+            put(&mut arena[region.range(n)], shape, n, input, normalization)
+        })
     }
 
     fn forward(
@@ -223,7 +239,10 @@ impl Backend for Cpu {
 
     fn read(&self, program: &CpuProgram, (region, shape): (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError> {
         let mut host = vec![0.0; n * shape.len()];
-        pixels::nhwc_to_nchw(n, shape.c, shape.pixels(), &program.arena.floats()[region.range(n)], &mut host);
+        of_element!(region.element, T => {
+            let arena: &[T] = bytemuck::cast_slice(program.arena.floats());
+            pixels::nhwc_to_nchw(n, shape.c, shape.pixels(), &arena[region.range(n)], &mut host);
+        });
         Ok(host)
     }
 

@@ -7,6 +7,8 @@
 pub enum Element {
     /// A single-precision float.
     F32,
+    /// A bfloat16, the upper half of one.
+    Bf16,
 }
 
 impl Element {
@@ -14,6 +16,7 @@ impl Element {
     pub const fn bytes(self) -> usize {
         match self {
             Element::F32 => size_of::<f32>(),
+            Element::Bf16 => size_of::<u16>(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! with the place of everything they touch. The same for every backend; what a step computes stands with its operator.
 
 mod draft;
+mod elements;
 mod lives;
 mod stretches;
 
@@ -12,7 +13,7 @@ pub use stretches::Stretch;
 pub use crate::ops::{
     Activation, BatchNormStep, ConvStep, DropoutStep, GemmStep, Kind, LogSoftmaxStep, Norm, Sliding, dropout_mask,
 };
-use crate::{EngineError, Graph, PlanSpec, Region, Shape, ValueId};
+use crate::{Element, EngineError, Graph, PlanSpec, Region, Shape, ValueId};
 
 /// One operation of a backend.
 #[derive(Clone, Debug)]
@@ -121,7 +122,10 @@ impl Schedule {
         let mut readers = steps.iter().enumerate().filter(|(_, step)| step.reads.contains(&same[spec.from.0]));
         let gray_reader = match (readers.next(), readers.next()) {
             (Some((i, step)), None) if !kept.contains_key(&spec.from) => Some(i).filter(|_| {
-                matches!(step.kind, Kind::Conv(_)) && step.reads.len() == 1 && step.dx.iter().all(Option::is_none)
+                matches!(step.kind, Kind::Conv(_))
+                    && step.x[0].element == Element::F32
+                    && step.reads.len() == 1
+                    && step.dx.iter().all(Option::is_none)
             }),
             _ => None,
         };

@@ -34,7 +34,7 @@ impl Arena {
         Ok(Arena { floats, start })
     }
 
-    /// All of it, for regions of [`Element::F32`].
+    /// All of it, as floats.
     pub fn floats(&self) -> &[f32] {
         &self.floats[self.start..]
     }

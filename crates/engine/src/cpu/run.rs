@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use lungfish_kernels::Stored;
 use lungfish_kernels::conv::Act;
 use lungfish_kernels::conv::gray::Gray;
 use lungfish_kernels::norm::BatchStatistics;
@@ -50,19 +51,55 @@ pub(crate) struct BackwardRun<'a, 's> {
     pub accumulate: bool,
 }
 
+/// Runs `$run` with `$T` the type of an element.
+macro_rules! of_element {
+    ($element:expr, $T:ident => $run:expr) => {
+        match $element {
+            $crate::Element::F32 => {
+                type $T = f32;
+                $run
+            }
+            $crate::Element::Bf16 => {
+                type $T = lungfish_kernels::Bf16;
+                $run
+            }
+        }
+    };
+}
+pub(crate) use of_element;
+
 /// A step on the CPU.
 pub(crate) trait OnCpu {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError>;
     fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError>;
 }
 
-/// Disjoint pieces of the arena. They are disjoint by the memory plan; were they not, this is an
-/// error and never a wrong result.
-pub(crate) fn cut<const N: usize>(
+/// Disjoint pieces of the arena (or of floats), in elements of their type. They are disjoint by the memory plan; were they
+/// not, this is an error and never a wrong result.
+pub(crate) fn cut<T: Stored, const N: usize>(
     arena: &mut [f32],
     ranges: [Range<usize>; N],
-) -> Result<[&mut [f32]; N], EngineError> {
-    arena.get_disjoint_mut(ranges).map_err(|e| device(format!("the memory plan is not sound: {e}")))
+) -> Result<[&mut [T]; N], EngineError> {
+    let arena: &mut [T] = bytemuck::cast_slice_mut(arena);
+    arena.get_disjoint_mut(ranges).map_err(unsound)
+}
+
+/// As [`cut`], of pieces that are of several types: ranges of [`bytes`], to be cast.
+pub(crate) fn cut_bytes<const N: usize>(
+    arena: &mut [f32],
+    ranges: [Range<usize>; N],
+) -> Result<[&mut [u8]; N], EngineError> {
+    let arena: &mut [u8] = bytemuck::cast_slice_mut(arena);
+    arena.get_disjoint_mut(ranges).map_err(unsound)
+}
+
+/// A range of elements as one of bytes.
+pub(crate) fn bytes<T>(range: Range<usize>) -> Range<usize> {
+    range.start * size_of::<T>()..range.end * size_of::<T>()
+}
+
+fn unsound(what: impl std::fmt::Display) -> EngineError {
+    device(format!("the memory plan is not sound: {what}"))
 }
 
 /// An activation as the kernels call it.

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use lungfish_kernels::elementwise;
+use lungfish_kernels::{Stored, elementwise};
 
 use super::{Compiled, Kind, Lowering, Op, Operator, Site, Stage};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut};
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut, of_element};
 use crate::graph::ValueId;
 use crate::{EngineError, GraphBuilder};
 
@@ -102,7 +102,7 @@ impl Compiled for Activation {
 }
 
 impl Activation {
-    fn masked(self, y: &[f32], dy: &mut [f32]) {
+    fn masked<T: Stored>(self, y: &[T], dy: &mut [T]) {
         match self {
             Activation::Identity => {}
             Activation::Relu => elementwise::relu_backward_in_place(y, dy),
@@ -110,7 +110,7 @@ impl Activation {
         }
     }
 
-    fn backward_to(
+    fn backward_to<T: Stored>(
         self,
         arena: &mut [f32],
         y: Range<usize>,
@@ -119,11 +119,11 @@ impl Activation {
         add: bool,
     ) -> Result<(), EngineError> {
         if dx == dy {
-            let [y, dy] = cut(arena, [y, dy])?;
+            let [y, dy] = cut::<T, 2>(arena, [y, dy])?;
             self.masked(y, dy);
             return Ok(());
         }
-        let [y, dy, dx] = cut(arena, [y, dy, dx])?;
+        let [y, dy, dx] = cut::<T, 3>(arena, [y, dy, dx])?;
         if add {
             let mut own = dy.to_vec();
             self.masked(y, &mut own);
@@ -140,22 +140,27 @@ impl OnCpu for Activation {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, films, arena, .. } = run;
         let (x, y) = (step.x[0].films(films), step.y.films(films));
-        if x != y {
-            let [x, y] = cut(arena, [x, y.clone()])?;
-            elementwise::copy(y, x);
-        }
-        match *self {
-            Activation::Identity => {}
-            Activation::Relu => elementwise::relu_in_place(&mut arena[y]),
-            Activation::Clip { min, max } => elementwise::clip_in_place(&mut arena[y], min, max),
-        }
+        of_element!(step.y.element, T => {
+            if x != y {
+                let [x, y] = cut::<T, 2>(arena, [x, y.clone()])?;
+                elementwise::copy(y, x);
+            }
+            let [y] = cut::<T, 1>(arena, [y])?;
+            match *self {
+                Activation::Identity => {}
+                Activation::Relu => elementwise::relu_in_place(y),
+                Activation::Clip { min, max } => elementwise::clip_in_place(y, min, max),
+            }
+        });
         Ok(())
     }
 
     fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         let BackwardRun { step, n, arena, dy, dx, add, .. } = run;
         match dx {
-            Some(dx) => self.backward_to(arena, step.y.range(n), dy, dx, add),
+            Some(dx) => {
+                of_element!(step.y.element, T => self.backward_to::<T>(arena, step.y.range(n), dy, dx, add))
+            }
             None => Ok(()),
         }
     }

@@ -4,7 +4,7 @@
 use lungfish_kernels::elementwise;
 
 use super::{Compiled, Kind, Lowering, Op, Operator, Site, Stage};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut};
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut, of_element};
 use crate::graph::ValueId;
 use crate::{EngineError, GraphBuilder, Shape};
 
@@ -61,13 +61,15 @@ impl OnCpu for Add {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, films, arena, .. } = run;
         let [x, other, y] = [step.x[0], step.x[1], step.y].map(|region| region.films(films));
-        if other == x {
-            let [x, y] = cut(arena, [x, y])?;
-            elementwise::add(x, x, y);
-        } else {
-            let [a, b, y] = cut(arena, [x, other, y])?;
-            elementwise::add(a, b, y);
-        }
+        of_element!(step.y.element, T => {
+            if other == x {
+                let [x, y] = cut::<T, 2>(arena, [x, y])?;
+                elementwise::add(x, x, y);
+            } else {
+                let [a, b, y] = cut::<T, 3>(arena, [x, other, y])?;
+                elementwise::add(a, b, y);
+            }
+        });
         Ok(())
     }
 
@@ -75,8 +77,10 @@ impl OnCpu for Add {
         let BackwardRun { step, n, arena, dy, back, .. } = run;
         for (dx, add) in step.dx.iter().zip(&back.accumulate) {
             let Some(dx) = dx.map(|dx| dx.range(n)).filter(|dx| *dx != dy) else { continue };
-            let [dy, dx] = cut(arena, [dy.clone(), dx])?;
-            if *add { elementwise::accumulate(dx, dy) } else { elementwise::copy(dx, dy) }
+            of_element!(step.y.element, T => {
+                let [dy, dx] = cut::<T, 2>(arena, [dy.clone(), dx])?;
+                if *add { elementwise::accumulate(dx, dy) } else { elementwise::copy(dx, dy) }
+            });
         }
         Ok(())
     }

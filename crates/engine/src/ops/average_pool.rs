@@ -3,7 +3,7 @@
 use lungfish_kernels::pool;
 
 use super::{Compiled, Kind, Lowering, Op, Operator};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut};
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, bytes, cut_bytes, of_element};
 use crate::graph::ValueId;
 use crate::{EngineError, GraphBuilder, Shape};
 
@@ -37,16 +37,23 @@ impl Compiled for Shape {}
 impl OnCpu for Shape {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, films, arena, .. } = run;
-        let [x, y] = cut(arena, [step.x[0].films(films), step.y.films(films)])?;
-        pool::average_pool(films.len(), self.pixels(), self.c, x, y);
+        of_element!(step.x[0].element, T => {
+            let places = [bytes::<T>(step.x[0].films(films)), bytes::<f32>(step.y.films(films))];
+            let [x, y] = cut_bytes(arena, places)?;
+            let (x, y): (&[T], &mut [f32]) = (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y));
+            pool::average_pool(films.len(), self.pixels(), self.c, x, y);
+        });
         Ok(())
     }
 
     fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
-        let BackwardRun { n, arena, dy, dx, add, .. } = run;
+        let BackwardRun { step, n, arena, dy, dx, add, .. } = run;
         if let Some(dx) = dx {
-            let [dy, dx] = cut(arena, [dy, dx])?;
-            pool::average_pool_backward(n, self.pixels(), self.c, dy, dx, add);
+            of_element!(step.x[0].element, T => {
+                let [dy, dx] = cut_bytes(arena, [bytes::<f32>(dy), bytes::<T>(dx)])?;
+                let (dy, dx): (&[f32], &mut [T]) = (bytemuck::cast_slice(dy), bytemuck::cast_slice_mut(dx));
+                pool::average_pool_backward(n, self.pixels(), self.c, dy, dx, add);
+            });
         }
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::ops::Range;
 use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Place};
 
 use super::{Activation, Compiled, Fuse, Kind, Lowering, Op, Operator, Site, Stage};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, act, cut, missing, no_gradients};
+use lungfish_kernels::Stored;
+
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_gradients, of_element};
 use crate::graph::{BufferId, ParamId, TensorSpec, ValueId};
 use crate::init::Fresh;
 use crate::layout::Layout;
@@ -185,14 +187,17 @@ impl BatchNormStep {
         BatchNorm { mean, inv_std, scale, bias, act: act(self.activation) }
     }
 
-    fn forward_trained(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
+    fn forward_trained<T: Stored>(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, state, films, arena, moments, .. } = run;
         let (norm, c, rows) = (&self.norm, step.shape.c, films.len() * step.shape.pixels());
         let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?.films(films);
         let residual = step.x.get(1).map(|r| r.films(films));
         // What is not there is cut as nothing.
-        let ranges = [step.x[0].films(films), residual.clone().unwrap_or(0..0), step.y.films(films), saved];
-        let [x, added, y, saved] = cut(arena, ranges)?;
+        let ranges = [step.x[0].films(films), residual.clone().unwrap_or(0..0), step.y.films(films)].map(bytes::<T>);
+        let [x, added, y] = ranges;
+        let [x, added, y, saved] = cut_bytes(arena, [x, added, y, bytes::<f32>(saved)])?;
+        let [x, added]: [&[T]; 2] = [bytemuck::cast_slice(x), bytemuck::cast_slice(added)];
+        let (y, saved): (&mut [T], &mut [f32]) = (bytemuck::cast_slice_mut(y), bytemuck::cast_slice_mut(saved));
         // Mean and variance, and in the end mean and inverse deviation.
         let (mean, var) = saved.split_at_mut(c);
         if step.statistics.is_none() {
@@ -213,11 +218,11 @@ impl BatchNormStep {
             *inverse = 1.0 / (*inverse + norm.epsilon).sqrt();
         }
         let (scale, shift) = self.kernel(mean, inv_std, state.params).scale_shift();
-        norm::scale_shift(rows, c, x, &scale, &shift, residual.map(|_| &*added), act(self.activation), y);
+        norm::scale_shift(rows, c, x, &scale, &shift, residual.map(|_| added), act(self.activation), y);
         Ok(())
     }
 
-    fn backward_trained(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
+    fn backward_trained<T: Stored>(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         let BackwardRun { step, state, n, arena, x, dy, dx, add, accumulate, back, .. } = run;
         let grads = state.grads.as_mut().ok_or_else(no_gradients)?;
         let saved = step.saved.ok_or_else(|| missing(step, "statistics"))?.range(n);
@@ -226,8 +231,13 @@ impl BatchNormStep {
         let places = [dx, step.dx.get(1).copied().flatten().map(|r| r.range(n))];
         // What has no place of its own is cut as nothing.
         let own = |place: &Option<Range<usize>>| place.clone().filter(|range| *range != dy).unwrap_or(0..0);
-        let ranges = [x, y.clone().unwrap_or(0..0), saved, own(&places[0]), own(&places[1]), dy.clone()];
-        let [x, result, saved, dx, residual, dy_values] = cut(arena, ranges)?;
+        let [x, result] = [x, y.clone().unwrap_or(0..0)].map(bytes::<T>);
+        let [dx, residual, dy_values] = [own(&places[0]), own(&places[1]), dy.clone()].map(bytes::<T>);
+        let ranges = [x, result, bytes::<f32>(saved), dx, residual, dy_values];
+        let [x, result, saved, dx, residual, dy_values] = cut_bytes(arena, ranges)?;
+        let [x, result]: [&[T]; 2] = [bytemuck::cast_slice(x), bytemuck::cast_slice(result)];
+        let [dx, residual, dy_values]: [&mut [T]; 3] = [dx, residual, dy_values].map(bytemuck::cast_slice_mut);
+        let saved: &[f32] = bytemuck::cast_slice(saved);
         let (mean, inv_std) = saved.split_at(step.shape.c);
         let [to_x, to_residual] = &places;
         let gradients = BatchNormGradients {
@@ -238,18 +248,18 @@ impl BatchNormStep {
             residual: kernel_place(to_residual, &dy, residual, back.accumulate.get(1) == Some(&true)),
         };
         let kernel = self.kernel(mean, inv_std, state.params);
-        norm::batch_norm_backward(n * step.shape.pixels(), x, y.map(|_| &*result), &kernel, dy_values, gradients);
+        norm::batch_norm_backward(n * step.shape.pixels(), x, y.map(|_| result), &kernel, dy_values, gradients);
         Ok(())
     }
 }
 
 /// Where the kernel finds the place of a gradient.
-fn kernel_place<'a>(
+fn kernel_place<'a, T>(
     place: &Option<Range<usize>>,
     dy: &Range<usize>,
-    values: &'a mut [f32],
+    values: &'a mut [T],
     accumulate: bool,
-) -> Place<'a> {
+) -> Place<'a, T> {
     match place {
         None => Place::Nowhere,
         Some(place) if place == dy => Place::Over,
@@ -261,25 +271,29 @@ fn kernel_place<'a>(
 impl OnCpu for BatchNormStep {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         if run.step.trained {
-            return self.forward_trained(run);
+            return of_element!(run.step.y.element, T => self.forward_trained::<T>(run));
         }
         let ForwardRun { step, state, films, arena, .. } = run;
         let (scale, shift) = affine(&self.norm, state.params, state.buffers);
-        let [x, y] = cut(arena, [step.x[0].films(films), step.y.films(films)])?;
         let rows = films.len() * step.shape.pixels();
-        norm::scale_shift(rows, step.shape.c, x, &scale, &shift, None, act(self.activation), y);
+        of_element!(step.y.element, T => {
+            let [x, y] = cut::<T, 2>(arena, [step.x[0].films(films), step.y.films(films)])?;
+            norm::scale_shift(rows, step.shape.c, x, &scale, &shift, None, act(self.activation), y);
+        });
         Ok(())
     }
 
     fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         if run.step.trained {
-            return self.backward_trained(run);
+            return of_element!(run.step.y.element, T => self.backward_trained::<T>(run));
         }
         let BackwardRun { step, state, n, arena, dy, dx, add, .. } = run;
         if let Some(dx) = dx {
             let (scale, _) = affine(&self.norm, state.params, state.buffers);
-            let [dy, dx] = cut(arena, [dy, dx])?;
-            norm::scale_backward(n * step.shape.pixels(), step.shape.c, dy, &scale, dx, add);
+            of_element!(step.y.element, T => {
+                let [dy, dx] = cut::<T, 2>(arena, [dy, dx])?;
+                norm::scale_backward(n * step.shape.pixels(), step.shape.c, dy, &scale, dx, add);
+            });
         }
         Ok(())
     }

@@ -5,15 +5,17 @@ use std::ops::Range;
 
 use lungfish_kernels::conv::gray::{self, Gray};
 use lungfish_kernels::conv::{self, ConvShape, Epilogue, Filter};
+use lungfish_kernels::norm::BatchStatistics;
+use lungfish_kernels::{Bf16, Stored};
 
 use super::batch_norm::{Norm, affine};
 use super::{Activation, Compiled, Fuse, Kind, Lowering, Op, Operator, Site, Sliding, Window};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, act, cut, missing, no_gradients};
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_gradients};
 use crate::graph::{ParamId, TensorSpec, ValueId};
 use crate::init::Fresh;
 use crate::layout::Layout;
 use crate::roles::Role;
-use crate::{EngineError, GraphBuilder, Region, Shape, State};
+use crate::{Element, EngineError, GraphBuilder, Region, Shape, State};
 
 /// 2-D convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,62 +196,74 @@ impl ConvStep {
     }
 }
 
-impl OnCpu for ConvStep {
-    fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
+impl ConvStep {
+    /// From values of one type to those of another, which differ for pixels only.
+    fn forward_of<X: Stored, Y: Stored>(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, state, films, arena, packed, moments, gray, .. } = run;
         let (n, shape) = (films.len(), self.shape());
         self.pack(step.part, packed, gray, state);
         let Some(packed) = packed else { return Err(missing(step, "packed weights")) };
         // Planes of films lie without gaps.
         let plane = Region { film: self.window.x.pixels(), ..step.x[0] };
-        let x = if gray.is_some() { plane.films(films) } else { step.x[0].films(films) };
-        let y = step.y.films(films);
+        let x = if gray.is_some() { plane } else { step.x[0] };
         let (bias, act) = (packed.bias.as_deref(), act(self.activation));
         let of_gray = packed.gray.as_ref().filter(|_| gray.is_some());
-        if let Some(place) = step.statistics {
-            let epilogue = Epilogue { bias, residual: None, act };
-            let [x, y, statistics] = cut(arena, [x, y, place.films(films)])?;
-            match of_gray {
-                Some(filter) => gray::forward_with_statistics(n, x, filter, &epilogue, y, moments),
-                None => conv::forward_with_statistics(&shape, n, x, &packed.filter, &epilogue, y, moments),
-            }
-            let (mean, var) = statistics.split_at_mut(step.shape.c);
-            moments.mean_and_variance(mean, var);
-            return Ok(());
-        }
-        let run = |x: &[f32], residual: Option<&[f32]>, y: &mut [f32]| {
+        let run = |x: &[X], residual: Option<&[Y]>, y: &mut [Y], moments: Option<&mut BatchStatistics>| {
             let epilogue = Epilogue { bias, residual, act };
-            match of_gray {
-                Some(filter) => gray::forward(n, x, filter, &epilogue, y),
-                None => conv::forward(&shape, n, x, &packed.filter, &epilogue, y),
+            match (of_gray, moments) {
+                (Some(filter), None) => gray::forward(n, bytemuck::cast_slice(x), filter, &epilogue, y),
+                (Some(filter), Some(moments)) => {
+                    gray::forward_with_statistics(n, bytemuck::cast_slice(x), filter, &epilogue, y, moments)
+                }
+                (None, moments) if X::HALF != Y::HALF => {
+                    let x = bytemuck::cast_slice(x);
+                    conv::forward_from_floats(&shape, n, x, &packed.filter, &epilogue, y, moments);
+                }
+                (None, None) => conv::forward(&shape, n, bytemuck::cast_slice(x), &packed.filter, &epilogue, y),
+                (None, Some(moments)) => {
+                    let x = bytemuck::cast_slice(x);
+                    conv::forward_with_statistics(&shape, n, x, &packed.filter, &epilogue, y, moments);
+                }
             }
         };
-        match step.x.get(1).map(|r| r.films(films)) {
-            Some(residual) if residual != x => {
-                let [x, residual, y] = cut(arena, [x, residual, y])?;
-                run(x, Some(residual), y);
-            }
-            residual => {
-                let [x, y] = cut(arena, [x, y])?;
-                run(x, residual.is_some().then_some(&*x), y);
+        let place = step.statistics.map_or(0..0, |place| place.films(films));
+        // What there is not, or what lies where the input does, is cut as nothing.
+        let own = step.x.get(1).filter(|residual| **residual != step.x[0]).map(|residual| residual.films(films));
+        let residual = step.x.get(1).is_some();
+        let (x, y) = (bytes::<X>(x.films(films)), bytes::<Y>(step.y.films(films)));
+        let added = bytes::<Y>(own.clone().unwrap_or(0..0));
+        let [x, added, y, statistics] = cut_bytes(arena, [x, added, y, bytes::<f32>(place)])?;
+        let (x, y): (&[X], &mut [Y]) = (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y));
+        let residual =
+            residual.then(|| bytemuck::cast_slice(if own.is_some() { added } else { bytemuck::cast_slice(x) }));
+        match step.statistics {
+            None => run(x, residual, y, None),
+            Some(_) => {
+                run(x, residual, y, Some(&mut *moments));
+                let (mean, var) = bytemuck::cast_slice_mut(statistics).split_at_mut(step.shape.c);
+                moments.mean_and_variance(mean, var);
             }
         }
         Ok(())
     }
 
-    fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
+    fn backward_of<X: Stored, Y: Stored>(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         let (shape, rows) = (self.shape(), run.n * run.step.shape.pixels());
         let BackwardRun { step, state, n, arena, packed, gray, x, dy, dx, add, accumulate, .. } = run;
         if step.trained {
             let grads = state.grads.as_mut().ok_or_else(no_gradients)?;
-            let [x, dy] = cut(arena, [x, dy.clone()])?;
+            let [x, dy] = cut_bytes(arena, [bytes::<X>(x), bytes::<Y>(dy.clone())])?;
+            let (x, dy): (&[X], &[Y]) = (bytemuck::cast_slice(x), bytemuck::cast_slice(dy));
             let dw = &mut grads[self.weight.clone()];
             match gray {
                 Some(gray) => {
-                    let z = &x[..n * self.window.x.pixels()];
+                    let z = &bytemuck::cast_slice(x)[..n * self.window.x.pixels()];
                     gray::backward_weight(&shape, n, z, &gray, dy, dw, accumulate);
                 }
-                None => conv::backward_weight(&shape, n, x, dy, dw, accumulate),
+                None if X::HALF != Y::HALF => {
+                    conv::backward_weight_from_floats(&shape, n, bytemuck::cast_slice(x), dy, dw, accumulate);
+                }
+                None => conv::backward_weight(&shape, n, bytemuck::cast_slice(x), dy, dw, accumulate),
             }
             if let Some(bias) = &self.bias {
                 conv::backward_bias(rows, step.shape.c, dy, &mut grads[bias.clone()], accumulate);
@@ -257,9 +271,30 @@ impl OnCpu for ConvStep {
         }
         if let Some(dx) = dx {
             let packed = packed.as_ref().ok_or_else(|| missing(step, "packed weights"))?;
-            let [dy, dx] = cut(arena, [dy, dx])?;
+            // Pixels have no gradient: where there is one the two are of one type.
+            let [dy, dx] = cut::<Y, 2>(arena, [dy, dx])?;
             conv::backward_data(&shape, n, dy, &packed.filter, dx, add);
         }
         Ok(())
+    }
+}
+
+impl OnCpu for ConvStep {
+    fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
+        match [run.step.x[0].element, run.step.y.element] {
+            [Element::F32, Element::F32] => self.forward_of::<f32, f32>(run),
+            [_, Element::F32] => Err(missing(run.step, "way from bfloat16 to single floats")),
+            [Element::F32, Element::Bf16] => self.forward_of::<f32, Bf16>(run),
+            [Element::Bf16, Element::Bf16] => self.forward_of::<Bf16, Bf16>(run),
+        }
+    }
+
+    fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
+        match [run.step.x[0].element, run.step.y.element] {
+            [Element::F32, Element::F32] => self.backward_of::<f32, f32>(run),
+            [_, Element::F32] => Err(missing(run.step, "way from single floats to bfloat16")),
+            [Element::F32, Element::Bf16] => self.backward_of::<f32, Bf16>(run),
+            [Element::Bf16, Element::Bf16] => self.backward_of::<Bf16, Bf16>(run),
+        }
     }
 }

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Compiled, Kind, Lowering, Op, Operator, Site};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut, missing};
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, bytes, cut_bytes, missing, of_element};
 use crate::graph::ValueId;
 use crate::roles::Role;
 use crate::{EngineError, GraphBuilder, Shape};
@@ -83,9 +83,13 @@ impl OnCpu for DropoutStep {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, films, key, arena, .. } = run;
         let saved = step.saved.ok_or_else(|| missing(step, "room for its mask"))?;
-        let [x, y, mask] = cut(arena, [step.x[0], step.y, saved].map(|region| region.films(films)))?;
-        dropout_mask(key, self, mask);
-        elementwise::multiply(x, mask, y);
+        let [x, y, mask] = [step.x[0], step.y, saved].map(|region| region.films(films));
+        of_element!(step.y.element, T => {
+            let [x, y, mask] = cut_bytes(arena, [bytes::<T>(x), bytes::<T>(y), bytes::<f32>(mask)])?;
+            let mask: &mut [f32] = bytemuck::cast_slice_mut(mask);
+            dropout_mask(key, self, mask);
+            elementwise::multiply::<T>(bytemuck::cast_slice(x), mask, bytemuck::cast_slice_mut(y));
+        });
         Ok(())
     }
 
@@ -93,14 +97,18 @@ impl OnCpu for DropoutStep {
         let BackwardRun { step, n, arena, dy, dx, add, .. } = run;
         let Some(dx) = dx else { return Ok(()) };
         let mask = step.saved.ok_or_else(|| missing(step, "mask"))?.range(n);
-        let [mask, dy, dx] = cut(arena, [mask, dy, dx])?;
-        if add {
-            let mut own = vec![0.0; dy.len()];
-            elementwise::multiply(dy, mask, &mut own);
-            elementwise::accumulate(dx, &own);
-        } else {
-            elementwise::multiply(dy, mask, dx);
-        }
+        of_element!(step.y.element, T => {
+            let [mask, dy, dx] = cut_bytes(arena, [bytes::<f32>(mask), bytes::<T>(dy), bytes::<T>(dx)])?;
+            let (mask, dy, dx): (&[f32], &[T], &mut [T]) =
+                (bytemuck::cast_slice(mask), bytemuck::cast_slice(dy), bytemuck::cast_slice_mut(dx));
+            if add {
+                let mut own = vec![T::default(); dy.len()];
+                elementwise::multiply(dy, mask, &mut own);
+                elementwise::accumulate(dx, &own);
+            } else {
+                elementwise::multiply(dy, mask, dx);
+            }
+        });
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use lungfish_kernels::pool::{self, PoolShape};
 
 use super::{Compiled, Kind, Lowering, Op, Operator, Padding, Site, Sliding, Window};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut};
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, cut, of_element};
 use crate::graph::ValueId;
 use crate::{EngineError, GraphBuilder, Shape};
 
@@ -61,16 +61,20 @@ fn kernel(window: &Sliding) -> PoolShape {
 impl OnCpu for Sliding {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, films, arena, .. } = run;
-        let [x, y] = cut(arena, [step.x[0].films(films), step.y.films(films)])?;
-        pool::max_pool(&kernel(self), films.len(), x, y);
+        of_element!(step.y.element, T => {
+            let [x, y] = cut::<T, 2>(arena, [step.x[0].films(films), step.y.films(films)])?;
+            pool::max_pool(&kernel(self), films.len(), x, y);
+        });
         Ok(())
     }
 
     fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         let BackwardRun { step, n, arena, x, dy, dx, add, .. } = run;
         if let Some(dx) = dx {
-            let [x, y, dy, dx] = cut(arena, [x, step.y.range(n), dy, dx])?;
-            pool::max_pool_backward(&kernel(self), n, x, y, dy, dx, add);
+            of_element!(step.y.element, T => {
+                let [x, y, dy, dx] = cut::<T, 4>(arena, [x, step.y.range(n), dy, dx])?;
+                pool::max_pool_backward(&kernel(self), n, x, y, dy, dx, add);
+            });
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Which nodes become which steps: dropouts that do nothing vanish, and a step takes in what follows it where its operator
 //! says so. No memory yet.
 
+use super::elements::elements;
 use super::{Activation, Kind};
 use crate::graph::Node;
 use crate::ops::{Fuse, Lowering, Stage};
 use crate::roles::{Role, Roles};
-use crate::{EngineError, Graph, PlanSpec, Shape, ValueId};
+use crate::{Element, EngineError, Graph, PlanSpec, Shape, ValueId};
 
 /// A step without its place in memory.
 pub(super) struct Draft {
@@ -32,6 +33,8 @@ pub(super) struct Drafts {
     pub pinned: Vec<bool>,
     /// By value.
     pub needs_gradient: Vec<bool>,
+    /// By value.
+    pub elements: Vec<Element>,
 }
 
 impl Drafts {
@@ -113,7 +116,9 @@ impl Drafts {
             }
             steps.push(draft);
         }
-        let mut drafts = Drafts { steps, shapes, same, readers, pinned, needs_gradient: roles.needs_gradient };
+        let elements = elements(&steps, &shapes, &roles.needs_gradient, spec);
+        let needs_gradient = roles.needs_gradient;
+        let mut drafts = Drafts { steps, shapes, same, readers, pinned, needs_gradient, elements };
         drafts.pair_statistics();
         Ok(drafts)
     }

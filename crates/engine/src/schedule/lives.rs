@@ -55,10 +55,11 @@ pub(super) struct Places {
 }
 
 impl Holds {
-    /// Values, their gradients, statistics and masks are all of one type today.
-    fn element(self) -> Element {
+    /// A gradient lies as its value does; statistics and masks are single floats.
+    fn element(self, drafts: &Drafts) -> Element {
         match self {
-            Holds::Value(_) | Holds::Gradient(_) | Holds::Saved(_) => Element::F32,
+            Holds::Value(v) | Holds::Gradient(v) => drafts.elements[v.0],
+            Holds::Saved(_) => Element::F32,
         }
     }
 }
@@ -90,7 +91,8 @@ impl Places {
                 Holds::Saved(step) => (holds, drafts.saved_len(&drafts.steps[step]).0),
             };
             let fixed = if let Holds::Saved(step) = holds { drafts.saved_len(&drafts.steps[step]).1 } else { 0 };
-            let storage = Storage { element: holds.element(), film, fixed, films: spec.capacity, life: [time; 2] };
+            let storage =
+                Storage { element: holds.element(drafts), film, fixed, films: spec.capacity, life: [time; 2] };
             let life = &mut storages.entry(holds).or_insert(storage).life;
             *life = [life[0].min(time), life[1].max(time)];
             if let Holds::Value(v) = holds {

@@ -40,7 +40,7 @@ pub(super) fn cut(drafts: &Drafts, capacity: usize, cache: Option<usize>) -> Vec
     let choices: Vec<usize> =
         std::iter::successors(Some(1), |films| Some(films * 2)).take_while(|films| *films < capacity).collect();
     let choices = [choices, vec![capacity]].concat();
-    let bytes = |v: &crate::ValueId| drafts.shapes[v.0].len() * Element::F32.bytes();
+    let bytes = |v: &crate::ValueId| drafts.shapes[v.0].len() * drafts.elements[v.0].bytes();
 
     // Bytes a film of the values that steps before `i` write and steps from `i` on read. What is fed lies there anyway.
     let crossing = |i: usize| -> usize {

@@ -21,6 +21,7 @@ mod gray;
 mod initialise;
 mod losses;
 mod misuse;
+mod mixed;
 mod naive;
 mod operators;
 mod optimizer;
