@@ -17,6 +17,16 @@ pub enum Act {
 }
 
 impl Act {
+    /// What it does not change lies between them.
+    #[inline(always)]
+    pub(crate) fn bounds(self) -> [f32; 2] {
+        match self {
+            Act::None => [f32::NEG_INFINITY, f32::INFINITY],
+            Act::Relu => [0.0, f32::INFINITY],
+            Act::Clip { min, max } => [min, max],
+        }
+    }
+
     /// NaN stays NaN, as in PyTorch.
     #[inline(always)]
     pub(crate) fn apply(self, v: f32) -> f32 {

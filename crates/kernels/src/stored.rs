@@ -5,7 +5,7 @@
 //! float would, with the first in the lower half.
 
 use bytemuck::Pod;
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use crate::chunks::with_scratch;
 
@@ -148,25 +148,40 @@ impl Stored for Bf16 {
     fn through<R>(y: &mut [Bf16], added_to: bool, f: impl FnOnce(&mut [f32]) -> R) -> R {
         with_scratch(y.len(), |wide| {
             if added_to {
-                widen(y, wide);
+                convert(y, wide);
             }
             let result = f(wide);
-            round(wide, y);
+            convert(wide, y);
             result
         })
     }
 }
 
-/// Elements as floats.
-pub(crate) fn widen<T: Stored>(from: &[T], to: &mut [f32]) {
+/// Elements of one type as those of another, on the calling thread.
+pub(crate) fn convert<A: Stored, B: Stored>(from: &[A], to: &mut [B]) {
     assert_eq!(from.len(), to.len());
-    crate::chunks::vectorised(|| to.iter_mut().zip(from).for_each(|(to, from)| *to = from.widened()));
+    crate::machine::arch().dispatch(Convert { from, to });
 }
 
-/// Floats as elements.
-pub(crate) fn round<T: Stored>(from: &[f32], to: &mut [T]) {
-    assert_eq!(from.len(), to.len());
-    crate::chunks::vectorised(|| to.iter_mut().zip(from).for_each(|(to, &from)| *to = T::rounded(from)));
+/// A value of its own, and not a closure, which is not always compiled into what calls it, and with it for its vectors.
+struct Convert<'a, A, B> {
+    from: &'a [A],
+    to: &'a mut [B],
+}
+
+impl<A: Stored, B: Stored> WithSimd for Convert<'_, A, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut to = self.to.chunks_exact_mut(S::F32_LANES);
+        let from = self.from.chunks_exact(S::F32_LANES);
+        let rest = from.remainder();
+        for (to, from) in (&mut to).zip(from) {
+            B::store(simd, A::load(simd, from), to);
+        }
+        to.into_remainder().iter_mut().zip(rest).for_each(|(to, from)| *to = B::rounded(from.widened()));
+    }
 }
 
 /// Two elements as the pair that a product of pairs takes.

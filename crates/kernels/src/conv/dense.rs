@@ -1,12 +1,13 @@
 //! Convolutions that mix channels, by GEMM: the windows of a few hundred pixels are copied into a matrix
 //! ([`gather`](super::gather)) that stays in the cache, and multiplied by the packed weights.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::filter::Direction;
 use super::gather::{Source, Tap, backward_taps, forward_taps};
 use super::operand::Operand;
-use super::{Call, ConvShape, Filter};
+use super::{Call, ConvShape, Epilogue, Filter};
 use crate::chunks::{ELEMENTS, for_chunks, rows_per_task, vectorised, with_scratch};
 use crate::gemm::{Gemm, GemmTransposed, gemm_transposed, gemm_transposed_pairs, packed_len, panel};
 use crate::norm::{BatchStatistics, for_chunks_of};
@@ -52,9 +53,8 @@ pub(super) fn forward<X: Stored, Y: Stored>(call: Call<X, Y>, y: &mut [Y], stati
         let pixels = pixels_per_chunk(shape.c_in + c_out, n * oh * ow);
         for_chunks_of(y, pixels * c_out, c_out, statistics, |index, y| {
             let x = &x[index * pixels * shape.c_in..][..y.len() / c_out * shape.c_in];
-            Y::through(y, false, |y| {
+            finished(y, epilogue, index * pixels * c_out, c_out, |y| {
                 operand.with(x, |x| pointwise(operand, shape.groups, x, weights, y, [shape.c_in, c_out], false));
-                epilogue.apply(index * pixels * c_out, c_out, y);
             });
         });
         return;
@@ -66,7 +66,7 @@ pub(super) fn forward<X: Stored, Y: Stored>(call: Call<X, Y>, y: &mut [Y], stati
     for_chunks_of(y, lines * ow * c_out, c_out, statistics, |index, y| {
         let pixels = y.len() / c_out;
         with_scratch(operand.room(pixels * a_gemm * ci), |scratch| {
-            Y::through(y, false, |y| {
+            finished(y, epilogue, index * lines * ow * c_out, c_out, |y| {
                 for group in 0..shape.groups {
                     let mut panels = &weights[group * packed_len(panel_rows, co)..];
                     for (part, taps) in taps.chunks(a_gemm).enumerate() {
@@ -89,7 +89,6 @@ pub(super) fn forward<X: Stored, Y: Stored>(call: Call<X, Y>, y: &mut [Y], stati
                         panels = &panels[depth * panel..];
                     }
                 }
-                epilogue.apply(index * lines * ow * c_out, c_out, y);
             })
         });
     });
@@ -297,40 +296,64 @@ impl Sum<'_> {
         let rows = if pairs { pixels.div_ceil(2) } else { pixels };
         with_scratch(rows * (m + n), |scratch| {
             let (own_a, own_b) = scratch.split_at_mut(rows * m);
-            if pairs {
-                pair_rows(bytemuck::cast_slice(a), a_stride, pixels, m, own_a);
-                pair_rows(bytemuck::cast_slice(b), b_stride, pixels, n, own_b);
-            } else {
-                widen_rows(a, a_stride, m, own_a);
-                widen_rows(b, b_stride, n, own_b);
-            }
+            let arch = crate::machine::arch();
+            arch.dispatch(Rows { rows: a, stride: a_stride, count: pixels, width: m, pairs, out: own_a });
+            arch.dispatch(Rows { rows: b, stride: b_stride, count: pixels, width: n, pairs, out: own_b });
             sum(pairs, (own_a, m), (own_b, n));
         });
     }
 }
 
-/// Pairs of neighbouring rows of `width` columns; a last one alone is paired with zeros.
-fn pair_rows(rows: &[Bf16], stride: usize, count: usize, width: usize, out: &mut [f32]) {
-    vectorised(|| {
+/// Rows of the left or right operand as the product wants them: neighbours in pairs, or floats.
+struct Rows<'a, T> {
+    rows: &'a [T],
+    /// Distance of two.
+    stride: usize,
+    count: usize,
+    width: usize,
+    pairs: bool,
+    out: &'a mut [f32],
+}
+
+impl<T: Stored> WithSimd for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Rows { rows, stride, count, width, pairs, out } = self;
+        let row = |i: usize| &rows[i * stride..][..width];
         for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
-            let first = &rows[2 * i * stride..][..width];
+            if !pairs {
+                out.iter_mut().zip(row(i)).for_each(|(out, value)| *out = value.widened());
+                continue;
+            }
+            let first: &[Bf16] = bytemuck::cast_slice(row(2 * i));
             if 2 * i + 1 < count {
-                let second = &rows[(2 * i + 1) * stride..][..width];
-                out.iter_mut().zip(first).zip(second).for_each(|((out, &first), &second)| *out = pair(first, second));
+                let second: &[Bf16] = bytemuck::cast_slice(row(2 * i + 1));
+                for ((out, &first), &second) in out.iter_mut().zip(first).zip(second) {
+                    *out = pair(first, second);
+                }
             } else {
+                // A last one alone is paired with zeros.
                 out.iter_mut().zip(first).for_each(|(out, &first)| *out = pair(first, Bf16::default()));
             }
         }
-    });
+    }
 }
 
-/// Rows of `width` columns as floats.
-fn widen_rows<T: Stored>(rows: &[T], stride: usize, width: usize, out: &mut [f32]) {
-    vectorised(|| {
-        for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
-            out.iter_mut().zip(&rows[i * stride..]).for_each(|(out, value)| *out = value.widened());
-        }
-    });
+/// Lets `f` write the sums of a chunk of pixels, which are then finished.
+fn finished<T: Stored>(y: &mut [T], epilogue: &Epilogue<T>, at: usize, c: usize, f: impl FnOnce(&mut [f32])) {
+    if T::HALF {
+        with_scratch(y.len(), |sums| {
+            f(sums);
+            epilogue.write(at, c, sums, y);
+        });
+    } else {
+        T::through(y, false, |y| {
+            f(y);
+            epilogue.apply(at, c, y);
+        });
+    }
 }
 
 /// From `[groups, taps, c_in, c_out]` to OIHW.

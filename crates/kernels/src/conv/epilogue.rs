@@ -1,6 +1,6 @@
 //! What is done to a convolution's result on its way to memory.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 pub use crate::act::Act;
 use crate::chunks::vectorised;
@@ -31,19 +31,10 @@ impl<T: Stored> Epilogue<'_, T> {
             value = simd.add_f32s(value, T::load(simd, &residual[at..]));
         }
         // By comparison and not by a minimum: NaN stays NaN.
-        let at_least = |bound: f32, v: S::f32s| {
-            let bound = simd.splat_f32s(bound);
-            simd.select_f32s(simd.less_than_f32s(v, bound), bound, v)
-        };
-        let at_most = |bound: f32, v: S::f32s| {
-            let bound = simd.splat_f32s(bound);
-            simd.select_f32s(simd.less_than_f32s(bound, v), bound, v)
-        };
-        match self.act {
-            Act::None => value,
-            Act::Relu => at_least(0.0, value),
-            Act::Clip { min, max } => at_most(max, at_least(min, value)),
-        }
+        let [low, high] = self.act.bounds();
+        let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
+        value = simd.select_f32s(simd.less_than_f32s(value, low), low, value);
+        simd.select_f32s(simd.less_than_f32s(high, value), high, value)
     }
 
     /// One element: channel `channel`, element `at` of the whole output.
@@ -56,6 +47,12 @@ impl<T: Stored> Epilogue<'_, T> {
             value += residual[at].widened();
         }
         self.act.apply(value)
+    }
+
+    /// Finishes sums to `y`, which starts at element `at` of the whole output, a whole number of pixels.
+    pub(super) fn write(&self, at: usize, c: usize, sums: &[f32], y: &mut [T]) {
+        assert_eq!(sums.len(), y.len());
+        crate::machine::arch().dispatch(Write { epilogue: self, at, c, sums, y });
     }
 
     /// Finishes the elements of `y` that start at element `at` of the whole output, a whole number of pixels.
@@ -78,6 +75,34 @@ impl<T: Stored> Epilogue<'_, T> {
                     y.iter_mut().zip(bias).zip(r).for_each(|((y, &b), r)| *y = act.apply(*y + b + r.widened()));
                 }
             }),
+        }
+    }
+}
+
+struct Write<'a, T> {
+    epilogue: &'a Epilogue<'a, T>,
+    at: usize,
+    c: usize,
+    sums: &'a [f32],
+    y: &'a mut [T],
+}
+
+impl<T: Stored> WithSimd for Write<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Write { epilogue, at, c, sums, y } = self;
+        let whole = c / S::F32_LANES * S::F32_LANES;
+        for (pixel, (y, sums)) in y.chunks_exact_mut(c).zip(sums.chunks_exact(c)).enumerate() {
+            let at = at + pixel * c;
+            for channel in (0..whole).step_by(S::F32_LANES) {
+                let value = epilogue.finish(simd, f32::load(simd, &sums[channel..]), channel, at + channel);
+                T::store(simd, value, &mut y[channel..]);
+            }
+            for channel in whole..c {
+                y[channel] = T::rounded(epilogue.finish_one(sums[channel], channel, at + channel));
+            }
         }
     }
 }

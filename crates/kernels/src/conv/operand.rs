@@ -2,7 +2,7 @@
 
 use crate::chunks::with_scratch;
 use crate::gemm::{Gemm, gemm, gemm_pairs};
-use crate::stored::{Stored, widen};
+use crate::stored::{Stored, convert};
 
 /// How elements that lie in memory as a [`Stored`] become the left operand of a GEMM.
 #[derive(Clone, Copy)]
@@ -41,7 +41,7 @@ impl Operand {
         if self.widened {
             let narrow = &mut bytemuck::cast_slice_mut(rest)[..elements];
             gather(narrow);
-            widen(narrow, operand);
+            convert(narrow, operand);
         } else {
             gather(bytemuck::cast_slice_mut(operand));
         }

@@ -7,15 +7,6 @@ use crate::act::Act;
 use crate::stored::Stored;
 use crate::sweep::{Pass, period, pieces, pieces_mut, repeated, sweep, vectors, vectors_mut};
 
-/// The bounds of an activation: what it does not change lies between them.
-fn bounds(act: Act) -> [f32; 2] {
-    match act {
-        Act::None => [f32::NEG_INFINITY, f32::INFINITY],
-        Act::Relu => [0.0, f32::INFINITY],
-        Act::Clip { min, max } => [min, max],
-    }
-}
-
 /// A factor and a term a channel, then an activation.
 pub(crate) struct Affine {
     period: usize,
@@ -28,7 +19,7 @@ impl Affine {
     pub(crate) fn new(scale: &[f32], shift: &[f32], act: Act) -> Self {
         assert_eq!(scale.len(), shift.len());
         let period = period(scale.len());
-        Affine { period, scale: repeated(scale, period), shift: repeated(shift, period), bounds: bounds(act) }
+        Affine { period, scale: repeated(scale, period), shift: repeated(shift, period), bounds: act.bounds() }
     }
 
     /// `y = act(x * scale + shift + residual)` for some rows.
@@ -159,7 +150,7 @@ impl<T: Stored, const RESIDUAL: bool> Pass for GradientSums<'_, T, RESIDUAL> {
         let channels = scale.iter().zip(shift).zip(mean);
         for (i, (((x, dy), ((&scale, &shift), &mean)), (sum, product))) in x.zip(dy).zip(channels).zip(sums).enumerate()
         {
-            let [x, dy] = [x, dy].map(|values| T::load(simd, values));
+            let (x, dy) = (T::load(simd, x), T::load(simd, dy));
             let y = match RESIDUAL {
                 true => T::load(simd, &y[i * S::F32_LANES..]),
                 false => Affine::value(simd, x, scale, shift),

@@ -113,7 +113,12 @@ impl<E: Stored> BandGradient<'_, E> {
         for (y, dy) in self.dy.chunks_exact(columns * c).enumerate() {
             let line = &self.padded[((y * step[0] + row) * width + column) * c + channel..];
             for (j, dy) in dy.chunks_exact(c).enumerate() {
-                let dy: [S::f32s; V] = std::array::from_fn(|v| E::load(simd, &dy[channel + v * S::F32_LANES..]));
+                let dy = &dy[channel..][..len];
+                let mut values = [simd.splat_f32s(0.0); V];
+                for (v, value) in values.iter_mut().enumerate() {
+                    *value = E::load(simd, &dy[v * S::F32_LANES..]);
+                }
+                let dy = values;
                 let pixels = &line[j * apart..][..(T - 1) * c + len];
                 for (t, accumulators) in accumulators.iter_mut().enumerate() {
                     let (x, _) = S::as_simd_f32s(&pixels[t * c..][..len]);

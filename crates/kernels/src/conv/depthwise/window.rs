@@ -3,7 +3,7 @@
 
 use crate::conv::ConvShape;
 use crate::conv::gather::{Phase, Tap, backward_taps, forward_taps};
-use crate::stored::{Stored, widen};
+use crate::stored::{Stored, convert};
 
 /// Floats of the rows that are worked on at a time: they stay in L2.
 const BAND: usize = 96 << 10;
@@ -93,7 +93,7 @@ impl Window {
             let (before, rest) = padded.split_at_mut(((-left).max(0) as usize * c).min(padded.len()));
             let (inside, after) = rest.split_at_mut(line.len().min(rest.len()));
             before.fill(0.0);
-            widen(&line[..inside.len()], inside);
+            convert(&line[..inside.len()], inside);
             after.fill(0.0);
         }
     }
