@@ -36,6 +36,15 @@ fn films_with_labels_go_the_whole_way() {
         let line = said.lines().find(|line| line.starts_with(label["name"].as_str().unwrap())).unwrap();
         assert!(line.contains(&counts), "{line}");
     }
+    // The look of the films, and changes of them, label by label.
+    let looks = json["label_shortcuts"].as_array().unwrap();
+    assert_eq!((looks.len(), &looks[1]["label"]), (3, &"INFILTRATES".into()));
+    let said = done(&["test", "--model", arg(&run), "--data", arg(&films), "--stress"]);
+    let (_, rest) = said.split_once("How much is the look of the films").unwrap();
+    let of_look = rest.lines().find(|line| line.starts_with("INFILTRATES ")).unwrap();
+    assert!(of_look.ends_with("  too few"), "nine films: {of_look}");
+    let (_, rest) = rest.split_once("\ngamma 0.7 ").unwrap();
+    assert!(rest.lines().nth(2).unwrap().starts_with("    INFILTRATES "), "{rest}");
     assert!(run.join("roc-test.png").is_file() && !run.join("confusion-matrix-test.png").exists());
 
     let film = split(&films, "test").remove(0);

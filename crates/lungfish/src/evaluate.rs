@@ -30,15 +30,15 @@ use groups::{Said, Told};
 use names::{indices, refuse_other_task, renamed};
 use outcome::Written;
 pub(crate) use request::films_of;
-use shortcut::Looked;
+use shortcut::{Labelled, Looked};
 use stress::Stressed;
 
 pub use groups::{Group, Groups};
 pub use measured::{ClassMetrics, PointMetrics};
 pub use outcome::{TestOutcome, UnlikeFilms};
 pub use request::TestRequest;
-pub use shortcut::{LookStratum, Misled, ShortcutMetrics};
-pub use stress::StressTest;
+pub use shortcut::{LabelShortcut, LookStratum, Misled, ShortcutMetrics};
+pub use stress::{StressLabel, StressTest};
 
 use crate::compute::Compute;
 use crate::data_set::{evenly, read_remembering, transforms};
@@ -49,8 +49,8 @@ use crate::run_folder::write_atomically;
 use crate::table::Format;
 use crate::test_log::{Opening, TestLog};
 use crate::{
-    BadFilm, Caveat, CaveatKind, EpochChoice, Error, Event, PointRule, Prediction, Predictor, Watch, sample_bits,
-    source, test_log,
+    BadFilm, Caveat, CaveatKind, EpochChoice, Error, Event, PointRule, Prediction, Predictor, Watch, measures,
+    sample_bits, source, test_log,
 };
 #[cfg(feature = "pictures")]
 use crate::{
@@ -219,6 +219,17 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     }
     let unlike = UnlikeFilms::of(predictions.iter().filter_map(|film| film.unlike));
     caveats.extend(unlike.as_ref().and_then(Caveat::unlike));
+    let label_shortcuts = match &looks {
+        Some(looks) if task == Task::AnyOf => Labelled {
+            names: &info.classes,
+            labels: &labels,
+            predictions: &predictions,
+            statistics: &statistics,
+            patients: &patients,
+        }
+        .measure(looks),
+        _ => Vec::new(),
+    };
     let (mut shortcut, mut by_groups) = (None, Vec::new());
     if let Some(positive) = positive {
         let name = &info.classes[positive];
@@ -232,8 +243,8 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         let said = Said { positive: &is, probability: &probability, called: &called, patients: &patients };
         by_groups = groups::measure(&request.groups, &told, &said)?;
         shortcut = looks.and_then(|looks| {
-            let patients = patients.clone();
-            Looked { positive: is, probability, called, statistics, patients }.measure(&looks)
+            let (patients, resamples) = (patients.clone(), measures::resamples(is.len()));
+            Looked { question: 0, resamples, positive: is, probability, called, statistics, patients }.measure(&looks)
         });
     }
     let opened = match split {
@@ -299,8 +310,8 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         }
         let stressed = Stressed {
             predictions: &chosen.iter().map(|film| &predictions[*film]).collect::<Vec<_>>(),
-            positive: positive
-                .map(|class| (class, chosen.iter().map(|film| labels[*film].has(class) == Some(true)).collect())),
+            positive,
+            labels: chosen.iter().map(|film| &labels[*film]).collect(),
             patients: chosen.iter().map(|film| patients[*film]).collect(),
         };
         stressed.run(&mut predictor, watch)?
@@ -345,6 +356,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         measures: measured.measures,
         unlike,
         shortcut,
+        label_shortcuts,
         groups: by_groups,
         stress,
         comparison,

@@ -121,8 +121,8 @@ pub use ensemble::{EnsembleOutcome, ensemble};
 pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase, RobustMetrics};
 pub use error::{Error, ErrorKind};
 pub use evaluate::{
-    Changed, ClassMetrics, Comparison, Difference, Group, Groups, LookStratum, Misled, PointMetrics, ShortcutMetrics,
-    StressTest, TestOutcome, TestRequest, UnlikeFilms, test,
+    Changed, ClassMetrics, Comparison, Difference, Group, Groups, LabelShortcut, LookStratum, Misled, PointMetrics,
+    ShortcutMetrics, StressLabel, StressTest, TestOutcome, TestRequest, UnlikeFilms, test,
 };
 pub use events::{Activity, Event, Transfer};
 pub use explain::Explained;

@@ -357,7 +357,7 @@ impl Model {
             restore_as(&mut store, &content.tensors, named)
                 .map_err(|e| Error::damaged(format!("{} does not fit its own architecture: {e}", shown(&file))))?;
             stores.push(store);
-            let reference = Reference::read(&content, named);
+            let reference = Reference::read(&content, info.classes.len(), named);
             references.push(reference.map_err(|e| Error::damaged(format!("{} is damaged: {e}", shown(&file))))?);
         }
         let lineage = Lineage::read(&file, &content)?;

@@ -5,10 +5,12 @@
 //! model keeps where they lie among its features ([`space`]); the validation films, which had no part in that, say how far films
 //! like them lie from there. A film that lies farther than all of them is unlike every film that the model knows.
 //!
-//! Of the same films it keeps trees fitted to ten statistics of each (`lungfish_data::statistics`): what a class can be told by
-//! without lungs.
+//! Of the same films it keeps trees fitted to ten statistics of each (`lungfish_data::statistics`): what a class, or each label, can be
+//! told by without lungs.
 
 mod space;
+
+use std::collections::BTreeMap;
 
 use lungfish_data::STATISTICS;
 use lungfish_models::ModelFile;
@@ -22,6 +24,8 @@ use space::Space;
 const LEAST_KNOWN: usize = 20;
 /// Validation films at most.
 pub(crate) const MOST_KNOWN: usize = 500;
+/// Films that have it and films that have it not, at least, for trees to be fitted to them.
+const LEAST_OF_A_KIND: usize = 10;
 /// Where it lies in a model file: text, and the numbers as little-endian f32, end to end.
 const KEY: &str = "reference";
 const NUMBERS: &str = "reference.numbers";
@@ -32,8 +36,9 @@ const TREES: &str = "reference.trees";
 pub(crate) struct Reference {
     /// None where there were too few films.
     near: Option<Near>,
-    /// Of two classes: the logit of the positive one, by statistics of the image.
-    looks: Option<Trees>,
+    /// The logit of each question, by statistics of the image: question 0 is the positive one of two classes, or each label has its own,
+    /// by index. A question to which the films say too little has none.
+    looks: BTreeMap<usize, Trees>,
 }
 
 /// Where the films lie, and how far validation films lie from them.
@@ -84,8 +89,8 @@ pub(crate) struct Remembered {
     pub features: Vec<f32>,
     /// `[films, STATISTICS]`.
     pub statistics: Vec<f64>,
-    /// Whether each is of the positive class; empty where there is no such class.
-    pub positive: Vec<bool>,
+    /// Of each question whether each film has it, and `None` where nobody knows; empty where nothing is asked.
+    pub has: Vec<Vec<Option<bool>>>,
 }
 
 impl Reference {
@@ -94,9 +99,17 @@ impl Reference {
     pub(crate) fn new(train: &Remembered, val: &[f32], width: usize) -> Option<Self> {
         let near = (val.len() >= LEAST_KNOWN * width.max(1)).then(|| Near::new(&train.features, val, width)).flatten();
         let table = Table { columns: STATISTICS, values: train.statistics.clone() };
-        let films: Vec<usize> = (0..train.positive.len()).collect();
-        let looks = Trees::fit(&table, &train.positive, &films);
-        (near.is_some() || looks.is_some()).then_some(Reference { near, looks })
+        let fitted = |(question, has): (usize, &Vec<Option<bool>>)| {
+            let known: Vec<usize> = (0..has.len()).filter(|film| has[*film].is_some()).collect();
+            let has: Vec<bool> = has.iter().map(|has| *has == Some(true)).collect();
+            let having = has.iter().filter(|has| **has).count();
+            if having.min(known.len() - having) < LEAST_OF_A_KIND {
+                return None;
+            }
+            Some((question, Trees::fit(&table, &has, &known)?))
+        };
+        let looks: BTreeMap<usize, Trees> = train.has.iter().enumerate().filter_map(fitted).collect();
+        (near.is_some() || !looks.is_empty()).then_some(Reference { near, looks })
     }
 
     /// How unlike the training films a film of such features is: the share of validation films that lie less far from them, 1 for
@@ -112,14 +125,15 @@ impl Reference {
         self.near.is_some()
     }
 
-    /// The logit of the positive class, by the ten statistics of a film; none where it has no such trees.
-    pub(crate) fn by_looks(&self, statistics: &[f64; STATISTICS]) -> Option<f64> {
-        Some(self.looks.as_ref()?.logit(statistics))
+    /// The logit of a question (0: the positive class; or the index of a label), by the ten statistics of a film; none where it has no
+    /// such trees.
+    pub(crate) fn by_looks(&self, question: usize, statistics: &[f64; STATISTICS]) -> Option<f64> {
+        Some(self.looks.get(&question)?.logit(statistics))
     }
 
-    /// Whether [`Reference::by_looks`] has an answer.
+    /// Whether [`Reference::by_looks`] has an answer to any question.
     pub(crate) fn tells_looks(&self) -> bool {
-        self.looks.is_some()
+        !self.looks.is_empty()
     }
 
     /// Puts it into a model file; `named` makes the name that an entry has there.
@@ -146,13 +160,18 @@ impl Reference {
             file.metadata.insert(named(KEY), serde_json::to_string(&sizes).unwrap_or_default());
             file.bytes.insert(named(NUMBERS), bytes);
         }
-        if let Some(trees) = &self.looks {
-            file.bytes.insert(named(TREES), serde_json::to_vec(trees).unwrap_or_default());
+        for (question, trees) in &self.looks {
+            file.bytes.insert(named(&of_question(*question)), serde_json::to_vec(trees).unwrap_or_default());
         }
     }
 
-    /// Takes it out of a model file; what is no such thing is an error in words. None in files of older versions.
-    pub(crate) fn read(file: &ModelFile, named: impl Fn(&str) -> String) -> Result<Option<Self>, String> {
+    /// Takes it out of the file of a model that is asked so many questions; what is no such thing is an error in words. None in files of
+    /// older versions.
+    pub(crate) fn read(
+        file: &ModelFile,
+        questions: usize,
+        named: impl Fn(&str) -> String,
+    ) -> Result<Option<Self>, String> {
         let near = match (file.metadata.get(&named(KEY)), file.bytes.get(&named(NUMBERS))) {
             (Some(text), Some(bytes)) => {
                 let sizes: Sizes =
@@ -163,18 +182,23 @@ impl Reference {
             (None, None) => None,
             _ => return Err(format!("it has one of {} and {} without the other", named(KEY), named(NUMBERS))),
         };
-        let looks = match file.bytes.get(&named(TREES)) {
-            Some(bytes) => {
-                let trees: Trees = serde_json::from_slice(bytes).map_err(|e| format!("{}: {e}", named(TREES)))?;
-                if !trees.is_sound(STATISTICS) {
-                    return Err(format!("{} has trees that lead nowhere", named(TREES)));
-                }
-                Some(trees)
+        let mut looks = BTreeMap::new();
+        for question in 0..questions {
+            let name = named(&of_question(question));
+            let Some(bytes) = file.bytes.get(&name) else { continue };
+            let trees: Trees = serde_json::from_slice(bytes).map_err(|e| format!("{name}: {e}"))?;
+            if !trees.is_sound(STATISTICS) {
+                return Err(format!("{name} has trees that lead nowhere"));
             }
-            None => None,
-        };
-        Ok((near.is_some() || looks.is_some()).then_some(Reference { near, looks }))
+            looks.insert(question, trees);
+        }
+        Ok((near.is_some() || !looks.is_empty()).then_some(Reference { near, looks }))
     }
+}
+
+/// What the trees of a question are called in a file.
+fn of_question(question: usize) -> String {
+    if question == 0 { TREES.to_owned() } else { format!("{TREES}.{question}") }
 }
 
 impl Near {
@@ -237,14 +261,15 @@ mod tests {
     /// Films around a line, half of them positive, which the first statistic tells.
     fn films(count: usize, first: usize) -> Remembered {
         let wave = |film: usize, of: usize| ((film * 37 + of * 101) % 97) as f32 / 97.0;
-        let mut all = Remembered::default();
+        let (mut all, mut has) = (Remembered::default(), Vec::new());
         for film in first..first + count {
             all.features.extend((0..6).map(|of| wave(film, of) + if of == 0 { 3.0 * wave(film, 9) } else { 0.0 }));
             let is = film % 2 == 0;
             all.statistics
                 .extend((0..STATISTICS).map(|of| f64::from(wave(film, of)) + if of == 0 && is { 2.0 } else { 0.0 }));
-            all.positive.push(is);
+            has.push(Some(is));
         }
+        all.has.push(has);
         all
     }
 
@@ -258,25 +283,36 @@ mod tests {
         assert_eq!(reference.unlike(&[50.0, -50.0, 9.0, 9.0, 9.0, 9.0]), Some(1.0));
         assert_eq!(reference.unlike(&[1.0]), None, "of another network");
         let mut row = [0.5; STATISTICS];
-        let without = reference.by_looks(&row).unwrap();
+        let without = reference.by_looks(0, &row).unwrap();
         row[0] = 2.5;
-        assert!(reference.by_looks(&row).unwrap() > 2.0 && without < -2.0);
+        assert!(reference.by_looks(0, &row).unwrap() > 2.0 && without < -2.0);
     }
 
     #[test]
     fn it_comes_back_from_a_file_and_damage_is_told() {
-        let (train, val) = (films(200, 0), films(60, 200));
+        let (mut train, val) = (films(200, 0), films(60, 200));
+        // Of the second label nobody knows anything; the third is the first one's contrary, known of every other pair of films.
+        let third =
+            train.has[0].iter().enumerate().map(|(film, has)| has.map(|has| !has).filter(|_| film % 4 < 2)).collect();
+        train.has.extend([vec![None; 200], third]);
         let reference = Reference::new(&train, &val.features, 6).unwrap();
         let mut file = ModelFile::default();
         let named = |name: &str| format!("member.1/{name}");
         reference.write(&mut file, named);
-        let again = Reference::read(&file, named).unwrap().unwrap();
+        let again = Reference::read(&file, 3, named).unwrap().unwrap();
         assert_eq!(again.near, reference.near);
-        assert_eq!(Reference::read(&file, str::to_owned).unwrap(), None);
+        let row = [0.5; STATISTICS];
+        for question in [0, 2] {
+            let [a, b] = [&again, &reference].map(|reference| reference.by_looks(question, &row).unwrap());
+            assert!((a - b).abs() < 1e-9, "{a} {b}");
+        }
+        assert_eq!(again.by_looks(1, &row), None);
+        assert_ne!(again.by_looks(0, &row), again.by_looks(2, &row));
+        assert_eq!(Reference::read(&file, 3, str::to_owned).unwrap(), None);
         let damaged = |change: &dyn Fn(&mut ModelFile)| {
             let mut file = file.clone();
             change(&mut file);
-            Reference::read(&file, named).unwrap_err()
+            Reference::read(&file, 3, named).unwrap_err()
         };
         let short = damaged(&|file| file.bytes.get_mut("member.1/reference.numbers").unwrap().truncate(8));
         assert!(short.contains("which are not what"), "{short}");
@@ -297,7 +333,9 @@ mod tests {
         let (train, val) = (films(200, 0), films(LEAST_KNOWN - 1, 200));
         let reference = Reference::new(&train, &val.features, 6).unwrap();
         assert!(!reference.tells_unlike() && reference.tells_looks());
-        let one_kind = Remembered { positive: vec![true; 200], ..films(200, 0) };
+        let few = Remembered { has: vec![(0..200).map(|film| Some(film < 9)).collect()], ..films(200, 0) };
+        assert_eq!(Reference::new(&few, &val.features, 6), None, "nine that have it");
+        let one_kind = Remembered { has: vec![vec![Some(true); 200]], ..films(200, 0) };
         assert_eq!(Reference::new(&one_kind, &val.features, 6), None);
     }
 }

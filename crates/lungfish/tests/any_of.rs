@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::*;
-use lungfish::{Called, Changes, Event, Predictor, Silent, Split, Task, TestRequest, Watch, test, train};
+use lungfish::{
+    Called, Changes, Event, Predictor, ReportRequest, Silent, Split, Task, TestRequest, Watch, report, test, train,
+};
 use lungfish_models::ModelFile;
 
 const LABELS: [&str; 3] = ["CONSOLIDATION", "INFILTRATES", "CARDIOMEGALY"];
@@ -148,6 +150,38 @@ fn labels_can_be_learnt() {
     let outcome = tested(&run, &data, &dir.path().join("out"), false).unwrap();
     assert_eq!(outcome.split, Split::Test);
     assert!(outcome.auc.unwrap() > 0.65, "{:?}", outcome.labels);
+
+    // What the look of the films tells of each label, and what changes of the films do to it, of films of which it is known.
+    let mut request = TestRequest::new(&run, &data);
+    (request.stress, request.pictures) = (true, false);
+    let outcome = test(&request, &mut Watch::new(&mut Silent, &GO)).unwrap();
+    assert!(outcome.shortcut.is_none() && outcome.label_shortcuts.len() == 3, "{:?}", outcome.label_shortcuts);
+    assert!(outcome.labels.iter().any(|label| label.unknown > 0), "{:?}", outcome.labels);
+    for (index, (label, look)) in outcome.labels.iter().zip(&outcome.label_shortcuts).enumerate() {
+        let known = label.positives + label.negatives;
+        assert_eq!((&look.label, look.films as u64, look.positives as u64), (&label.name, known, label.positives));
+        assert_eq!(look.too_few, label.positives.min(label.negatives) < 10 || look.shortcut.is_none());
+        let found = look.shortcut.as_ref().unwrap();
+        assert_eq!(found.strata.iter().map(|stratum| stratum.films as u64).sum::<u64>(), known);
+        assert!(found.alone.value.is_some() && found.alone.interval.is_some(), "{found:?}");
+        for change in &outcome.stress {
+            let of = &change.labels[index];
+            assert_eq!((&of.label, of.films as u64, of.positives as u64), (&label.name, known, label.positives));
+            let before = of.auc.value.unwrap() - of.difference.value.unwrap();
+            assert!((before - label.auc.unwrap()).abs() < 1e-9 && change.auc.value.is_none(), "{of:?}");
+        }
+    }
+    let written = report(&ReportRequest::new(&run)).unwrap();
+    assert!(written.missing.iter().all(|missing| missing.part != "shortcut" && missing.part != "stress"));
+    let page = fs::read_to_string(written.page).unwrap();
+    let look = outcome.label_shortcuts[1].shortcut.as_ref().unwrap();
+    let [low, high] = look.alone.interval.unwrap();
+    let alone = format!("{:.3} ({low:.3} to {high:.3})", look.alone.value.unwrap());
+    assert!(
+        page.contains("The test, label by label, with image statistics allowed for") && page.contains(&alone),
+        "{alone}"
+    );
+    assert!(page.contains("gamma 0.7: what it does to each label"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{Error, Measure, measures};
 const MOST: usize = 12;
 const THIRDS: usize = 3;
 /// Films of each class of which anything can be said.
-const FEW: usize = 10;
+pub(super) const FEW: usize = 10;
 /// What a film that tells nothing is put to.
 const UNKNOWN: &str = "unknown";
 /// What the files tell.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lungfish_data::{PassedOver, Split, Task};
 use serde::Serialize;
 
-use super::{ClassMetrics, Comparison, Groups, PointMetrics, ShortcutMetrics, StressTest};
+use super::{ClassMetrics, Comparison, Groups, LabelShortcut, PointMetrics, ShortcutMetrics, StressTest};
 use crate::{BadFilm, BestEpoch, Caveat, LabelMetrics, Measure, Opened, PointRule, Tta};
 
 /// The metrics of a test. Serialised, it is what `lungfish test --json` prints.
@@ -85,10 +85,14 @@ pub struct TestOutcome {
     #[cfg_attr(feature = "schema", schemars(default))]
     pub unlike: Option<UnlikeFilms>,
     /// What the look of the films alone would tell, and what of the model is left where that is held equal; left out where the model
-    /// keeps nothing that says it, and beyond two classes.
+    /// keeps nothing that says it, and of anything but two classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(default))]
     pub shortcut: Option<ShortcutMetrics>,
+    /// Any-of: the same of each label, in index order; left out where the model keeps nothing that says it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub label_shortcuts: Vec<LabelShortcut>,
     /// The metrics of groups of the films, as they were asked for; left out where they were not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(default))]
@@ -168,6 +172,7 @@ mod tests {
             comparison: None,
             unlike: None,
             shortcut: None,
+            label_shortcuts: Vec::new(),
             groups: Vec::new(),
             stress: Vec::new(),
             opened: None,

@@ -1,12 +1,13 @@
 //! The same films changed in ways that leave the lungs as they are: what a model then says otherwise it did not read in them.
 
 use lungfish_data::augment::Alteration;
-use lungfish_data::{Fit, Image, Preprocess, statistics};
-use lungfish_metrics::{Confidence, clustered};
+use lungfish_data::{Fit, Image, Label, Preprocess, statistics};
+use lungfish_metrics::{Confidence, Interval, clustered};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Activity, Error, Event, Measure, Prediction, Predictor, Watch};
+use super::groups::FEW;
+use crate::{Activity, Called, Error, Event, Measure, Prediction, Predictor, Watch};
 
 /// Films at most, chosen evenly: they are kept decoded.
 pub(super) const MOST: usize = 2000;
@@ -29,11 +30,36 @@ pub struct StressTest {
     pub change: String,
     /// Films that were changed and scored.
     pub films: usize,
-    /// The AUC then; none beyond two classes.
+    /// The AUC then; none of anything but two classes.
     pub auc: Measure,
     /// That AUC less the one of the same films as they are.
     pub difference: Measure,
     /// Films that are called otherwise.
+    pub flipped: usize,
+    /// Any-of: what it does to each label, in index order; left out of classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub labels: Vec<StressLabel>,
+}
+
+/// What a change of the films does to what the model says of one label of several.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct StressLabel {
+    /// The label.
+    pub label: String,
+    /// The films that were changed and of which it is known.
+    pub films: usize,
+    /// Those that have it.
+    pub positives: usize,
+    /// Whether fewer than 10 of them have it or have it not, so that nothing should be concluded.
+    pub too_few: bool,
+    /// The AUC then; none where all are of one kind.
+    pub auc: Measure,
+    /// That AUC less the one of the same films as they are.
+    pub difference: Measure,
+    /// Of all films that were changed those of which the label is called otherwise.
     pub flipped: usize,
 }
 
@@ -52,8 +78,9 @@ enum Change {
 /// Films of a test, as they are and as the model said.
 pub(super) struct Stressed<'a> {
     pub predictions: &'a [&'a Prediction],
-    /// Of two classes the positive one, with whether each film is of it.
-    pub positive: Option<(usize, Vec<bool>)>,
+    /// Of two classes the positive one.
+    pub positive: Option<usize>,
+    pub labels: Vec<&'a Label>,
     pub patients: Vec<&'a str>,
 }
 
@@ -112,23 +139,60 @@ impl Stressed<'_> {
         }
         let before: Vec<&Prediction> = films.iter().map(|film| self.predictions[*film]).collect();
         let flipped = before.iter().zip(said).filter(|(before, after)| before.called != after.called).count();
-        let none = || Measure::new("AUC", None, None);
-        let (mut auc, mut difference) = (none(), none());
-        if let Some((class, is)) = &self.positive {
-            let is: Vec<bool> = films.iter().map(|film| is[*film]).collect();
-            let patients: Vec<&str> = films.iter().map(|film| self.patients[*film]).collect();
-            let score = |film: &Prediction| film.probabilities[*class].1;
-            let after: Vec<f64> = said.iter().map(score).collect();
-            let before: Vec<f64> = before.iter().map(|film| score(film)).collect();
-            if let Some(found) = clustered::difference(&is, &after, &before, &patients) {
-                let interval = found.first.interval(Confidence::default()).map(|found| found.interval);
-                auc = Measure::new("AUC", Some(found.first.auc), interval.map(|i| [i.low, i.high]));
-                let interval = found.interval(Confidence::default()).map(|i| [i.low, i.high]);
-                difference = Measure::new("AUC", Some(found.difference), interval);
+        let of_label = |(index, (name, _)): (usize, &(String, f64))| {
+            let (kinds, [auc, difference]) = self.aucs(index, films, said);
+            let positives = kinds.iter().filter(|is| **is).count();
+            StressLabel {
+                label: name.clone(),
+                films: kinds.len(),
+                positives,
+                too_few: positives.min(kinds.len() - positives) < FEW,
+                auc,
+                difference,
+                flipped: before.iter().zip(said).filter(|(a, b)| a.called.has(name) != b.called.has(name)).count(),
             }
-        }
-        Some(StressTest { change: name.to_owned(), films: films.len(), auc, difference, flipped })
+        };
+        let labels = match said.first() {
+            Some(Prediction { called: Called::Labels(_), probabilities, .. }) => {
+                probabilities.iter().enumerate().map(of_label).collect()
+            }
+            _ => Vec::new(),
+        };
+        let [auc, difference] = match self.positive {
+            Some(class) => self.aucs(class, films, said).1,
+            None => [none(), none()],
+        };
+        Some(StressTest { change: name.to_owned(), films: films.len(), auc, difference, flipped, labels })
     }
+
+    /// Of a class or label whether each film has it of which that is known, the AUC of what is said of those after a change, and that less
+    /// the one before.
+    fn aucs(&self, index: usize, films: &[usize], said: &[Prediction]) -> (Vec<bool>, [Measure; 2]) {
+        let known = films.iter().zip(said).filter_map(|(film, after)| {
+            let score = |film: &Prediction| film.probabilities[index].1;
+            let scores = (score(after), score(self.predictions[*film]));
+            Some((self.labels[*film].has(index)?, (scores, self.patients[*film])))
+        });
+        let (is, rest): (Vec<bool>, Vec<((f64, f64), &str)>) = known.unzip();
+        let (scores, patients): (Vec<(f64, f64)>, Vec<&str>) = rest.into_iter().unzip();
+        let (after, before): (Vec<f64>, Vec<f64>) = scores.into_iter().unzip();
+        let measures = match clustered::difference(&is, &after, &before, &patients) {
+            Some(found) => {
+                let of = |value: f64, interval: Option<Interval>| {
+                    Measure::new("AUC", Some(value), interval.map(|found| [found.low, found.high]))
+                };
+                let interval = found.first.interval(Confidence::default()).map(|found| found.interval);
+                [of(found.first.auc, interval), of(found.difference, found.interval(Confidence::default()))]
+            }
+            None => [none(), none()],
+        };
+        (is, measures)
+    }
+}
+
+/// An AUC that is not defined.
+fn none() -> Measure {
+    Measure::new("AUC", None, None)
 }
 
 /// All changes, each with its name.
@@ -238,6 +302,41 @@ mod tests {
         assert_eq!(Change::Sharpness(sharp).apply(film.clone()), film);
         assert_eq!(blunt((0..100).map(f64::from).rev().collect()), 10.0);
         assert_eq!(blunt(Vec::new()), 0.0);
+    }
+
+    /// What the masked film says is of no label; a label of which the changed model says nothing any more has an AUC of one half.
+    #[test]
+    fn each_label_has_its_own_change() {
+        let names = ["KEPT", "LOST", "RARE"].map(str::to_owned);
+        let kind = |film: usize| film % 2 == 0;
+        let unknown = |film: usize| film == 7;
+        let label =
+            |film: usize| Label::Row(vec![(!unknown(film)).then_some(kind(film)), Some(kind(film)), Some(film < 3)]);
+        let said = |film: usize, lost: bool| {
+            let right = |is: bool| if is { 0.9 } else { 0.2 };
+            let first = if unknown(film) { 0.99 } else { right(kind(film)) };
+            // Then as high for films of either kind.
+            let nothing = if film % 4 < 2 { 0.6 } else { 0.8 };
+            let probabilities = [first, if lost { nothing } else { right(kind(film)) }, 0.1];
+            Prediction::new("", lungfish_data::Task::AnyOf, names.iter().cloned().zip(probabilities).collect())
+        };
+        let labels: Vec<Label> = (0..40).map(label).collect();
+        let before: Vec<Prediction> = (0..40).map(|film| said(film, false)).collect();
+        let after: Vec<Prediction> = (0..40).map(|film| said(film, true)).collect();
+        let patients: Vec<String> = (0..40).map(|film| film.to_string()).collect();
+        let stressed = Stressed {
+            predictions: &before.iter().collect::<Vec<_>>(),
+            positive: None,
+            labels: labels.iter().collect(),
+            patients: patients.iter().map(String::as_str).collect(),
+        };
+        let found = stressed.compared("masked", &(0..40).collect::<Vec<_>>(), &after).unwrap();
+        let [kept, lost, rare] = &found.labels[..] else { panic!("{found:?}") };
+        assert_eq!((found.auc.value, found.flipped, kept.label.as_str()), (None, 20, "KEPT"));
+        assert_eq!((kept.films, kept.positives, kept.auc.value, kept.difference.value), (39, 20, Some(1.0), Some(0.0)));
+        assert_eq!((lost.films, lost.auc.value, lost.difference.value, lost.flipped), (40, Some(0.5), Some(-0.5), 20));
+        assert_eq!([kept.too_few, lost.too_few, rare.too_few], [false, false, true]);
+        assert!(lost.auc.interval.is_some() && kept.flipped == 0);
     }
 
     #[test]

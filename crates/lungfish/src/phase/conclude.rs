@@ -73,13 +73,15 @@ impl Trainer<'_> {
         let chosen = evenly(&train.iter().collect::<Vec<_>>(), self.recipe.reference_films);
         let films = self.scored(asked, store, (&chosen, true), Activity::Remembering, watch)?;
         let Some(films) = films else { return Ok(None) };
-        let one_of = self.data.task == Task::OneOf;
-        let positive = if one_of { positive::of(classes, &self.recipe.positive)? } else { None };
-        let mut known = Remembered::default();
-        for (film, row) in &films {
+        let asked: Vec<usize> = match self.data.task {
+            Task::OneOf => positive::of(classes, &self.recipe.positive)?.into_iter().collect(),
+            Task::AnyOf => (0..classes.len()).collect(),
+        };
+        let has = |class: usize| films.iter().map(|(film, _)| film.film.label.has(class)).collect::<Vec<_>>();
+        let mut known = Remembered { has: asked.into_iter().map(has).collect(), ..Remembered::default() };
+        for (_, row) in &films {
             known.features.extend(row.features.iter().flatten());
             known.statistics.extend(row.statistics.iter().flatten());
-            known.positive.extend(positive.map(|class| film.film.label.has(class) == Some(true)));
         }
         let width = known.features.len().checked_div(films.len()).unwrap_or(0);
         let some: Vec<&(&CheckedFilm, Row)> = evenly(&val.iter().collect::<Vec<_>>(), MOST_KNOWN);

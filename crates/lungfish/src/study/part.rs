@@ -124,7 +124,7 @@ impl Found {
                 return self.of_test(|test| test.stress.as_ref().is_some_and(|changes| !changes.is_empty()));
             }
             Part::Shortcuts => {
-                return self.audit.is_some() || self.of_test(|test| test.shortcut.is_some() || test.unlike.is_some());
+                return self.audit.is_some() || self.has_shortcut() || self.of_test(|test| test.unlike.is_some());
             }
             Part::Use => self.lacks_study(),
             Part::Summary | Part::Recipe | Part::Limits | Part::Checklist | Part::Origin => None,
@@ -222,9 +222,12 @@ impl Found {
     }
 
     pub(super) fn lacks_shortcut(&self) -> Option<Missing> {
-        let has = self.of_test(|test| test.shortcut.is_some());
         let what = "The test does not tell what is left of the AUC where image statistics are allowed for.";
-        self.lacks_of_test("shortcut", has, what, "")
+        self.lacks_of_test("shortcut", self.has_shortcut(), what, "")
+    }
+
+    fn has_shortcut(&self) -> bool {
+        self.of_test(|test| test.shortcut.is_some() || !test.label_shortcuts.is_empty())
     }
 
     pub(super) fn lacks_unlike(&self) -> Option<Missing> {

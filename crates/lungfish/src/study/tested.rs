@@ -70,6 +70,8 @@ pub(super) struct Tested {
     #[serde(default)]
     pub shortcut: Option<Shortcut>,
     #[serde(default)]
+    pub label_shortcuts: Vec<OfLabel>,
+    #[serde(default)]
     pub groups: Option<Vec<Grouping>>,
     #[serde(default)]
     pub stress: Option<Vec<Stress>>,
@@ -164,6 +166,18 @@ pub(super) struct Shortcut {
     pub misled: Option<Misled>,
 }
 
+/// The same of one label of several.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct OfLabel {
+    pub label: String,
+    pub films: usize,
+    pub positives: usize,
+    #[serde(default)]
+    pub too_few: bool,
+    #[serde(default)]
+    pub shortcut: Option<Shortcut>,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Stratum {
     pub from: Option<f64>,
@@ -212,6 +226,22 @@ pub(super) struct Stress {
     pub difference: Option<Figure>,
     #[serde(default)]
     pub flipped: Option<usize>,
+    #[serde(default)]
+    pub labels: Vec<StressOf>,
+}
+
+/// What it does to what the model says of one label.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct StressOf {
+    pub label: String,
+    pub films: usize,
+    #[serde(default)]
+    pub too_few: bool,
+    #[serde(default)]
+    pub auc: Option<Figure>,
+    #[serde(default)]
+    pub difference: Option<Figure>,
+    pub flipped: usize,
 }
 
 /// Films that are less like the training films than nearly all of those are like each other.

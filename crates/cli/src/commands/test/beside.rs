@@ -1,7 +1,7 @@
 //! What a test says beside its metrics, as lines for a person: what the look of films would tell, films that are unlike those of the
 //! training, groups, and what changes of the films do.
 
-use lungfish::{Groups, Measure, ShortcutMetrics, StressTest, TestOutcome, UnlikeFilms};
+use lungfish::{Groups, LabelShortcut, Measure, ShortcutMetrics, StressLabel, StressTest, TestOutcome, UnlikeFilms};
 
 use crate::print;
 
@@ -31,6 +31,39 @@ pub(super) fn shortcut(outcome: &TestOutcome) -> Vec<String> {
     let last = format!("On those whose look misleads: {}.", shares.join(", "));
     let heading = format!("{:width$}  AUC, 95 % interval", "how much is the look of the films");
     std::iter::once(heading).chain(lines).chain([last, String::new()]).collect()
+}
+
+/// The same of each label of several.
+pub(super) fn label_shortcuts(outcome: &TestOutcome) -> Vec<String> {
+    let found = &outcome.label_shortcuts;
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let width = width_of(found.iter().map(|of| &of.label));
+    let auc =
+        |measures: &[Measure]| measures.iter().find(|measure| measure.name == "AUC").map(told).unwrap_or_default();
+    let line = |of: &LabelShortcut| {
+        let LabelShortcut { label, too_few, shortcut, .. } = of;
+        let all = outcome.labels.iter().find(|metrics| metrics.name == *label);
+        let all = all.map(|metrics| auc(&metrics.measures)).unwrap_or_default();
+        let dash = || "-".to_owned();
+        let [alone, adjusted] = [0, 1]
+            .map(|which| shortcut.as_ref().map_or_else(dash, |found| told([&found.alone, &found.adjusted][which])));
+        let misled = shortcut.as_ref().map_or_else(dash, |found| {
+            format!("{} of {}", auc(&found.misled.measures), print::films(found.misled.films))
+        });
+        let few = if *too_few { "  too few" } else { "" };
+        format!("{:width$}  {alone:25}  {all:25}  {adjusted:25}  {misled}{few}", print::one_line(label))
+    };
+    let heading =
+        format!("{:width$}  {:25}  {:25}  {:25}  look misleads", "label", "look alone", "model", "of like look");
+    let first = "How much is the look of the films (image statistics, no lung looked at): AUC, 95 % interval";
+    [first.to_owned(), heading].into_iter().chain(found.iter().map(line)).chain([String::new()]).collect()
+}
+
+/// How wide a column of names is.
+fn width_of<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    names.map(|name| print::one_line(name).chars().count()).max().unwrap_or(0).max(9)
 }
 
 /// How many films are unlike those of the training, where it is any.
@@ -73,13 +106,27 @@ pub(super) fn groups(found: &Groups) -> Vec<String> {
 /// What each change of the films does.
 pub(super) fn stress(found: &[StressTest]) -> Vec<String> {
     let Some(films) = found.iter().map(|test| test.films).max() else { return Vec::new() };
-    let width = found.iter().map(|test| test.change.chars().count()).max().unwrap_or(0);
-    let line = |test: &StressTest| {
-        let difference = test.difference.value.map_or_else(
+    let labels = found.iter().flat_map(|test| &test.labels).map(|of| print::one_line(&of.label).chars().count() + 4);
+    let width = found.iter().map(|test| test.change.chars().count()).chain(labels).max().unwrap_or(0);
+    let row = |name: &str, auc: &Measure, difference: &Measure, flipped: usize| {
+        let difference = difference.value.map_or_else(
             || "none".to_owned(),
-            |value| format!("{value:+.4} ({})", print::interval(test.difference.interval)),
+            |value| format!("{value:+.4} ({})", print::interval(difference.interval)),
         );
-        format!("{:width$}  {:25}  {difference:27}  {}", test.change, told(&test.auc), test.flipped)
+        format!("{name:width$}  {:25}  {difference:27}  {flipped}", told(auc))
+    };
+    let of_label = |of: &StressLabel| {
+        let few = if of.too_few { "  too few" } else { "" };
+        let name = format!("    {}", print::one_line(&of.label));
+        format!("{}{few}", row(&name, &of.auc, &of.difference, of.flipped))
+    };
+    // Of labels a change has a line each, below the one that says how many films are called otherwise.
+    let lines = |test: &StressTest| {
+        let first = match test.labels.is_empty() {
+            true => row(&test.change, &test.auc, &test.difference, test.flipped),
+            false => format!("{:width$}  {:25}  {:27}  {}", test.change, "", "", test.flipped),
+        };
+        std::iter::once(first).chain(test.labels.iter().map(of_label)).collect::<Vec<String>>()
     };
     let heading = format!(
         "{:width$}  {:25}  {:27}  called otherwise",
@@ -87,5 +134,5 @@ pub(super) fn stress(found: &[StressTest]) -> Vec<String> {
         "AUC",
         "difference"
     );
-    std::iter::once(heading).chain(found.iter().map(line)).chain([String::new()]).collect()
+    std::iter::once(heading).chain(found.iter().flat_map(lines)).chain([String::new()]).collect()
 }

@@ -241,9 +241,11 @@ fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
         None => format!("its own probability on{}", chosen_by(outcome.at)),
     };
     lines.push(format!("A film is called to have a label from {from}; unknown ones count nowhere."));
+    lines.extend(beside::label_shortcuts(outcome));
     lines.extend(outcome.unlike.as_ref().and_then(beside::unlike));
     lines.extend(outcome.opened.as_ref().and_then(opened));
     lines.extend(points(outcome));
+    lines.extend(beside::stress(&outcome.stress));
     lines.extend(outcome.comparison.iter().flat_map(comparison));
     lines.extend(outcome.undefined.iter().map(|clause| print::undefined(clause)));
     lines.push(each_film(outcome));
@@ -298,6 +300,7 @@ mod tests {
             comparison: None,
             unlike: None,
             shortcut: None,
+            label_shortcuts: Vec::new(),
             groups: Vec::new(),
             stress: Vec::new(),
             opened: Some(Opened::new(2, "2026-11-29T04:20:10Z", 0)),

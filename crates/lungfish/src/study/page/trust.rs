@@ -6,7 +6,7 @@ use crate::Error;
 use crate::study::found::Found;
 use crate::study::html::{Page, Table, Words, metric, percent, some, with_interval};
 use crate::study::part::Part;
-use crate::study::tested::{Audited, Separated, Separation, Shortcut};
+use crate::study::tested::{Audited, Figure, OfLabel, Separated, Separation, Shortcut, Stress, Tested};
 
 pub(super) fn groups(page: &mut Page, found: &Found) -> Result<(), Error> {
     begin(page, Part::Groups);
@@ -34,8 +34,7 @@ pub(super) fn groups(page: &mut Page, found: &Found) -> Result<(), Error> {
                 group.positives.map_or_else(|| "–".to_owned(), |films| films.to_string()),
             ];
             cells.extend(columns.iter().map(|name| cell(group.measures.iter().find(|measure| measure.name == **name))));
-            let few = if group.too_few { " (too few films)" } else { "" };
-            table.row(format!("{}{few}", group.name), cells);
+            table.row(format!("{}{}", group.name, few(group.too_few)), cells);
         }
         page.table(&table);
     }
@@ -74,6 +73,7 @@ pub(super) fn stress(page: &mut Page, found: &Found) -> Result<(), Error> {
         );
     }
     page.table(&table);
+    changes.iter().for_each(|change| of_changed_labels(page, change));
     picture(
         page,
         found.pictures.of_split("stress", test.split.name())?,
@@ -85,6 +85,25 @@ pub(super) fn stress(page: &mut Page, found: &Found) -> Result<(), Error> {
          is above it, the model reads elsewhere.",
     );
     Ok(())
+}
+
+fn of_changed_labels(page: &mut Page, change: &Stress) {
+    let caption = format!("{}: what it does to each label, with 95 % intervals", change.change);
+    let columns = ["Label", "Films of which it is known", "AUC", "Difference of the AUC", "Films called otherwise"];
+    let mut table = Table::new(caption, columns);
+    for of in &change.labels {
+        let (auc, difference) = (cell(of.auc.as_ref()), cell(of.difference.as_ref()));
+        let cells = [of.films.to_string(), auc, difference, of.flipped.to_string()];
+        table.row(format!("{}{}", of.label, few(of.too_few)), cells);
+    }
+    if !table.is_empty() {
+        page.table(&table);
+    }
+}
+
+/// What stands behind the name of what too few films say something of.
+fn few(too_few: bool) -> &'static str {
+    if too_few { " (too few films)" } else { "" }
 }
 
 pub(super) fn shortcuts(page: &mut Page, found: &Found) {
@@ -99,6 +118,9 @@ pub(super) fn shortcuts(page: &mut Page, found: &Found) {
     lacks(page, found.lacks_shortcut());
     if let Some(shortcut) = found.test().and_then(|test| test.shortcut.as_ref()) {
         of_shortcut(page, shortcut);
+    }
+    if let Some(test) = found.test().filter(|test| !test.label_shortcuts.is_empty()) {
+        of_label_shortcuts(page, test);
     }
     lacks(page, found.lacks_unlike());
     if let Some(unlike) = found.test().and_then(|test| test.unlike.as_ref()) {
@@ -127,11 +149,7 @@ fn of_shortcut(page: &mut Page, shortcut: &Shortcut) {
     table.row(format!("{} alone", shortcut.what), [cell(shortcut.alone.as_ref())]);
     table.row(format!("the model, adjusted for {}", shortcut.what), [cell(shortcut.adjusted.as_ref())]);
     page.table(&table);
-    page.paragraph(format!(
-        "The adjusted AUC (Janes and Pepe) compares each positive film with films that look as positive by {} alone: what is left of it, \
-         the model reads elsewhere.",
-        shortcut.what
-    ));
+    adjusted(page, &shortcut.what);
     let mut table = Table::new(
         format!("The model's AUC among films that {} find alike", shortcut.what),
         ["Score without lungs", "Films", "Positive", "AUC"],
@@ -158,6 +176,48 @@ fn of_shortcut(page: &mut Page, shortcut: &Shortcut) {
             page.table(&table);
         }
     }
+}
+
+fn adjusted(page: &mut Page, what: &str) {
+    page.paragraph(format!(
+        "The adjusted AUC (Janes and Pepe) compares each positive film with films that look as positive by {what} alone: what is left of \
+         it, the model reads elsewhere.",
+    ));
+}
+
+fn of_label_shortcuts(page: &mut Page, test: &Tested) {
+    let what = test.label_shortcuts.iter().find_map(|of| Some(of.shortcut.as_ref()?.what.as_str()));
+    let what = what.unwrap_or("image statistics");
+    page.heading(&format!("The test, label by label, with {what} allowed for"));
+    let columns = [
+        "Label".to_owned(),
+        "Films of which it is known".to_owned(),
+        "Positive".to_owned(),
+        format!("{what} alone"),
+        "The model".to_owned(),
+        format!("The model, adjusted for {what}"),
+        format!("The model where {what} are wrong or undecided"),
+    ];
+    let mut table = Table::new("AUC of each label, with 95 % interval", columns);
+    let auc = |measures: &[Figure]| cell(measures.iter().find(|measure| measure.name == "AUC"));
+    for OfLabel { label, films, positives, too_few, shortcut } in &test.label_shortcuts {
+        let of = |which: &dyn Fn(&Shortcut) -> String| shortcut.as_ref().map_or_else(|| cell(None), which);
+        let all = test.labels.iter().find(|of| of.name == *label);
+        let cells = [
+            films.to_string(),
+            positives.to_string(),
+            of(&|shortcut| cell(shortcut.alone.as_ref())),
+            all.map_or_else(|| cell(None), |of| auc(&of.measures)),
+            of(&|shortcut| cell(shortcut.adjusted.as_ref())),
+            of(&|shortcut| match &shortcut.misled {
+                Some(misled) => format!("{}, {}", auc(&misled.measures), some(misled.films, "film", "films")),
+                None => cell(None),
+            }),
+        ];
+        table.row(format!("{label}{}", few(*too_few)), cells);
+    }
+    page.table(&table);
+    adjusted(page, what);
 }
 
 pub(in crate::study) fn of_audit(page: &mut Page, audit: &Audited) {
