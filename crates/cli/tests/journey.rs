@@ -284,8 +284,18 @@ fn a_test_and_a_prediction_leave_pictures() {
     let with_maps = ["predict", "--model", arg(&RUN), arg(&films[0]), "--json", "--cam-arrays", arg(&maps)];
     let line: Value = serde_json::from_str(done(&with_maps).lines().next().unwrap()).unwrap();
     assert!(line["evidence"]["supporting"].as_f64().unwrap() >= 0.0, "{line}");
-    assert_eq!(files(&maps).len(), 2);
+    assert_eq!((files(&maps).len(), &line["evidence"]["of"]), (2, &"PNEUMONIA".into()));
     refused(&run(&with_maps), &[arg(&maps), "is not empty"]);
+    // The map of another class, with its name in JSON and picture; of one that there is not.
+    let svg = folder.path().join("map.svg");
+    let of = ["predict", "--model", arg(&RUN), arg(&films[0]), "--json", "--plot", arg(&svg), "--cam", "--cam-of"];
+    let line: Value = serde_json::from_str(done(&[&of[..], &["NORMAL"]].concat()).lines().next().unwrap()).unwrap();
+    assert_eq!(line["evidence"]["of"], "NORMAL");
+    assert!(fs::read_to_string(&svg).unwrap().contains("speaks for NORMAL and against it"));
+    refused(
+        &run(&[&of[..], &["NORMA"]].concat()),
+        &["the class NORMA (did you mean NORMAL?)", "knows NORMAL, PNEUMONIA"],
+    );
     let predict = ["predict", "--model", arg(&RUN), arg(&films[0]), arg(&films[1]), "--json", "--plot"];
     assert_eq!(jsonl(&done(&[&predict[..], &[arg(&many)]].concat())).len(), 2);
     assert_eq!(files(&many).len(), 2);

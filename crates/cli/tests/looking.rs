@@ -168,6 +168,10 @@ fn explore_draws_what_it_counts() {
         &run(&["predict", "--model", "run", "film.png", "--cam"]),
         &["--cam has nothing to go into", "--cam-arrays"],
     );
+    refused(
+        &run(&["predict", "--model", "run", "film.png", "--json", "--cam-of", "NORMAL"]),
+        &["--cam-of says of which class", "--cam-arrays"],
+    );
     let output = run(&["explore", arg(&FILMS), "--out", arg(&paper), "--print-width", "5"]);
     assert!(!output.status.success() && text(&output.stderr).contains("from 10 to 2000"), "{}", said(&output));
     // Without a picture the counts still stand.

@@ -2,7 +2,8 @@
 //!
 //! [`GradCam`] gives the numbers; here is decided of which score they are, and films are read for them. Of two classes it
 //! is the log-odds of the positive one, whatever a film is called, so that the films of a page can be compared; of several
-//! the logit of the class that a film is called; of labels, of which any may hold, the log-odds of the most probable one.
+//! the logit of the class that a film is called; of labels, of which any may hold, the log-odds of the most probable one. Who asks
+//! for a class or label gets the map of that one on every film.
 //! Of an ensemble a map is the mean of its members' maps. A film is looked at as it is, however many views score it.
 
 mod arrays;
@@ -32,8 +33,10 @@ pub(crate) struct Cam {
     members: Vec<(GradCam<Compute>, Store<Compute>)>,
     pipeline: Pipeline,
     classes: Vec<String>,
-    /// Of two classes the one whose log-odds are mapped.
-    positive: Option<usize>,
+    /// The class or label that is mapped on every film: of two classes the positive one, unless another one is asked for.
+    fixed: Option<usize>,
+    /// Of two classes log-odds are mapped: the other one's logit is taken off.
+    odds: bool,
     grid: [usize; 2],
 }
 
@@ -56,15 +59,17 @@ impl Cam {
             ));
         }
         let classes = model.info.classes.clone();
-        let positive = match model.info.task {
-            // Who asked for a class that is not there was told so when the model was trained.
-            Task::OneOf if classes.len() == 2 => {
-                Some(positive::of(&classes, &model.info.recipe.positive).ok().flatten().unwrap_or(1))
-            }
-            _ => None,
-        };
+        let odds = model.info.task == Task::OneOf && classes.len() == 2;
+        // Who asked for a class that is not there was told so when the model was trained.
+        let positive = || positive::of(&classes, &model.info.recipe.positive).ok().flatten().unwrap_or(1);
+        let fixed = odds.then(positive);
         let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
-        Ok(Cam { members, pipeline, classes, positive, grid })
+        Ok(Cam { members, pipeline, classes, fixed, odds, grid })
+    }
+
+    /// Maps this class or label on every film from now on.
+    pub(crate) fn ask(&mut self, class: usize) {
+        self.fixed = Some(class);
     }
 
     /// How films are decoded from now on.
@@ -80,9 +85,18 @@ impl Cam {
             let squares: Vec<Option<Vec<u8>>> = batch.par_iter().with_max_len(1).map(square).collect();
             let read: Vec<(&mut &mut Prediction, Vec<u8>)> =
                 batch.iter_mut().zip(squares).filter_map(|(film, square)| Some((film, square?))).collect();
-            let (mut read, squares): (Vec<_>, Vec<Vec<u8>>) = read.into_iter().unzip();
-            let maps = self.maps(&read.iter().map(|film| &***film).collect::<Vec<_>>(), &squares)?;
-            for (film, map) in read.iter_mut().zip(maps) {
+            let (read, squares): (Vec<&mut Prediction>, Vec<Vec<u8>>) =
+                read.into_iter().map(|(film, square)| (&mut **film, square)).unzip();
+            self.add_of(read, &squares)?;
+        }
+        Ok(())
+    }
+
+    /// Gives films their maps of which the network's squares are there already, in the same order.
+    pub(crate) fn add_of(&mut self, mut films: Vec<&mut Prediction>, squares: &[Vec<u8>]) -> Result<(), Error> {
+        for (films, squares) in films.chunks_mut(AT_ONCE).zip(squares.chunks(AT_ONCE)) {
+            let maps = self.maps(&films.iter().map(|film| &**film).collect::<Vec<_>>(), squares)?;
+            for (film, map) in films.iter_mut().zip(maps) {
                 film.map = Some(map);
             }
         }
@@ -91,20 +105,20 @@ impl Cam {
 
     /// The maps of films that are the network's squares already, [`AT_ONCE`] at most, by what is said of each.
     pub(crate) fn maps(&mut self, said: &[&Prediction], squares: &[Vec<u8>]) -> Result<Vec<HeatMap>, Error> {
-        let Cam { members, pipeline, classes, positive, grid: [rows, columns], .. } = self;
+        let Cam { members, pipeline, classes, fixed, odds, grid: [rows, columns] } = self;
         let (n, places) = (squares.len(), *rows * *columns);
         if n == 0 {
             return Ok(Vec::new());
         }
         let target = |film: &&Prediction| {
             let probabilities: Vec<f64> = film.probabilities.iter().map(|(_, p)| *p).collect();
-            positive.unwrap_or_else(|| lungfish_metrics::argmax(&probabilities))
+            fixed.unwrap_or_else(|| lungfish_metrics::argmax(&probabilities))
         };
         let targets: Vec<usize> = said.iter().map(target).collect();
         let mut score = Vec::with_capacity(n * classes.len());
         for target in &targets {
             // Of two classes the other one's logit is taken off.
-            let other = if positive.is_some() { -1.0 } else { 0.0 };
+            let other = if *odds { -1.0 } else { 0.0 };
             score.extend((0..classes.len()).map(|class| if class == *target { 1.0 } else { other }));
         }
         let pixels = squares.concat();

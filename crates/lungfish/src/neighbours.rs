@@ -65,7 +65,7 @@ impl Neighbours {
         let backend = Compute::default();
         let model = Model::open(model, &backend)?;
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
-        let asked = Wanted { features: true, statistics: false };
+        let asked = Wanted { features: true, ..Wanted::default() };
         let scorer = Scorer::asking(&backend, &model.networks, model.info.task, pipeline, asked)?;
         let decoding = model.info.preprocess.decoding;
         let mut neighbours = Neighbours { model, scorer, decoding, rows: Rows::default() };

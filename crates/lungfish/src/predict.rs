@@ -1,6 +1,7 @@
 //! Prediction: a model and films in, one probability a class or label out.
 
 mod in_memory;
+mod maps;
 
 use std::path::{Path, PathBuf};
 
@@ -146,7 +147,7 @@ impl Predictor {
 
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
-        let asked = Wanted { features: model.tells_unlike(), statistics: false };
+        let asked = Wanted { features: model.tells_unlike(), ..Wanted::default() };
         let scorer = Scorer::asking(backend, &model.networks, model.info.task, pipeline, asked)?;
         let learnt = model.info.preprocess.decoding;
         // Where the films of its training did not say the cut, that training said so.
@@ -209,20 +210,6 @@ impl Predictor {
     #[must_use]
     pub fn with_uids(self, uids: Uids) -> Self {
         Predictor { uids, ..self }
-    }
-
-    /// The same, which tells of each film which places raised and lowered a score. Films are read and computed twice then.
-    ///
-    /// # Errors
-    /// Memory that is not there, an ensemble whose networks have maps of different sizes.
-    pub fn with_maps(mut self) -> Result<Self, Error> {
-        (self.cam, self.maps) = (Some(self.cam()?), true);
-        Ok(self)
-    }
-
-    /// What makes maps, apart from this.
-    pub(crate) fn cam(&self) -> Result<Cam, Error> {
-        Cam::new(&self.model, &Compute::default())
     }
 
     /// How films are decoded from now on.
@@ -316,14 +303,16 @@ impl Predictor {
         let Model { info, stores, references, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
         let mut hand_on = |upto: usize, batch: &mut dyn Iterator<Item = Scored>| {
-            let mut outcomes = Vec::new();
+            let (mut outcomes, mut squares) = (Vec::new(), Vec::new());
             let mut of_films = uids_of(entries.get(row..upto).unwrap_or_default(), uids).into_iter();
             while row < upto {
                 let uid = of_films.next().flatten();
                 let outcome = match entries.get(row) {
                     Some(Ok(path)) => match batch.next() {
-                        Some(Ok(row)) => {
-                            Ok(Prediction { uid, ..prediction((info, references, called_at), &file, path, &row)? })
+                        Some(Ok(scored)) => {
+                            let said = prediction((info, references, called_at), &file, path, &scored)?;
+                            squares.extend(scored.square.filter(|_| row >= from));
+                            Ok(Prediction { uid, ..said })
                         }
                         Some(Err(reason)) => Err(BadFilm { uid, ..BadFilm::new(path, reason.to_string()) }),
                         None => break,
@@ -337,7 +326,7 @@ impl Predictor {
                 row += 1;
             }
             if let Some(cam) = cam.as_mut().filter(|_| *maps) {
-                cam.add(outcomes.iter_mut().flatten())?;
+                cam.add_of(outcomes.iter_mut().flatten().collect(), &squares)?;
             }
             if outcomes.is_empty() { Ok(()) } else { sink(outcomes) }
         };

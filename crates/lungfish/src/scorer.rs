@@ -28,6 +28,8 @@ pub(crate) struct Row {
     pub features: Vec<Vec<f32>>,
     /// Ten statistics of the network's square as it is, where [`Wanted::statistics`] asks for them.
     pub statistics: Option<[f64; STATISTICS]>,
+    /// The network's square as it is, where [`Wanted::squares`] asks for it.
+    pub square: Option<Vec<u8>>,
 }
 
 /// What a row has beside the values.
@@ -35,6 +37,7 @@ pub(crate) struct Row {
 pub(crate) struct Wanted {
     pub features: bool,
     pub statistics: bool,
+    pub squares: bool,
 }
 
 /// A film's row, or why it has none.
@@ -112,6 +115,11 @@ impl Scorer {
         self.asked.statistics = true;
     }
 
+    /// Whether rows have the network's square from now on.
+    pub(crate) fn ask_squares(&mut self) {
+        self.asked.squares = true;
+    }
+
     /// Bytes of memory that steps of one network take.
     pub(crate) fn bytes(backend: &Compute, network: &Network, preprocess: &Preprocess) -> Result<usize, Error> {
         Ok(Plan::bytes(backend, &network.graph, &spec(network, preprocess))?)
@@ -155,12 +163,12 @@ impl Scorer {
     ) -> Result<bool, E> {
         let Scorer { plans, task, pipeline, views, asked, taps } = self;
         let taps: &[ValueId] = if views.first() == Some(&Alteration::none()) { taps } else { &[] };
-        let statistics = asked.statistics;
+        let asked = *asked;
         let stopped = || stop.load(Ordering::Relaxed);
         let mut batches = films.chunks(AT_ONCE);
         let mut ready = match batches.next() {
             Some(_) if stopped() => return Ok(false),
-            first => first.map(|batch| decode((pipeline, views, statistics), batch)),
+            first => first.map(|batch| decode((pipeline, views, asked), batch)),
         };
         while let Some(decoded) = ready {
             if stopped() {
@@ -169,7 +177,7 @@ impl Scorer {
             let (next, channels) = (batches.next(), pipeline.preprocess.channels);
             let (scored, ahead) = rayon::join(
                 || forward((plans, stores, *task, taps), decoded, channels, views.len()),
-                || next.map(|batch| decode((pipeline, views, statistics), batch)),
+                || next.map(|batch| decode((pipeline, views, asked), batch)),
             );
             each(scored?)?;
             ready = ahead;
@@ -189,7 +197,7 @@ impl Scorer {
         let mut rows = Vec::with_capacity(squares.len());
         for batch in squares.chunks(AT_ONCE) {
             let square = |pixels: &Vec<u8>| Image { width: size, height: size, channels, pixels: pixels.clone() };
-            let batch = batch.iter().map(|pixels| Ok(seen(square(pixels), views, asked.statistics))).collect();
+            let batch = batch.iter().map(|pixels| Ok(seen(square(pixels), views, *asked))).collect();
             let scored = forward((plans, stores, *task, taps), batch, channels, views.len())?;
             rows.extend(scored.into_iter().flatten());
         }
@@ -202,11 +210,13 @@ struct Seen {
     /// The square in each view, end to end.
     pixels: Vec<u8>,
     statistics: Option<[f64; STATISTICS]>,
+    square: Option<Vec<u8>>,
 }
 
-fn seen(square: Image, views: &[Alteration], with_statistics: bool) -> Seen {
-    let statistics = with_statistics.then(|| statistics(&square));
-    Seen { pixels: in_views(square, views), statistics }
+fn seen(square: Image, views: &[Alteration], asked: Wanted) -> Seen {
+    let statistics = asked.statistics.then(|| statistics(&square));
+    let as_it_is = asked.squares.then(|| square.pixels.clone());
+    Seen { pixels: in_views(square, views), statistics, square: as_it_is }
 }
 
 /// A square in each view, end to end.
@@ -224,11 +234,11 @@ fn in_views(square: Image, views: &[Alteration]) -> Vec<u8> {
 
 /// The squares of a batch in all views, each film a task of its own: they differ in size tenfold.
 fn decode(
-    (pipeline, views, statistics): (&Pipeline, &[Alteration], bool),
+    (pipeline, views, asked): (&Pipeline, &[Alteration], Wanted),
     batch: &[Known<'_>],
 ) -> Vec<Result<Seen, DecodeError>> {
     let decode =
-        |film: &Known<'_>| pipeline.seen(film.path, film.hash, film.key).map(|image| seen(image, views, statistics));
+        |film: &Known<'_>| pipeline.seen(film.path, film.hash, film.key).map(|image| seen(image, views, asked));
     batch.par_iter().with_max_len(1).map(decode).collect()
 }
 
@@ -274,7 +284,8 @@ fn forward(
         Row { features: features.iter().filter_map(of_film).collect(), ..row }
     };
     let mut rows = (0..n).map(row);
-    let mut of_film = |film: Seen| Row { statistics: film.statistics, ..rows.next().unwrap_or_default() };
+    let mut of_film =
+        |film: Seen| Row { statistics: film.statistics, square: film.square, ..rows.next().unwrap_or_default() };
     Ok(decoded.into_iter().map(|film| film.map(&mut of_film)).collect())
 }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::common::*;
-use lungfish::{HeatMap, MapsFolder, Prediction, Predictor, Silent, TestRequest, Watch, ensemble, test};
+use lungfish::{FilmList, HeatMap, MapsFolder, Prediction, Predictor, Silent, TestRequest, Watch, ensemble, test};
 use lungfish_data::preprocess::resize;
 use lungfish_data::{Channels, Decoding, Image, decode_file};
 
@@ -147,6 +147,75 @@ fn a_model_that_learnt_a_mark_points_at_it() {
     assert_eq!(fs::read_dir(&arrays).unwrap().count(), marked.len() + 1);
     drawn(&runs[0], data, marked);
     stressed(&learnt[0].0, &learnt[0].1);
+}
+
+/// Films of the second batch are decoded while the first one is computed, and are gone before their maps are made.
+#[test]
+fn a_film_is_read_once_for_its_score_and_its_map() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, run) = (synthetic(dir.path(), 40), dir.path().join("run"));
+    trained(&data, &run, &["image_size=64", "hidden=16", "frozen_epochs=1", "frozen_views=1", "batch_size=8"]);
+    let films = films_below(&data);
+    let mut plain = Predictor::open(&run).unwrap();
+    let plain = plain.predict(&films, &mut Watch::new(&mut Silent, &GO)).unwrap().films;
+    let mut predictor = Predictor::open(&run).unwrap().with_maps().unwrap();
+    let mut said: Vec<lungfish::Outcome> = Vec::new();
+    let take = |batch: Vec<lungfish::Outcome>| {
+        if said.is_empty() {
+            films[batch.len()..].iter().for_each(|film| fs::remove_file(film).unwrap());
+        }
+        said.extend(batch);
+        Ok::<(), lungfish::Error>(())
+    };
+    predictor.predict_each(&FilmList::new(&films), 0, &mut Watch::new(&mut Silent, &GO), take).unwrap();
+    assert!(said.len() == 40 && !films[39].exists());
+    for (film, plain) in said.iter().zip(&plain) {
+        let film = film.as_ref().unwrap();
+        assert!(film.map.is_some(), "{}", film.path.display());
+        assert_eq!(film.probabilities, plain.probabilities);
+    }
+}
+
+#[test]
+fn the_map_of_a_class_or_label_can_be_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = ["image_size=64", "hidden=16", "frozen_epochs=1", "frozen_views=1", "batch_size=8"];
+    let (data, run) = (synthetic(dir.path(), 30), dir.path().join("run"));
+    trained(&data, &run, &settings);
+    let mapped = |run: &Path, of: Option<&str>, films: &Path| {
+        let predictor = Predictor::open(run).unwrap();
+        let predictor = match of {
+            Some(of) => predictor.with_maps_of(of),
+            None => predictor.with_maps(),
+        };
+        let mut predictor = predictor.unwrap();
+        predictor.predict(&[films.to_owned()], &mut Watch::new(&mut Silent, &GO)).unwrap().films
+    };
+    // Of two classes the log-odds of one are those of the other with another sign.
+    let test = data.join("test");
+    let (default, other) = (mapped(&run, None, &test), mapped(&run, Some("NORMAL"), &test));
+    assert_eq!(default, mapped(&run, Some("PNEUMONIA"), &test));
+    for (default, other) in default.iter().zip(&other) {
+        let [default, other] = [default, other].map(|film| film.map.as_ref().unwrap());
+        assert_eq!((default.of.as_str(), other.of.as_str()), ("PNEUMONIA", "NORMAL"));
+        assert!(default.values.iter().zip(&other.values).all(|(a, b)| (a + b).abs() < 1e-6), "{default:?} {other:?}");
+    }
+    let error = Predictor::open(&run).unwrap().with_maps_of("PNEUMONA").unwrap_err().to_string();
+    let says = "there is no map of the class PNEUMONA (did you mean PNEUMONIA?): ";
+    assert!(error.starts_with(says) && error.ends_with("best.safetensors knows NORMAL, PNEUMONIA"), "{error}");
+
+    // Of labels the one asked for on every film; where that is the most probable one, it is the same map.
+    let (data, run) = (dir.path().join("labels"), dir.path().join("labels-run"));
+    lungfish_data::synth_any_of(&data, 30, 3).unwrap();
+    trained(&data, &run, &settings);
+    let (default, asked) =
+        (mapped(&run, None, &data.join("test")), mapped(&run, Some("CARDIOMEGALY"), &data.join("test")));
+    for (default, asked) in default.iter().zip(&asked) {
+        let [default, asked] = [default, asked].map(|film| film.map.as_ref().unwrap());
+        assert_eq!(asked.of, "CARDIOMEGALY");
+        assert_eq!(default.values == asked.values, default.of == asked.of);
+    }
+    assert!(Predictor::open(&run).unwrap().with_maps_of("TB").unwrap_err().to_string().contains("the label TB: "));
 }
 
 /// Without corners nobody can tell who is marked there; gamma and contrast leave a mark what it is.

@@ -32,7 +32,7 @@ use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 /// until all is scored the rows are in FILE.part.csv.
 ///
 /// --json prints an object a film, on a line: path, class, probabilities; or path, error; of a DICOM also uid; at, where it is
-/// called at another point than 0.5; unlike, as in --out; with --cam also evidence: of (a class), supporting and opposing (logits), outside_center and
+/// called at another point than 0.5; unlike, as in --out; with --cam also evidence: of (the class or label that is mapped), supporting and opposing (logits), outside_center and
 /// border (shares of what supports it). Where files were passed over, a
 /// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
@@ -45,6 +45,7 @@ Example:
 Example, which places of each film speak for the positive class (of several classes, for the one it is called):
   lungfish predict --model run films/ --plot maps --cam
   lungfish predict --model run films/ --cam-arrays arrays
+  lungfish predict --model run films/ --plot maps --cam --cam-of NORMAL
 
 Example, many films, and going on after Ctrl-C, a crash or a full disk:
   lungfish predict --model run films/ --out scores.csv
@@ -76,6 +77,10 @@ pub struct Args {
     /// --json
     #[arg(long)]
     cam: bool,
+    /// Map this class or label on every film [default: of two classes the positive one, of several the one that a film is called, of
+    /// labels the most probable one]
+    #[arg(long, value_name = "CLASS|LABEL")]
+    cam_of: Option<String>,
     /// Write each film's map as a numpy array of logits a cell (.npy) into a new folder, with maps.csv
     #[arg(long, value_name = "DIR", value_hint = DirPath, conflicts_with = "resume")]
     cam_arrays: Option<PathBuf>,
@@ -105,6 +110,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             "--cam has nothing to go into: draw the maps with --plot, print what they come to with --json, or write them with --cam-arrays"
         );
     }
+    if args.cam_of.is_some() && !args.cam && args.cam_arrays.is_none() {
+        bail!("--cam-of says of which class or label maps are: ask for maps with --cam or --cam-arrays");
+    }
     let arrays = args.cam_arrays.as_deref().map(MapsFolder::new).transpose()?;
     let target = args.plot.as_ref().map(|to| PlotTarget::new(to, &args.paths)).transpose()?;
     let target = target.map(|target| target.with_formats(formats));
@@ -114,7 +122,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         predictor = predictor.with_point(rule)?;
     }
     if args.cam || arrays.is_some() {
-        predictor = predictor.with_maps()?;
+        predictor = match &args.cam_of {
+            Some(name) => predictor.with_maps_of(name)?,
+            None => predictor.with_maps()?,
+        };
     }
     let films = FilmList::new(&args.paths);
     let place = match &args.out {

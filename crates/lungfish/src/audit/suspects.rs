@@ -80,7 +80,7 @@ impl Sight {
         let store = weights::start(&recipe, &network, (Task::OneOf, &none), &backend, &mut silent)?;
         let preprocess = Preprocess { decoding, ..recipe.preprocess() };
         let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
-        let wanted = Wanted { features: true, statistics: false };
+        let wanted = Wanted { features: true, ..Wanted::default() };
         let scorer = Scorer::asking(&backend, std::slice::from_ref(&network), Task::OneOf, pipeline, wanted)?;
         let mut chosen = vec![false; films];
         data_set::evenly(&(0..films).collect::<Vec<usize>>(), MOST).into_iter().for_each(|film| chosen[film] = true);

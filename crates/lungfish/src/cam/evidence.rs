@@ -14,8 +14,9 @@ const AROUND: f64 = 0.2;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HeatMap {
-    /// The class or label whose score it is: of two classes the log-odds of the positive one, of several the logit of the
-    /// class that the film is called, of labels the log-odds of the most probable one.
+    /// The class or label whose score it is: the one that was asked for, else of two classes the positive one, of several the
+    /// class that the film is called, of labels the most probable one. Of two classes and of labels the score is the log-odds,
+    /// of several classes the logit.
     pub of: String,
     /// Rows of cells, from the top of the network's square.
     pub rows: usize,

@@ -101,7 +101,7 @@ impl Trainer<'_> {
             }
         }
         let (networks, task) = (std::slice::from_ref(&self.network), self.data.task);
-        let wanted = Wanted { features, statistics: false };
+        let wanted = Wanted { features, ..Wanted::default() };
         let scorer = Scorer::asking(&self.backend, networks, task, validating(&self.pipeline), wanted)?;
         Ok(Asked::Pixels(Box::new(scorer)))
     }
