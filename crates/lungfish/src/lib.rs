@@ -147,7 +147,7 @@ pub use predict::{BadFilm, Outcome, Prediction, Predictions, Predictor};
 #[cfg(feature = "pictures")]
 pub use preview::{Preview, PreviewRequest, preview};
 pub use recipe::{Changes, Recipe, RecipeError};
-pub use run_view::{TestedFilm, TestedFilms, is_training, kept_epoch, model_written, splits_of_run, training_log};
+pub use run_view::{TestedFilm, TestedFilms, is_training, kept_epoch, model_written, training_log};
 pub use scores_file::ScoresFile;
 pub use study::{AuditFiles, Missing, ReportOutcome, ReportRequest, refuse_audit, report, write_audit, write_study};
 pub use summary::{ModelSummary, SummaryOf, SummaryRequest, TrainedModel, summary};

@@ -52,17 +52,18 @@ pub struct Ancestor {
 
 /// Films by content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Films {
+pub(crate) struct Films {
     files: BTreeSet<ContentHash>,
     pixels: BTreeSet<ContentHash>,
 }
 
 impl Films {
-    fn has(&self, film: &CheckedFilm) -> bool {
-        self.files.contains(&film.hash) || film.pixels.is_some_and(|pixels| self.pixels.contains(&pixels))
+    /// Whether a film is among them whose file, or whose pixels, have these hashes.
+    pub(crate) fn has_content(&self, file: ContentHash, pixels: Option<ContentHash>) -> bool {
+        self.files.contains(&file) || pixels.is_some_and(|pixels| self.pixels.contains(&pixels))
     }
 
-    fn of(films: &[CheckedFilm]) -> Self {
+    pub(crate) fn of(films: &[CheckedFilm]) -> Self {
         Films {
             files: films.iter().map(|film| film.hash).collect(),
             pixels: films.iter().filter_map(|film| film.pixels).collect(),
@@ -83,14 +84,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn split_of(&self, film: &CheckedFilm) -> Option<Split> {
-        if self.train.has(film) {
-            Some(Split::Train)
-        } else if self.val.has(film) {
-            Some(Split::Val)
-        } else {
-            None
-        }
+    fn split_of(&self, (file, pixels): (ContentHash, Option<ContentHash>)) -> Option<Split> {
+        let of = |split| self.of(split).has_content(file, pixels).then_some(split);
+        of(Split::Train).or_else(|| of(Split::Val))
     }
 
     fn of(&self, split: Split) -> &Films {
@@ -193,7 +189,12 @@ impl Lineage {
 
     /// The split on which the model or one of its ancestors had a film; train counts before val.
     pub(crate) fn split_of(&self, film: &CheckedFilm) -> Option<Split> {
-        match (self.own.split_of(film), self.before.split_of(film)) {
+        self.split_of_content(film.hash, film.pixels)
+    }
+
+    /// The same of a film whose file and whose pixels have these hashes.
+    pub(crate) fn split_of_content(&self, file: ContentHash, pixels: Option<ContentHash>) -> Option<Split> {
+        match (self.own.split_of((file, pixels)), self.before.split_of((file, pixels))) {
             (Some(Split::Train), _) | (_, Some(Split::Train)) => Some(Split::Train),
             (own, before) => own.or(before),
         }
@@ -201,7 +202,7 @@ impl Lineage {
 
     /// The split on which the model's own training had a film.
     pub(crate) fn own_split_of(&self, film: &CheckedFilm) -> Option<Split> {
-        self.own.split_of(film)
+        self.own.split_of((film.hash, film.pixels))
     }
 
     /// Films of the model's own training, of different content.

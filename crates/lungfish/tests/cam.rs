@@ -16,20 +16,6 @@ use lungfish_data::{Channels, Decoding, Image, decode_file};
 /// Five by five cells of 32 pixels.
 const SIDE: usize = 160;
 
-/// Writes a square gray picture as BMP.
-fn write_bmp(path: &Path, image: &Image) {
-    let (side, offset) = (image.width as u32, 54_u32);
-    let mut bytes = b"BM".to_vec();
-    for word in [offset + 3 * side * side, 0, offset, 40, side, side, 1 | 24 << 16, 0, 0, 0, 0, 0, 0] {
-        bytes.extend(word.to_le_bytes());
-    }
-    // From the bottom.
-    let rows = image.pixels.chunks_exact(image.width).rev();
-    bytes.extend(rows.flatten().flat_map(|value| [*value; 3]));
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, bytes).unwrap();
-}
-
 /// Two parts of each of some synthetic films of one class, with and without a bright mark on rows and columns `mark`.
 fn with_marks(films: &Path, mark: Range<usize>, data: &Path) {
     let films = films_below(films);

@@ -10,6 +10,7 @@ mod ensemble;
 mod fuzz_recipe;
 mod importing;
 mod lineage;
+mod neighbours;
 mod pictures;
 mod predicting;
 mod testing;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Json;
 use axum::extract::{Request, State};
-use lungfish::{Error, Event, LessonFilm, Neighbour, Neighbours, Split, Watch, splits_of_run};
+use lungfish::{Error, Event, LessonFilm, Neighbour, Neighbours, Split, Watch};
 use lungfish_data::display::escape;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ impl Near {
             return Ok(answering.clone());
         }
         let (jobs, waiting) = mpsc::channel(WAITING);
-        let films = films(app, model)?;
+        let films = films(app)?;
         let reading = Mutex::new(Reading::Films { done: 0, total: films.len() });
         let reader = Arc::new(Reader { films, reading, ending: AtomicBool::new(false) });
         let (path, own) = (model.path.clone(), Arc::clone(&reader));
@@ -89,40 +89,32 @@ impl Near {
     }
 }
 
-/// A film that a model may have learnt from.
+/// A film of the data set.
 struct Known {
-    /// Its place in the data set.
+    /// Its place there.
     at: usize,
     path: PathBuf,
+    /// The split that the data set has it on.
     split: Option<Split>,
 }
 
-/// Those films: not those of the test split, of the model's own run where it lies in one, nor those that were added since.
-fn films(app: &App, model: &Served) -> Result<Vec<Known>, Problem> {
-    let proposed = &teaching(app)?.proposed;
-    let own = match &model.run {
-        // Without it test films would be taken for films of the training.
-        Some(run) => splits_of_run(run, &proposed.root, &model.info).map_err(|e| Problem::broken(e.to_string()))?,
-        None => None,
-    };
-    let kept = held(&proposed.kept);
-    let known = |(at, film): (usize, &LessonFilm)| {
-        let split = own.as_ref().and_then(|own| own.get(&film.path).copied()).or(film.split);
-        Known { at, path: film.path.clone(), split }
-    };
-    let films = kept.lesson.films().iter().enumerate().filter(|(_, film)| !film.added).map(known);
-    Ok(films.filter(|film| film.split != Some(Split::Test)).collect())
+/// All of them but those that were added since. Which of them are test films of the model's run is known when they are read.
+fn films(app: &App) -> Result<Vec<Known>, Problem> {
+    let kept = held(&teaching(app)?.proposed.kept);
+    let known = |(at, film): (usize, &LessonFilm)| Known { at, path: film.path.clone(), split: film.split };
+    Ok(kept.lesson.films().iter().enumerate().filter(|(_, film)| !film.added).map(known).collect())
 }
 
 impl Reader {
     fn work(&self, model: &Path, mut waiting: mpsc::Receiver<Job>) {
-        let paths: Vec<PathBuf> = self.films.iter().map(|film| film.path.clone()).collect();
+        let films: Vec<(PathBuf, Option<Split>)> =
+            self.films.iter().map(|film| (film.path.clone(), film.split)).collect();
         let mut observer = |event: &Event| {
             if let Event::Progress { done, total, .. } = event {
                 *held(&self.reading) = Reading::Films { done: *done, total: *total };
             }
         };
-        let read = || Neighbours::among(&paths, model, &mut Watch::new(&mut observer, &self.ending));
+        let read = || Neighbours::among(&films, model, &mut Watch::new(&mut observer, &self.ending));
         let failed = match catch_unwind(AssertUnwindSafe(read)) {
             Ok(Ok(neighbours)) => return self.answer(neighbours, &mut waiting),
             Ok(Err(error)) => error.to_string(),
@@ -185,7 +177,7 @@ pub(crate) async fn neighbours(
             "index": known.at,
             "name": film.path.file_name().map(escape),
             "label": classes[film.class],
-            "split": known.split.map(Split::name),
+            "split": near.split.map(Split::name),
             "similarity": near.similarity,
             "same": near.same,
         }))

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Changes, Device, Error, Event, Silent, TrainOutcome, TrainRequest, Watch, train};
+use lungfish::{Changes, Device, Error, Event, Image, Silent, TrainOutcome, TrainRequest, Watch, train};
 use lungfish_models::ModelFile;
 
 /// A flag that nobody raises.
@@ -106,6 +106,25 @@ pub fn synthetic(root: &Path, films: usize) -> PathBuf {
     let data = root.join("films");
     lungfish_data::synth(&data, films, 3).unwrap();
     data
+}
+
+/// Writes a gray picture as BMP.
+pub fn write_bmp(path: &Path, image: &Image) {
+    let (width, height, offset) = (image.width as u32, image.height as u32, 54_u32);
+    let padding = (4 - 3 * width % 4) % 4;
+    let mut bytes = b"BM".to_vec();
+    for word in [offset + (3 * width + padding) * height, 0, offset, 40, width, height, 1 | 24 << 16, 0, 0, 0, 0, 0, 0]
+    {
+        bytes.extend(word.to_le_bytes());
+    }
+    // From the bottom.
+    let rows = image.pixels.chunks_exact(image.width).rev();
+    for row in rows {
+        bytes.extend(row.iter().flat_map(|value| [*value; 3]));
+        bytes.resize(bytes.len() + padding as usize, 0);
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 /// A file of `golden/data`.

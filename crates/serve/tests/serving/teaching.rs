@@ -106,7 +106,7 @@ fn films_like_one_are_found_among_those_that_may_have_been_learnt_from() {
     let teach = (MADE.folder.path().join("films"), out.path().join("taught"));
     let server = Server::start(|request| request.teach = Some(teach));
     assert_eq!(server.json("/api/models")["models"][0]["neighbours"], true);
-    let ask = |film: &[u8]| loop {
+    let ask = |server: &Server, film: &[u8]| loop {
         let (status, answer) = server.predict("/api/neighbours", film);
         assert_eq!(status, 200, "{answer}");
         if answer["ready"] == true {
@@ -117,7 +117,7 @@ fn films_like_one_are_found_among_those_that_may_have_been_learnt_from() {
     };
     // A film of training is most like itself.
     let film = &MADE.films("train")[0];
-    let said = ask(&fs::read(film).unwrap());
+    let said = ask(&server, &fs::read(film).unwrap());
     let near = said["neighbours"].as_array().unwrap();
     let known = MADE.films("train").len() + MADE.films("val").len();
     assert_eq!((near.len(), said["films"].as_u64()), (6, Some(known as u64)));
@@ -129,12 +129,30 @@ fn films_like_one_are_found_among_those_that_may_have_been_learnt_from() {
     assert!(similar.is_sorted_by(|a, b| a >= b) && near[1]["same"] == false, "{said}");
     assert!(server.get(&format!("/api/data/films/{}", first["index"])).2.starts_with(b"\x89PNG"));
     // One of the test split is like others, and no film of the test split is among them.
-    let said = ask(&fs::read(&MADE.films("test")[0]).unwrap());
+    let said = ask(&server, &fs::read(&MADE.films("test")[0]).unwrap());
     assert!(said["neighbours"].as_array().unwrap().iter().all(|near| near["same"] == false), "{said}");
     let names: Vec<String> =
         MADE.films("test").iter().map(|film| film.file_name().unwrap().to_string_lossy().into_owned()).collect();
     let told = said["neighbours"].as_array().unwrap();
     assert!(told.iter().all(|near| !names.contains(&near["name"].as_str().unwrap().to_owned())), "{said}");
+    // The same films in another folder, under other names: test films are known by what they are.
+    let elsewhere = tempfile::tempdir().unwrap();
+    for split in ["train", "val", "test"] {
+        for (at, film) in MADE.films(split).iter().enumerate() {
+            let class = elsewhere.path().join("films").join(film.parent().unwrap().file_name().unwrap());
+            fs::create_dir_all(&class).unwrap();
+            fs::copy(film, class.join(format!("{split}-{at}.png"))).unwrap();
+        }
+    }
+    let teach = (elsewhere.path().join("films"), elsewhere.path().join("taught"));
+    let other = Server::start(|request| request.teach = Some(teach));
+    let said = ask(&other, &fs::read(&MADE.films("test")[0]).unwrap());
+    assert_eq!(said["films"].as_u64(), Some(known as u64));
+    for near in said["neighbours"].as_array().unwrap() {
+        assert!(["train", "val"].contains(&near["split"].as_str().unwrap()) && near["same"] == false, "{near}");
+        assert!(!near["name"].as_str().unwrap().starts_with("test"), "{near}");
+    }
+    drop(other);
     assert_eq!(server.predict("/api/neighbours", b"no film").0, 422);
     assert_eq!(server.predict("/api/neighbours?model=other", b"x").0, 404);
     // What knows the films goes with the server.
