@@ -1,4 +1,5 @@
-//! Trainings that are watched from their beginning on. Each becomes a model when it has ended with one.
+//! Trainings that are watched from their beginning on. Each becomes a model when it has ended with one; why one cannot be opened is
+//! kept, for the page.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,19 @@ struct Run {
     /// What it is called: the name of its folder, which no other one has.
     name: String,
     path: PathBuf,
-    /// What its model is called, once there is one.
-    model: Mutex<Option<String>>,
+    opened: Mutex<Opened>,
+}
+
+/// What became of the model of a training.
+#[derive(Default)]
+enum Opened {
+    /// There is none yet.
+    #[default]
+    NotYet,
+    /// It is called so.
+    Model(String),
+    /// It cannot be opened: why.
+    Failed(String),
 }
 
 impl Runs {
@@ -30,7 +42,7 @@ impl Runs {
             let name = path.file_name().map_or_else(|| "run".to_owned(), escape);
             let numbered = (2..).map(|number| format!("{name} ({number})"));
             let free = std::iter::once(name.clone()).chain(numbered).find(|name| names.insert(name.clone()));
-            Run { name: free.unwrap_or(name), path: path.clone(), model: Mutex::default() }
+            Run { name: free.unwrap_or(name), path: path.clone(), opened: Mutex::default() }
         };
         Runs(paths.iter().map(run).collect())
     }
@@ -47,18 +59,44 @@ impl Runs {
             .ok_or_else(|| Problem::not_found(format!("no training called {} is watched", escape(name))))
     }
 
-    /// Opens the models of trainings that have ended. A model that cannot be opened yet is tried again the next time.
+    /// Why the model of a run cannot be opened, where it cannot.
+    pub(crate) fn failed(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|run| run.name == name)?.told().1
+    }
+
+    /// Opens the models of trainings that have ended. A model that cannot be opened is tried again the next time: another may lie
+    /// there then.
     pub(crate) fn look(&self, models: &Models) {
         for run in &self.0 {
-            let mut model = held(&run.model);
-            if model.is_none() && model_written(&run.path).is_some() && !is_training(&run.path) {
-                *model = models.add(&run.path).ok();
+            if matches!(*held(&run.opened), Opened::Model(_)) {
+                continue;
             }
+            let opened = if model_written(&run.path).is_none() || is_training(&run.path) {
+                Opened::NotYet
+            } else {
+                models.add(&run.path).map_or_else(|error| Opened::Failed(error.to_string()), Opened::Model)
+            };
+            *held(&run.opened) = opened;
         }
     }
 
     /// All of them, for the page.
     pub(crate) fn about(&self) -> Vec<Value> {
-        self.0.iter().map(|run| json!({ "name": run.name, "model": *held(&run.model) })).collect()
+        let about = |run: &Run| {
+            let (model, failed) = run.told();
+            json!({ "name": run.name, "model": model, "failed": failed })
+        };
+        self.0.iter().map(about).collect()
+    }
+}
+
+impl Run {
+    /// What its model is called, or why it cannot be opened.
+    fn told(&self) -> (Option<String>, Option<String>) {
+        match &*held(&self.opened) {
+            Opened::NotYet => (None, None),
+            Opened::Model(name) => (Some(name.clone()), None),
+            Opened::Failed(why) => (None, Some(why.clone())),
+        }
     }
 }

@@ -12,7 +12,6 @@ use futures_util::stream::{self, StreamExt};
 use lungfish::{BestEpoch, is_training, kept_epoch, model_written, training_log};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use crate::App;
 use crate::asked::Asked;
@@ -33,11 +32,13 @@ pub(crate) struct Which {
 /// What was told of a training.
 struct Told {
     run: PathBuf,
+    /// What the training is called where it is watched: then it is told why its model cannot be opened.
+    name: Option<String>,
+    app: Arc<App>,
     epochs: usize,
     state: Option<Value>,
     /// When the model that lies there was written, and of which epoch it is.
     kept: (Option<SystemTime>, Option<Value>),
-    stopping: watch::Receiver<bool>,
 }
 
 /// All epochs so far, then each as it is written.
@@ -53,16 +54,17 @@ pub(crate) async fn watch(
             model.run.clone().ok_or_else(none)?
         }
     };
-    let told = Told { run, epochs: 0, state: None, kept: (None, None), stopping: app.stopping.clone() };
-    let events = stream::unfold(told, |mut told| async move {
+    let stopping = app.stopping.clone();
+    let told = Told { run, name: asked.run, app, epochs: 0, state: None, kept: (None, None) };
+    let events = stream::unfold((told, stopping), |(mut told, mut stopping)| async move {
         loop {
             let news = told.news().await;
             if !news.is_empty() {
-                return Some((stream::iter(news), told));
+                return Some((stream::iter(news), (told, stopping)));
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
-                _ = told.stopping.changed() => return None,
+                _ = stopping.changed() => return None,
             }
         }
     });
@@ -90,7 +92,8 @@ impl Told {
         if lines.len() < self.epochs {
             self.epochs = 0;
         }
-        let state = json!({ "running": running, "best": self.kept.1 });
+        let failed = self.name.as_deref().and_then(|name| self.app.runs.failed(name));
+        let state = json!({ "running": running, "best": self.kept.1, "failed": failed });
         let mut news: Vec<Event> =
             lines[self.epochs..].iter().map(|line| Event::default().event("epoch").data(line.to_string())).collect();
         self.epochs = lines.len();

@@ -179,6 +179,42 @@ fn the_test_and_the_training_of_a_run_can_be_looked_at() {
 }
 
 #[test]
+fn why_the_model_of_a_training_cannot_be_opened_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("broken");
+    fs::create_dir(&run).unwrap();
+    for name in ["recipe.toml", "split.csv", "log.jsonl"] {
+        fs::copy(MADE.run().join(name), run.join(name)).unwrap();
+    }
+    fs::write(run.join("best.safetensors"), b"no model").unwrap();
+    let server = Server::start(|request| request.watch = vec![run.clone()]);
+    let told = server.json("/api/models")["runs"][0].clone();
+    assert_eq!((&told["name"], &told["model"]), (&"broken".into(), &Value::Null));
+    let why = told["failed"].as_str().unwrap();
+    assert!(why.contains("best.safetensors"), "{told}");
+    let mut stream = server.connect();
+    write!(stream, "GET /api/watch?run=broken HTTP/1.1\r\nHost: localhost:{}\r\n\r\n", server.port()).unwrap();
+    let (mut seen, mut piece) = (String::new(), [0; 4096]);
+    let mut until = |what: &str| {
+        while !seen.contains(what) {
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0, "{seen}");
+            seen.push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+        seen.clone()
+    };
+    until("\"failed\":\"");
+    // It is tried again and again, and said no more; a model that can be opened is one.
+    std::thread::sleep(Duration::from_millis(2500));
+    fs::copy(MADE.run().join("best.safetensors"), dir.path().join("new")).unwrap();
+    fs::rename(dir.path().join("new"), run.join("best.safetensors")).unwrap();
+    let seen = until("\"failed\":null");
+    assert_eq!(seen.matches("\"failed\":\"").count(), 1, "{seen}");
+    let told = server.json("/api/models")["runs"][0].clone();
+    assert_eq!((&told["model"], &told["failed"]), (&"broken".into(), &Value::Null));
+}
+
+#[test]
 fn the_test_of_labels_tells_each_of_them() {
     let server = Server::start(|request| request.models = vec![ANY_OF.run()]);
     let test = server.json("/api/test");

@@ -230,6 +230,7 @@ export default {
   no_log: "Das Modell {name} hat kein Protokoll eines Trainings, das man verfolgen könnte.",
   watched: "Training",
   watch_model: "Sein Modell {name} ist da.",
+  watch_failed: "Sein Modell lässt sich nicht öffnen, und der Server versucht es wieder: {reason}.",
   watch_waits: "Warten auf das Protokoll.",
   watch_first: "Das Training läuft. Seine erste Epoche ist noch nicht vorbei.",
   watch_empty: "Im Protokoll ist keine Epoche, und das Training läuft nicht.",

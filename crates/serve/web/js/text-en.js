@@ -231,6 +231,7 @@ export default {
   no_log: "The model {name} has no log of a training to watch.",
   watched: "Training",
   watch_model: "Its model {name} is there.",
+  watch_failed: "Its model cannot be opened, and the server tries again: {reason}.",
   watch_waits: "Waiting for the log.",
   watch_first: "The training runs. Its first epoch is not over yet.",
   watch_empty: "There is no epoch in the log, and the training does not run.",

@@ -230,6 +230,7 @@ export default {
   no_log: "El modelo {name} no tiene registro de un entrenamiento que seguir.",
   watched: "Entrenamiento",
   watch_model: "Su modelo {name} ya está.",
+  watch_failed: "Su modelo no se puede abrir y el servidor lo vuelve a intentar: {reason}.",
   watch_waits: "Esperando el registro.",
   watch_first: "El entrenamiento está en marcha. Su primera época aún no ha terminado.",
   watch_empty: "No hay ninguna época en el registro y el entrenamiento no está en marcha.",

@@ -230,6 +230,7 @@ export default {
   no_log: "模型 {name} 没有可观察的训练日志。",
   watched: "训练",
   watch_model: "其模型 {name} 已可使用。",
+  watch_failed: "无法打开其模型，服务器会重试：{reason}。",
   watch_waits: "等待日志。",
   watch_first: "训练正在进行，第一轮尚未结束。",
   watch_empty: "日志中没有任何一轮，训练没有进行。",

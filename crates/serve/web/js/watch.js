@@ -158,6 +158,7 @@ function sentence() {
     told.push(t(training ? (training.running ? "watch_first" : "watch_empty") : "watch_waits"));
   }
   if (training?.best) told.push(t("watch_best", { phase: phase(training.best), epoch: training.best.epoch }));
+  if (source.run && training?.failed) told.push(t("watch_failed", { reason: shown(training.failed) }));
   if (source.run && source.model) told.push(t("watch_model", { name: shown(source.model) }));
   if (!connected && visible && epochs.length) told.push(t("watch_cut"));
   return told.join(" ");
