@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Component, Path};
+use std::sync::LazyLock;
 
 use rayon::prelude::*;
 use regex::Regex;
@@ -94,26 +95,34 @@ impl PatientRule {
     /// # Errors
     /// [`DataError::PatientRule`] where the expression does not compile.
     pub fn new(pattern: &str) -> Result<Self, DataError> {
-        let regex = |pattern: &str| {
-            Regex::new(pattern).map_err(|error| {
-                // The crate draws the pattern over several lines; its last line is the reason.
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default();
-                let reason = reason.strip_prefix("error: ").unwrap_or(reason).to_string();
-                DataError::PatientRule { pattern: pattern.to_string(), reason }
-            })
-        };
-        let kind = if pattern == Self::AUTO {
-            Kind::Auto {
-                kermany: regex(Self::KERMANY)?,
-                nih: regex(r"^(\d{8})_\d{3}\.")?,
-                folder: regex(r"(?i)^(?:patient|pat|subject|subj|sub|case|pid)[-_ ]?\d+$")?,
-                file: regex(r"(?i)^((?:patient|pat|subject|subj|sub|case|pid)[-_ ]?\d+)[-_.]")?,
-            }
-        } else {
-            Kind::Pattern(regex(pattern)?)
-        };
-        Ok(Self { kind })
+        if pattern == Self::AUTO {
+            return Ok(Self::default());
+        }
+        let regex = Regex::new(pattern).map_err(|error| {
+            // The crate draws the pattern over several lines; its last line is the reason.
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default();
+            let reason = reason.strip_prefix("error: ").unwrap_or(reason).to_string();
+            DataError::PatientRule { pattern: pattern.to_string(), reason }
+        })?;
+        Ok(Self { kind: Kind::Pattern(regex) })
+    }
+
+    /// The rules for names that are known. They are made once: it takes longer than to read a small table.
+    fn known() -> &'static Self {
+        static KNOWN: LazyLock<PatientRule> = LazyLock::new(|| {
+            let regex = |pattern: &str| {
+                Regex::new(pattern).unwrap_or_else(|_| unreachable!("the known rules are valid patterns"))
+            };
+            let kind = Kind::Auto {
+                kermany: regex(PatientRule::KERMANY),
+                nih: regex(r"^(\d{8})_\d{3}\."),
+                folder: regex(r"(?i)^(?:patient|pat|subject|subj|sub|case|pid)[-_ ]?\d+$"),
+                file: regex(r"(?i)^((?:patient|pat|subject|subj|sub|case|pid)[-_ ]?\d+)[-_.]"),
+            };
+            PatientRule { kind }
+        });
+        &KNOWN
     }
 
     /// Who the film at a place below the data set belongs to, where its own names tell.
@@ -151,8 +160,7 @@ impl PatientRule {
 
     /// Whether a folder's name says that it is a patient's.
     pub(crate) fn is_patient(name: &std::ffi::OsStr) -> bool {
-        static KNOWN: std::sync::LazyLock<PatientRule> = std::sync::LazyLock::new(PatientRule::default);
-        match &KNOWN.kind {
+        match &Self::known().kind {
             Kind::Auto { folder, .. } => folder.is_match(&name.to_string_lossy()),
             Kind::Pattern(_) => false,
         }
@@ -251,7 +259,7 @@ fn first_group<'a>(rule: &Regex, text: &'a str) -> Option<&'a str> {
 
 impl Default for PatientRule {
     fn default() -> Self {
-        Self::new(Self::AUTO).unwrap_or_else(|_| unreachable!("the known rules are valid patterns"))
+        Self::known().clone()
     }
 }
 

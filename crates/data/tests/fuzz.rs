@@ -155,9 +155,18 @@ fn dicoms() {
     );
 }
 
+/// Runs all of it on one thread of its own: a few films at a time are not worth waking others, which takes most of a case.
+fn alone(test: impl FnOnce() + Send) {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(test);
+}
+
 /// A damaged `.npz` gives films that are there, or one sentence.
 #[test]
 fn npzs() {
+    alone(damaged_npzs);
+}
+
+fn damaged_npzs() {
     let dir = tempfile::tempdir().unwrap();
     let (file, mut turn) = (dir.path(), 0);
     let files = ["pneumoniamnist", "chestmnist", "other_rgb"].map(|name| golden_bytes(&format!("../npz/{name}.npz")));
@@ -181,6 +190,10 @@ fn npzs() {
 /// A damaged table of any kind gives labels for films that are there, or one sentence.
 #[test]
 fn tables() {
+    alone(damaged_tables);
+}
+
+fn damaged_tables() {
     let dir = tempfile::tempdir().unwrap();
     for i in 0..4 {
         common::write_film(&dir.path().join(format!("{i}.bmp")), i);
@@ -231,6 +244,10 @@ fn split_files() {
 /// A damaged table of labels gives a row for each film, or one sentence.
 #[test]
 fn label_tables() {
+    alone(damaged_label_tables);
+}
+
+fn damaged_label_tables() {
     let dir = tempfile::tempdir().unwrap();
     let mut text = "path,mass,node\n".to_string();
     for (i, row) in ["1,0", ",1", "0,", "1,1"].into_iter().enumerate() {
