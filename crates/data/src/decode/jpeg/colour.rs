@@ -53,6 +53,7 @@ pub(super) fn pixels(frame: &Frame, planes: Vec<Plane<u8>>, colours: Colours, ch
             }
         },
     );
+    planes.into_iter().for_each(Plane::give_back);
     pixels
 }
 

@@ -12,6 +12,11 @@ pub(crate) type Tile = [[i32; LANES]; 64];
 
 /// What a sample of a plane is.
 pub(super) trait Sample: Copy + Default {
+    /// A channel of a picture of several.
+    fn plane(width: usize, height: usize) -> Plane<Self> {
+        Plane::new(width, height)
+    }
+
     /// What becomes of the blocks of a tile: 8 rows of each.
     fn inverse(tile: &mut Tile) -> [[[Self; 8]; LANES]; 8];
 
@@ -21,6 +26,10 @@ pub(super) trait Sample: Copy + Default {
 
 /// Of 8 bits.
 impl Sample for u8 {
+    fn plane(width: usize, height: usize) -> Plane<u8> {
+        Plane::again(width, height)
+    }
+
     fn inverse(tile: &mut Tile) -> [[[u8; 8]; LANES]; 8] {
         let mut out = [[[0; 8]; LANES]; 8];
         vectorised(

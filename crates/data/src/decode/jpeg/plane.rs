@@ -1,5 +1,18 @@
 //! The samples of one channel of a picture.
 
+use std::cell::RefCell;
+
+/// Channels of at most so many samples are kept for the next picture.
+const MOST_KEPT: usize = 1 << 20;
+/// So many of them on a thread.
+const MOST_CHANNELS: usize = 4;
+
+thread_local! {
+    /// The memory of channels that were made into pixels. A film after another wants the same; asked of the system each time, it
+    /// takes a fifth of what a film in colour takes.
+    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Row by row, `[height][width]`.
 pub(super) struct Plane<S> {
     pub(super) width: usize,
@@ -33,5 +46,56 @@ impl<S: Copy + Default> Plane<S> {
                 None => to.copy_from_slice(&row(i)[..wide]),
             }
         }
+    }
+}
+
+impl Plane<u8> {
+    /// A channel of a picture of several, in memory that another one had, where it is enough.
+    pub(super) fn again(width: usize, height: usize) -> Self {
+        let size = width * height;
+        let kept = KEPT.with_borrow_mut(|kept| {
+            let fits = kept.iter().position(|kept| kept.capacity() >= size);
+            // One that is too small makes room for this one, once it is kept.
+            fits.or_else(|| kept.len().checked_sub(1)).map(|at| kept.swap_remove(at))
+        });
+        let mut samples = kept.filter(|kept| kept.capacity() >= size).unwrap_or_default();
+        samples.clear();
+        samples.resize(size, 0);
+        Self { width, height, samples }
+    }
+
+    /// Nobody needs it any more.
+    pub(super) fn give_back(self) {
+        if self.samples.capacity() <= MOST_KEPT {
+            KEPT.with_borrow_mut(|kept| {
+                if kept.len() < MOST_CHANNELS {
+                    kept.push(self.samples);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_and_is_empty() {
+        let mut first = Plane::again(30, 20);
+        first.samples.fill(7);
+        let place = first.samples.as_ptr();
+        first.give_back();
+        let second = Plane::again(20, 20);
+        assert_eq!((second.samples.as_ptr(), &second.samples[..]), (place, &[0; 400][..]));
+        second.give_back();
+        // A larger one takes its place, and none is kept beyond a bound.
+        let third = Plane::again(40, 20);
+        assert_eq!((third.samples.len(), KEPT.with_borrow(Vec::len)), (800, 0));
+        let many: Vec<_> = (0..9).map(|_| Plane::again(10, 10)).collect();
+        many.into_iter().for_each(Plane::give_back);
+        Plane::again(MOST_KEPT, 2).give_back();
+        let kept = KEPT.with_borrow(|kept| kept.iter().map(Vec::capacity).sum::<usize>());
+        assert!(kept <= 9 * 100 && KEPT.with_borrow(Vec::len) <= MOST_CHANNELS, "{kept}");
     }
 }

@@ -217,7 +217,8 @@ fn plane(frame: &Frame, component: &Component, channel: &Coefficients, smooth: b
     for (&place, &quantization) in ZIGZAG.iter().zip(&channel.quantization) {
         scale[usize::from(place)] = quantization;
     }
-    let mut plane = Plane::new(component.size.0, component.size.1);
+    let new = if frame.components.len() > 1 { Plane::again } else { Plane::new };
+    let mut plane = new(component.size.0, component.size.1);
     let mut lanes = Lanes::new();
     for (y, row) in channel.blocks.chunks_exact(channel.across).take(component.blocks.1).enumerate() {
         for (x, block) in row[..component.blocks.0].iter().enumerate() {

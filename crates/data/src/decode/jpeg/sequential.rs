@@ -45,13 +45,15 @@ pub(super) fn scan<S: Sample>(
             Some(other) => Rc::clone(&parts[other].ac),
             None => segments.codes_of(Class::Ac { at_once: true }, codes.1)?,
         };
+        // A channel alone becomes the pixels.
+        let new = if frame.components.len() > 1 { S::plane } else { Plane::new };
         parts.push(Part {
             quantization: segments.quantization_of(component.table)?,
             dc,
             ac,
             level: 0,
             lanes: Lanes::new(),
-            plane: Plane::new(component.size.0, component.size.1.min(reach * high)),
+            plane: new(component.size.0, component.size.1.min(reach * high)),
         });
     }
     let units = across * down;
