@@ -3,8 +3,10 @@
 
 use std::sync::{Arc, LazyLock};
 
+use rustfft::algorithm::GoodThomasAlgorithmSmall;
+use rustfft::algorithm::butterflies::{Butterfly7, Butterfly32};
 use rustfft::num_complex::Complex;
-use rustfft::{Fft, FftPlanner};
+use rustfft::{Fft, FftDirection};
 
 use crate::decode::{Channels, Image};
 use crate::preprocess::resize;
@@ -107,7 +109,11 @@ fn coarse_contrast(at: &dyn Fn(usize, usize) -> f64) -> f64 {
 
 /// The mean amplitude of low, middle and high frequencies.
 fn amplitudes(pixels: &[u8], mean: f64) -> [f64; 3] {
-    static TRANSFORM: LazyLock<Arc<dyn Fft<f64>>> = LazyLock::new(|| FftPlanner::new().plan_fft_forward(SIDE));
+    // 224 is 7 times 32. To let rustfft find that out would take the code for all other lengths along.
+    static TRANSFORM: LazyLock<GoodThomasAlgorithmSmall<f64>> = LazyLock::new(|| {
+        let (seven, thirty_two) = (Butterfly7::new(FftDirection::Forward), Butterfly32::new(FftDirection::Forward));
+        GoodThomasAlgorithmSmall::new(Arc::new(seven), Arc::new(thirty_two))
+    });
     let mut values: Vec<Complex<f64>> = pixels.iter().map(|v| Complex::new(f64::from(*v) - mean, 0.0)).collect();
     // Row by row, then column by column, which are rows once it is turned over.
     TRANSFORM.process(&mut values);

@@ -18,7 +18,7 @@ fn reason(bytes: &[u8]) -> String {
 #[test]
 fn each_kind_of_bad_file_has_its_own_reason() {
     assert_eq!(reason(b""), "the file is empty (0 bytes)");
-    assert_eq!(reason(b"hello"), "not an image: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF nor JPEG 2000");
+    assert_eq!(reason(b"hello"), "not an image: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 nor JPEG XL");
     assert_eq!(reason(b"II*\0\x08\0\0\0"), "the TIFF is truncated: the file ends before the picture does");
     assert!(reason(b"RIFF\x10\0\0\0WEBPVP8 ").starts_with("the WebP is "));
     assert_eq!(reason(&[&[0; 128][..], b"DICM"].concat()), "a DICOM without pixels: it has no Rows");
@@ -107,7 +107,7 @@ fn tiffs_that_would_come_out_wrong_are_refused() {
         bytes[at + 8..at + 10].copy_from_slice(&value.to_be_bytes());
         reason(&bytes)
     };
-    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
+    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 and JPEG XL are";
     // The orientation's entry (274) is made to say something else.
     assert_eq!(with(274, 339, 5), format!("a TIFF of this kind of sample {supported}"));
     assert!(with(274, 339, 3).starts_with("a TIFF of floating-point samples "), "{}", with(274, 339, 3));
@@ -126,7 +126,7 @@ fn bmps_that_are_not_read_are_told_of() {
         bytes[30..34].copy_from_slice(&compression.to_le_bytes());
         reason(&bytes)
     };
-    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
+    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 and JPEG XL are";
     assert_eq!(with(0, 4), format!("a BMP that holds a JPEG {supported}"));
     assert_eq!(with(0, 5), format!("a BMP that holds a PNG {supported}"));
     assert_eq!(with(24, 1), "the BMP is damaged: 24 bits a pixel in compression 1");

@@ -137,6 +137,7 @@ fn rarer_containers() {
     films("WebP", &["gray_lossless.webp", "colour_lossy.webp", "alpha.webp"]);
     films("GIF", &["colour.gif", "animated.gif", "../tiffs/beside_transparent.gif", "../tiffs/beyond_the_canvas.gif"]);
     films("JPEG 2000", &["gray_lossless.jp2", "gray_lossy.j2k", "gray_12.jp2"]);
+    films("JPEG XL", &["../jpegxl/gray_16.jxl", "../jpegxl/rgb_8.jxl", "../jpegxl/alpha.jxl", "../jpegxl/blank.jxl"]);
 }
 
 #[test]
@@ -153,6 +154,20 @@ fn dicoms() {
             "../jpeg/lossless_rgb.dcm",
         ],
     );
+    let names = [
+        "gray_8_effort_7",
+        "gray_12_effort_1",
+        "gray_16_effort_9",
+        "box_file",
+        "groups",
+        "rgb",
+        "lossy_gray",
+        "lossy_rgb",
+        "recompressed_420",
+        "recompressed_gray",
+    ];
+    let names: Vec<String> = names.iter().map(|name| format!("../jpegxl/{name}.dcm")).collect();
+    films("JPEG XL in a DICOM", &names.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 /// Runs all of it on one thread of its own: a few films at a time are not worth waking others, which takes most of a case.

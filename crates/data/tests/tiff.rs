@@ -137,7 +137,7 @@ fn films_that_are_read_as_sixteen_bits_have_a_span() {
 
 #[test]
 fn kinds_that_are_not_read_are_called_by_their_names() {
-    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are";
+    let supported = "is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 and JPEG XL are";
     let rgb: (u16, &[u32]) = (277, &[3]);
     let cases: &[(Tags<'_>, &str)] = &[
         (&[(259, &[6])], "a TIFF in JPEG compression of the old kind"),

@@ -13,6 +13,7 @@ pub(crate) enum Container {
     Dicom,
     /// The box file or the bare codestream.
     Jpeg2000,
+    /// The box file or the bare codestream.
     JpegXl,
     Avif,
     Heic,

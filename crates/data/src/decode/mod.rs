@@ -1,4 +1,4 @@
-//! The bytes of a film in (JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000), gray or RGB pixels out, as Pillow's `Image.open(..).convert("L" | "RGB")`
+//! The bytes of a film in (JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000, JPEG XL), gray or RGB pixels out, as Pillow's `Image.open(..).convert("L" | "RGB")`
 //! gives them: EXIF orientation is not applied (a TIFF's own orientation is), transparency is dropped.
 
 mod bmp;
@@ -9,6 +9,7 @@ mod exif;
 mod gif;
 pub(crate) mod jpeg;
 mod jpeg2000;
+mod jpegxl;
 mod options;
 mod png;
 pub(crate) mod raw;
@@ -104,7 +105,7 @@ pub enum DecodeError {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// No picture that anybody would know.
-    #[error("not an image: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF nor JPEG 2000")]
+    #[error("not an image: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 nor JPEG XL")]
     NotAnImage,
     /// No picture, but a file that many would know.
     #[error("not an image but {0}")]
@@ -113,7 +114,7 @@ pub enum DecodeError {
     #[error("{0}")]
     NotAFilm(String),
     /// A picture, but of a kind that is not read.
-    #[error("{0} is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF and JPEG 2000 are")]
+    #[error("{0} is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 and JPEG XL are")]
     Unsupported(&'static str),
     /// The file ends before the picture does.
     #[error("the {format} is truncated: the file ends before the picture does")]
@@ -238,6 +239,7 @@ fn decode_by_magic(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Dec
         Some(Container::WebP) => webp::decode(bytes, channels),
         Some(Container::Gif) => gif::decode(bytes, channels),
         Some(Container::Jpeg2000) => jpeg2000::decode(bytes, channels),
+        Some(Container::JpegXl) => jpegxl::decode(bytes, channels),
         Some(other) => Err(DecodeError::Unsupported(other.name())),
         None => {
             Err(what_else(&bytes[..bytes.len().min(512)]).map_or(DecodeError::NotAnImage, DecodeError::SomethingElse))

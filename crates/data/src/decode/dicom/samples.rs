@@ -3,7 +3,7 @@
 use super::header::Header;
 use super::walk::DataSet;
 use super::{FORMAT, PixelData, damaged, refused};
-use crate::decode::{DecodeError, jpeg};
+use crate::decode::{DecodeError, jpeg, jpegxl};
 
 /// Stored values, row by row.
 pub(super) enum Samples {
@@ -23,6 +23,10 @@ enum Encoding {
     Jpeg,
     JpegLossless,
     Jpeg2000,
+    /// `recompressed`: of a JPEG, whose colours are luma and chroma within.
+    JpegXl {
+        recompressed: bool,
+    },
 }
 
 fn encoding(transfer: &str) -> Result<Encoding, DecodeError> {
@@ -32,10 +36,11 @@ fn encoding(transfer: &str) -> Result<Encoding, DecodeError> {
         Some(".4.50" | ".4.51") => Encoding::Jpeg,
         Some(".4.57" | ".4.70") => Encoding::JpegLossless,
         Some(".4.90" | ".4.91") => Encoding::Jpeg2000,
+        Some(".4.110" | ".4.112") => Encoding::JpegXl { recompressed: false },
+        Some(".4.111") => Encoding::JpegXl { recompressed: true },
         rest => {
             let name = match rest {
                 Some(".4.80" | ".4.81") => " (JPEG-LS)",
-                Some(".4.110" | ".4.111" | ".4.112") => " (JPEG XL)",
                 Some(".4.201" | ".4.202" | ".4.203") => " (High-Throughput JPEG 2000)",
                 Some(rest) if rest.starts_with(".4.10") => " (video)",
                 _ => "",
@@ -53,7 +58,7 @@ pub(super) fn read(data: &DataSet<'_>, header: &Header) -> Result<Samples, Decod
     let count = usize::from(header.rows) * usize::from(header.columns);
     let ycc = match (header.samples_per_pixel, header.photometric.as_str()) {
         (1, "MONOCHROME1" | "MONOCHROME2") => None,
-        (3, "RGB" | "YBR_RCT" | "YBR_ICT") => Some(false),
+        (3, "RGB" | "YBR_RCT" | "YBR_ICT" | "XYB") => Some(false),
         (3, "YBR_FULL" | "YBR_FULL_422") => Some(true),
         (_, "PALETTE COLOR") => return Err(refused("a DICOM whose pixels are indices of a palette")),
         (samples, other) => {
@@ -84,6 +89,9 @@ pub(super) fn read(data: &DataSet<'_>, header: &Header) -> Result<Samples, Decod
             of_jpeg(&pieces.concat(), header, count, ycc, true)
         }
         (Encoding::Jpeg2000, PixelData::Encapsulated(pieces)) => jpeg_2000(&pieces.concat(), header, count, ycc),
+        (Encoding::JpegXl { recompressed }, PixelData::Encapsulated(pieces)) => {
+            jpeg_xl(&pieces.concat(), header, count, ycc, recompressed)
+        }
     }
 }
 
@@ -248,6 +256,30 @@ fn jpeg_2000(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> 
             Ok(Samples::Colour { pixels, ycc: false })
         }
         _ => Err(damaged("its JPEG 2000 holds other samples than its header says")),
+    }
+}
+
+/// What is stored as it is keeps the colours that the header names; what was a JPEG, or is in the colours of JPEG XL itself,
+/// comes out as RGB.
+fn jpeg_xl(
+    bytes: &[u8],
+    header: &Header,
+    count: usize,
+    ycc: Option<bool>,
+    recompressed: bool,
+) -> Result<Samples, DecodeError> {
+    let image = jpegxl::samples(bytes, FORMAT)?;
+    same_size(header, image.width, image.height)?;
+    match (image.channels, ycc) {
+        (1, None) if image.values.len() == count => {
+            Ok(Samples::Gray(image.values.iter().map(|value| stored(u32::from(*value), header)).collect()))
+        }
+        (3, Some(ycc)) if image.bits == 8 && image.values.len() == 3 * count => {
+            let pixels = image.values.as_chunks().0.iter().map(|pixel: &[u16; 3]| pixel.map(|value| value as u8));
+            let as_stored = image.as_stored && !recompressed && header.photometric == "YBR_FULL";
+            Ok(Samples::Colour { pixels: pixels.collect(), ycc: ycc && as_stored })
+        }
+        _ => Err(damaged("its JPEG XL holds other samples than its header says")),
     }
 }
 
