@@ -105,6 +105,7 @@ impl Member {
             epoch: info.epoch.clone(),
             seed: info.recipe.seed,
             member: info.recipe.member,
+            precision: info.recipe.precision.precision().into(),
         }
     }
 }

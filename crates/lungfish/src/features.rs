@@ -91,6 +91,7 @@ impl Features {
         }
         let mut spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
         spec.to = frontier;
+        spec.precision = recipe.precision.precision();
         let plan = Plan::new(backend, &network.graph, spec)?;
         let width = plan.film_len(frontier).unwrap_or_else(|| network.graph.channels(frontier));
         let views = views(recipe);

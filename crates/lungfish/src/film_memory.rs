@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use lungfish_data::{ContentHash, DecodeOptions, Preprocess, STATISTICS};
-use lungfish_kernels::machine;
 
-use crate::Recipe;
+use crate::{Recipe, precision};
 
 /// Bytes of features, at most: those of 40 thousand films in five views of 1,280 numbers. Films beyond are computed anew.
 const MOST_BYTES: usize = 1 << 30;
@@ -107,8 +106,9 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
 /// be another one next time.
 pub(crate) fn identity(recipe: &Recipe, preprocess: &Preprocess, width: usize) -> Option<String> {
     (recipe.weights == "imagenet").then(|| {
-        let (architecture, augment, path) = (recipe.architecture, recipe.augment, machine::path());
-        format!("{architecture} {width} {preprocess:?} {augment:?} {path}")
+        let (architecture, augment, precision) = (recipe.architecture, recipe.augment, recipe.precision.precision());
+        let path = precision::path(precision);
+        format!("{architecture} {width} {preprocess:?} {augment:?} {} {path}", precision.name())
     })
 }
 
@@ -120,6 +120,7 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PrecisionRule;
 
     #[test]
     fn a_file_that_was_written_since_is_another_film() {
@@ -149,6 +150,8 @@ mod tests {
         let of = |recipe: &Recipe| identity(recipe, &recipe.preprocess(), 1280);
         assert!(of(&recipe).is_some());
         assert_ne!(of(&recipe), of(&Recipe { image_size: 192, ..recipe.clone() }));
+        let in_precision = |precision| of(&Recipe { precision, ..recipe.clone() });
+        assert_ne!(in_precision(PrecisionRule::Bf16), in_precision(PrecisionRule::Fp32), "they are other numbers");
         assert_eq!(of(&Recipe { weights: "x.pth".to_owned(), ..recipe }), None);
     }
 }

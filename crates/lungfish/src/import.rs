@@ -22,7 +22,7 @@ use crate::recipe::PriorRule;
 use crate::run_folder::write_atomically;
 use crate::task::Answers;
 use crate::weights::place_sentences;
-use crate::{Caveat, Changes, Error, Recipe, Watch, positive, predictions_file};
+use crate::{Caveat, Changes, Error, PrecisionRule, Recipe, Watch, positive, predictions_file};
 
 /// Keys of a recipe that say what is done to a film, and which of two classes is the positive one. No other has a part in a network
 /// that is trained.
@@ -230,6 +230,7 @@ fn recipe_of(request: &ImportRequest, network: &WholeNetwork) -> Result<Recipe, 
         // torchvision's loader makes three channels of every film; of a gray one, three equal ones.
         channels: if network.place.one_channel { Channels::Gray } else { Channels::Rgb },
         prior: PriorRule::None,
+        precision: PrecisionRule::Fp32,
         ..Recipe::default()
     };
     let recipe = request.changes.apply(recipe)?;

@@ -79,6 +79,7 @@ mod picture;
 mod plot;
 mod point;
 mod positive;
+mod precision;
 mod predict;
 mod predictions_file;
 #[cfg(feature = "pictures")]
@@ -143,6 +144,7 @@ pub use picture::PictureFormats;
 #[cfg(feature = "pictures")]
 pub use plot::{PlotTarget, plot_prediction};
 pub use point::{OperatingPoint, PointRule};
+pub use precision::PrecisionRule;
 pub use predict::{BadFilm, Outcome, Prediction, Predictions, Predictor};
 #[cfg(feature = "pictures")]
 pub use preview::{Preview, PreviewRequest, preview};

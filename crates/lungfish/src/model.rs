@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use lungfish_data::{ContentHash, Preprocess, Task};
-use lungfish_engine::{Normalization, Store};
+use lungfish_engine::{Normalization, Precision, Store};
 use lungfish_models::{Architecture, HeadConfig, ModelFile, Network, Tensor, Tensors};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,12 @@ use crate::compute::Compute;
 use crate::lineage::Lineage;
 use crate::prior::{PriorShift, Way};
 use crate::reference::Reference;
+use crate::scorer::Networks;
 use crate::task::Answers;
-use crate::{Ancestor, BestEpoch, Calibration, Caveat, EpochChoice, Error, ImportedFrom, Recipe, positive, run_folder};
+use crate::{
+    Ancestor, BestEpoch, Calibration, Caveat, EpochChoice, Error, ImportedFrom, PrecisionRule, Recipe, positive,
+    run_folder,
+};
 
 /// What stands in every model file.
 pub(crate) const NOTICE: &str =
@@ -78,6 +82,13 @@ pub struct Member {
     /// Which member of that seed's it is.
     #[serde(default)]
     pub member: usize,
+    /// What it was trained in, and computes in; members of older versions do not say, and are fp32.
+    #[serde(default = "older_precision")]
+    pub precision: PrecisionRule,
+}
+
+fn older_precision() -> PrecisionRule {
+    PrecisionRule::Fp32
 }
 
 /// The format of an ensemble's file. A program that knows one network alone must not take the first for all of it.
@@ -123,6 +134,14 @@ impl ModelInfo {
             Ok(Network::new(member.architecture, classes, &head)?)
         };
         self.members.iter().map(network).collect()
+    }
+
+    /// What each network was trained in.
+    pub(crate) fn precisions(&self) -> Vec<Precision> {
+        if self.members.is_empty() {
+            return vec![self.recipe.precision.precision()];
+        }
+        self.members.iter().map(|member| member.precision.precision()).collect()
     }
 
     fn metadata(&self) -> Vec<(&'static str, String)> {
@@ -282,6 +301,8 @@ pub(crate) struct Model {
     /// One, or those of an ensemble; each has its store.
     pub networks: Vec<Network>,
     pub stores: Vec<Store<Compute>>,
+    /// What each computes in: what trained it, unless another is asked for.
+    pub precisions: Vec<Precision>,
     pub lineage: Lineage,
     /// What each network keeps of the films that taught it.
     pub references: Vec<Option<Reference>>,
@@ -305,6 +326,11 @@ impl Model {
     /// Whether it keeps what says how unlike the films of its training a film is.
     pub(crate) fn tells_unlike(&self) -> bool {
         self.references.iter().flatten().any(Reference::tells_unlike)
+    }
+
+    /// The networks with what they compute in.
+    pub(crate) fn computing(&self) -> Networks<'_> {
+        (&self.networks, &self.precisions)
     }
 
     /// Refuses an ensemble where one network is wanted.
@@ -361,7 +387,8 @@ impl Model {
             references.push(reference.map_err(|e| Error::damaged(format!("{} is damaged: {e}", shown(&file))))?);
         }
         let lineage = Lineage::read(&file, &content)?;
-        let mut model = Model { info, networks, stores, lineage, references, file, run: None };
+        let precisions = info.precisions();
+        let mut model = Model { info, networks, stores, precisions, lineage, references, file, run: None };
         model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());
         Ok(model)
     }

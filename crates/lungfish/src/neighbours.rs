@@ -86,7 +86,7 @@ impl Neighbours {
         let model = Model::open(model, &backend)?;
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let asked = Wanted { features: true, ..Wanted::default() };
-        let scorer = Scorer::asking(&backend, &model.networks, model.info.task, pipeline, asked)?;
+        let scorer = Scorer::asking(&backend, model.computing(), model.info.task, pipeline, asked)?;
         let decoding = model.info.preprocess.decoding;
         let mut neighbours = Neighbours { model, scorer, decoding, rows: Rows::default() };
         neighbours.read(films, watch)?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lungfish_data::{CheckedFilm, Label, Loader, LoaderItem, Pipeline, Split, Task};
-use lungfish_engine::{Adam, AdamConfig, PartId, Plan, PlanSpec, Store, clip_gradients};
+use lungfish_engine::{Adam, AdamConfig, PartId, Plan, PlanSpec, Precision, Store, clip_gradients};
 use lungfish_models::{Network, Tensors};
 
 use crate::calibration::Calibration;
@@ -222,12 +222,9 @@ impl<'a> Trainer<'a> {
                     let text = "the features of all views are too many to keep and are computed anew every epoch";
                     watch.note(text.to_owned());
                 }
-                let scorer = Scorer::new(
-                    &self.backend,
-                    std::slice::from_ref(&self.network),
-                    self.data.task,
-                    validating(&self.pipeline),
-                )?;
+                let (precisions, pipeline) = ([self.precision()], validating(&self.pipeline));
+                let networks = (std::slice::from_ref(&self.network), &precisions[..]);
+                let scorer = Scorer::new(&self.backend, networks, self.data.task, pipeline)?;
                 Source::Pixels(Box::new(scorer))
             }
         };
@@ -265,6 +262,7 @@ impl<'a> Trainer<'a> {
         };
         let mut head = PlanSpec::inference(graph, recipe.batch_size, preprocess.size, normalization(preprocess));
         head.from = features.frontier;
+        head.precision = self.precision();
         Ok(Some((Box::new(features), Box::new(Plan::new(&self.backend, graph, head)?))))
     }
 
@@ -286,7 +284,13 @@ impl<'a> Trainer<'a> {
     /// What a step is compiled for in the current epoch, on pixels.
     fn training_spec(&self, parts: &[PartId]) -> PlanSpec {
         let norm = normalization(&self.pipeline.preprocess);
-        PlanSpec::training(&self.network.graph, self.capacity(), self.side(), norm, parts)
+        let spec = PlanSpec::training(&self.network.graph, self.capacity(), self.side(), norm, parts);
+        PlanSpec { precision: self.precision(), ..spec }
+    }
+
+    /// That of every plan of the training.
+    fn precision(&self) -> Precision {
+        self.recipe.precision.precision()
     }
 
     /// Side of the image in the current epoch.

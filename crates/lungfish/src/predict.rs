@@ -148,7 +148,7 @@ impl Predictor {
     pub(crate) fn of(model: Model, backend: &Compute) -> Result<Self, Error> {
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let asked = Wanted { features: model.tells_unlike(), ..Wanted::default() };
-        let scorer = Scorer::asking(backend, &model.networks, model.info.task, pipeline, asked)?;
+        let scorer = Scorer::asking(backend, model.computing(), model.info.task, pipeline, asked)?;
         let learnt = model.info.preprocess.decoding;
         // Where the films of its training did not say the cut, that training said so.
         let called_at =

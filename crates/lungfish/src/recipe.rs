@@ -205,6 +205,7 @@ mod tests {
     use lungfish_data::{Augment, Fit};
 
     use super::*;
+    use crate::PrecisionRule;
 
     #[test]
     fn every_default_survives_the_round_trip_and_has_its_comment() {
@@ -301,8 +302,14 @@ mod tests {
         let recipe = Recipe::from_toml(&old.replace("20.0", "10.0")).unwrap();
         assert_eq!(recipe.augment, Augment { rotation: 10.0, ..Augment::NOTEBOOK });
         assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
+        // Whole, and of a version that knew one precision.
+        let whole = Recipe::default().to_toml();
+        assert_eq!(Recipe::from_toml(&whole).unwrap().precision, PrecisionRule::Auto);
+        let older = whole.replace("\nprecision = \"auto\"\n", "\n");
+        assert_eq!(Recipe::from_toml(&older).unwrap(), Recipe { precision: PrecisionRule::Fp32, ..Recipe::default() });
         // Somebody's own few keys are laid over today's defaults.
         let recipe = Recipe::from_toml("rotation = 10").unwrap();
+        assert_eq!(recipe.precision, PrecisionRule::Auto);
         assert_eq!((recipe.augment, recipe.best), (Augment { rotation: 10.0, ..Augment::ROBUST }, Best::Robust));
     }
 

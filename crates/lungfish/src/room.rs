@@ -54,6 +54,7 @@ fn bytes(recipe: &Recipe, (network, device): (&Network, &Compute), phase: Phase,
     let preprocess = recipe.preprocess();
     let side = if phase == Phase::Unfrozen { recipe.largest_side() } else { preprocess.size };
     let mut spec = PlanSpec::training(&network.graph, batch, side, normalization(&preprocess), &parts);
+    spec.precision = recipe.precision.precision();
     if phase == Phase::Frozen && recipe.cache_features && recipe.frozen_views > 0 {
         // Only the head goes by steps; what is before it gives its features a few films at a time.
         spec.from = network.graph.frontier(&parts).unwrap_or(spec.from);

@@ -8,7 +8,7 @@ use lungfish_data::augment::Alteration;
 use lungfish_data::{
     Channels, ContentHash, DecodeError, Decoding, Image, Pipeline, Preprocess, STATISTICS, Task, statistics,
 };
-use lungfish_engine::{Input, Plan, PlanSpec, Store, ValueId};
+use lungfish_engine::{Input, Plan, PlanSpec, Precision, Store, ValueId};
 use lungfish_models::Network;
 use rayon::prelude::*;
 
@@ -68,9 +68,27 @@ pub(crate) const AT_ONCE: usize = 32;
 /// What the models' rooms call the numbers that a head is given: the means of the last maps.
 const FEATURES: &str = "pool";
 
+/// Networks, each with the precision that it computes in.
+pub(crate) type Networks<'a> = (&'a [Network], &'a [Precision]);
+
 /// The steps of a network on films that are prepared in a way.
-fn spec(network: &Network, preprocess: &Preprocess) -> PlanSpec {
-    PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess))
+fn spec(network: &Network, precision: Precision, preprocess: &Preprocess) -> PlanSpec {
+    let spec = PlanSpec::inference(&network.graph, AT_ONCE, preprocess.size, normalization(preprocess));
+    PlanSpec { precision, ..spec }
+}
+
+/// A plan of each network; `taps` are further values that stay readable.
+fn plans(
+    backend: &Compute,
+    (networks, precisions): Networks<'_>,
+    preprocess: &Preprocess,
+    taps: &[ValueId],
+) -> Result<Vec<Plan<Compute>>, Error> {
+    let plan = |(at, (network, precision)): (usize, (&Network, &Precision))| {
+        let keep = taps.get(at).copied().into_iter().collect();
+        Ok(Plan::new(backend, &network.graph, PlanSpec { keep, ..spec(network, *precision, preprocess) })?)
+    };
+    networks.iter().zip(precisions).enumerate().map(plan).collect()
 }
 
 /// Decodes films and runs a network on them, a batch after the other. The next batch is decoded while the network
@@ -88,25 +106,26 @@ pub(crate) struct Scorer {
 }
 
 impl Scorer {
-    pub(crate) fn new(backend: &Compute, networks: &[Network], task: Task, pipeline: Pipeline) -> Result<Self, Error> {
+    pub(crate) fn new(
+        backend: &Compute,
+        networks: Networks<'_>,
+        task: Task,
+        pipeline: Pipeline,
+    ) -> Result<Self, Error> {
         Self::asking(backend, networks, task, pipeline, Wanted::default())
     }
 
     /// The same, which gives more of each film than the values.
     pub(crate) fn asking(
         backend: &Compute,
-        networks: &[Network],
+        networks: Networks<'_>,
         task: Task,
         pipeline: Pipeline,
         asked: Wanted,
     ) -> Result<Self, Error> {
-        let wanted = networks.iter().filter(|_| asked.features);
+        let wanted = networks.0.iter().filter(|_| asked.features);
         let taps: Vec<ValueId> = wanted.map_while(|network| network.tap(FEATURES)).collect();
-        let plan = |(at, network): (usize, &Network)| {
-            let keep = taps.get(at).copied().into_iter().collect();
-            Plan::new(backend, &network.graph, PlanSpec { keep, ..spec(network, &pipeline.preprocess) })
-        };
-        let plans = networks.iter().enumerate().map(plan).collect::<Result<_, _>>()?;
+        let plans = plans(backend, networks, &pipeline.preprocess, &taps)?;
         Ok(Scorer { plans, task, pipeline, views: Tta::None.views(), asked, taps })
     }
 
@@ -121,8 +140,12 @@ impl Scorer {
     }
 
     /// Bytes of memory that steps of one network take.
-    pub(crate) fn bytes(backend: &Compute, network: &Network, preprocess: &Preprocess) -> Result<usize, Error> {
-        Ok(Plan::bytes(backend, &network.graph, &spec(network, preprocess))?)
+    pub(crate) fn bytes(
+        backend: &Compute,
+        (network, precision): (&Network, Precision),
+        preprocess: &Preprocess,
+    ) -> Result<usize, Error> {
+        Ok(Plan::bytes(backend, &network.graph, &spec(network, precision, preprocess))?)
     }
 
     /// How films are decoded from now on.

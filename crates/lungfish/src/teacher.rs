@@ -75,9 +75,9 @@ impl Teacher {
         }
         let model = Model::open(Path::new(&recipe.teacher), backend)?;
         let preprocess = Preprocess { size: recipe.largest_side(), ..model.info.preprocess };
-        let bytes = model.networks.iter().map(|network| {
+        let bytes = model.networks.iter().zip(&model.precisions).map(|(network, precision)| {
             let weights = 4 * network.graph.param_count(&network.parts());
-            Ok(Scorer::bytes(backend, network, &preprocess)? + COPIES * weights)
+            Ok(Scorer::bytes(backend, (network, *precision), &preprocess)? + COPIES * weights)
         });
         bytes.sum::<Result<usize, Error>>().map(|bytes| bytes as u64)
     }
@@ -129,5 +129,5 @@ fn scorer_of(model: &Model, side: usize, backend: &Compute) -> Result<Scorer, Er
     let mut preprocess = model.info.preprocess;
     preprocess.size = side;
     let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
-    Scorer::new(backend, &model.networks, model.info.task, pipeline)
+    Scorer::new(backend, model.computing(), model.info.task, pipeline)
 }

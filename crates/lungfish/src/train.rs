@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use lungfish_data::display::escape;
 use lungfish_data::{ContentHash, Label, Pipeline, Split, Task};
-use lungfish_kernels::machine;
 use lungfish_models::Tensors;
 
 use crate::checkpoint::{Checkpoint, State};
@@ -23,8 +22,8 @@ use crate::run_folder::{self, RunFolder, Start};
 use crate::teacher::Teacher;
 use crate::test_log::TestLog;
 use crate::{
-    BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, predictions_file, room,
-    sample_bits, schedule, undefined, weights,
+    BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, precision, predictions_file,
+    room, sample_bits, schedule, undefined, weights,
 };
 
 /// What to train.
@@ -155,7 +154,8 @@ impl Job<'_, '_> {
         let asked = Some(recipe.sample_bits).filter(|bits| *bits > 0);
         let (sample_bits, stored) = sample_bits::of_training(&folder, asked, self.watch);
         // What was decided over all films is what every later one is read by.
-        let recipe = &Recipe { sample_bits: sample_bits.unwrap_or(0), ..recipe.clone() };
+        let (sample_bits, precision) = (sample_bits.unwrap_or(0), recipe.precision.settled());
+        let recipe = &Recipe { sample_bits, precision, ..recipe.clone() };
         folder.refuse_among_classes(&self.request.out)?;
         predictions_file::refuse_columns(&folder.classes)?;
         positive::of(&folder.classes, &recipe.positive)?;
@@ -300,6 +300,7 @@ impl Job<'_, '_> {
             )));
         }
         let mut recipe = changes.apply(base)?;
+        recipe.precision = recipe.precision.settled();
         changes.refuse_idle(&recipe)?;
         if recipe.epochs == 0 {
             // The parent's has no part in this.
@@ -317,6 +318,8 @@ impl Job<'_, '_> {
         tensors: Tensors,
         Origins { lineage, parent, teacher }: Origins,
     ) -> Result<TrainOutcome, Error> {
+        let precision = recipe.precision.precision();
+        precision::sentence(precision).into_iter().for_each(|text| self.watch.note(text));
         let split_file = data.splits.to_csv(&data.root, &data.classes);
         run.write(run_folder::SPLIT, split_file.as_bytes())?;
         let phase = if recipe.frozen_epochs > 0 { Phase::Frozen } else { Phase::Unfrozen };
@@ -326,7 +329,7 @@ impl Job<'_, '_> {
             caveats: data.caveats.clone(),
             parent,
             teacher,
-            instructions: Some(machine::path().to_owned()),
+            instructions: Some(precision::path(precision).to_owned()),
             ..State::new(&absolute(&data.root), (data.task, &data.classes), phase)
         };
         let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
@@ -365,11 +368,11 @@ impl Job<'_, '_> {
             format!("going on from the {phase} phase, epoch {epoch}, after step {step}")
         };
         self.watch.note(text);
-        if let Some(before) = checkpoint.state.instructions.as_ref().filter(|before| **before != machine::path()) {
+        let path = precision::path(recipe.precision.precision());
+        if let Some(before) = checkpoint.state.instructions.as_ref().filter(|before| **before != path) {
             self.watch.warn(format!(
-                "the run was computed with {before} so far and goes on with {}, which rounds otherwise: what it ends in is \
-                 as good, but not the same to the last bit",
-                machine::path()
+                "the run was computed with {before} so far and goes on with {path}, which rounds otherwise: what it ends in is \
+                 as good, but not the same to the last bit"
             ));
         }
         let root = self.request.data.clone().unwrap_or_else(|| PathBuf::from(&checkpoint.state.data));

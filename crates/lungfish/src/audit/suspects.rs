@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use lungfish_data::display::escape;
 use lungfish_data::{Channels, Decoding, Film, Pipeline, Preprocess, Task};
-use lungfish_engine::Store;
+use lungfish_engine::{Precision, Store};
 use serde::Serialize;
 
 use super::shortcuts::cross_fitted;
@@ -81,7 +81,9 @@ impl Sight {
         let preprocess = Preprocess { decoding, ..recipe.preprocess() };
         let pipeline = Pipeline { preprocess, augment: None, side: None, cache: None };
         let wanted = Wanted { features: true, ..Wanted::default() };
-        let scorer = Scorer::asking(&backend, std::slice::from_ref(&network), Task::OneOf, pipeline, wanted)?;
+        // Of no training, and the same on every machine.
+        let networks = (std::slice::from_ref(&network), &[Precision::Fp32][..]);
+        let scorer = Scorer::asking(&backend, networks, Task::OneOf, pipeline, wanted)?;
         let mut chosen = vec![false; films];
         data_set::evenly(&(0..films).collect::<Vec<usize>>(), MOST).into_iter().for_each(|film| chosen[film] = true);
         Ok(Sight { scorer, store, preprocess, chosen, seen: Vec::new() })

@@ -100,7 +100,8 @@ impl Trainer<'_> {
                 return Ok(Asked::Features(features, head));
             }
         }
-        let (networks, task) = (std::slice::from_ref(&self.network), self.data.task);
+        let (precisions, task) = ([self.precision()], self.data.task);
+        let networks = (std::slice::from_ref(&self.network), &precisions[..]);
         let wanted = Wanted { features, ..Wanted::default() };
         let scorer = Scorer::asking(&self.backend, networks, task, validating(&self.pipeline), wanted)?;
         Ok(Asked::Pixels(Box::new(scorer)))

@@ -15,6 +15,12 @@ pub struct Changes {
     values: BTreeMap<String, toml::Value>,
 }
 
+/// Keys that a whole recipe of any version has all of; somebody's own few keys are hardly these.
+const WHOLE: [&str; 4] = ["architecture", "strict", "cache_features", "checkpoint_seconds"];
+
+/// Keys that a training settles as it begins, with what leaves them to it: that contradicts no run.
+const LEFT_OPEN: [(&str, &str); 2] = [("precision", "\"auto\""), ("sample_bits", "0")];
+
 /// Keys that have a part in the second phase only; what they are by default asks for nothing.
 const OF_SECOND_PHASE: [&str; 6] = ["unfreeze", "mixup", "cutmix", "ema_decay", "swa_epochs", "teacher"];
 
@@ -40,6 +46,10 @@ impl Changes {
         let mut changes = Changes::default();
         if OLDER.iter().all(|key| table.contains_key(*key)) {
             changes = Changes::of_older_versions()?;
+        }
+        // It was written where there was no other precision.
+        if WHOLE.iter().all(|key| table.contains_key(*key)) && !table.contains_key("precision") {
+            changes.set("precision=fp32")?;
         }
         for (key, value) in table {
             changes.insert(&key, value)?;
@@ -163,13 +173,14 @@ impl Changes {
         }
     }
 
-    /// Refuses keys asked for with another value than a run has.
+    /// Refuses keys asked for with another value than a run has; not those that leave a key to the training.
     ///
     /// # Errors
     /// [`RecipeError::Contradicts`] with each such key and both values.
     pub fn agree_with(&self, run: &Recipe) -> Result<(), RecipeError> {
         let mut asked = run.clone();
-        for (key, value) in &self.values {
+        let settled = |(key, value): &(&String, &toml::Value)| !LEFT_OPEN.contains(&(key.as_str(), &value.to_string()));
+        for (key, value) in self.values.iter().filter(settled) {
             asked.put(key, value)?;
         }
         let differences = run.differences(&asked);
@@ -187,6 +198,7 @@ impl From<&Recipe> for Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PrecisionRule;
 
     #[test]
     fn resume_refuses_only_what_contradicts() {
@@ -198,6 +210,22 @@ mod tests {
         let error = asked.agree_with(&run).unwrap_err().to_string();
         assert!(error.contains("fit is \"crop\" there and \"pad\" was asked for"), "{error}");
         Changes::from(&run).agree_with(&run).unwrap();
+    }
+
+    #[test]
+    fn what_is_left_to_a_training_agrees_with_what_it_settled() {
+        let run = Recipe { precision: PrecisionRule::Bf16, sample_bits: 12, ..Recipe::default() };
+        Changes::from(&Recipe::default()).agree_with(&run).unwrap();
+        let asked = |setting: &str| {
+            let mut asked = Changes::default();
+            asked.set(setting).unwrap();
+            asked.agree_with(&run).map_err(|error| error.to_string())
+        };
+        assert!(
+            asked("precision=fp32").unwrap_err().contains("precision is \"bf16\" there and \"fp32\" was asked for")
+        );
+        assert!(asked("sample_bits=16").unwrap_err().contains("sample_bits is 12 there and 16 was asked for"));
+        asked("precision=bf16").unwrap();
     }
 
     #[test]

@@ -71,6 +71,8 @@ impl Notes {
             return Err(Error::refused("name the folder of films with --data"));
         };
         let mut base = request.base.apply(Recipe::default())?;
+        // All trials compute alike, wherever the tuning is gone on with.
+        base.precision = base.precision.settled();
         if base.val_views == 0 {
             return Err(Error::refused(
                 "val_views = 0: tuning compares recipes on augmented views of validation films",
