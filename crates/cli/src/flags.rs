@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::recipe::LearningRate;
-use lungfish::{Changes, PictureFormats, Print, Recipe, RecipeError, TableRule, Uids};
+use lungfish::{Changes, PictureFormats, PrecisionRule, Print, Recipe, RecipeError, TableRule, Uids};
 
 /// Reads a whole number in a range.
 pub fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
@@ -33,6 +33,11 @@ pub fn rate(text: &str) -> Result<LearningRate, String> {
     }
     let rate = text.trim().parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
     rate.map(LearningRate::At).ok_or_else(|| "it is a number above 0, such as 0.001 or 1e-4, or auto".to_owned())
+}
+
+/// Reads a precision.
+pub fn precision() -> impl TypedValueParser<Value = PrecisionRule> {
+    PossibleValuesParser::new(PrecisionRule::ALL.map(PrecisionRule::name)).try_map(|name| name.parse::<PrecisionRule>())
 }
 
 /// Reads a time such as `90m`, `2h` or `1h30m`; a number alone is seconds.

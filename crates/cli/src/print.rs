@@ -6,9 +6,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Style};
+use lungfish::PrecisionRule;
 use lungfish_data::display::escape;
 
 use crate::schema::{Output, Versioned};
+
+/// That what is said was computed in a precision that did not train the model.
+pub fn other_precision(precision: PrecisionRule) -> String {
+    format!("computed in {precision}, which did not train the model")
+}
 
 /// Beside probabilities that are not for the classes as the training films had them.
 pub const EQUAL_PRIOR: &str =

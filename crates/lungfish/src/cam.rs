@@ -46,8 +46,10 @@ impl Cam {
     pub(crate) fn new(model: &Model, backend: &Compute) -> Result<Self, Error> {
         let preprocess = model.info.preprocess;
         let mut members = Vec::new();
-        for (network, weights) in model.networks.iter().zip(&model.stores) {
-            let cam = GradCam::new(backend, network, AT_ONCE, preprocess.size, normalization(&preprocess))?;
+        for ((network, weights), precision) in model.networks.iter().zip(&model.stores).zip(&model.precisions) {
+            // In that of the score: a map comes to the very logits that it is a map of.
+            let asked = (normalization(&preprocess), *precision);
+            let cam = GradCam::new(backend, network, AT_ONCE, preprocess.size, asked)?;
             let mut store = Store::new(backend, &network.graph)?;
             model::restore(&mut store, &model::capture(weights)?)?;
             members.push((cam, store));

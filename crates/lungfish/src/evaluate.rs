@@ -68,6 +68,7 @@ use crate::{
 pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome, Error> {
     let backend = Compute::default();
     let mut model = Model::open_epoch(&request.model, request.epoch, &backend)?;
+    model.compute_in(request.precision);
     if request.out.is_none() && model.run.is_none() {
         return Err(Error::refused(format!(
             "{} lies in no run folder: name with --out a folder for what the test writes",
@@ -97,7 +98,11 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         )));
     }
     let other = match &request.compare {
-        Some(other) => Some((other, compare::open(other, (task, &model.info.classes), &backend)?)),
+        Some(other) => {
+            let mut theirs = compare::open(other, (task, &model.info.classes), &backend)?;
+            theirs.compute_in(request.precision);
+            Some((other, theirs))
+        }
         None => None,
     };
     let facts = Facts::of(&folder, request.tta.has_whole() && model.tells_unlike());
@@ -342,6 +347,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
         points: measured.points,
         equal_prior: info.for_equal_classes(),
         tta: request.tta,
+        precision: predictor.other_precision(),
         caveats,
         split,
         epoch: info.epoch.clone(),

@@ -333,6 +333,28 @@ impl Model {
         (&self.networks, &self.precisions)
     }
 
+    /// Lets all networks compute in a precision, whatever trained them; `auto` is what did.
+    pub(crate) fn compute_in(&mut self, rule: PrecisionRule) {
+        match rule {
+            PrecisionRule::Auto => self.precisions = self.info.precisions(),
+            rule => self.precisions.fill(rule.precision()),
+        }
+    }
+
+    /// The precision that was asked for, where it is another one than trained a network.
+    pub(crate) fn other_precision(&self) -> Option<PrecisionRule> {
+        let other = self.precisions != self.info.precisions();
+        self.precisions.first().filter(|_| other).map(|precision| (*precision).into())
+    }
+
+    /// What the networks compute in, in words.
+    pub(crate) fn precision_words(&self) -> String {
+        let mut names: Vec<&str> = self.precisions.iter().map(|precision| precision.name()).collect();
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        names.dedup();
+        names.join(" and ")
+    }
+
     /// Refuses an ensemble where one network is wanted.
     pub(crate) fn require_single(&self, why: &str) -> Result<(), Error> {
         match self.info.members.len() {

@@ -12,7 +12,7 @@ use crate::lineage::{Films, Lineage};
 use crate::model::Model;
 use crate::run_folder::{self, SPLIT};
 use crate::scorer::{AT_ONCE, Scorer, Wanted};
-use crate::{Activity, Error, Event, Watch, sample_bits};
+use crate::{Activity, Error, Event, PrecisionRule, Watch, sample_bits};
 
 /// Bytes of features that are kept: those of 200 thousand films with 1,280 numbers each. Of more films some are taken, from the
 /// first to the last.
@@ -75,15 +75,20 @@ impl std::fmt::Debug for Neighbours {
 }
 
 impl Neighbours {
-    /// Opens a run folder or a model file and asks it about films, each with the split that its data set has it on. Test films of the
-    /// run are left out; so are films of which the model knows nothing and which are test films of their data set, and films that
-    /// cannot be read. The watch is told of [`Activity::Remembering`].
+    /// Opens a run folder or a model file and asks it about films, each with the split that its data set has it on, in a precision;
+    /// `auto` is what trained it. Test films of the run are left out; so are films of which the model knows nothing and which are
+    /// test films of their data set, and films that cannot be read. The watch is told of [`Activity::Remembering`].
     ///
     /// # Errors
     /// No such model; a split file that is not as the run wrote it; [`Error::Stopped`].
-    pub fn among(films: &[(PathBuf, Option<Split>)], model: &Path, watch: &mut Watch<'_>) -> Result<Self, Error> {
+    pub fn among(
+        films: &[(PathBuf, Option<Split>)],
+        (model, precision): (&Path, PrecisionRule),
+        watch: &mut Watch<'_>,
+    ) -> Result<Self, Error> {
         let backend = Compute::default();
-        let model = Model::open(model, &backend)?;
+        let mut model = Model::open(model, &backend)?;
+        model.compute_in(precision);
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let asked = Wanted { features: true, ..Wanted::default() };
         let scorer = Scorer::asking(&backend, model.computing(), model.info.task, pipeline, asked)?;

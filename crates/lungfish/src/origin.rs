@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::NOTICE;
 use crate::run_folder::write_atomically;
 use crate::table::Column;
-use crate::{Caveat, Error, PointRule, Predictor, Tta};
+use crate::{Caveat, Error, PointRule, PrecisionRule, Predictor, Tta};
 
 /// The origin of a table. It lies beside a CSV file, as JSON, and in a Parquet file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub(crate) struct Origin {
     /// The views over which what is said of a film was averaged.
     #[serde(default, skip_serializing_if = "Tta::is_none")]
     pub tta: Tta,
+    /// The precision that was asked for, where it is another one than trained the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<PrecisionRule>,
     /// Where films are called.
     #[serde(default)]
     pub at: PointRule,
@@ -70,6 +73,7 @@ impl Origin {
             architecture: info.architecture.to_string(),
             classes: info.classes.clone(),
             tta: predictor.tta(),
+            precision: predictor.other_precision(),
             at: predictor.point(),
             uids: has_uids.then_some(predictor.uids()),
             split: None,
@@ -121,6 +125,14 @@ impl Origin {
             return Err(Error::refused(format!(
                 "{table} was made with tta {} and {} is asked for: name another file",
                 self.tta, ours.tta
+            )));
+        }
+        if self.precision != ours.precision {
+            let told = |rule: Option<PrecisionRule>| rule.map_or("the model's precision", PrecisionRule::name);
+            return Err(Error::refused(format!(
+                "{table} was made in {} and {} is asked for: name another file",
+                told(self.precision),
+                told(ours.precision)
             )));
         }
         if self.at != ours.at {
@@ -208,6 +220,7 @@ pub(crate) fn origin_for_tests() -> Origin {
         classes: vec!["A".to_owned()],
         at: PointRule::default(),
         tta: Tta::None,
+        precision: None,
         uids: Some(Uids::Hashed),
         split: None,
         synthetic: false,

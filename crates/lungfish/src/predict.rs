@@ -18,7 +18,7 @@ use crate::point::CalledAt;
 use crate::reference::{self, Reference};
 use crate::scorer::{AT_ONCE, Known, Row, Scored, Scorer, Wanted};
 use crate::task::Answers;
-use crate::{Activity, Called, Error, Event, FilmList, PointRule, Tta, Watch, sample_bits};
+use crate::{Activity, Called, Error, Event, FilmList, PointRule, PrecisionRule, Tta, Watch, sample_bits};
 
 /// What a model says about one film. Serialised, it is a line of `lungfish predict --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,6 +43,9 @@ pub struct Prediction {
     /// The operating point at which it is called; left out where that is a probability of one half.
     #[serde(skip_serializing_if = "PointRule::is_even")]
     pub at: PointRule,
+    /// The precision in which it was asked for ([`Predictor::with_precision`]), where that is another one than trained the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<PrecisionRule>,
     /// Which places of the film raised and lowered a score, as [`Predictor::with_maps`] asks for.
     #[serde(rename = "evidence", skip_serializing_if = "Option::is_none")]
     pub map: Option<HeatMap>,
@@ -63,8 +66,17 @@ impl Prediction {
     /// ```
     pub fn new(path: impl Into<PathBuf>, task: Task, probabilities: Vec<(String, f64)>) -> Self {
         let (names, values): (Vec<String>, Vec<f64>) = probabilities.iter().cloned().unzip();
-        let (path, called, spread, uid) = (path.into(), task.called(&names, &values), Vec::new(), None);
-        Prediction { path, called, probabilities, spread, uid, at: PointRule::default(), map: None, unlike: None }
+        Prediction {
+            path: path.into(),
+            called: task.called(&names, &values),
+            probabilities,
+            spread: Vec::new(),
+            uid: None,
+            at: PointRule::default(),
+            precision: None,
+            map: None,
+            unlike: None,
+        }
     }
 
     /// Whether no film of the training is this unlike the others, so that what is said of it is not to be relied on.
@@ -173,6 +185,30 @@ impl Predictor {
     /// Of two classes the probability of the positive one from which on a film is called so.
     pub fn cut(&self) -> Option<f64> {
         self.info().positive_class().map(|_| self.called_at.cut())
+    }
+
+    /// The same, which computes in a precision; `auto` is what trained the model.
+    ///
+    /// # Errors
+    /// Memory that is not there.
+    pub fn with_precision(mut self, rule: PrecisionRule) -> Result<Self, Error> {
+        let before = self.model.precisions.clone();
+        self.model.compute_in(rule);
+        if self.model.precisions != before {
+            self.scorer = self.scorer.computing_in(&Compute::default(), self.model.computing())?;
+            self.cam = self.cam.is_some().then(|| Cam::new(&self.model, &Compute::default())).transpose()?;
+        }
+        Ok(self)
+    }
+
+    /// What it computes in: `fp32` or `bf16`; of an ensemble of both `fp32 and bf16`.
+    pub fn precision(&self) -> String {
+        self.model.precision_words()
+    }
+
+    /// The precision that was asked for, where it is another one than trained the model.
+    pub fn other_precision(&self) -> Option<PrecisionRule> {
+        self.model.other_precision()
     }
 
     /// Whether it can say how unlike the films of its training a film is. It cannot where films are scored in crops alone.
@@ -299,7 +335,7 @@ impl Predictor {
         let (total, mut scored) = (known.len(), first);
         let uids = films.has_dicom().then_some(self.uids);
         let Predictor { model, scorer, called_at, cam, maps, .. } = self;
-        let file = model.file().to_owned();
+        let (file, precision) = (model.file().to_owned(), model.other_precision());
         let Model { info, stores, references, .. } = model;
         let mut row = known.get(first).filter(|_| first < done).map_or(from, |(row, _)| *row);
         let mut hand_on = |upto: usize, batch: &mut dyn Iterator<Item = Scored>| {
@@ -310,7 +346,8 @@ impl Predictor {
                 let outcome = match entries.get(row) {
                     Some(Ok(path)) => match batch.next() {
                         Some(Ok(scored)) => {
-                            let said = prediction((info, references, called_at), &file, path, &scored)?;
+                            let of = (&*info, &references[..], &*called_at, precision);
+                            let said = prediction(of, &file, path, &scored)?;
                             squares.extend(scored.square.filter(|_| row >= from));
                             Ok(Prediction { uid, ..said })
                         }
@@ -357,8 +394,7 @@ impl Predictor {
     pub(crate) fn of_squares(&mut self, squares: Vec<Vec<u8>>) -> Result<Vec<Prediction>, Error> {
         let rows = self.scorer.score_squares(&mut self.model.stores, squares)?;
         let none = Path::new("");
-        let of = (&self.model.info, &self.model.references[..], &self.called_at);
-        rows.iter().map(|row| prediction(of, self.model.file(), none, row)).collect()
+        rows.iter().map(|row| prediction(self.names(), self.model.file(), none, row)).collect()
     }
 
     /// One row of last values a film (log-probabilities, or logits of labels), or why there is none.
@@ -374,7 +410,11 @@ impl Predictor {
 
     /// Names and probabilities for a row of last values.
     pub(crate) fn prediction(&self, path: &Path, row: &Row) -> Prediction {
-        named((&self.model.info, &self.model.references, &self.called_at), path, row)
+        named(self.names(), path, row)
+    }
+
+    fn names(&self) -> Names<'_> {
+        (&self.model.info, &self.model.references, &self.called_at, self.model.other_precision())
     }
 }
 
@@ -385,8 +425,9 @@ fn uids_of(entries: &[Result<PathBuf, BadFilm>], uids: Option<Uids>) -> Vec<Opti
     entries.par_iter().map(|entry| film_uid(entry.as_ref().ok()?, uids)).collect()
 }
 
-/// What makes a prediction of a row: names, what is known of the training's films, and where films are called.
-type Names<'a> = (&'a ModelInfo, &'a [Option<Reference>], &'a CalledAt);
+/// What makes a prediction of a row: names, what is known of the training's films, where films are called, and the precision if it
+/// is not the model's.
+type Names<'a> = (&'a ModelInfo, &'a [Option<Reference>], &'a CalledAt, Option<PrecisionRule>);
 
 /// Names and probabilities for a row of last values, if it has numbers.
 fn prediction(of: Names<'_>, model: &Path, film: &Path, row: &Row) -> Result<Prediction, Error> {
@@ -394,13 +435,13 @@ fn prediction(of: Names<'_>, model: &Path, film: &Path, row: &Row) -> Result<Pre
     Ok(named(of, film, row))
 }
 
-fn named((info, references, called_at): Names<'_>, film: &Path, row: &Row) -> Prediction {
+fn named((info, references, called_at, precision): Names<'_>, film: &Path, row: &Row) -> Prediction {
     let named = |values: &[f64]| info.classes.iter().cloned().zip(values.iter().copied()).collect();
     let probabilities = named(&info.task.probabilities(&row.values));
     let called = info.task.called(&info.classes, &info.task.probabilities(&called_at.moved(&row.values)));
     let prediction = Prediction::new(film, info.task, probabilities);
     let unlike = reference::unlike(references, &row.features);
-    Prediction { called, spread: named(&row.spread), at: called_at.rule, unlike, ..prediction }
+    Prediction { called, spread: named(&row.spread), at: called_at.rule, precision, unlike, ..prediction }
 }
 
 /// A class is never named by a comparison of what is no number.
@@ -440,11 +481,14 @@ mod tests {
             serde_json::to_string(&Prediction { uid, ..prediction.clone() }).unwrap(),
             r#"{"path":"a/b.jpeg","class":"PNEUMONIA","probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75},"uid":"dicom-0123456789abcdef"}"#
         );
-        let labels = Prediction { called: Called::Labels(vec!["PNEUMONIA".to_owned()]), ..prediction };
+        let labels = Prediction { called: Called::Labels(vec!["PNEUMONIA".to_owned()]), ..prediction.clone() };
         assert_eq!(
             serde_json::to_string(&labels).unwrap(),
             r#"{"path":"a/b.jpeg","labels":["PNEUMONIA"],"probabilities":{"NORMAL":0.25,"PNEUMONIA":0.75}}"#
         );
+        let precision = Some(PrecisionRule::Bf16);
+        let other = serde_json::to_string(&Prediction { precision, ..prediction.clone() }).unwrap();
+        assert!(other.ends_with(r#","precision":"bf16"}"#), "{other}");
         let bad = BadFilm::new("c.png", "the file is empty (0 bytes)");
         assert_eq!(serde_json::to_string(&bad).unwrap(), r#"{"path":"c.png","error":"the file is empty (0 bytes)"}"#);
     }

@@ -161,6 +161,7 @@ mod tests {
             spread: Vec::new(),
             uid: None,
             at: crate::PointRule::default(),
+            precision: None,
             map: None,
             unlike: None,
         };

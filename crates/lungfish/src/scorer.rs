@@ -129,6 +129,12 @@ impl Scorer {
         Ok(Scorer { plans, task, pipeline, views: Tta::None.views(), asked, taps })
     }
 
+    /// The same, which computes in other precisions.
+    pub(crate) fn computing_in(mut self, backend: &Compute, networks: Networks<'_>) -> Result<Self, Error> {
+        self.plans = plans(backend, networks, &self.pipeline.preprocess, &self.taps)?;
+        Ok(self)
+    }
+
     /// Whether rows have statistics from now on.
     pub(crate) fn ask_statistics(&mut self) {
         self.asked.statistics = true;

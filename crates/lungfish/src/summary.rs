@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::compute::Compute;
 use crate::model::Model;
-use crate::{BestEpoch, Error, Phase, Recipe};
+use crate::{BestEpoch, Error, Phase, PrecisionRule, Recipe};
 
 /// What to summarise.
 #[derive(Clone, Debug)]
@@ -62,7 +62,8 @@ pub struct ModelSummary {
     #[serde(flatten)]
     pub summary: Summary,
     /// Bytes of activations and gradients that a training step of the batch takes here, the trained parts being those
-    /// that train: layers in place of others where they may be, and nothing kept that no gradient needs.
+    /// that train: layers in place of others where they may be, and nothing kept that no gradient needs. In the model's precision; of
+    /// a mere network in that which a training takes here.
     pub step_bytes: u64,
 }
 
@@ -98,7 +99,7 @@ pub struct TrainedModel {
 /// No such model or no such part; a batch, an image or a number of classes out of range.
 pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
     within("batch", request.batch, Recipe::BATCH_SIZE)?;
-    let (network, model, size, trained) = match &request.of {
+    let (network, precision, model, size, trained) = match &request.of {
         SummaryOf::Model(path) => {
             let model = Model::open(path, &Compute::default())?;
             model.require_single("look at one of its members")?;
@@ -109,21 +110,23 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
                 Some(Phase::Unfrozen) => info.recipe.unfreeze.clone(),
                 None => "all".to_owned(),
             };
-            let size = info.preprocess.size;
+            let (size, precision) = (info.preprocess.size, info.recipe.precision.precision());
             let model = TrainedModel { file, class_names: info.classes, epoch: info.epoch, version: info.version };
-            (networks.swap_remove(0), Some(model), size, trained)
+            (networks.swap_remove(0), precision, Some(model), size, trained)
         }
         SummaryOf::Architecture { architecture, classes, image_size } => {
             within("classes", *classes, SummaryRequest::CLASSES)?;
             within("image_size", *image_size, Recipe::IMAGE_SIZE)?;
             let network = Network::new(*architecture, *classes, &HeadConfig::default())?;
-            (network, None, *image_size, "all".to_owned())
+            let precision = PrecisionRule::Auto.settled().precision();
+            (network, precision, None, *image_size, "all".to_owned())
         }
     };
     let train = network.parts_by_names(request.unfreeze.as_ref().unwrap_or(&trained))?;
     let summary = Summary::new(&network, &train, request.batch, size)?;
     let normalization = network.architecture.normalization();
     let spec = PlanSpec::training(&network.graph, request.batch, size, normalization, &train);
+    let spec = PlanSpec { precision, ..spec };
     let step_bytes = Plan::bytes(&Compute::default(), &network.graph, &spec)? as u64;
     Ok(ModelSummary { model, summary, step_bytes })
 }

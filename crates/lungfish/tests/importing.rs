@@ -128,6 +128,7 @@ fn a_model_says_where_it_came_from_and_that_nobody_knows_its_films() {
     );
     assert_eq!((info.ancestors.len(), info.ancestors[0].how, info.ancestors[0].known), (1, Descent::Import, false));
     assert_eq!((&info.epoch, info.head.hidden, info.for_equal_classes()), (&None, 4, false));
+    assert_eq!((predictor.precision().as_str(), info.recipe.precision), ("fp32", lungfish::PrecisionRule::Fp32));
     assert_eq!((info.preprocess.channels, info.preprocess.mean[0]), (Channels::Rgb, 0.485));
     let films = synthetic(dir.path(), 40);
     let mut request = TestRequest::new(out, &films);

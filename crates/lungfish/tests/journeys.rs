@@ -12,6 +12,7 @@ mod importing;
 mod lineage;
 mod neighbours;
 mod pictures;
+mod precision;
 mod predicting;
 mod testing;
 mod tuning;

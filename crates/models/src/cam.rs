@@ -10,7 +10,7 @@
 //! contribution in logits. Grad-CAM as published cuts off what is negative and scales what is left to its largest; that
 //! is for drawing, and is not done here.
 
-use lungfish_engine::{Backend, EngineError, Input, Normalization, Plan, PlanSpec, Seed, Store, ValueId};
+use lungfish_engine::{Backend, EngineError, Input, Normalization, Plan, PlanSpec, Precision, Seed, Store, ValueId};
 
 use crate::{ModelError, Network};
 
@@ -27,7 +27,8 @@ pub struct GradCam<B: Backend> {
 }
 
 impl<B: Backend> GradCam<B> {
-    /// Compiles a network for square films of `size` pixels a side, `capacity` of them at a time at most.
+    /// Compiles a network for square films of `size` pixels a side, `capacity` of them at a time at most. In the precision that gives
+    /// a score, a map is that score's: the averages, and with them the head and its gradient, are single precision in either.
     ///
     /// # Errors
     /// As [`Plan::new`].
@@ -36,7 +37,7 @@ impl<B: Backend> GradCam<B> {
         network: &Network,
         capacity: usize,
         size: usize,
-        normalization: Normalization,
+        (normalization, precision): (Normalization, Precision),
     ) -> Result<Self, ModelError> {
         let lost = || EngineError::Shape { what: format!("{} has no maps that are averaged", network.architecture) };
         let tap = |name: &str| network.tap(name).ok_or_else(lost);
@@ -48,6 +49,7 @@ impl<B: Backend> GradCam<B> {
             to: logits,
             keep: vec![maps],
             gradients: vec![pool],
+            precision,
             ..PlanSpec::inference(&network.graph, capacity, size, normalization)
         };
         let plan = Plan::new(backend, &network.graph, spec)?;

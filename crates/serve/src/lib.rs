@@ -45,7 +45,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, middleware};
-use lungfish::PointRule;
+use lungfish::{PointRule, PrecisionRule};
 use lungfish_data::display::escape;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -75,6 +75,8 @@ pub struct ServeRequest {
     pub port: u16,
     /// Where films are called; none is each model's own operating point.
     pub at: Option<PointRule>,
+    /// In which precision networks compute; `auto` is what trained each.
+    pub precision: PrecisionRule,
     /// Films whose labels may be doubted and that a head may learn from, and the folder that what comes of it goes to; none where the
     /// page only looks.
     pub teach: Option<(PathBuf, PathBuf)>,
@@ -91,6 +93,7 @@ impl ServeRequest {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 8090,
             at: None,
+            precision: PrecisionRule::Auto,
             teach: None,
             watch: Vec::new(),
         }
@@ -158,7 +161,7 @@ pub(crate) struct App {
 /// # Errors
 /// See [`ServeError`].
 pub fn serve(request: &ServeRequest, started: impl FnOnce(&Started), stop: &AtomicBool) -> Result<(), ServeError> {
-    let (models, runs) = (Models::open(&request.models, request.at)?, Runs::new(&request.watch));
+    let (models, runs) = (Models::open(&request.models, request.at, request.precision)?, Runs::new(&request.watch));
     runs.look(&models);
     if request.models.is_empty() && runs.is_empty() {
         return Err(ServeError::NoModel);

@@ -9,7 +9,9 @@ use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::State;
-use lungfish::{Error, ErrorKind, Explained, ModelInfo, PointRule, Prediction, Predictor, TestedFilms, training_log};
+use lungfish::{
+    Error, ErrorKind, Explained, ModelInfo, PointRule, PrecisionRule, Prediction, Predictor, TestedFilms, training_log,
+};
 use lungfish_data::display::escape;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +34,8 @@ pub(crate) struct Models {
     /// What was taught here, the oldest first.
     taught: Mutex<Vec<String>>,
     at: Option<PointRule>,
+    /// In which precision they are asked.
+    pub(crate) precision: PrecisionRule,
 }
 
 /// A model.
@@ -46,6 +50,8 @@ pub(crate) struct Served {
     /// Where films are called.
     pub(crate) point: PointRule,
     pub(crate) cut: Option<f64>,
+    /// What it computes in.
+    precision: String,
     tells_unlike: bool,
     jobs: mpsc::Sender<Job>,
     /// The test as it was last read, and when the file was written that it was read from.
@@ -69,8 +75,8 @@ pub(crate) enum Answer {
 
 impl Models {
     /// Opens them all.
-    pub(crate) fn open(paths: &[PathBuf], at: Option<PointRule>) -> Result<Self, ServeError> {
-        let models = Models { all: RwLock::default(), taught: Mutex::default(), at };
+    pub(crate) fn open(paths: &[PathBuf], at: Option<PointRule>, precision: PrecisionRule) -> Result<Self, ServeError> {
+        let models = Models { all: RwLock::default(), taught: Mutex::default(), at, precision };
         for path in paths {
             models.add(path)?;
         }
@@ -80,7 +86,7 @@ impl Models {
     /// Opens one more; what it is called.
     pub(crate) fn add(&self, path: &Path) -> Result<String, ServeError> {
         let mut names: BTreeSet<String> = self.names().into_iter().collect();
-        let model = Served::open(path, self.at, &mut names)?;
+        let model = Served::open(path, (self.at, self.precision), &mut names)?;
         let name = model.name.clone();
         self.all.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(model));
         Ok(name)
@@ -124,8 +130,12 @@ impl Models {
 }
 
 impl Served {
-    fn open(path: &Path, at: Option<PointRule>, names: &mut BTreeSet<String>) -> Result<Self, ServeError> {
-        let mut predictor = Predictor::open(path)?;
+    fn open(
+        path: &Path,
+        (at, precision): (Option<PointRule>, PrecisionRule),
+        names: &mut BTreeSet<String>,
+    ) -> Result<Self, ServeError> {
+        let mut predictor = Predictor::open(path)?.with_precision(precision)?;
         if let Some(rule) = at {
             predictor = predictor.with_point(rule)?;
         }
@@ -137,6 +147,7 @@ impl Served {
             run: predictor.run().map(Path::to_owned),
             point: predictor.point(),
             cut: predictor.cut(),
+            precision: predictor.precision(),
             tells_unlike: predictor.tells_unlike(),
             jobs,
             tested: Mutex::default(),
@@ -194,6 +205,7 @@ impl Served {
             "classes": info.classes,
             "positive": info.positive_class(),
             "size": info.preprocess.size,
+            "precision": self.precision,
             "synthetic": info.synthetic,
             "equal_prior": info.for_equal_classes(),
             "unlike": self.tells_unlike,
@@ -296,7 +308,7 @@ mod tests {
         }
         let stop = std::sync::atomic::AtomicBool::new(false);
         lungfish::train(&request, &mut lungfish::Watch::new(&mut lungfish::Silent, &stop)).unwrap();
-        let models = Models::open(std::slice::from_ref(&run), None).unwrap();
+        let models = Models::open(std::slice::from_ref(&run), None, PrecisionRule::Auto).unwrap();
         let taught: Vec<String> = (0..MOST_TAUGHT + 2).map(|_| models.add_taught(&run).unwrap()).collect();
         // What was named stays, whatever is taught.
         let mut names = vec!["run".to_owned()];

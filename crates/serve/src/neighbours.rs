@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Json;
 use axum::extract::{Request, State};
-use lungfish::{Error, Event, LessonFilm, Neighbour, Neighbours, Split, Watch};
+use lungfish::{Error, Event, LessonFilm, Neighbour, Neighbours, PrecisionRule, Split, Watch};
 use lungfish_data::display::escape;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,10 +80,10 @@ impl Near {
         let films = films(app)?;
         let reading = Mutex::new(Reading::Films { done: 0, total: films.len() });
         let reader = Arc::new(Reader { films, reading, ending: AtomicBool::new(false) });
-        let (path, own) = (model.path.clone(), Arc::clone(&reader));
+        let (path, own, precision) = (model.path.clone(), Arc::clone(&reader), app.models.precision);
         std::thread::Builder::new()
             .name(format!("neighbours {}", model.name))
-            .spawn(move || own.work(&path, waiting))
+            .spawn(move || own.work((&path, precision), waiting))
             .map_err(|e| Problem::broken(format!("there is no thread to read films on: {e}")))?;
         Ok(answering.insert(Answering { reader, jobs }).clone())
     }
@@ -106,7 +106,7 @@ fn films(app: &App) -> Result<Vec<Known>, Problem> {
 }
 
 impl Reader {
-    fn work(&self, model: &Path, mut waiting: mpsc::Receiver<Job>) {
+    fn work(&self, (model, precision): (&Path, PrecisionRule), mut waiting: mpsc::Receiver<Job>) {
         let films: Vec<(PathBuf, Option<Split>)> =
             self.films.iter().map(|film| (film.path.clone(), film.split)).collect();
         let mut observer = |event: &Event| {
@@ -114,7 +114,7 @@ impl Reader {
                 *held(&self.reading) = Reading::Films { done: *done, total: *total };
             }
         };
-        let read = || Neighbours::among(&films, model, &mut Watch::new(&mut observer, &self.ending));
+        let read = || Neighbours::among(&films, (model, precision), &mut Watch::new(&mut observer, &self.ending));
         let failed = match catch_unwind(AssertUnwindSafe(read)) {
             Ok(Ok(neighbours)) => return self.answer(neighbours, &mut waiting),
             Ok(Err(error)) => error.to_string(),

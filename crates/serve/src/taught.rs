@@ -139,6 +139,7 @@ impl Teaching {
             request.labels = Some(table);
             request.compare = Some(base.path.clone());
             request.pictures = false;
+            request.precision = app.models.precision;
             request.memory = Some(Arc::clone(&self.memory));
             // Another model's classes may be others: then there is nothing to compare.
             if let Ok(outcome) = lungfish::test(&request, &mut watch) {

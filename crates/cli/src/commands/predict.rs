@@ -9,8 +9,8 @@ use anyhow::bail;
 use clap::ValueHint::{AnyPath, DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lungfish::{
-    ErrorKind, FilmList, MapsFolder, Outcome, PassedOver, PlotTarget, PointRule, Prediction, Predictor, ScoresFile,
-    Tta, Watch, passed_over,
+    ErrorKind, FilmList, MapsFolder, Outcome, PassedOver, PlotTarget, PointRule, PrecisionRule, Prediction, Predictor,
+    ScoresFile, Tta, Watch, passed_over,
 };
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 /// until all is scored the rows are in FILE.part.csv.
 ///
 /// --json prints an object a film, on a line: path, class, probabilities; or path, error; of a DICOM also uid; at, where it is
-/// called at another point than 0.5; unlike, as in --out; with --cam also evidence: of (the class or label that is mapped), supporting and opposing (logits), outside_center and
+/// called at another point than 0.5; precision, where --precision asks for another one than trained the model; unlike, as in --out; with --cam also evidence: of (the class or label that is mapped), supporting and opposing (logits), outside_center and
 /// border (shares of what supports it). Where files were passed over, a
 /// last object has passed_over: a list of kind, count, first (a path) and may_be_films.
 #[derive(clap::Args)]
@@ -93,6 +93,10 @@ pub struct Args {
     /// specificity=0.9 [default: the model's, which is 0.5 unless its recipe's call_at says otherwise]
     #[arg(long, value_name = "POINT")]
     at: Option<PointRule>,
+    /// In which precision networks compute: fp32, bf16, or auto, what trained the model
+    #[arg(long, default_value = "auto")]
+    #[arg(value_parser = flags::precision())]
+    precision: PrecisionRule,
     #[command(flatten)]
     formats: flags::Formats,
     /// Print one JSON object a film
@@ -117,7 +121,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let target = args.plot.as_ref().map(|to| PlotTarget::new(to, &args.paths)).transpose()?;
     let target = target.map(|target| target.with_formats(formats));
     let mut printer = Printer::scoring();
-    let mut predictor = Predictor::open(&args.model)?.with_tta(args.tta).with_uids(flags::uids(args.uids));
+    let predictor = Predictor::open(&args.model)?.with_precision(args.precision)?;
+    let mut predictor = predictor.with_tta(args.tta).with_uids(flags::uids(args.uids));
     if let Some(rule) = args.at {
         predictor = predictor.with_point(rule)?;
     }
@@ -187,6 +192,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         if predictor.point() != PointRule::default() {
             print::out(format_args!("\nFilms are called at {}.", predictor.point()))?;
+        }
+        if let Some(precision) = predictor.other_precision() {
+            print::out(format_args!("\nEach film is {}.", print::other_precision(precision)))?;
         }
         if unlike > 0 {
             print::out(format_args!(

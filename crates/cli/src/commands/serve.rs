@@ -6,10 +6,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use lungfish::PointRule;
+use lungfish::{PointRule, PrecisionRule};
 use lungfish_serve::{ServeRequest, Started};
 
-use crate::{NOT_A_DIAGNOSIS, print, stop};
+use crate::{NOT_A_DIAGNOSIS, flags, print, stop};
 
 /// Show a page to drop films on, with what models say of them
 ///
@@ -53,6 +53,10 @@ pub struct Args {
     /// Where films are called: youden, max-accuracy, sensitivity=0.95, specificity=0.9, or a probability [default: each model's own]
     #[arg(long, value_name = "POINT")]
     at: Option<PointRule>,
+    /// In which precision networks compute: fp32, bf16, or auto, what trained each model
+    #[arg(long, default_value = "auto")]
+    #[arg(value_parser = flags::precision())]
+    precision: PrecisionRule,
     /// Open the page in the browser
     #[arg(long)]
     open: bool,
@@ -61,6 +65,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut request = ServeRequest::new(&args.model);
     (request.host, request.port, request.at) = (args.host, args.port, args.at);
+    request.precision = args.precision;
     if let Some(missing) = args.watch.iter().find(|run| !run.is_dir()) {
         anyhow::bail!("{} is no run folder: it is not there, or no folder", print::path(missing));
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::bail;
 use clap::ValueHint::{DirPath, FilePath};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lungfish::{EpochChoice, PointRule, Split, TestRequest, Tta, Watch};
+use lungfish::{EpochChoice, PointRule, PrecisionRule, Split, TestRequest, Tta, Watch};
 
 pub use printed::report;
 
@@ -63,6 +63,10 @@ pub struct Args {
     /// specificity=0.9 [default: the model's, which is 0.5 unless its recipe's call_at says otherwise]
     #[arg(long, value_name = "POINT")]
     at: Option<PointRule>,
+    /// In which precision networks compute: fp32, bf16, or auto, what trained the model
+    #[arg(long, default_value = "auto")]
+    #[arg(value_parser = flags::precision())]
+    precision: PrecisionRule,
     /// Tell predictive values for such a share of positive films as well, such as 0.05
     #[arg(long, value_name = "SHARE")]
     prevalence: Option<f64>,
@@ -101,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     (request.labels, request.table) = args.labels.table()?;
     request.split = args.split;
     request.epoch = args.epoch;
-    request.tta = args.tta;
+    (request.tta, request.precision) = (args.tta, args.precision);
     (request.at, request.prevalence) = (args.at, args.prevalence);
     request.compare.clone_from(&args.compare);
     request.groups.clone_from(&args.groups);

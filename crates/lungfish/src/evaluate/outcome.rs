@@ -6,7 +6,7 @@ use lungfish_data::{PassedOver, Split, Task};
 use serde::Serialize;
 
 use super::{ClassMetrics, Comparison, Groups, LabelShortcut, PointMetrics, ShortcutMetrics, StressTest};
-use crate::{BadFilm, BestEpoch, Caveat, LabelMetrics, Measure, Opened, PointRule, Tta};
+use crate::{BadFilm, BestEpoch, Caveat, LabelMetrics, Measure, Opened, PointRule, PrecisionRule, Tta};
 
 /// The metrics of a test. Serialised, it is what `lungfish test --json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -49,6 +49,10 @@ pub struct TestOutcome {
     #[serde(skip_serializing_if = "Tta::is_none")]
     #[cfg_attr(feature = "schema", schemars(default))]
     pub tta: Tta,
+    /// The precision that was asked for; left out where it is what trained the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub precision: Option<PrecisionRule>,
     /// What must be known beside these numbers.
     pub caveats: Vec<Caveat>,
     /// The split that was scored.
@@ -178,6 +182,7 @@ mod tests {
             opened: None,
             equal_prior: true,
             tta: Tta::None,
+            precision: None,
             caveats: vec![Caveat::new(CaveatKind::NoPatients, "nobody knows whose")],
             split: Split::Test,
             epoch: Some(BestEpoch {

@@ -9,7 +9,7 @@ use crate::film_memory::FilmMemory;
 #[cfg(feature = "pictures")]
 use crate::picture::PictureFormats;
 use crate::source::Reading;
-use crate::{EpochChoice, Error, PointRule, Recipe, Tta, source};
+use crate::{EpochChoice, Error, PointRule, PrecisionRule, Recipe, Tta, source};
 
 /// What to test on what.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,8 @@ pub struct TestRequest {
     pub tta: Tta,
     /// Where films are called; none is the model's own operating point.
     pub at: Option<PointRule>,
+    /// In which precision; `auto` is what trained each model.
+    pub precision: PrecisionRule,
     /// A share of positive films, between 0 and 1, for which predictive values are told beside those of the films themselves.
     pub prevalence: Option<f64>,
     /// Another run folder or model file that is asked about the same films and compared.

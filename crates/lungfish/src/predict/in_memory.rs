@@ -59,12 +59,7 @@ impl Predictor {
     pub(crate) fn predict_with(&mut self, square: Image, map: bool) -> Result<Prediction, Error> {
         let rows = self.scorer.score_squares(&mut self.model.stores, vec![square.pixels.clone()])?;
         let row = rows.into_iter().next().unwrap_or_default();
-        let mut prediction = prediction(
-            (&self.model.info, &self.model.references, &self.called_at),
-            self.model.file(),
-            Path::new(""),
-            &row,
-        )?;
+        let mut prediction = prediction(self.names(), self.model.file(), Path::new(""), &row)?;
         if map {
             let cam = match &mut self.cam {
                 Some(cam) => cam,

@@ -363,6 +363,7 @@ mod tests {
             spread: Vec::new(),
             uid: None,
             at: crate::PointRule::default(),
+            precision: None,
             map: None,
             unlike: None,
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lungfish_engine::{Cpu, Input, Normalization, Plan, PlanSpec, Store};
+use lungfish_engine::{Cpu, Input, Normalization, Plan, PlanSpec, Precision, Store};
 use lungfish_models::{Architecture, GradCam, HeadConfig, Network};
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ fn maps_are_those_of_pytorch_grad_cam() {
         let (gain, shift, last, input) = settings(architecture);
         let mut store = filled(&network, &backend, (gain, shift, last));
         let pixels = formula::pixels(input, FILMS, SIDE);
-        let mut cam = GradCam::new(&backend, &network, 8, SIDE, as_they_are).unwrap();
+        let mut cam = GradCam::new(&backend, &network, 8, SIDE, (as_they_are, Precision::Fp32)).unwrap();
         assert_eq!(serde_json::json!(cam.grid()), golden["shape"], "{name}");
         assert!(golden["hidden"].as_array().unwrap().iter().all(|units| units.as_u64() > Some(0)), "a ReLU that cuts");
         for (what, score) in [("log_odds", [-1.0, 1.0]), ("logit_0", [1.0, 0.0])] {
@@ -64,7 +64,7 @@ fn a_logit_is_the_sum_of_its_map_and_what_biases_give() {
         store.set(bias, &vec![0.0; len]).unwrap();
     }
     let pixels = formula::pixels("film", 3, 96);
-    let mut cam = GradCam::new(&backend, &network, 3, 96, as_they_are).unwrap();
+    let mut cam = GradCam::new(&backend, &network, 3, 96, (as_they_are, Precision::Fp32)).unwrap();
     let score = [1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 1.0];
     let maps = cam.maps(&mut store, 3, Input::Values(&pixels), &score).unwrap();
     let mut spec = PlanSpec::inference(&network.graph, 3, 96, as_they_are);

@@ -15,13 +15,15 @@ pub fn report(outcome: &TestOutcome, pdf: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// In how many views each film was scored, where they are several.
-fn views(tta: Tta) -> &'static str {
-    match tta {
+/// In how many views each film was scored, where they are several, and in which precision, where another one trained the model.
+fn asked(outcome: &TestOutcome) -> String {
+    let views = match outcome.tta {
         Tta::Flip => ", each with its mirror image averaged",
         Tta::Crops => ", each as ten crops averaged",
         _ => "",
-    }
+    };
+    let precision = outcome.precision.map(print::other_precision).map_or_else(String::new, |text| format!(", {text}"));
+    format!("{views}{precision}")
 }
 
 fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
@@ -32,7 +34,7 @@ fn lines(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     // Columns are as wide as the longest name, and wide enough for the headings.
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
     let mut lines = vec![
-        format!("{} of the {} split{}", print::films(outcome.films), outcome.split, views(outcome.tta)),
+        format!("{} of the {} split{}", print::films(outcome.films), outcome.split, asked(outcome)),
         format!(
             "{} Loss: {:.4} Acc: {:.4} AUC: {}",
             outcome.split,
@@ -206,7 +208,7 @@ fn lines_of_labels(outcome: &TestOutcome, pdf: bool) -> Vec<String> {
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(9);
     let (defined, all) = (outcome.labels.iter().filter(|label| label.auc.is_some()).count(), outcome.labels.len());
     let mut lines = vec![
-        format!("{} of the {} split{}", print::films(outcome.films), outcome.split, views(outcome.tta)),
+        format!("{} of the {} split{}", print::films(outcome.films), outcome.split, asked(outcome)),
         format!(
             "{} Loss: {:.4} Acc: {:.4} mean AUC: {}{}",
             outcome.split,
@@ -306,6 +308,7 @@ mod tests {
             opened: Some(Opened::new(2, "2026-11-29T04:20:10Z", 0)),
             equal_prior: true,
             tta: Tta::None,
+            precision: None,
             split: Split::Test,
             caveats: vec![],
             epoch: Some(lungfish::BestEpoch {
@@ -357,6 +360,11 @@ Each film: run/predictions-test.csv
 Pictures, PNG and SVG, in run: learning-curves, roc-test";
         assert_eq!(lines(&outcome, false).join("\n"), expected);
         assert_eq!(lines(&outcome, true).join("\n"), expected.replace("PNG and SVG", "PNG, SVG and PDF"));
+        let other = TestOutcome { precision: Some(lungfish::PrecisionRule::Bf16), ..outcome.clone() };
+        assert_eq!(
+            lines(&other, false)[0],
+            "3 films of the test split, computed in bf16, which did not train the model"
+        );
 
         let label = |name: &str, auc| LabelMetrics {
             name: name.to_owned(),
