@@ -2,7 +2,8 @@
 """Measures lungfish and its peers side by side and writes a dated record; README.md says how to get ready.
 
 Every program of a table runs once a round, in turn, so that what else the machine does meets all of them alike. A table
-has the median over the rounds; the ratios are of medians. A peer that is not installed is listed as absent.
+has the median over the rounds; the ratios are of medians, each to ours in the same precision. A peer that is not installed
+is listed as absent.
 """
 
 import argparse
@@ -36,13 +37,14 @@ class Program:
 def step(args, arch, mode, batch, runs, threads, environment=None, brief=False):
     """The programs of a table of steps."""
     ours = [args.lungfish, "bench", "step", "--arch", arch, "--mode", mode, "--batch", batch, "--runs", runs,
-            "--threads", threads, "--json"]
+            "--threads", threads, "--json", "--precision"]
     peer = ["--arch", arch, "--batch", batch, "--runs", runs, "--threads", threads]
-    programs = [Program("lungfish", ours, environment, ours=True)]
+    # Without AVX-512 nobody has an instruction for bf16.
+    dtypes = ["fp32"] if environment == AVX2 else ["fp32", "bf16"]
+    programs = [Program("lungfish", [*ours, dtype], environment, ours=True, dtype=dtype) for dtype in dtypes]
     if not brief:
-        programs.append(Program("lungfish, plain kernels", ours, PLAIN, reference=False))
+        programs.append(Program("lungfish, plain kernels", [*ours, "fp32"], PLAIN, reference=False))
     layouts = ["channels-last"] if brief else ["channels-last", "nchw"]
-    dtypes = ["fp32"] if brief else ["fp32", "bf16"]
     for dtype in dtypes:
         for layout in layouts:
             words = ["--mode", mode, "--dtype", dtype, "--layout", layout]
@@ -141,26 +143,29 @@ def megabytes(value):
 def rows(title, programs, told):
     """A table in Markdown, and its ratios in words."""
     is_loader = "loader" in programs[0].command
-    heads = ["", "films/s", "range", "ours : it"] + ([] if is_loader else ["memory at most", "of it the step's"])
+    heads = [""] + ([] if is_loader else ["precision"]) + ["films/s", "range", "ours : it"]
+    heads += [] if is_loader else ["memory at most", "of it the step's"]
     lines = [f"### {title}", "", "| " + " | ".join(heads) + " |", "|" + "-|" * len(heads)]
-    ours = median(told[0], "films_per_s")
+    ours = {p.dtype: median(measures, "films_per_s") for p, measures in zip(programs, told) if p.ours}
     best = {}
     entries = []
     for program, measures in zip(programs, told):
         value = median(measures, "films_per_s")
-        name = program.name + ("" if is_loader else f", {program.dtype}")
+        name, precision = program.name, [] if is_loader else [program.dtype]
         if value is None:
             reason = next(m.get("absent") or m.get("failed") for m in measures)
             word = "absent" if any("absent" in m for m in measures) else "failed"
-            entries.append([name, word, reason.replace("|", "/"), ""] + [""] * (len(heads) - 4))
+            entry = [name, *precision, word, reason.replace("|", "/")]
+            entries.append(entry + [""] * (len(heads) - len(entry)))
             continue
         paces = [m["films_per_s"] for m in measures if "films_per_s" in m]
         if len(paces) < len(measures):
             name += f" ({len(paces)} of {len(measures)} rounds, the others failed)"
         if program.reference and value > best.get(program.dtype, (0, ""))[0]:
             best[program.dtype] = (value, program.name)
-        ratio = "" if program is programs[0] or ours is None else f"{ours / value:.2f}"
-        entry = [name, figure(value), f"{figure(min(paces))} - {figure(max(paces))}", ratio]
+        own = ours.get(program.dtype)
+        ratio = "" if program.ours or own is None else f"{own / value:.2f}"
+        entry = [name, *precision, figure(value), f"{figure(min(paces))} - {figure(max(paces))}", ratio]
         if not is_loader:
             at_most, before = median(measures, "peak_bytes"), median(measures, "peak_bytes_before")
             own = median(measures, "plan_bytes") if before is None else at_most - before
@@ -172,18 +177,20 @@ def rows(title, programs, told):
         entries[0][0] = "lungfish, first pass"
         later = ["lungfish, later passes", figure(cached), f"{figure(min(paces))} - {figure(max(paces))}", ""]
         entries.insert(1, later)
-        if peer and ours:
-            entries[-1][3] = f"{ours / peer:.2f} first, {cached / peer:.1f} later"
+        if peer and ours["fp32"]:
+            entries[-1][3] = f"{ours['fp32'] / peer:.2f} first, {cached / peer:.1f} later"
     lines += ["| " + " | ".join(entry) + " |" for entry in entries]
     words = []
-    if ours:
-        share = median(told[0], "share_of_peak")
-        if share is not None:
-            gflops, peak = median(told[0], "gflops"), median(told[0], "peak_gflops")
-            words.append(f"Ours: {gflops:.0f} GFLOP/s effective, {100 * share:.0f} % of the {peak:.0f} measured.")
-        for dtype, (value, name) in sorted(best.items(), reverse=True):
-            if not is_loader:
-                words.append(f"Ours to the best {dtype} ({name}): **{ours / value:.2f}**.")
+    for program, measures in zip(programs, told):
+        if program.ours and (share := median(measures, "share_of_peak")) is not None:
+            gflops, peak = median(measures, "gflops"), median(measures, "peak_gflops")
+            words.append(f"Ours, {program.dtype}: {gflops:.0f} GFLOP/s effective, {100 * share:.0f} % of the {peak:.0f} "
+                         "measured of fp32.")
+    for dtype, (value, name) in sorted(best.items(), reverse=True):
+        if not is_loader and ours.get(dtype):
+            words.append(f"Ours to the best {dtype} ({name}): **{ours[dtype] / value:.2f}**.")
+    if ours.get("fp32") and ours.get("bf16"):
+        words.append(f"Ours, bf16 to fp32: **{ours['bf16'] / ours['fp32']:.2f}**.")
     return lines + ["", *words, ""]
 
 
@@ -199,8 +206,9 @@ def heading(args, today, results):
     lines = [
         f"# {today}, {args.name or doctor['processor'] or 'an unnamed processor'}, {doctor['cores']} cores", "",
         "Written by `bench/compare.py`: films a second, median of the rounds, with the range over them; 224 pixels,",
-        "weights at random, the notebook's head, training all parts with Adam. The ratio is ours to it: above 1 we are",
-        "faster. Memory is the process's at its most; a peer's step took what it had beyond its state before the step,",
+        "weights at random, the notebook's head, training all parts with Adam. The ratio is ours in the same precision to it:",
+        "above 1 we are faster. bf16 is bfloat16: PyTorch's autocast, OpenVINO's INFERENCE_PRECISION_HINT. Memory is the",
+        "process's at its most; a peer's step took what it had beyond its state before the step,",
         "with Adam's moments and gradients to weights in training; ours is activations and gradients to them alone.", "",
         f"- machine: {doctor['processor']}, {doctor['cores']} cores{kept}, {doctor['system']}",
         f"- lungfish {doctor['version']}, commit {commit.stdout.strip() or 'unknown'}; vector path: {', '.join(paths)}",
@@ -210,14 +218,31 @@ def heading(args, today, results):
     return lines + ([f"- {args.note}"] if args.note else []) + [""]
 
 
+class Listed(argparse.Action):
+    """Values with spaces or commas between, of a list if there is one."""
+
+    def __init__(self, *args, among=None, **kwargs):
+        super().__init__(*args, nargs="+", **kwargs)
+        self.among = among
+
+    def __call__(self, parser, namespace, values, option=None):
+        given = [value for word in values for value in word.split(",") if value]
+        for value in given:
+            if self.among and value not in self.among:
+                parser.error(f"{option}: {value} is none of {', '.join(self.among)}")
+        setattr(namespace, self.dest, given)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sections = ["train", "infer", "film", "loader", "thread", "avx2"]
     built = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/lungfish"
     parser.add_argument("--lungfish", default=built, help="the program, built with --release")
     parser.add_argument("--python", default=sys.executable, help="the Python that has the peers")
-    parser.add_argument("--arch", nargs="+", default=["resnet34", "efficientnet-lite0"])
-    parser.add_argument("--sections", nargs="+", choices=sections, default=sections)
+    parser.add_argument("--arch", action=Listed, default=["resnet34", "efficientnet-lite0"],
+                        help="networks, with spaces or commas between")
+    parser.add_argument("--sections", action=Listed, among=sections, default=sections,
+                        help=f"tables, likewise, of {', '.join(sections)}")
     parser.add_argument("--data", help="folder of films, DIR/{CLASS}/*; without it there is no section loader")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::median;
 use crate::compute::Compute;
 use crate::summary::within;
-use crate::{Activity, Error, Event, Recipe, Watch};
+use crate::{Activity, Error, Event, PrecisionRule, Recipe, Watch};
 
 /// Side of the image, pixels: ImageNet's.
 const IMAGE_SIZE: usize = 224;
@@ -50,6 +50,8 @@ pub struct StepRequest {
     pub batch: usize,
     /// What a step does.
     pub mode: Mode,
+    /// In which precision; `auto` is what a training takes here.
+    pub precision: PrecisionRule,
     /// Steps that are timed, within [`StepRequest::RUNS`]. One more goes first and is not.
     pub runs: usize,
 }
@@ -60,7 +62,7 @@ impl StepRequest {
 
     /// Ten timed steps of a training with 32 films.
     pub fn new(architecture: Architecture) -> Self {
-        StepRequest { architecture, batch: 32, mode: Mode::Train, runs: 10 }
+        StepRequest { architecture, batch: 32, mode: Mode::Train, precision: PrecisionRule::Auto, runs: 10 }
     }
 }
 
@@ -72,6 +74,8 @@ pub struct StepMeasure {
     pub arch: Architecture,
     /// What a step did.
     pub mode: Mode,
+    /// In which precision: `fp32` or `bf16`.
+    pub precision: &'static str,
     /// Films that went through at once.
     pub batch: usize,
     /// Side of the image, pixels; films of one channel.
@@ -95,10 +99,11 @@ pub struct StepMeasure {
     /// Billions of floating-point operations a second that would give `films_per_s` if every product was computed as it
     /// is written: two for each multiply-add, and, by convention, three times the forward pass's for a training step.
     pub gflops: f64,
-    /// Those that the same threads reach with the same instruction set where nothing keeps them from it, see
+    /// Those that the same threads reach with the same instruction set where nothing keeps them from it, in single precision, see
     /// [`peak::flops`].
     pub peak_gflops: f64,
-    /// `gflops / peak_gflops`. Beyond 1 where an algorithm does with fewer multiplications, as Winograd's does.
+    /// `gflops / peak_gflops`. Beyond 1 where an algorithm does with fewer multiplications, as Winograd's does, and where bf16
+    /// multiplies more at a time.
     pub share_of_peak: f64,
     /// Bytes of activations and gradients, as planned.
     pub plan_bytes: u64,
@@ -124,7 +129,8 @@ pub struct StepMeasure {
 /// # Errors
 /// A batch or a number of runs out of range; a batch that this machine has no memory for.
 pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure, Error> {
-    let StepRequest { architecture, batch, mode, runs } = *request;
+    let StepRequest { architecture, batch, mode, precision, runs } = *request;
+    let precision = precision.settled().precision();
     within("batch", batch, Recipe::BATCH_SIZE)?;
     within("runs", runs, StepRequest::RUNS)?;
     let network = Network::new(architecture, CLASSES, &HeadConfig::default())?;
@@ -134,6 +140,7 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
         Mode::Train => PlanSpec::training(graph, batch, IMAGE_SIZE, normalization, &all),
         Mode::Infer => PlanSpec::inference(graph, batch, IMAGE_SIZE, normalization),
     };
+    let spec = PlanSpec { precision, ..spec };
     let plan_bytes = Plan::bytes(&backend, graph, &spec)? as u64;
     if let Some(most) = Memory::look().most().filter(|most| plan_bytes > *most) {
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
@@ -186,6 +193,7 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
     Ok(StepMeasure {
         arch: architecture,
         mode,
+        precision: precision.name(),
         batch,
         image_size: IMAGE_SIZE,
         runs,
@@ -211,8 +219,13 @@ mod tests {
     use super::*;
     use crate::Silent;
 
-    const REQUEST: StepRequest =
-        StepRequest { architecture: Architecture::EfficientnetLite0, batch: 2, mode: Mode::Train, runs: 3 };
+    const REQUEST: StepRequest = StepRequest {
+        architecture: Architecture::EfficientnetLite0,
+        batch: 2,
+        mode: Mode::Train,
+        precision: PrecisionRule::Auto,
+        runs: 3,
+    };
 
     #[test]
     fn figures_follow_from_each_other() {
@@ -237,6 +250,12 @@ mod tests {
         // torchinfo's figure, see the summary.
         assert!((350_000_000..450_000_000).contains(&infer.mult_adds), "{}", infer.mult_adds);
         assert!(train.plan_bytes > infer.plan_bytes);
+        assert_eq!(train.precision, PrecisionRule::Auto.settled().name());
+        for precision in [PrecisionRule::Fp32, PrecisionRule::Bf16] {
+            let request = StepRequest { precision, runs: 1, mode: Mode::Infer, ..REQUEST };
+            let told = step(&request, &mut Watch::new(&mut Silent, &AtomicBool::new(false))).unwrap();
+            assert_eq!(told.precision, precision.name());
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use lungfish_models::Architecture;
 
 use super::{pace, tell, threads};
 use crate::{flags, print};
-use lungfish::{Recipe, Watch};
+use lungfish::{PrecisionRule, Recipe, Watch};
 
 /// Time steps of a network: films a second, share of what the processor can do, memory
 ///
@@ -20,11 +20,11 @@ use lungfish::{Recipe, Watch};
 ///
 /// GFLOP/s are effective ones: two for each multiply-add that summary tells of, three times as many for a training step,
 /// however many of them were really computed. Their share of what the same threads reach at best can therefore be above
-/// 100 %. LUNGFISH_SIMD and LUNGFISH_KERNELS leave out instructions and algorithms, to compare with them.
+/// 100 %, and of bf16 it is the share of what single precision reaches. LUNGFISH_SIMD and LUNGFISH_KERNELS leave out instructions and algorithms, to compare with them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
-  lungfish bench step --arch resnet34 --batch 32 --mode train
+  lungfish bench step --arch resnet34 --batch 32 --mode train --precision fp32
 
 Example, what the instruction set is worth:
   lungfish bench step --mode infer --json
@@ -41,6 +41,10 @@ pub struct Args {
     /// What a step does
     #[arg(long, value_enum, default_value_t = StepMode::Train)]
     mode: StepMode,
+    /// In which precision: fp32, bf16, or auto, what a training takes here
+    #[arg(long, default_value = "auto")]
+    #[arg(value_parser = flags::precision())]
+    precision: PrecisionRule,
     /// Steps that are timed; the median counts
     #[arg(long, value_name = "N", default_value_t = 7)]
     #[arg(value_parser = flags::whole(StepRequest::RUNS), allow_negative_numbers = true)]
@@ -63,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let mut request = StepRequest::new(args.arch.parse()?);
     request.batch = args.batch;
-    request.mode = mode;
+    (request.mode, request.precision) = (mode, args.precision);
     request.runs = args.runs;
     tell(|printer| lungfish::bench::step(&request, &mut Watch::new(printer, &AtomicBool::new(false))), lines, args.json)
 }
@@ -74,11 +78,19 @@ fn lines(m: &StepMeasure) -> Vec<String> {
     let peak =
         m.peak_bytes.map_or_else(|| "peak unknown".to_owned(), |bytes| format!("{} at most", print::size(bytes)));
     vec![
-        format!("{}, {}, batch {}, {threads}, {}, {} kernels", m.arch, m.mode.name(), m.batch, m.simd, m.kernels),
+        format!(
+            "{}, {}, batch {}, {threads}, {}, {}, {} kernels",
+            m.arch,
+            m.mode.name(),
+            m.batch,
+            m.precision,
+            m.simd,
+            m.kernels
+        ),
         format!("films/s    {}", pace(m.films_per_s)),
         format!("           {} to {} in {runs}", pace(m.films_per_s_min), pace(m.films_per_s_max)),
         format!(
-            "GFLOP/s    {:.0} effective, {:.0} % of the {:.0} that multiply-adds reach here",
+            "GFLOP/s    {:.0} effective, {:.0} % of the {:.0} that multiply-adds of fp32 reach here",
             m.gflops,
             100.0 * m.share_of_peak,
             m.peak_gflops
@@ -96,6 +108,7 @@ mod tests {
         let measure = StepMeasure {
             arch: Architecture::Resnet34,
             mode: Mode::Train,
+            precision: "bf16",
             batch: 32,
             image_size: 224,
             runs: 7,
@@ -115,10 +128,10 @@ mod tests {
         assert_eq!(
             lines(&measure),
             [
-                "resnet34, train, batch 32, 2 threads, avx512, fast kernels",
+                "resnet34, train, batch 32, 2 threads, bf16, avx512, fast kernels",
                 "films/s    22.5",
                 "           9.88 to 123 in 7 steps",
-                "GFLOP/s    494 effective, 105 % of the 470 that multiply-adds reach here",
+                "GFLOP/s    494 effective, 105 % of the 470 that multiply-adds of fp32 reach here",
                 "memory     1.6 GB at most, 1.2 GB of it activations and gradients",
             ]
         );
