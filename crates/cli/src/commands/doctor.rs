@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lungfish::{Gpus, Memory};
+use lungfish::{Gpus, Memory, PrecisionRule};
 use lungfish_models::{Architecture, hub_files, hub_folder, wheel};
 use serde::Serialize;
 
@@ -34,6 +34,8 @@ pub struct Report {
     features: Vec<&'static str>,
     /// What the kernels chose of them: `avx512`, `avx2+fma`, `neon` or `scalar`.
     kernels: &'static str,
+    /// What `precision = "auto"` of a recipe is for a training that begins here: `bf16` or `fp32`.
+    precision: &'static str,
     /// None where the system does not tell.
     cores: Option<usize>,
     /// Those to compute with.
@@ -91,8 +93,9 @@ fn look() -> Report {
         version: env!("CARGO_PKG_VERSION"),
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         processor: processor(),
-        features: features(),
+        features: features().into_iter().chain(matrix_features()).collect(),
         kernels: lungfish_kernels::machine::simd(),
+        precision: PrecisionRule::Auto.settled().name(),
         cores: std::thread::available_parallelism().ok().map(usize::from),
         threads: rayon::current_num_threads(),
         memory: Memory::look(),
@@ -115,6 +118,7 @@ fn lines(report: &Report) -> Vec<String> {
         format!("processor   {}", report.processor.as_deref().map_or_else(unknown, print::one_line)),
         format!("features    {}", report.features.join(" ")),
         format!("kernels     {}", report.kernels),
+        format!("precision   {}", precision(report)),
         format!("threads     {} of {} cores", report.threads, report.cores.map_or_else(unknown, |n| n.to_string())),
         format!("memory      {}, {} available{limit}", bytes(memory.total), bytes(memory.available)),
         format!("gpu         {}", print::one_line(&gpus.describe())),
@@ -132,10 +136,37 @@ fn lines(report: &Report) -> Vec<String> {
     lines
 }
 
-fn processor() -> Option<String> {
+/// What a training takes here where its recipe says auto, and why.
+fn precision(report: &Report) -> String {
+    let why = match (report.precision, report.features.contains(&"avx512bf16"), report.kernels) {
+        ("bf16", _, _) => "the processor multiplies bfloat16".to_owned(),
+        (_, true, kernels) => {
+            format!("the processor multiplies bfloat16, but with avx512 alone, and the kernels use {kernels}")
+        }
+        _ => "the kernels have no instruction for bfloat16 here; bf16 works and is slower".to_owned(),
+    };
+    format!("{} for trainings (auto): {why}", report.precision)
+}
+
+/// The first line of that name in what Linux tells of its processors.
+fn told_of_processor(name: &str) -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn processor() -> Option<String> {
+    told_of_processor("model name")
+}
+
+/// AMX, of which Rust's detection is not stable yet; none where the system does not tell.
+fn matrix_features() -> Vec<&'static str> {
+    matrix_features_of(&told_of_processor("flags").unwrap_or_default())
+}
+
+fn matrix_features_of(flags: &str) -> Vec<&'static str> {
+    let has = |name: &&str| flags.split_whitespace().any(|flag| flag == *name);
+    ["amx_tile", "amx_int8", "amx_bf16"].into_iter().filter(has).collect()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -181,6 +212,40 @@ fn features() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_what_auto_is_here_and_why() {
+        let report = look();
+        let line = lines(&report).into_iter().find(|line| line.starts_with("precision   ")).unwrap();
+        let bf16 = lungfish_kernels::machine::bf16();
+        assert!(
+            line.starts_with(&format!("precision   {} for trainings", if bf16 { "bf16" } else { "fp32" })),
+            "{line}"
+        );
+        let told = |of, kernels, features| precision(&Report { precision: of, kernels, features, ..look() });
+        assert_eq!(
+            told("bf16", "avx512", vec!["avx512bf16"]),
+            "bf16 for trainings (auto): the processor multiplies bfloat16"
+        );
+        assert_eq!(
+            told("fp32", "avx2+fma", vec!["avx512bf16"]),
+            "fp32 for trainings (auto): the processor multiplies bfloat16, but with avx512 alone, and the kernels use avx2+fma"
+        );
+        assert!(
+            told("fp32", "neon", vec!["neon", "bf16"])
+                .ends_with("no instruction for bfloat16 here; bf16 works and is slower")
+        );
+    }
+
+    #[test]
+    fn amx_is_read_from_what_linux_tells() {
+        assert_eq!(
+            matrix_features_of("fpu avx512_bf16 amx_bf16 avx512_fp16 amx_tile amx_int8"),
+            ["amx_tile", "amx_int8", "amx_bf16"]
+        );
+        assert_eq!(matrix_features_of("fpu amx_bf16_like"), Vec::<&str>::new());
+        assert_eq!(matrix_features_of(""), Vec::<&str>::new());
+    }
 
     #[test]
     fn every_architecture_has_its_weights_told() {
