@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::common::*;
-use lungfish::{Channels, Neighbours, Silent, Split, Watch};
+use lungfish::{Channels, Neighbours, PrecisionRule, Silent, Split, Watch};
 use lungfish_data::{DecodeOptions, Decoding, decode_file};
 
 /// The films of a run under other names in another folder, one of its test films saved anew as another kind of file.
@@ -38,7 +38,7 @@ fn test_films_are_known_wherever_they_lie() {
         copies.push((to, None));
     }
     let among = |films: &[(PathBuf, Option<Split>)], model: &PathBuf| {
-        Neighbours::among(films, model, &mut Watch::new(&mut Silent, &GO)).unwrap()
+        Neighbours::among(films, (model, PrecisionRule::default()), &mut Watch::new(&mut Silent, &GO)).unwrap()
     };
     let mut neighbours = among(&copies, &run);
     let known = films.iter().filter(|film| split_of(film) != Split::Test).count();
@@ -63,6 +63,8 @@ fn test_films_are_known_wherever_they_lie() {
     fs::copy(run.join("best.safetensors"), &alone).unwrap();
     assert_eq!(among(&copies, &alone).len(), 40);
     fs::write(run.join("split.csv"), "path,label,group,split,hash,pixels\n").unwrap();
-    let error = Neighbours::among(&copies, &run, &mut Watch::new(&mut Silent, &GO)).unwrap_err().to_string();
+    let error = Neighbours::among(&copies, (&run, PrecisionRule::default()), &mut Watch::new(&mut Silent, &GO))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("split.csv") && error.contains("no longer known"), "{error}");
 }
