@@ -55,6 +55,35 @@ fn a_prediction_says_where_it_was_called() {
 }
 
 #[test]
+fn what_is_computed_in_another_precision_says_so() {
+    let folder = temporary();
+    let recipe = fs::read_to_string(RUN.join("recipe.toml")).unwrap();
+    let [own, other] = if recipe.contains("\nprecision = \"bf16\"\n") { ["bf16", "fp32"] } else { ["fp32", "bf16"] };
+    let told = format!("computed in {other}, which did not train the model");
+    let out = folder.path().join("out");
+    let test = ["test", "--model", arg(&RUN), "--data", arg(&FILMS), "--out", arg(&out), "--no-pictures"];
+    let film = split(&FILMS, "test").swap_remove(0);
+    let predict = ["predict", "--model", arg(&RUN), arg(&film)];
+    for usual in [&test[..], &predict[..]] {
+        let said = |more: &[&str]| done(&[usual, more].concat());
+        assert!(said(&["--precision", other]).contains(&told), "{usual:?}");
+        let json: Value = serde_json::from_str(&said(&["--precision", other, "--json"])).unwrap();
+        assert_eq!(json["precision"], other);
+        for rule in [own, "auto"] {
+            assert!(!said(&["--precision", rule]).contains("computed in"), "{usual:?}");
+            let json: Value = serde_json::from_str(&said(&["--precision", rule, "--json"])).unwrap();
+            assert_eq!(json.get("precision"), None);
+        }
+    }
+    assert_eq!(run(&[&predict[..], &["--precision", "fp16"]].concat()).status.code(), Some(2));
+    let step = ["bench", "step", "--batch", "1", "--runs", "1", "--mode", "infer", "--json", "--precision"];
+    for precision in ["fp32", "bf16"] {
+        let json: Value = serde_json::from_str(&done(&[&step[..], &[precision]].concat())).unwrap();
+        assert_eq!(json["precision"], precision);
+    }
+}
+
+#[test]
 fn a_model_is_made_for_another_site() {
     let folder = temporary();
     let (site, there) = (folder.path().join("site"), folder.path().join("there.safetensors"));

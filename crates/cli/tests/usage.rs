@@ -188,6 +188,10 @@ fn doctor_knows_the_machine() {
         "{kernels} {features:?}"
     );
     assert_eq!(report["device"], "cpu");
+    let precision = report["precision"].as_str().unwrap();
+    let may_be = if kernels == "avx512" && features.contains(&"avx512bf16") { "bf16" } else { "fp32" };
+    assert_eq!(precision, may_be, "{features:?}");
+    assert!(done(&["doctor"]).contains(&format!("precision   {precision} for trainings (auto): ")));
     assert!(report["gpus"].is_array());
     let weights = report["weights"].as_array().unwrap();
     let lite = weights.iter().find(|of| of["architecture"] == "efficientnet-lite0").unwrap();
@@ -218,6 +222,7 @@ fn bench_times_steps() {
         }
         assert!(["avx512", "avx2+fma", "neon", "scalar"].contains(&measure["simd"].as_str().unwrap()));
         assert_eq!(measure["kernels"], "fast");
+        assert!(["fp32", "bf16"].contains(&measure["precision"].as_str().unwrap()));
         let films_per_s = number("films_per_s");
         assert!(0.0 < number("films_per_s_min") && number("films_per_s_min") <= films_per_s);
         assert!(films_per_s <= number("films_per_s_max") && number("films_per_s_max") < 1e5);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use lungfish_engine::{GraphBuilder, Normalization, ValueId};
 use serde::{Deserialize, Serialize};
 
-use crate::imagenet::{HubFile, LITE0, Wheel};
+use crate::imagenet::{HubFile, LITE0, Packed, Wheel};
 use crate::resnet::{self, Block};
 use crate::{ModelError, efficientnet_lite};
 
@@ -49,7 +49,7 @@ pub enum Architecture {
 #[derive(Clone, Copy)]
 pub(crate) enum Pretrained {
     /// A safetensors file inside the program.
-    Shipped(&'static [u8]),
+    Shipped(Packed),
     /// Files of torchvision's hub, best first.
     Hub(&'static [HubFile]),
     /// A file in a Python wheel, which the user gives by its path.

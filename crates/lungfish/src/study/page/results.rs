@@ -97,7 +97,12 @@ fn tested_on(found: &Found, test: &Tested) -> String {
         Some("crops") => " Each film was scored as ten crops and averaged.",
         _ => "",
     };
-    format!("{} of {whose}.{views}", some(test.films, "film", "films"))
+    let precision = match test.precision.as_deref() {
+        Some("fp32") => " It was computed in fp32, which did not train the model.",
+        Some("bf16") => " It was computed in bf16, which did not train the model.",
+        _ => "",
+    };
+    format!("{} of {whose}.{views}{precision}", some(test.films, "film", "films"))
 }
 
 fn of_classes(page: &mut Page, test: &Tested) {
