@@ -122,7 +122,7 @@ def run(name, size, dtype=torch.float64):
         groups.update(trained(name, model, seen, size, dtype, targets))
     if size == SMALL:
         groups["adam"] = adam(name, size, dtype, targets)
-    return {g: {k: t.numpy().astype(np.float64) for k, t in m.items()} for g, m in groups.items()}
+    return {g: {k: t.double().numpy() for k, t in m.items()} for g, m in groups.items()}
 
 
 def trained(name, model, seen, size, dtype, targets):

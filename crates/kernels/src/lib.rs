@@ -1,6 +1,6 @@
 //! CPU kernels for training convolutional networks: plain slices in, plain slices out.
 //!
-//! Values lie channels-last (NHWC), `f32`, `n` films one after another; convolution weights
+//! Values lie channels-last (NHWC), `f32` or bfloat16 ([`Stored`]), `n` films one after another; convolution weights
 //! are handed over as OIHW and kept packed in a [`conv::Filter`]. Every function is safe, takes
 //! slices of exactly the length its shape says (a wrong length panics: that is a mistake of the
 //! caller's program, never of its user's data), and writes into memory the caller owns.
@@ -26,6 +26,10 @@
 //! - gradients of batch normalisations, for the same reason at the end of their rows;
 //! - gradients to the weights of some pointwise convolutions, whose partial sums are cut by which operand fills the vectors
 //!   better.
+//!
+//! With values in bfloat16 the paths relate in the same way. Products of pairs are taken by `vdpbf16ps` where the processor has
+//! it ([`machine::bf16`]), else by single floats in the same order; what the two make of numbers below 1.2e-38 differs, so that
+//! the path has another name ([`machine::bf16_path`]).
 //!
 //! So a network's results on AVX2 and on AVX-512 are close and, as a rule, not the same bits. `tests/instruction_sets.rs`
 //! holds each of these sentences to what the machine does.

@@ -5,6 +5,7 @@
 
 mod cam;
 mod formula;
+mod halves;
 mod imported;
 mod lite_imagenet;
 mod networks;

@@ -16,16 +16,16 @@ const CLASSES: usize = 2;
 
 /// Side of the image in pixels, and films at a time.
 #[derive(Clone, Copy, PartialEq)]
-struct Size {
-    side: usize,
-    batch: usize,
+pub struct Size {
+    pub side: usize,
+    pub batch: usize,
 }
 
 /// Small, for training that goes on for steps.
-const SMALL: Size = Size { side: 64, batch: 4 };
+pub const SMALL: Size = Size { side: 64, batch: 4 };
 /// As a network is used: the later layers see planes of 14 and 7 pixels, and take the algorithms that those get; Lite2 halves
 /// odd planes too.
-fn whole(architecture: Architecture) -> Size {
+pub fn whole(architecture: Architecture) -> Size {
     let side = match architecture {
         Architecture::EfficientnetLite1 => 240,
         Architecture::EfficientnetLite2 => 260,
@@ -47,7 +47,7 @@ const ADAM_TOLERANCE: f64 = 1e-3;
 const VANISHING: f64 = 1e-6;
 
 /// One network's golden file.
-struct Golden {
+pub struct Golden {
     bytes: Vec<u8>,
     full: bool,
     /// Elements kept of a tensor that has more.
@@ -55,7 +55,7 @@ struct Golden {
 }
 
 impl Golden {
-    fn open(architecture: Architecture, size: Size) -> Golden {
+    pub fn open(architecture: Architecture, size: Size) -> Golden {
         let full = std::env::var_os("LUNGFISH_GOLDEN_FULL").map(PathBuf::from);
         let folder = full.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/models"));
         let side = if size == SMALL { String::new() } else { format!("-{}", size.side) };
@@ -74,11 +74,56 @@ impl Golden {
         (names, kept, norms.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
     }
 
+    /// Losses of twenty steps of Adam.
+    pub fn losses(&self) -> Vec<f32> {
+        let (_, losses, _) = self.group("adam");
+        assert_eq!(losses.len(), 20);
+        losses
+    }
+
+    /// How far each member of a group is off, of its own norm, by the elements that are kept; nothing of members that are
+    /// zero by mathematics.
+    pub fn distances(&self, group: &str, mut ours: impl FnMut(&str) -> Vec<f32>) -> Vec<f64> {
+        let mut distances = Vec::new();
+        self.each(group, |name| ours(name), |_, off, _| distances.push(off), |_, _, _| {});
+        distances
+    }
+
     /// Compares a group, in its order; complains about every member that is too far off.
     fn compare(&self, group: &str, tolerance: f64, mut ours: impl FnMut(&str) -> Vec<f32>) -> Vec<String> {
+        let (mut worst, mut complaints, mut vanishing) = ((0.0, String::new()), Vec::new(), Vec::new());
+        let far = |name: &str, off: f64, norms: [f64; 2]| {
+            if off > worst.0 {
+                worst = (off, name.to_owned());
+            }
+            if off.is_nan() || off > tolerance {
+                let [our_norm, norm] = norms;
+                complaints.push(format!("{group} {name}: off by {off:.2e}, norm {our_norm:e} for {norm:e}"));
+            }
+        };
+        let vanish = |name: &str, our_norm: f64, largest: f64| {
+            if our_norm.is_nan() || our_norm > VANISHING * largest {
+                vanishing.push(format!("{group} {name}: should vanish, norm {our_norm:e} of {largest:e}"));
+            }
+        };
+        self.each(group, |name| ours(name), far, vanish);
+        println!("{group}: at most {:.1e} off, at {}", worst.0, worst.1);
+        complaints.extend(vanishing);
+        complaints
+    }
+
+    /// Calls `far` with each member's name, how far it is off and its norms, ours and theirs; `vanish` with one's that is zero by
+    /// mathematics, our norm of it and the largest of the group.
+    fn each(
+        &self,
+        group: &str,
+        mut ours: impl FnMut(&str) -> Vec<f32>,
+        mut far: impl FnMut(&str, f64, [f64; 2]),
+        mut vanish: impl FnMut(&str, f64, f64),
+    ) {
         let (names, kept, norms) = self.group(group);
         let largest = norms.iter().fold(0.0_f64, |a, &b| a.max(b));
-        let (mut at, mut worst, mut complaints) = (0, (0.0, String::new()), Vec::new());
+        let mut at = 0;
         assert!(!names.is_empty());
         for (name, &norm) in names.iter().zip(&norms) {
             let values = ours(name);
@@ -88,9 +133,7 @@ impl Golden {
             at += positions.len();
             let our_norm = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
             if norm < 1e-9 * largest {
-                if our_norm.is_nan() || our_norm > VANISHING * largest {
-                    complaints.push(format!("{group} {name}: should vanish, norm {our_norm:e} of {largest:e}"));
-                }
+                vanish(name, our_norm, largest);
                 continue;
             }
             let square = |v: f64| v * v;
@@ -100,17 +143,9 @@ impl Golden {
             // the kept ones have on average is the scale.
             let kept_scale: f64 = theirs.iter().map(|&t| square(f64::from(t))).sum();
             let scale = kept_scale.max(square(norm) * theirs.len() as f64 / values.len() as f64);
-            let off = (difference / scale).sqrt().max((our_norm / norm - 1.0).abs());
-            if off > worst.0 {
-                worst = (off, name.clone());
-            }
-            if off.is_nan() || off > tolerance {
-                complaints.push(format!("{group} {name}: off by {off:.2e}, norm {our_norm:e} for {norm:e}"));
-            }
+            far(name, (difference / scale).sqrt().max((our_norm / norm - 1.0).abs()), [our_norm, norm]);
         }
         assert_eq!(at, kept.len(), "{group}: some of the golden file was not compared");
-        println!("{group}: at most {:.1e} off, at {}", worst.0, worst.1);
-        complaints
     }
 }
 
@@ -126,7 +161,7 @@ pub fn settings(architecture: Architecture) -> (f64, f64, &'static str, &'static
     }
 }
 
-fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
+pub fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
     let network = Network::new(architecture, CLASSES, &HeadConfig::default()).unwrap();
     let mut store = Store::new(&Cpu::new(), &network.graph).unwrap();
     let (gain, shift, last, _) = settings(architecture);
@@ -136,17 +171,22 @@ fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
     (network, store)
 }
 
-fn plan(network: &Network, size: Size, train: bool) -> Plan<Cpu> {
+/// Everything tapped is kept.
+pub fn spec(network: &Network, size: Size, train: bool) -> PlanSpec {
     // The golden inputs are normalised already.
     let normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
     let parts = if train { network.parts_by_names("all").unwrap() } else { Vec::new() };
     let mut spec = PlanSpec::training(&network.graph, size.batch, size.side, normalization, &parts);
     spec.keep = network.taps.iter().map(|&(_, v)| v).collect();
-    Plan::new(&Cpu::new(), &network.graph, spec).unwrap()
+    spec
+}
+
+fn plan(network: &Network, size: Size, train: bool) -> Plan<Cpu> {
+    Plan::new(&Cpu::new(), &network.graph, spec(network, size, train)).unwrap()
 }
 
 /// Film i is of class i mod 2; the mean negative log-likelihood.
-fn targets(Size { batch, .. }: Size) -> Vec<f32> {
+pub fn targets(Size { batch, .. }: Size) -> Vec<f32> {
     (0..batch * CLASSES).map(|i| if i / CLASSES % CLASSES == i % CLASSES { 1.0 / batch as f32 } else { 0.0 }).collect()
 }
 
@@ -184,8 +224,7 @@ fn check_adam(architecture: Architecture) {
     let parts = network.parts_by_names("all").unwrap();
     let mut plan = plan(&network, size, true);
     let mut adam = Adam::new(&Cpu::new(), &network.graph, &parts, AdamConfig::default()).unwrap();
-    let (_, theirs, _) = golden.group("adam");
-    assert_eq!(theirs.len(), 20);
+    let theirs = golden.losses();
     let mut complaints = Vec::new();
     let mut worst = 0.0_f64;
     for (step, &their) in theirs.iter().enumerate() {
