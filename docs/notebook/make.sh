@@ -135,10 +135,11 @@ text <<'END'
 
 *Here:* `lungfish train` reads the same folders (`chest_xray/{train,val,test}/{CLASS}/*`) and prints the same. No
 patient is on two splits. A `val` of sixteen films, as the Kermany set has, is too small to judge by: it joins `train`,
-and a new one is carved out of `train` by patient. The split is kept in `run/split.csv`.
+and a new one is carved out of `train` by patient. The split is kept in `run/split.csv`. The notebook computes in single
+precision; without `precision=fp32` it would be bf16 where the processor has it.
 
 END
-train='lungfish train --data chest_xray --out run --batch 16 --frozen-epochs 6 --epochs 4 --set frozen_lr=5e-4 --set lr=3e-4'
+train='lungfish train --data chest_xray --out run --batch 16 --frozen-epochs 6 --epochs 4 --set frozen_lr=5e-4 --set lr=3e-4 --set precision=fp32'
 (cd "$work" && eval "$train") >"$work/train.txt" 2>&1 || { cat "$work/train.txt" >&2; exit 1; }
 shown '/^Weights/,/^Dataset val/{s/^Dataset val/.../;p;}'
 
