@@ -121,7 +121,7 @@ impl Neighbours {
                 let film = film.ok()?;
                 Some(((*at, parts.split(&film, films[*at].1)?), film.square))
             });
-            let (kept, squares): (Vec<(usize, Option<Split>)>, Vec<Vec<u8>>) = kept.unzip();
+            let (kept, squares): (Vec<_>, Vec<Vec<u8>>) = kept.unzip();
             let next = batches.next();
             // The next films are read while the network computes.
             let (scored, ahead) = rayon::join(

@@ -68,7 +68,6 @@ fn random_graphs_are_near_those_of_single_precision() {
     };
     let quantiles = |values: &mut Vec<f64>| [0.5, 0.9, 0.99].map(|part| at(values, part));
     let (outputs, gradients) = (quantiles(&mut outputs), quantiles(&mut gradients));
-    println!("outputs {outputs:.4?}, gradients {gradients:.4?}, {smaller} of 300 take less than 0.6 of the memory");
     assert!(outputs[0] < 0.01 && outputs[1] < 0.03, "{outputs:?}");
     assert!(gradients[0] < 0.02 && gradients[1] < 0.1, "{gradients:?}");
     assert!(smaller > 200, "{smaller}");

@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn each_label_is_held_against_its_own_look() {
         let films = 240;
-        let (look, has) = (|film: usize| film % 4, |film: usize| (film / 4) % 3 == 0);
+        let (look, has) = (|film: usize| film % 4, |film: usize| (film / 4).is_multiple_of(3));
         // The first label is frequent among films of some looks, and of a look neither more nor less frequent by anything else.
         let first = |film: usize| (film / 4) % 4 < look(film);
         let row = |film: usize| {
@@ -279,7 +279,7 @@ mod tests {
         let reference = Reference::new(&train, &[], 0).unwrap();
         let names = ["READ", "SEEN", "RARE"].map(str::to_owned);
         // Of every tenth film nobody knows the first two labels, and the model says of those what would spoil all.
-        let unknown = |film: usize| film % 10 == 0;
+        let unknown = |film: usize| film.is_multiple_of(10);
         let label = |film: usize| {
             let known = |has: bool| Some(has).filter(|_| !unknown(film));
             Label::Row(vec![known(first(film)), known(has(film)), Some(third(film))])

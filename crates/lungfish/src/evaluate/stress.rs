@@ -173,7 +173,7 @@ impl Stressed<'_> {
             let scores = (score(after), score(self.predictions[*film]));
             Some((self.labels[*film].has(index)?, (scores, self.patients[*film])))
         });
-        let (is, rest): (Vec<bool>, Vec<((f64, f64), &str)>) = known.unzip();
+        let (is, rest): (Vec<bool>, Vec<_>) = known.unzip();
         let (scores, patients): (Vec<(f64, f64)>, Vec<&str>) = rest.into_iter().unzip();
         let (after, before): (Vec<f64>, Vec<f64>) = scores.into_iter().unzip();
         let measures = match clustered::difference(&is, &after, &before, &patients) {
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn each_label_has_its_own_change() {
         let names = ["KEPT", "LOST", "RARE"].map(str::to_owned);
-        let kind = |film: usize| film % 2 == 0;
+        let kind = |film: usize| film.is_multiple_of(2);
         let unknown = |film: usize| film == 7;
         let label =
             |film: usize| Label::Row(vec![(!unknown(film)).then_some(kind(film)), Some(kind(film)), Some(film < 3)]);
