@@ -1,10 +1,9 @@
 //! How kernels share their work out to threads: it is cut by shape, never by their number, so that results never depend on
 //! them.
 
-use std::cell::RefCell;
-
 use rayon::prelude::*;
 
+pub(crate) use crate::scratch::with_scratch;
 use crate::stored::Stored;
 
 /// Floats in one chunk of an elementwise pass: large against rayon's cost, small against L2.
@@ -112,19 +111,6 @@ pub(crate) fn store<T: Stored>(y: &mut [T], values: impl Iterator<Item = f32>, a
     } else {
         y.iter_mut().zip(values).for_each(|(y, value)| *y = T::rounded(value));
     }
-}
-
-/// Memory a thread keeps between calls, so that no call pays for fresh pages. A stack: what is asked for while another is
-/// in use, or by work that a waiting rayon thread picks up, has its own.
-pub(crate) fn with_scratch<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    thread_local!(static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) });
-    let mut scratch = SCRATCH.with_borrow_mut(|stack| stack.pop().unwrap_or_default());
-    if scratch.len() < len {
-        scratch.resize(len, 0.0);
-    }
-    let result = f(&mut scratch[..len]);
-    SCRATCH.with_borrow_mut(|stack| stack.push(scratch));
-    result
 }
 
 #[cfg(test)]

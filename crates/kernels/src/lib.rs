@@ -50,6 +50,7 @@ mod arch;
 mod chunks;
 mod gemm;
 mod prefetch;
+mod scratch;
 mod stored;
 mod sweep;
 

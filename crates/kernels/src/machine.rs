@@ -114,7 +114,11 @@ pub fn path() -> &'static str {
 
 /// Whether products of bfloat16 have an instruction of their own on the path that is taken: AVX512-BF16's `vdpbf16ps`.
 pub fn bf16() -> bool {
-    simd() == "avx512" && crate::arch::bf16()
+    #[cfg(target_arch = "x86_64")]
+    let has = std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    let has = false;
+    has && simd() == "avx512"
 }
 
 /// The path that kernels of bfloat16 values take: as [`path`], `"avx512bf16"` for `"avx512"` where [`bf16`].

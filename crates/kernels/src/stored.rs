@@ -7,7 +7,7 @@
 use bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 
-use crate::chunks::with_scratch;
+use crate::scratch::with_scratch;
 
 pub use half::bf16 as Bf16;
 

@@ -6,7 +6,7 @@ use std::mem::transmute;
 
 use pulp::{Simd, x86::V4};
 
-use crate::gemm::{Pairs, Product};
+use crate::arch::{Pairs, Product};
 
 /// Proof that the processor has it: there is no other way to one than [`Avx512Bf16::new`].
 #[derive(Clone, Copy)]

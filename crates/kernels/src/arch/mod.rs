@@ -5,16 +5,16 @@ mod avx512bf16;
 
 use pulp::Simd;
 
-use crate::gemm::{Pairs, Product};
+/// How two elements are multiplied and added to a sum: single floats, or pairs of bfloat16 that lie where floats would.
+pub(crate) trait Product: Copy {
+    /// `sum + a b`.
+    fn add<S: Simd>(self, simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s;
+}
 
-/// Whether this processor multiplies pairs of bfloat16 (AVX512-BF16).
-pub(crate) fn bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        avx512bf16::Avx512Bf16::new().is_some()
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+/// Work on pairs, whatever multiplies them.
+pub(crate) trait Pairs {
+    /// Does it.
+    fn run<S: Simd, P: Product>(self, simd: S, product: P);
 }
 
 /// Runs a product of pairs by the processor's own instruction where it has one on the path that is taken, else by the twin.

@@ -12,13 +12,8 @@ pub(crate) use transposed::{GemmTransposed, gemm_transposed, gemm_transposed_pai
 
 use pulp::{Simd, WithSimd};
 
+use crate::arch::Product;
 use crate::stored::{Bf16, Stored, pair};
-
-/// How two elements are multiplied and added to a sum: single floats, or pairs of bfloat16 that lie where floats would.
-pub(crate) trait Product: Copy {
-    /// `sum + a b`.
-    fn add<S: Simd>(self, simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s;
-}
 
 /// Single floats.
 #[derive(Clone, Copy)]
@@ -29,12 +24,6 @@ impl Product for Singles {
     fn add<S: Simd>(self, simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
         simd.mul_add_e_f32s(a, b, sum)
     }
-}
-
-/// Work on pairs, whatever multiplies them.
-pub(crate) trait Pairs {
-    /// Does it.
-    fn run<S: Simd, P: Product>(self, simd: S, product: P);
 }
 
 /// Vectors in a row of a panel.

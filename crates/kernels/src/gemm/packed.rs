@@ -2,7 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Pairs, Product, Singles, WIDTH, store};
+use super::{Singles, WIDTH, store};
+use crate::arch::{Pairs, Product};
 use crate::prefetch::prefetch;
 
 /// Most rows of a block: their accumulators leave registers for a row of a panel and an element of the left operand.

@@ -2,7 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Pairs, Product, Singles, WIDTH, store};
+use super::{Singles, WIDTH, store};
+use crate::arch::{Pairs, Product};
 
 /// Rows of a block whose accumulators are in registers, and where there are few of these.
 const HEIGHT: usize = 8;
