@@ -101,7 +101,8 @@ fn imports_never_climb_a_floor() {
         let own = floor(name).unwrap_or_else(|| panic!("{name} has no floor in this test"));
         for dependency in package["dependencies"].as_array().unwrap() {
             let dependency = dependency["name"].as_str().unwrap();
-            if let Some(theirs) = floor(dependency) {
+            // Of its own it may ask for what its tests want built.
+            if let Some(theirs) = floor(dependency).filter(|_| dependency != name) {
                 assert!(theirs < own, "{name} (floor {own}) imports {dependency} (floor {theirs})");
             }
         }
