@@ -27,7 +27,10 @@ fn a_training_shows_itself_on_a_page_as_long_as_it_goes_on() {
     let url = line.strip_prefix("Watch it at ").and_then(|rest| rest.split(' ').next()).expect(&line).to_owned();
     assert!(line.ends_with("as long as it goes on") && url.starts_with("http://127.0.0.1:"), "{line}");
     let answer = get(&url, "/api/models");
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#"{"name":"run","model":null}"#), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains(r#"{"name":"run","model":null,"failed":null}"#),
+        "{answer}"
+    );
     assert!(get(&url, "/").contains("<!doctype html>"));
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{rest:?}");
