@@ -14,6 +14,7 @@ mod evidence;
 use lungfish_data::{Decoding, Pipeline, Task};
 use lungfish_engine::Store;
 use lungfish_models::GradCam;
+#[cfg(feature = "pictures")]
 use rayon::prelude::*;
 
 pub use arrays::MapsFolder;
@@ -79,7 +80,8 @@ impl Cam {
         self.pipeline.preprocess.decoding = decoding;
     }
 
-    /// Gives each film its map; one that cannot be read any more gets none.
+    /// Gives each film its map; one that cannot be read any more gets none. For pictures of a test, whose films were read before.
+    #[cfg(feature = "pictures")]
     pub(crate) fn add<'a>(&mut self, films: impl IntoIterator<Item = &'a mut Prediction>) -> Result<(), Error> {
         let mut films: Vec<&mut Prediction> = films.into_iter().collect();
         for batch in films.chunks_mut(AT_ONCE) {

@@ -12,13 +12,17 @@ pub(super) struct Samples {
     pub(super) as_stored: bool,
 }
 
-/// Refused.
-pub(super) fn samples(_: &[u8], _: &'static str) -> Result<Samples, DecodeError> {
-    let how = "a JPEG XL, which is read by a program that is built with its feature jpegxl";
-    Err(DecodeError::NotAFilm(format!("{how} (cargo install --path crates/cli --features jpegxl)")))
+fn refused() -> DecodeError {
+    let what = "a JPEG XL, which is read by a program that is built with its feature jpegxl";
+    DecodeError::NotAFilm(format!("{what} (cargo install --path crates/cli --features jpegxl)"))
 }
 
 /// Refused.
-pub(super) fn decode(bytes: &[u8], _: Channels) -> Result<Decoded, DecodeError> {
-    samples(bytes, "JPEG XL").and_then(|_| Err(DecodeError::NotAnImage))
+pub(super) fn samples(_: &[u8], _: &'static str) -> Result<Samples, DecodeError> {
+    Err(refused())
+}
+
+/// Refused.
+pub(super) fn decode(_: &[u8], _: Channels) -> Result<Decoded, DecodeError> {
+    Err(refused())
 }

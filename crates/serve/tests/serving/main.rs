@@ -209,7 +209,11 @@ fn why_the_model_of_a_training_cannot_be_opened_is_told_once() {
     fs::copy(MADE.run().join("best.safetensors"), dir.path().join("new")).unwrap();
     fs::rename(dir.path().join("new"), run.join("best.safetensors")).unwrap();
     let seen = until("\"failed\":null");
-    assert_eq!(seen.matches("\"failed\":\"").count(), 1, "{seen}");
+    // The best epoch may become known after it, but nothing is told twice.
+    let mut states: Vec<&str> = seen.lines().filter(|line| line.contains("\"failed\":\"")).collect();
+    let told = states.len();
+    states.dedup();
+    assert!(told == states.len() && told <= 2, "{seen}");
     let told = server.json("/api/models")["runs"][0].clone();
     assert_eq!((&told["model"], &told["failed"]), (&"broken".into(), &Value::Null));
 }

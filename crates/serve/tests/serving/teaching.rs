@@ -257,7 +257,7 @@ fn a_training_is_watched_before_it_has_a_model_and_asked_when_it_has_ended() {
         request.watch = vec![run.clone()];
     });
     let models = server.json("/api/models");
-    assert_eq!(models, serde_json::json!({ "models": [], "runs": [{ "name": "run", "model": null }] }));
+    assert_eq!(models, serde_json::json!({ "models": [], "runs": [{ "name": "run", "model": null, "failed": null }] }));
     let film = fs::read(&MADE.films("test")[0]).unwrap();
     let (status, said) = server.predict("/api/predict", &film);
     assert!(status == 404 && said["detail"].as_str().unwrap().starts_with("there is no model yet"), "{said}");
