@@ -49,7 +49,7 @@ args = parser.parse_args()
 limit = ["--limit", str(args.limit)] if args.limit else []
 # What PyTorch's side does: the notebook's augmentation, optimiser and loss.
 settings = ["fit=squash", "augment=notebook", "optimizer=adam", "weight_decay=0", "lr=1e-4", "schedule=cosine", "label_smoothing=0",
-            "prior=none", "best=accuracy", "val_views=0", "sizes=full"]
+            "prior=none", "best=accuracy", "val_views=0", "sizes=full", "precision=fp32"]
 settings = [word for setting in settings for word in ("--set", setting)]
 train = ["train", "--data", args.data, "--out", args.out, *settings, "--epochs", str(args.epochs), *limit]
 _, seconds = run([args.lungfish, *train], keep=False)

@@ -12,7 +12,7 @@ use crate::scratch::with_scratch;
 pub use half::bf16 as Bf16;
 
 /// Elements of the longest vector.
-const LONGEST: usize = 16;
+pub(crate) const LONGEST: usize = 16;
 
 /// What a value's elements lie in memory as: `f32` or [`Bf16`].
 pub trait Stored: Pod + Default + PartialEq + PartialOrd + std::fmt::Debug + Send + Sync + private::Sealed {

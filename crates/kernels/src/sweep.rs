@@ -3,10 +3,7 @@
 
 use pulp::{Scalar, Simd, WithSimd};
 
-use crate::stored::Stored;
-
-/// Floats in the longest vector.
-const LONGEST: usize = 16;
+use crate::stored::{LONGEST, Stored};
 
 /// Floats after which channels and vectors begin together again, and enough of them to be worth a loop.
 pub(crate) fn period(c: usize) -> usize {

@@ -11,9 +11,6 @@ pub(crate) mod jpeg;
 mod jpeg2000;
 #[cfg(feature = "jpegxl")]
 mod jpegxl;
-#[cfg(not(feature = "jpegxl"))]
-#[path = "no_jpegxl.rs"]
-mod jpegxl;
 mod options;
 mod png;
 pub(crate) mod raw;
@@ -251,7 +248,13 @@ fn decode_by_magic(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Dec
         Some(Container::WebP) => webp::decode(bytes, channels),
         Some(Container::Gif) => gif::decode(bytes, channels),
         Some(Container::Jpeg2000) => jpeg2000::decode(bytes, channels),
+        #[cfg(feature = "jpegxl")]
         Some(Container::JpegXl) => jpegxl::decode(bytes, channels),
+        #[cfg(not(feature = "jpegxl"))]
+        Some(Container::JpegXl) => {
+            let how = "which is read by a program that is built with its feature jpegxl";
+            Err(DecodeError::NotAFilm(format!("a JPEG XL, {how} (cargo install --path crates/cli --features jpegxl)")))
+        }
         Some(other) => Err(DecodeError::Unsupported(other.name())),
         None => {
             Err(what_else(&bytes[..bytes.len().min(512)]).map_or(DecodeError::NotAnImage, DecodeError::SomethingElse))

@@ -63,46 +63,44 @@ fn store<S: Simd, const V: usize>(simd: S, accumulators: [S::f32s; V], y: &mut [
 
 /// Packs a matrix `[k, n]` in panels: row `r` begins at `offset(r)` in `source`, its elements lie `stride` apart.
 pub(crate) fn pack(
-    [k, n]: [usize; 2],
+    size: [usize; 2],
     packed: &mut [f32],
     source: &[f32],
     offset: impl Fn(usize) -> usize + Sync,
     stride: usize,
 ) {
-    let panel = panel();
-    assert_eq!(packed.len(), packed_len(k, n));
-    crate::chunks::for_chunks(packed, (k * panel).max(1), |index, packed| {
-        let first = index * panel;
-        let columns = (n - first).min(panel);
-        for (row, packed) in packed.chunks_exact_mut(panel).enumerate() {
-            let (whole, rest) = packed.split_at_mut(columns);
-            let source = source[offset(row) + first * stride..].iter().step_by(stride);
-            whole.iter_mut().zip(source).for_each(|(packed, &value)| *packed = value);
-            rest.fill(0.0);
-        }
+    fill_panels(size, packed, |row, first, packed| {
+        let source = source[offset(row) + first * stride..].iter().step_by(stride);
+        packed.iter_mut().zip(source).for_each(|(packed, &value)| *packed = value);
     });
 }
 
 /// Packs a matrix `[2 k, n]` in panels of pairs, each of two neighbouring rows rounded to bfloat16; as [`pack`].
 pub(crate) fn pack_pairs(
-    [k, n]: [usize; 2],
+    size: [usize; 2],
     packed: &mut [f32],
     source: &[f32],
     offset: impl Fn(usize) -> usize + Sync,
     stride: usize,
 ) {
+    fill_panels(size, packed, |row, first, packed| {
+        let from = |row: usize| source[offset(row) + first * stride..].iter().step_by(stride);
+        for (packed, (&upper, &lower)) in packed.iter_mut().zip(from(2 * row).zip(from(2 * row + 1))) {
+            *packed = pair(Bf16::rounded(upper), Bf16::rounded(lower));
+        }
+    });
+}
+
+/// Calls `row(r, first, places)` for each row of each panel, whose first column is `first`; what a panel has beyond the columns is
+/// zero.
+fn fill_panels([k, n]: [usize; 2], packed: &mut [f32], row: impl Fn(usize, usize, &mut [f32]) + Sync) {
     let panel = panel();
     assert_eq!(packed.len(), packed_len(k, n));
     crate::chunks::for_chunks(packed, (k * panel).max(1), |index, packed| {
         let first = index * panel;
-        let columns = (n - first).min(panel);
-        for (row, packed) in packed.chunks_exact_mut(panel).enumerate() {
-            let (whole, rest) = packed.split_at_mut(columns);
-            let [upper, lower] = [2 * row, 2 * row + 1].map(|row| &source[offset(row) + first * stride..]);
-            let source = upper.iter().step_by(stride).zip(lower.iter().step_by(stride));
-            for (packed, (&upper, &lower)) in whole.iter_mut().zip(source) {
-                *packed = pair(Bf16::rounded(upper), Bf16::rounded(lower));
-            }
+        for (r, packed) in packed.chunks_exact_mut(panel).enumerate() {
+            let (whole, rest) = packed.split_at_mut((n - first).min(panel));
+            row(r, first, whole);
             rest.fill(0.0);
         }
     });

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use common::{ANY_OF, MADE, Server, lying_in};
-use lungfish::Predictor;
+use lungfish::{PrecisionRule, Predictor};
 use lungfish_serve::ServeRequest;
 use serde_json::Value;
 
@@ -37,6 +37,23 @@ fn a_film_is_answered_as_the_program_answers_it() {
     // Maps stay with who asked for them.
     assert_eq!(server.predict("/api/predict?name=a.png", &film).1, expected);
     assert_eq!(lying_in(&MADE.run()), there, "nothing is written");
+}
+
+#[test]
+fn films_are_asked_about_in_the_precision_that_was_asked_for() {
+    let film = fs::read(&MADE.films("test")[0]).unwrap();
+    let own = Predictor::open(&MADE.run()).unwrap().precision();
+    let other = if own == "bf16" { PrecisionRule::Fp32 } else { PrecisionRule::Bf16 };
+    for (rule, computed, told) in [(PrecisionRule::Auto, own.as_str(), None), (other, other.name(), Some(other.name()))]
+    {
+        let server = Server::start(|request| request.precision = rule);
+        assert_eq!(server.json("/api/models")["models"][0]["precision"], computed);
+        let said = server.predict("/api/predict?name=a.png", &film).1;
+        assert_eq!(said["precision"].as_str(), told, "{said}");
+        let mut predictor = Predictor::open(&MADE.run()).unwrap().with_precision(rule).unwrap();
+        let expected = serde_json::to_value(predictor.predict_bytes(&film).unwrap()).unwrap();
+        assert_eq!(said["probabilities"], expected["probabilities"], "{computed}: to the bit");
+    }
 }
 
 #[test]

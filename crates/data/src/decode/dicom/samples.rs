@@ -3,7 +3,9 @@
 use super::header::Header;
 use super::walk::DataSet;
 use super::{FORMAT, PixelData, damaged, refused};
-use crate::decode::{DecodeError, jpeg, jpegxl};
+#[cfg(feature = "jpegxl")]
+use crate::decode::jpegxl;
+use crate::decode::{DecodeError, jpeg};
 
 /// Stored values, row by row.
 pub(super) enum Samples {
@@ -24,6 +26,7 @@ enum Encoding {
     JpegLossless,
     Jpeg2000,
     /// `recompressed`: of a JPEG, whose colours are luma and chroma within.
+    #[cfg(feature = "jpegxl")]
     JpegXl {
         recompressed: bool,
     },
@@ -36,10 +39,13 @@ fn encoding(transfer: &str) -> Result<Encoding, DecodeError> {
         Some(".4.50" | ".4.51") => Encoding::Jpeg,
         Some(".4.57" | ".4.70") => Encoding::JpegLossless,
         Some(".4.90" | ".4.91") => Encoding::Jpeg2000,
-        Some(".4.110" | ".4.112") if cfg!(feature = "jpegxl") => Encoding::JpegXl { recompressed: false },
-        Some(".4.111") if cfg!(feature = "jpegxl") => Encoding::JpegXl { recompressed: true },
+        #[cfg(feature = "jpegxl")]
+        Some(".4.110" | ".4.112") => Encoding::JpegXl { recompressed: false },
+        #[cfg(feature = "jpegxl")]
+        Some(".4.111") => Encoding::JpegXl { recompressed: true },
         rest => {
             let name = match rest {
+                #[cfg(not(feature = "jpegxl"))]
                 Some(".4.110" | ".4.111" | ".4.112") => " (JPEG XL; the program's feature jpegxl reads it)",
                 Some(".4.80" | ".4.81") => " (JPEG-LS)",
                 Some(".4.201" | ".4.202" | ".4.203") => " (High-Throughput JPEG 2000)",
@@ -90,6 +96,7 @@ pub(super) fn read(data: &DataSet<'_>, header: &Header) -> Result<Samples, Decod
             of_jpeg(&pieces.concat(), header, count, ycc, true)
         }
         (Encoding::Jpeg2000, PixelData::Encapsulated(pieces)) => jpeg_2000(&pieces.concat(), header, count, ycc),
+        #[cfg(feature = "jpegxl")]
         (Encoding::JpegXl { recompressed }, PixelData::Encapsulated(pieces)) => {
             jpeg_xl(&pieces.concat(), header, count, ycc, recompressed)
         }
@@ -262,6 +269,7 @@ fn jpeg_2000(bytes: &[u8], header: &Header, count: usize, ycc: Option<bool>) -> 
 
 /// What is stored as it is keeps the colours that the header names; what was a JPEG, or is in the colours of JPEG XL itself,
 /// comes out as RGB.
+#[cfg(feature = "jpegxl")]
 fn jpeg_xl(
     bytes: &[u8],
     header: &Header,

@@ -7,7 +7,7 @@ use crate::chunks::with_scratch;
 use crate::conv::{ConvShape, Epilogue};
 use crate::gemm::{WIDTH, heights};
 use crate::norm::{BatchStatistics, for_chunks_of};
-use crate::stored::Stored;
+use crate::stored::{LONGEST, Stored};
 
 /// Output rows of a task.
 const LINES: usize = 4;
@@ -135,7 +135,7 @@ impl<T: Stored> Windows<'_, T> {
                     let sum = simd.add_f32s(sum, f32::load(simd, constant));
                     T::store(simd, after.epilogue.finish(simd, sum, first + channel, after.at + place + channel), y);
                 } else {
-                    let mut few = [0.0; 16];
+                    let mut few = [0.0; LONGEST];
                     simd.partial_store_f32s(&mut few[..y.len()], sum);
                     for (lane, ((y, sum), constant)) in y.iter_mut().zip(few).zip(constant).enumerate() {
                         let channel = channel + lane;
