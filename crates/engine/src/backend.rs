@@ -91,6 +91,12 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// trained a few films at a time; see [`Stretch`](crate::schedule::Stretch).
     fn cache(&self) -> Option<usize>;
 
+    /// Most bytes that lie together on the device, a multiple of 256, where that is a limit: no [`Region`] of a schedule lies
+    /// across a multiple of it, so that an arena may be several buffers of this size.
+    fn piece(&self) -> Option<usize> {
+        None
+    }
+
     /// `len` zeros.
     ///
     /// # Errors

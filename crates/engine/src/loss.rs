@@ -22,7 +22,7 @@ pub enum Seed<'a> {
 }
 
 /// What a backward pass gives beside gradients.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Backward {
     /// The loss; 0 for [`Seed::Gradient`].

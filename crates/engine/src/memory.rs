@@ -5,12 +5,12 @@
 
 use std::ops::Range;
 
-use crate::Element;
+use crate::{Element, EngineError};
 
 /// A piece of the arena: `film` elements for each film and `fixed` more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// First byte of the arena, a multiple of 64.
+    /// First byte of the arena, a multiple of 256.
     pub offset: usize,
     /// What it holds.
     pub element: Element,
@@ -59,11 +59,28 @@ impl Storage {
     }
 }
 
-/// Bytes to which regions are aligned: a cache line.
-const ALIGN: usize = 64;
+/// Bytes to which regions are aligned: several cache lines, and as many as any GPU asks of what is bound to a shader.
+const ALIGN: usize = 256;
 
-/// Places for all storages of a plan for `capacity` films, in order, and the size of the arena in bytes.
-pub(crate) fn place(storages: &[Storage], capacity: usize) -> (Vec<Region>, usize) {
+/// Places for all storages of a plan for `capacity` films, in order, and the size of the arena in bytes; none lies across a
+/// multiple of `piece` bytes.
+///
+/// # Errors
+/// [`EngineError::OutOfMemory`] for one that is larger than a piece.
+pub(crate) fn place(
+    storages: &[Storage],
+    capacity: usize,
+    piece: Option<usize>,
+) -> Result<(Vec<Region>, usize), EngineError> {
+    let piece = piece.unwrap_or(usize::MAX);
+    if let Some(bytes) = storages.iter().map(Storage::bytes).find(|bytes| *bytes > piece) {
+        return Err(EngineError::OutOfMemory { bytes });
+    }
+    // From `offset` on, or from the next piece where it would lie across its beginning.
+    let fit = |offset: usize, bytes: usize| match offset / piece == (offset + bytes.max(1) - 1) / piece {
+        true => offset,
+        false => (offset / piece + 1) * piece,
+    };
     let mut order: Vec<usize> = (0..storages.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(storages[i].bytes()), i));
     let region = |s: &Storage| {
@@ -83,27 +100,29 @@ pub(crate) fn place(storages: &[Storage], capacity: usize) -> (Vec<Region>, usiz
         taken.sort_unstable();
         let mut offset = 0;
         for [start, end] in taken {
-            if offset + s.bytes() <= start {
+            if fit(offset, s.bytes()) + s.bytes() <= start {
                 break;
             }
             offset = offset.max(end);
         }
+        let offset = fit(offset, s.bytes());
         regions[i].offset = offset;
         total = total.max(offset + s.bytes());
         placed.push(i);
     }
-    (regions, total)
+    Ok((regions, total))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lives_that_meet_never_share_and_others_do() {
+    fn storages() -> Vec<Storage> {
         let s = |film, a, b| Storage { element: Element::F32, film, fixed: 0, films: 2, life: [a, b] };
-        let storages = [s(100, 0, 1), s(100, 1, 2), s(100, 2, 3), s(50, 0, 3), s(10, 3, 3)];
-        let (regions, total) = place(&storages, 2);
+        vec![s(400, 0, 1), s(400, 1, 2), s(400, 2, 3), s(200, 0, 3), s(40, 3, 3), s(300, 1, 3), s(0, 1, 2)]
+    }
+
+    fn apart(storages: &[Storage], regions: &[Region]) {
         for (i, a) in storages.iter().enumerate() {
             for (j, b) in storages.iter().enumerate().skip(i + 1) {
                 if a.life[0] <= b.life[1] && b.life[0] <= a.life[1] {
@@ -113,6 +132,28 @@ mod tests {
                 }
             }
         }
-        assert!(total < 4 * 2 * 310, "nothing was shared: {total}");
+    }
+
+    #[test]
+    fn lives_that_meet_never_share_and_others_do() {
+        let storages = storages();
+        let (regions, total) = place(&storages, 2, None).unwrap();
+        apart(&storages, &regions);
+        assert!(total < 4 * 2 * 1740, "nothing was shared: {total}");
+    }
+
+    #[test]
+    fn nothing_lies_across_two_pieces() {
+        let storages = storages();
+        for piece in [3328, 3584, 4096, 6400] {
+            let (regions, total) = place(&storages, 2, Some(piece)).unwrap();
+            apart(&storages, &regions);
+            for region in &regions {
+                let bytes = region.bytes(2);
+                assert_eq!(bytes.start / piece, (bytes.end.max(bytes.start + 1) - 1) / piece, "{region:?} of {piece}");
+                assert!(bytes.end <= total);
+            }
+        }
+        assert!(matches!(place(&storages, 2, Some(3072)), Err(EngineError::OutOfMemory { bytes: 3328 })));
     }
 }

@@ -33,7 +33,7 @@ impl<B: Backend> Plan<B> {
     /// # Errors
     /// As [`Plan::new`].
     pub fn bytes(backend: &B, graph: &Graph, spec: &PlanSpec) -> Result<usize, EngineError> {
-        Ok(Schedule::new(graph, spec, spec.cache.or(backend.cache()))?.arena)
+        Ok(Schedule::new(graph, spec, spec.cache.or(backend.cache()), backend.piece())?.arena)
     }
 
     /// Compiles a graph and takes its memory.
@@ -43,7 +43,7 @@ impl<B: Backend> Plan<B> {
     /// values or parts that are not there; [`EngineError::Batch`] for a capacity of 0; [`EngineError::OutOfMemory`];
     /// [`EngineError::Device`].
     pub fn new(backend: &B, graph: &Graph, spec: PlanSpec) -> Result<Self, EngineError> {
-        let schedule = Schedule::new(graph, &spec, spec.cache.or(backend.cache()))?;
+        let schedule = Schedule::new(graph, &spec, spec.cache.or(backend.cache()), backend.piece())?;
         let (program, layout) = (backend.compile(&schedule)?, Arc::clone(&graph.layout));
         Ok(Plan { backend: backend.clone(), layout, schedule, program, spec, n: 0, reached: None })
     }

@@ -83,12 +83,17 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// `cache` as in [`PlanSpec::cache`]; all films at once without it.
-    pub(crate) fn new(graph: &Graph, spec: &PlanSpec, cache: Option<usize>) -> Result<Self, EngineError> {
+    /// `cache` as in [`PlanSpec::cache`]; all films at once without it. `piece` as in [`Backend::piece`](crate::Backend::piece).
+    pub(crate) fn new(
+        graph: &Graph,
+        spec: &PlanSpec,
+        cache: Option<usize>,
+        piece: Option<usize>,
+    ) -> Result<Self, EngineError> {
         spec.check(graph)?;
         let drafts = draft::Drafts::new(graph, spec)?;
         let stretches = stretches::cut(&drafts, spec.capacity, cache);
-        let places = lives::Places::new(&drafts, &stretches, spec);
+        let places = lives::Places::new(&drafts, &stretches, spec, piece)?;
         let lost = |v: ValueId| EngineError::Shape { what: format!("value {} of the plan has no place", v.0) };
         let value = |v: ValueId| places.value(v).ok_or_else(|| lost(v));
         let (shapes, same) = (drafts.shapes, drafts.same);

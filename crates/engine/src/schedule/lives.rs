@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::draft::{Draft, Drafts};
 use super::stretches::Stretch;
 use crate::memory::{Storage, place};
-use crate::{Element, PlanSpec, Region, ValueId};
+use crate::{Element, EngineError, PlanSpec, Region, ValueId};
 
 /// The moments of a pass: 0 feeds the input, then the steps, then the seed of the backward pass,
 /// then the steps in reverse, then the caller reads.
@@ -77,7 +77,12 @@ impl Places {
         self.regions.get(&Holds::Saved(step)).copied()
     }
 
-    pub fn new(drafts: &Drafts, stretches: &[Stretch], spec: &PlanSpec) -> Self {
+    pub fn new(
+        drafts: &Drafts,
+        stretches: &[Stretch],
+        spec: &PlanSpec,
+        piece: Option<usize>,
+    ) -> Result<Self, EngineError> {
         let (root, gradient_root) = shared(drafts);
         let clock = Clock { steps: drafts.steps.len() };
         let mut storages: BTreeMap<Holds, Storage> = BTreeMap::new();
@@ -158,9 +163,9 @@ impl Places {
             }
         }
         let list: Vec<Storage> = storages.values().cloned().collect();
-        let (regions, arena) = place(&list, spec.capacity);
+        let (regions, arena) = place(&list, spec.capacity, piece)?;
         let regions = storages.into_keys().zip(regions).collect();
-        Places { regions, root, gradient_root, needs_gradient: drafts.needs_gradient.clone(), arena }
+        Ok(Places { regions, root, gradient_root, needs_gradient: drafts.needs_gradient.clone(), arena })
     }
 }
 

@@ -1,7 +1,7 @@
-//! The CPU against the naive backend, on random graphs as they are trained.
+//! A backend against the naive one, on random graphs as they are trained.
 
 use lungfish_engine::{
-    Adam, AdamConfig, Backend, Cpu, Graph, Input, PartId, Plan, PlanSpec, Seed, TensorSpec, ValueId, clip_gradients,
+    Adam, AdamConfig, Backend, Graph, Input, PartId, Plan, PlanSpec, Seed, TensorSpec, ValueId, clip_gradients,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -43,8 +43,7 @@ fn step<B: Backend>(backend: &B, graph: &Graph, spec: &PlanSpec, seed: u64) -> V
 }
 
 /// Within a thousandth of the largest element of each tensor: batch-norms of few pixels divide by small deviations.
-#[test]
-fn the_cpu_computes_what_the_specification_says() {
+fn a_step_computes_what_the_specification_says<B: Backend>(backend: &B) {
     let mut compared = 0;
     for seed in 0..300 {
         let mut dice = Dice(ChaCha8Rng::seed_from_u64(90_000 + seed));
@@ -54,12 +53,16 @@ fn the_cpu_computes_what_the_specification_says() {
         let (train, keep, gradients) = (dice.some(&parts, 50), dice.some(&values, 10), dice.some(&values, 10));
         let training = PlanSpec::training(&graph, 1 + dice.below(4), SIZE, NONE, &train);
         let spec = PlanSpec { keep, gradients, cache: Some(dice.below(8_000)), ..training };
-        let (cpu, naive) = (step(&Cpu::new(), &graph, &spec, seed), step(&Naive, &graph, &spec, seed));
-        assert_eq!(cpu.len(), naive.len());
-        for ((what, cpu), (_, naive)) in cpu.iter().zip(&naive) {
-            near(&format!("{what} of case {seed} {spec:?} of {:?}", graph.nodes()), cpu, naive);
-            compared += cpu.len();
+        let (own, naive) = (step(backend, &graph, &spec, seed), step(&Naive, &graph, &spec, seed));
+        assert_eq!(own.len(), naive.len());
+        for ((what, own), (_, naive)) in own.iter().zip(&naive) {
+            near(&format!("{what} of case {seed} {spec:?} of {:?}", graph.nodes()), own, naive);
+            compared += own.len();
         }
     }
     assert!(compared > 100_000, "{compared}");
+}
+
+on_every_backend! {
+    a_step_computes_what_the_specification_says,
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lungfish_engine::{Cpu, Input, Normalization, Plan, PlanSpec, Precision, Store};
+use lungfish_engine::{Backend, Cpu, Input, Normalization, Plan, PlanSpec, Precision, Store};
 use lungfish_models::{Architecture, GradCam, HeadConfig, Network};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ const FILMS: usize = 2;
 /// Of an element, over the largest of its network's.
 const TOLERANCE: f64 = 1e-5;
 
-fn filled(network: &Network, backend: &Cpu, (gain, shift, last): (f64, f64, &str)) -> Store<Cpu> {
+fn filled<B: Backend>(network: &Network, backend: &B, (gain, shift, last): (f64, f64, &str)) -> Store<B> {
     let mut store = Store::new(backend, &network.graph).unwrap();
     for spec in store.tensors().to_vec() {
         store.set(&spec.name, &formula::tensor(&spec.name, &spec.shape, (gain, shift, last))).unwrap();
@@ -22,19 +22,17 @@ fn filled(network: &Network, backend: &Cpu, (gain, shift, last): (f64, f64, &str
     store
 }
 
-#[test]
-fn maps_are_those_of_pytorch_grad_cam() {
+pub fn check_maps<B: Backend>(backend: &B) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/models/cam.json");
     let golden: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let backend = Cpu::new();
     let as_they_are = Normalization { mean: [0.0; 3], std: [1.0; 3] };
     for (name, golden) in golden.as_object().unwrap() {
         let architecture: Architecture = name.parse().unwrap();
         let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
         let (gain, shift, last, input) = settings(architecture);
-        let mut store = filled(&network, &backend, (gain, shift, last));
+        let mut store = filled(&network, backend, (gain, shift, last));
         let pixels = formula::pixels(input, FILMS, SIDE);
-        let mut cam = GradCam::new(&backend, &network, 8, SIDE, (as_they_are, Precision::Fp32)).unwrap();
+        let mut cam = GradCam::new(backend, &network, 8, SIDE, (as_they_are, Precision::Fp32)).unwrap();
         assert_eq!(serde_json::json!(cam.grid()), golden["shape"], "{name}");
         assert!(golden["hidden"].as_array().unwrap().iter().all(|units| units.as_u64() > Some(0)), "a ReLU that cuts");
         for (what, score) in [("log_odds", [-1.0, 1.0]), ("logit_0", [1.0, 0.0])] {

@@ -43,7 +43,7 @@ fn held(what: &str, mut ours: Vec<f64>, theirs: &Distance, factor: f64) {
 }
 
 fn plan(architecture: Architecture, size: Size, train: bool) -> Plan<Cpu> {
-    let (network, _) = network(architecture);
+    let (network, _) = network(&Cpu::new(), architecture);
     let spec = PlanSpec { precision: Precision::Bf16, ..spec(&network, size, train) };
     Plan::new(&Cpu::new(), &network.graph, spec).unwrap()
 }
@@ -51,7 +51,7 @@ fn plan(architecture: Architecture, size: Size, train: bool) -> Plan<Cpu> {
 fn check(architecture: Architecture, size: Size, train: bool) {
     let (golden, theirs) = (Golden::open(architecture, size), theirs(architecture, size));
     let input = formula::pixels(settings(architecture).3, size.batch, size.side);
-    let (network, mut store) = network(architecture);
+    let (network, mut store) = network(&Cpu::new(), architecture);
     let tap = |plan: &Plan<Cpu>, name: &str| plan.value(network.tap(name).unwrap()).unwrap();
     let what = |group: &str| format!("{architecture} at {}, {group}", size.side);
 
@@ -82,7 +82,7 @@ fn check(architecture: Architecture, size: Size, train: bool) {
 /// Twenty steps of Adam.
 fn check_adam(architecture: Architecture, factor: f64) {
     let size = SMALL;
-    let (network, mut store) = network(architecture);
+    let (network, mut store) = network(&Cpu::new(), architecture);
     let parts = network.parts_by_names("all").unwrap();
     let mut plan = plan(architecture, size, true);
     let mut adam = Adam::new(&Cpu::new(), &network.graph, &parts, AdamConfig::default()).unwrap();
@@ -101,7 +101,7 @@ fn check_adam(architecture: Architecture, factor: f64) {
 #[test]
 fn a_step_takes_little_more_than_half_the_memory() {
     for architecture in [Architecture::Resnet34, Architecture::Resnet50, Architecture::EfficientnetLite0] {
-        let (network, _) = network(architecture);
+        let (network, _) = network(&Cpu::new(), architecture);
         let size = Size { side: 224, batch: 32 };
         let [single, half] = [Precision::Fp32, Precision::Bf16].map(|precision| {
             let spec = PlanSpec { precision, keep: Vec::new(), ..spec(&network, size, true) };

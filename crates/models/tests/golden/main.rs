@@ -9,3 +9,4 @@ mod halves;
 mod imported;
 mod lite_imagenet;
 mod networks;
+mod on_the_cpu;

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lungfish_engine::{Adam, AdamConfig, Cpu, Input, Normalization, Plan, PlanSpec, Seed, Store};
+use lungfish_engine::{Adam, AdamConfig, Backend, Input, Normalization, Plan, PlanSpec, Seed, Store};
 use lungfish_models::{Architecture, HeadConfig, Network};
 use safetensors::SafeTensors;
 
@@ -161,9 +161,9 @@ pub fn settings(architecture: Architecture) -> (f64, f64, &'static str, &'static
     }
 }
 
-pub fn network(architecture: Architecture) -> (Network, Store<Cpu>) {
+pub fn network<B: Backend>(backend: &B, architecture: Architecture) -> (Network, Store<B>) {
     let network = Network::new(architecture, CLASSES, &HeadConfig::default()).unwrap();
-    let mut store = Store::new(&Cpu::new(), &network.graph).unwrap();
+    let mut store = Store::new(backend, &network.graph).unwrap();
     let (gain, shift, last, _) = settings(architecture);
     for spec in store.tensors().to_vec() {
         store.set(&spec.name, &formula::tensor(&spec.name, &spec.shape, (gain, shift, last))).unwrap();
@@ -181,8 +181,8 @@ pub fn spec(network: &Network, size: Size, train: bool) -> PlanSpec {
     spec
 }
 
-fn plan(network: &Network, size: Size, train: bool) -> Plan<Cpu> {
-    Plan::new(&Cpu::new(), &network.graph, spec(network, size, train)).unwrap()
+fn plan<B: Backend>(backend: &B, network: &Network, size: Size, train: bool) -> Plan<B> {
+    Plan::new(backend, &network.graph, spec(network, size, train)).unwrap()
 }
 
 /// Film i is of class i mod 2; the mean negative log-likelihood.
@@ -190,19 +190,20 @@ pub fn targets(Size { batch, .. }: Size) -> Vec<f32> {
     (0..batch * CLASSES).map(|i| if i / CLASSES % CLASSES == i % CLASSES { 1.0 / batch as f32 } else { 0.0 }).collect()
 }
 
-fn check(architecture: Architecture, size: Size, train: bool) {
+/// A network's values, and where it is trained its gradients and running statistics.
+pub fn check<B: Backend>(backend: &B, architecture: Architecture, size: Size, train: bool) {
     let golden = Golden::open(architecture, size);
     let input = formula::pixels(settings(architecture).3, size.batch, size.side);
-    let (network, mut store) = network(architecture);
-    let tap = |plan: &Plan<Cpu>, name: &str| plan.value(network.tap(name).unwrap()).unwrap();
+    let (network, mut store) = network(backend, architecture);
+    let tap = |plan: &Plan<B>, name: &str| plan.value(network.tap(name).unwrap()).unwrap();
 
-    let mut evaluation = plan(&network, size, false);
+    let mut evaluation = plan(backend, &network, size, false);
     evaluation.forward(&mut store, size.batch, Input::Values(&input), [0; 4]).unwrap();
     let mut complaints = golden.compare("eval", TOLERANCE, |name| tap(&evaluation, name));
     drop(evaluation);
 
     if train {
-        let mut training = plan(&network, size, true);
+        let mut training = plan(backend, &network, size, true);
         training.forward(&mut store, size.batch, Input::Values(&input), [0; 4]).unwrap();
         let loss = training.backward(&mut store, Seed::Targets(&targets(size)), false).unwrap().loss;
         complaints.extend(golden.compare("train", TOLERANCE, |name| match name {
@@ -217,13 +218,14 @@ fn check(architecture: Architecture, size: Size, train: bool) {
     assert!(complaints.is_empty(), "{architecture}:\n{}", complaints.join("\n"));
 }
 
-fn check_adam(architecture: Architecture) {
+/// The losses of twenty steps of Adam.
+pub fn check_adam<B: Backend>(backend: &B, architecture: Architecture) {
     let size = SMALL;
     let golden = Golden::open(architecture, size);
-    let (network, mut store) = network(architecture);
+    let (network, mut store) = network(backend, architecture);
     let parts = network.parts_by_names("all").unwrap();
-    let mut plan = plan(&network, size, true);
-    let mut adam = Adam::new(&Cpu::new(), &network.graph, &parts, AdamConfig::default()).unwrap();
+    let mut plan = plan(backend, &network, size, true);
+    let mut adam = Adam::new(backend, &network.graph, &parts, AdamConfig::default()).unwrap();
     let theirs = golden.losses();
     let mut complaints = Vec::new();
     let mut worst = 0.0_f64;
@@ -240,32 +242,4 @@ fn check_adam(architecture: Architecture) {
     }
     println!("adam: at most {worst:.1e} off");
     assert!(complaints.is_empty(), "{architecture}:\n{}", complaints.join("\n"));
-}
-
-macro_rules! networks {
-    ($($name:ident $adam:ident $whole:ident $architecture:ident $train:literal;)*) => {$(
-        #[test]
-        fn $name() {
-            check(Architecture::$architecture, SMALL, true);
-        }
-
-        #[test]
-        fn $whole() {
-            check(Architecture::$architecture, whole(Architecture::$architecture), $train);
-        }
-
-        #[test]
-        fn $adam() {
-            check_adam(Architecture::$architecture);
-        }
-    )*};
-}
-
-networks! {
-    resnet18 resnet18_adam resnet18_at_224 Resnet18 false;
-    resnet34 resnet34_adam resnet34_at_224 Resnet34 true;
-    resnet50 resnet50_adam resnet50_at_224 Resnet50 false;
-    efficientnet_lite0 efficientnet_lite0_adam efficientnet_lite0_at_224 EfficientnetLite0 true;
-    efficientnet_lite1 efficientnet_lite1_adam efficientnet_lite1_at_240 EfficientnetLite1 false;
-    efficientnet_lite2 efficientnet_lite2_adam efficientnet_lite2_at_260 EfficientnetLite2 false;
 }
