@@ -10,6 +10,7 @@ mod stop;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use lungfish::Device;
 
 use commands::{
     audit, bench, calibrate, completions, demo, doctor, ensemble, explore, fetch, import, man, predict, preview,
@@ -30,6 +31,16 @@ struct Cli {
     #[arg(long, global = true, value_name = "N", display_order = 999)]
     #[arg(value_parser = flags::whole(1..=MOST_THREADS), allow_negative_numbers = true)]
     threads: Option<u16>,
+    /// Where to compute: auto, cpu, or a GPU as doctor lists them: gpu (the first), gpu:N, vulkan:N, metal:N, dx12:N
+    #[arg(
+        long,
+        global = true,
+        value_name = "DEVICE",
+        display_order = 999,
+        default_value = "auto",
+        hide_default_value = true
+    )]
+    device: Device,
     #[command(subcommand)]
     command: Command,
 }
@@ -60,7 +71,8 @@ Environment:
   NO_COLOR, CLICOLOR=0   no colours
   CLICOLOR_FORCE=1       colours where no terminal is, too
   TORCH_HOME             torch hub's folder; its weights lie in hub/checkpoints
-  XDG_CACHE_HOME         without TORCH_HOME, that folder is torch in here
+  XDG_CACHE_HOME         without TORCH_HOME, that folder is torch in here; how fast a
+                         GPU was is kept in here, in lungfish/devices.json
                          [default: ~/.cache]
   LUNGFISH_OFFLINE=1     nothing is fetched
   HTTPS_PROXY, NO_PROXY  the proxy to fetch through, and the hosts that need none;
@@ -78,6 +90,7 @@ Environment:
                          HTTP on this machine
                          [default: https://www.kaggle.com,
                          https://download.pytorch.org/models]
+  LUNGFISH_DEVICE        where to compute without --device
   LUNGFISH_SIMD          the vector instructions to compute with, where the best are
                          not wanted: avx512, avx2+fma, neon or scalar
   LUNGFISH_KERNELS=plain compute without the fast algorithms, to compare with them";
@@ -130,6 +143,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             .build_global()
             .map_err(|error| anyhow::anyhow!("cannot start {threads} threads: {error}"))?;
     }
+    lungfish::set_default_device(cli.device)?;
     match cli.command {
         Command::Demo(args) => demo::run(&args, threads),
         Command::Fetch(args) => fetch::run(&args),

@@ -11,6 +11,7 @@ mod journey;
 mod labels;
 mod looking;
 mod notebook;
+mod on_a_gpu;
 mod reporting;
 mod resume;
 mod scores;

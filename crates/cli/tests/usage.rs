@@ -187,7 +187,7 @@ fn doctor_knows_the_machine() {
         kernels != "avx2+fma" || (features.contains(&"avx2") && features.contains(&"fma")),
         "{kernels} {features:?}"
     );
-    assert_eq!(report["device"], "cpu");
+    assert!(report["device"] == "cpu" || report["device"] == "auto", "{report}");
     let precision = report["precision"].as_str().unwrap();
     let may_be = if kernels == "avx512" && features.contains(&"avx512bf16") { "bf16" } else { "fp32" };
     assert_eq!(precision, may_be, "{features:?}");
@@ -299,7 +299,7 @@ fn bench_refuses_a_temporary_folder_that_is_full() {
 /// A stand-in for the driver's own program: what it answers is shown, and the CPU computes all the same.
 #[cfg(unix)]
 #[test]
-fn a_gpu_is_seen_and_not_pretended_to_be_used() {
+fn a_gpu_is_seen_and_not_pretended_to_be_of_use() {
     use std::os::unix::fs::PermissionsExt;
     let folder = temporary();
     let program = folder.path().join("nvidia-smi");
@@ -310,9 +310,10 @@ fn a_gpu_is_seen_and_not_pretended_to_be_used() {
     let output = lungfish(&["doctor", "--json"]).env("PATH", &path).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["gpus"][0], "NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15");
-    assert_eq!(report["device"], "cpu");
-    let mut command = train(&FILMS, &folder.path().join("run"), &["--device", "cuda"]);
-    refused(&command.env("PATH", &path).output().unwrap(), &["H100", "--device cpu"]);
+    // Another one than those that it can compute on.
+    let shown =
+        report["adapters"].as_array().unwrap().iter().any(|adapter| adapter["name"].to_string().contains("H100"));
+    assert!(report["computes_on_gpus"] == true && !shown, "{report}");
 }
 
 #[test]
@@ -339,6 +340,7 @@ fn a_limit_on_the_size_of_files_is_told() {
     let training = train(&FILMS, &out, &[]);
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -f 2000; exec \"$@\"", "sh"]).arg(training.get_program()).args(training.get_args());
+    command.envs(training.get_envs().filter_map(|(name, value)| Some((name, value?))));
     refused(&command.output().unwrap(), &[arg(&out.join("last.safetensors"))]);
     assert!(!out.join(".last.safetensors.tmp").exists(), "half a file is cleared away");
 }
@@ -410,8 +412,8 @@ fn a_run_goes_on_only_as_it_began() {
     copy(&RUN, &resumed);
     let output = run(&["train", "--out", arg(&resumed), "--resume", "--batch", "4"]);
     refused(&output, &["batch_size", "8", "4", "go on without them"]);
-    let output = run(&["train", "--data", arg(&FILMS), "--out", arg(&resumed), "--resume", "--device", "cuda"]);
-    refused(&output, &["GPU"]);
+    let output = run(&["train", "--data", arg(&FILMS), "--out", arg(&resumed), "--resume", "--device", "gpu:77"]);
+    refused(&output, &["no such GPU"]);
     // Films that have gone are asked for.
     let gone = folder.path().join("gone");
     let moved = folder.path().join("moved");

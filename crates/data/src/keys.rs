@@ -66,7 +66,7 @@ pub const USES: [Use; 17] = [
     Use { what: "the order of an epoch's films", words: [only(Purpose::Shuffle), PLACE, NOTHING] },
     Use { what: "a view of a film in the frozen phase", words: [only(Purpose::ViewOrTestSplit), 1..=COUNT, HASH] },
     Use { what: "a film's augmentation in an epoch", words: [only(Purpose::AugmentOrValSplit), 1..=COUNT, HASH] },
-    Use { what: "dropout in a step, a stream a layer", words: [only(Purpose::Dropout), PLACE, 0..=COUNT] },
+    Use { what: "dropout in a step, a stream a layer", words: [only(Purpose::Dropout), PLACE, HASH] },
     Use { what: "how the films of a step are mixed", words: [only(Purpose::Mixing), PLACE, 0..=COUNT] },
     Use { what: "which films of a class a balanced epoch has", words: [only(Purpose::Balance), PLACE, 0..=COUNT] },
     Use { what: "a trial's value of a key of the recipe", words: [only(Purpose::Tuning), 1..=COUNT, HASH] },
@@ -106,6 +106,12 @@ pub fn augment(seed: u64, epoch: usize, film: u64) -> Key {
 /// The dropout of one step of an epoch (from 1); each layer takes a stream of its own of it.
 pub fn dropout(seed: u64, phase: u64, epoch: usize, step: usize) -> Key {
     [seed, Purpose::Dropout as u64, place(phase, epoch), step as u64]
+}
+
+/// The dropout of a part (from 0) of a step that goes through in parts, of the step's own key.
+pub fn dropout_of_part(key: Key, part: usize) -> Key {
+    let [seed, purpose, place, step] = key;
+    [seed, purpose, place, (part as u64) << 32 | step]
 }
 
 /// How the films of one step of an epoch (from 1) of the unfrozen phase are mixed.
@@ -196,7 +202,10 @@ mod tests {
             ("the order of an epoch's films", vec![shuffle(7, 0, 1), shuffle(7, 1, u32::MAX as usize)]),
             ("a view of a film in the frozen phase", vec![view(7, 1, 0), view(7, 1023, film)]),
             ("a film's augmentation in an epoch", vec![augment(7, 1, 0), augment(7, 99, film)]),
-            ("dropout in a step, a stream a layer", vec![dropout(7, 0, 1, 0), dropout(7, 1, 9, 1 << 20)]),
+            (
+                "dropout in a step, a stream a layer",
+                vec![dropout(7, 0, 1, 0), dropout(7, 1, 9, 1 << 20), dropout_of_part(dropout(7, 1, 9, 1 << 20), 63)],
+            ),
             ("how the films of a step are mixed", vec![mixing(7, 1, 0), mixing(7, 9, 1 << 20)]),
             ("which films of a class a balanced epoch has", vec![balance(7, 0, 1, 0), balance(7, 1, 9, 65535)]),
             ("a trial's value of a key of the recipe", vec![tuning(7, 1, "lr"), tuning(7, 99, "augment.zoom")]),
@@ -227,6 +236,8 @@ mod tests {
         assert_eq!(view(5, 2, 77), [5, 2, 2, 77]);
         assert_eq!(augment(5, 2, 77), [5, 3, 2, 77]);
         assert_eq!(dropout(5, 0, 2, 11), [5, 4, 2, 11]);
+        assert_eq!(dropout_of_part(dropout(5, 0, 2, 11), 0), [5, 4, 2, 11]);
+        assert_eq!(dropout_of_part(dropout(5, 0, 2, 11), 3), [5, 4, 2, 3 << 32 | 11]);
         assert_eq!((carve(5, Split::Test, 1), carve(5, Split::Val, 1)), ([5, 2, 0, 1], [5, 3, 0, 1]));
     }
 }

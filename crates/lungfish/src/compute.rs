@@ -2,35 +2,182 @@
 //! names no backend, so that one more is one more variant here.
 
 use std::ops::Range;
+use std::sync::{PoisonError, RwLock};
 
 use lungfish_engine::schedule::{BackwardStep, Schedule};
-use lungfish_engine::{AdamUpdate, Backend, Cpu, Element, EngineError, Input, Normalization, Region, Shape, State};
+use lungfish_engine::{
+    AdamUpdate, Backend, Cpu, Element, EngineError, Input, Normalization, Precision, Region, Shape, State,
+};
+#[cfg(feature = "gpu")]
+use lungfish_gpu::{GpuBuffer, GpuProgram, Wgpu};
+use lungfish_kernels::{machine, peak};
+
+use crate::{Error, PrecisionRule, precision};
 
 /// A device that computes.
 #[derive(Clone, Debug)]
 pub(crate) enum Compute {
     /// The processor.
     Cpu(Cpu),
+    /// A GPU.
+    #[cfg(feature = "gpu")]
+    Gpu(Wgpu),
 }
 
+/// What computes where nobody says otherwise.
+static DEFAULT: RwLock<Compute> = RwLock::new(Compute::Cpu(Cpu));
+
 impl Default for Compute {
+    /// What [`Compute::make_default`] was last called with; the processor before.
     fn default() -> Self {
-        Compute::Cpu(Cpu::new())
+        DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Compute {
+    /// Lets this one compute where nobody says otherwise.
+    pub fn make_default(self) {
+        *DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = self;
+    }
+
+    /// Whether it can compute in bf16.
+    fn has_bf16(&self) -> bool {
+        matches!(self, Compute::Cpu(_))
+    }
+
+    /// Whether what it computes with is the machine's memory.
+    pub fn shares_memory(&self) -> bool {
+        matches!(self, Compute::Cpu(_))
+    }
+
+    /// Floating-point operations a second in single precision where nothing keeps it from them, measured.
+    ///
+    /// # Errors
+    /// [`EngineError::Device`].
+    pub fn peak(&self) -> Result<f64, EngineError> {
+        match self {
+            Compute::Cpu(_) => Ok(peak::flops()),
+            #[cfg(feature = "gpu")]
+            Compute::Gpu(gpu) => gpu.peak(),
+        }
+    }
+
+    /// `cpu`, or the GPU's name with the interface and the driver.
+    pub fn name(&self) -> String {
+        match self {
+            Compute::Cpu(_) => "cpu".to_owned(),
+            #[cfg(feature = "gpu")]
+            Compute::Gpu(gpu) => gpu.describe(),
+        }
+    }
+
+    /// The language and the vectors of its kernels: `avx512`, `avx2+fma`, `neon` or `scalar`; of a GPU `wgsl`.
+    pub fn kernels(&self) -> &'static str {
+        match self {
+            Compute::Cpu(_) => machine::simd(),
+            #[cfg(feature = "gpu")]
+            Compute::Gpu(_) => "wgsl",
+        }
+    }
+
+    /// What a rule comes to for what begins on this device.
+    ///
+    /// # Errors
+    /// A precision that is asked for and that the device does not have.
+    pub fn settled(&self, rule: PrecisionRule) -> Result<PrecisionRule, Error> {
+        match rule {
+            rule if self.has_bf16() => Ok(rule.settled()),
+            PrecisionRule::Bf16 => Err(Error::refused(format!(
+                "{} computes in fp32 alone, and not in bf16: use precision = \"fp32\" or \"auto\", or --device cpu",
+                self.path(Precision::Bf16)
+            ))),
+            PrecisionRule::Fp32 | PrecisionRule::Auto => Ok(PrecisionRule::Fp32),
+        }
+    }
+
+    /// What it computes in where those trained the networks.
+    pub fn nearest(&self, mut precisions: Vec<Precision>) -> Vec<Precision> {
+        if !self.has_bf16() {
+            precisions.fill(Precision::Fp32);
+        }
+        precisions
+    }
+
+    /// What results depend on beside the operands: between two of these they agree within rounding and no further.
+    pub fn path(&self, precision: Precision) -> String {
+        match self {
+            Compute::Cpu(_) => precision::path(precision).to_owned(),
+            #[cfg(feature = "gpu")]
+            Compute::Gpu(gpu) => gpu.describe(),
+        }
     }
 }
 
 /// What lies on a device.
-pub(crate) enum On<OfCpu> {
+pub(crate) enum On<OfCpu, OfGpu> {
     Cpu(OfCpu),
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "there is no other device"))]
+    Gpu(OfGpu),
 }
 
-type Buffer = On<<Cpu as Backend>::Buffer>;
-type Program = On<<Cpu as Backend>::Program>;
+#[cfg(feature = "gpu")]
+type Buffer = On<<Cpu as Backend>::Buffer, GpuBuffer>;
+#[cfg(feature = "gpu")]
+type Program = On<<Cpu as Backend>::Program, GpuProgram>;
 
-/// A buffer for the processor; with further backends the one that lies elsewhere is an [`EngineError::Device`].
-fn on_cpu(buffer: &mut Buffer) -> Result<&mut <Cpu as Backend>::Buffer, EngineError> {
-    let On::Cpu(own) = buffer;
-    Ok(own)
+#[cfg(not(feature = "gpu"))]
+type Buffer = On<<Cpu as Backend>::Buffer, std::convert::Infallible>;
+#[cfg(not(feature = "gpu"))]
+type Program = On<<Cpu as Backend>::Program, std::convert::Infallible>;
+
+fn elsewhere(device: &str) -> EngineError {
+    EngineError::Device { backend: device.to_owned(), what: "this lies on another device".to_owned() }
+}
+
+mod on_cpu {
+    use super::{EngineError, On, elsewhere};
+    pub(super) use On::Cpu as wrap;
+
+    pub(super) fn get<C, G>(on: &On<C, G>) -> Result<&C, EngineError> {
+        if let On::Cpu(own) = on { Ok(own) } else { Err(elsewhere("cpu")) }
+    }
+
+    pub(super) fn get_mut<C, G>(on: &mut On<C, G>) -> Result<&mut C, EngineError> {
+        if let On::Cpu(own) = on { Ok(own) } else { Err(elsewhere("cpu")) }
+    }
+}
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use super::{EngineError, On, elsewhere};
+    pub(super) use On::Gpu as wrap;
+
+    pub(super) fn get<C, G>(on: &On<C, G>) -> Result<&G, EngineError> {
+        if let On::Gpu(own) = on { Ok(own) } else { Err(elsewhere("gpu")) }
+    }
+
+    pub(super) fn get_mut<C, G>(on: &mut On<C, G>) -> Result<&mut G, EngineError> {
+        if let On::Gpu(own) = on { Ok(own) } else { Err(elsewhere("gpu")) }
+    }
+}
+
+/// Runs `$run` for the backend that a device is: `$own` is it, `$on` the module of what lies on it.
+macro_rules! of_backend {
+    ($device:expr, |$own:ident, $on:ident| $run:expr) => {
+        match $device {
+            Compute::Cpu($own) => {
+                #[allow(unused_imports)]
+                use on_cpu as $on;
+                $run
+            }
+            #[cfg(feature = "gpu")]
+            Compute::Gpu($own) => {
+                #[allow(unused_imports)]
+                use on_gpu as $on;
+                $run
+            }
+        }
+    };
 }
 
 impl Backend for Compute {
@@ -38,28 +185,27 @@ impl Backend for Compute {
     type Program = Program;
 
     fn cache(&self) -> Option<usize> {
-        let Compute::Cpu(cpu) = self;
-        cpu.cache()
+        of_backend!(self, |own, on| own.cache())
+    }
+
+    fn piece(&self) -> Option<usize> {
+        of_backend!(self, |own, on| own.piece())
     }
 
     fn allocate(&self, element: Element, len: usize) -> Result<Buffer, EngineError> {
-        let Compute::Cpu(cpu) = self;
-        Ok(On::Cpu(cpu.allocate(element, len)?))
+        of_backend!(self, |own, on| own.allocate(element, len).map(on::wrap))
     }
 
     fn upload(&self, buffer: &mut Buffer, offset: usize, host: &[f32]) -> Result<(), EngineError> {
-        let Compute::Cpu(cpu) = self;
-        cpu.upload(on_cpu(buffer)?, offset, host)
+        of_backend!(self, |own, on| own.upload(on::get_mut(buffer)?, offset, host))
     }
 
     fn download(&self, buffer: &Buffer, offset: usize, host: &mut [f32]) -> Result<(), EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(buffer)) = (self, buffer);
-        cpu.download(buffer, offset, host)
+        of_backend!(self, |own, on| own.download(on::get(buffer)?, offset, host))
     }
 
     fn compile(&self, schedule: &Schedule) -> Result<Program, EngineError> {
-        let Compute::Cpu(cpu) = self;
-        Ok(On::Cpu(cpu.compile(schedule)?))
+        of_backend!(self, |own, on| own.compile(schedule).map(on::wrap))
     }
 
     fn feed(
@@ -70,8 +216,7 @@ impl Backend for Compute {
         input: Input<'_>,
         normalization: &Normalization,
     ) -> Result<(), EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(program)) = (self, program);
-        cpu.feed(program, place, n, input, normalization)
+        of_backend!(self, |own, on| own.feed(on::get_mut(program)?, place, n, input, normalization))
     }
 
     fn forward(
@@ -82,8 +227,9 @@ impl Backend for Compute {
         n: usize,
         key: [u64; 4],
     ) -> Result<(), EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(program)) = (self, program);
-        cpu.forward(program, schedule, &mut state.map(on_cpu)?, n, key)
+        of_backend!(self, |own, on| {
+            own.forward(on::get_mut(program)?, schedule, &mut state.map(on::get_mut)?, n, key)
+        })
     }
 
     fn backward(
@@ -95,13 +241,13 @@ impl Backend for Compute {
         steps: &[BackwardStep],
         accumulate: bool,
     ) -> Result<(), EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(program)) = (self, program);
-        cpu.backward(program, schedule, &mut state.map(on_cpu)?, n, steps, accumulate)
+        of_backend!(self, |own, on| {
+            own.backward(on::get_mut(program)?, schedule, &mut state.map(on::get_mut)?, n, steps, accumulate)
+        })
     }
 
     fn read(&self, program: &Program, place: (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(program)) = (self, program);
-        cpu.read(program, place, n)
+        of_backend!(self, |own, on| own.read(on::get(program)?, place, n))
     }
 
     fn adam(
@@ -113,22 +259,20 @@ impl Backend for Compute {
         m: &mut Buffer,
         v: &mut Buffer,
     ) -> Result<(), EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(grads)) = (self, grads);
-        cpu.adam(update, ranges, on_cpu(params)?, grads, on_cpu(m)?, on_cpu(v)?)
+        of_backend!(self, |own, on| {
+            own.adam(update, ranges, on::get_mut(params)?, on::get(grads)?, on::get_mut(m)?, on::get_mut(v)?)
+        })
     }
 
     fn sum_of_squares(&self, buffer: &Buffer, ranges: &[Range<usize>]) -> Result<f64, EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(buffer)) = (self, buffer);
-        cpu.sum_of_squares(buffer, ranges)
+        of_backend!(self, |own, on| own.sum_of_squares(on::get(buffer)?, ranges))
     }
 
     fn blend(&self, into: &mut Buffer, from: &Buffer, ranges: &[Range<usize>], weight: f32) -> Result<(), EngineError> {
-        let (Compute::Cpu(cpu), On::Cpu(from)) = (self, from);
-        cpu.blend(on_cpu(into)?, from, ranges, weight)
+        of_backend!(self, |own, on| own.blend(on::get_mut(into)?, on::get(from)?, ranges, weight))
     }
 
     fn scale(&self, buffer: &mut Buffer, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError> {
-        let Compute::Cpu(cpu) = self;
-        cpu.scale(on_cpu(buffer)?, ranges, factor)
+        of_backend!(self, |own, on| own.scale(on::get_mut(buffer)?, ranges, factor))
     }
 }

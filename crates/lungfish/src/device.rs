@@ -1,37 +1,147 @@
-//! Where to compute. Looks for an NVIDIA GPU without touching it; computing there is not built in, so the CPU does it.
+//! Where to compute: what may be asked for, what there is, and what it comes to.
 
+#[cfg(feature = "gpu")]
+mod trial;
+
+use std::fmt;
 use std::path::Path;
 use std::process::Command;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::Error;
+use lungfish_engine::Cpu;
+
 use crate::compute::Compute;
+use crate::{Error, Recipe, Watch};
 
-/// Where to compute.
+/// Where to compute, as it may be asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
-    /// The best there is.
+    /// A GPU where one is faster, else the processor.
     #[default]
     Auto,
     /// The processor.
     Cpu,
-    /// An NVIDIA GPU.
-    Cuda,
+    /// A GPU.
+    Gpu {
+        /// Through which interface; `None` is any.
+        interface: Option<Interface>,
+        /// Which of those that [`gpus`] lists, or of the interface's; `None` is the first that is not played by the processor.
+        number: Option<usize>,
+    },
 }
 
-impl std::str::FromStr for Device {
-    type Err = String;
+/// What a program speaks to a driver through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interface {
+    /// Khronos's, on Linux and Windows.
+    Vulkan,
+    /// Apple's.
+    Metal,
+    /// Microsoft's, DirectX 12.
+    Dx12,
+}
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "auto" => Ok(Device::Auto),
-            "cpu" => Ok(Device::Cpu),
-            "cuda" => Ok(Device::Cuda),
-            _ => Err(format!("\"{name}\" is no device; the devices are auto, cpu and cuda")),
+impl Interface {
+    const ALL: [Interface; 3] = [Interface::Vulkan, Interface::Metal, Interface::Dx12];
+
+    /// `vulkan`, `metal` or `dx12`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Interface::Vulkan => "vulkan",
+            Interface::Metal => "metal",
+            Interface::Dx12 => "dx12",
         }
     }
 }
 
-/// What was found of NVIDIA GPUs.
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let unknown = || {
+            format!(
+                "\"{name}\" is no device; the devices are auto, cpu, gpu and gpu:N, or vulkan, metal and dx12 with or without \
+                 :N (lungfish doctor lists the GPUs)"
+            )
+        };
+        let (word, number) = match name.split_once(':') {
+            None => (name, None),
+            Some((word, number)) => (word, Some(number.parse::<usize>().map_err(|_| unknown())?)),
+        };
+        let interface = Interface::ALL.into_iter().find(|interface| interface.name() == word);
+        match (word, number) {
+            ("auto", None) => Ok(Device::Auto),
+            ("cpu", None) => Ok(Device::Cpu),
+            ("gpu", number) => Ok(Device::Gpu { interface: None, number }),
+            ("cuda", _) => Err(format!("{name} is PyTorch's word: gpu computes on NVIDIA's too, through Vulkan")),
+            (_, number) if interface.is_some() => Ok(Device::Gpu { interface, number }),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Auto => f.write_str("auto"),
+            Device::Cpu => f.write_str("cpu"),
+            Device::Gpu { interface, number } => {
+                f.write_str(interface.map_or("gpu", Interface::name))?;
+                number.map_or(Ok(()), |number| write!(f, ":{number}"))
+            }
+        }
+    }
+}
+
+/// A GPU that this program can compute on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gpu {
+    /// What `gpu:N` calls it.
+    pub number: usize,
+    /// As its driver has it.
+    pub name: String,
+    /// Who makes it, where that is known.
+    pub maker: Option<&'static str>,
+    /// `discrete`, `integrated`, `virtual`, `other` or `software`: played by the processor.
+    pub kind: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub interface: &'static str,
+    /// Its driver, with the version.
+    pub driver: String,
+    /// Bytes of the largest buffer: what one value of a batch may take.
+    pub largest_buffer: u64,
+    /// What it can do beyond what is asked of every one.
+    pub features: Vec<String>,
+}
+
+/// The GPUs that this program can compute on: cards first, what the processor plays last. None where it is built without them.
+pub fn gpus() -> Vec<Gpu> {
+    #[cfg(feature = "gpu")]
+    {
+        let gpu = |(number, adapter): (usize, &lungfish_gpu::Adapter)| Gpu {
+            number,
+            name: adapter.name().to_owned(),
+            maker: adapter.maker(),
+            kind: adapter.kind().to_string(),
+            interface: adapter.interface(),
+            driver: adapter.driver(),
+            largest_buffer: adapter.largest_buffer(),
+            features: adapter.features(),
+        };
+        lungfish_gpu::adapters().iter().enumerate().map(gpu).collect()
+    }
+    #[cfg(not(feature = "gpu"))]
+    Vec::new()
+}
+
+/// Whether this program is built to compute on GPUs.
+pub const fn computes_on_gpus() -> bool {
+    cfg!(feature = "gpu")
+}
+
+/// What was found of NVIDIA GPUs, by the files of their driver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gpus {
     /// Name, memory and driver of each, as `nvidia-smi` or the driver's files give them.
@@ -86,18 +196,88 @@ fn from_driver_files(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Settles where to compute: the device, and the sentence to tell.
+/// Whether a training may try a GPU against the processor.
+static TRY: AtomicBool = AtomicBool::new(false);
+
+/// Lets all that follows in this process compute on a device, as `torch.set_default_device`; the processor does where nobody
+/// calls it. `Auto` is the processor until a training finds a GPU that is faster: one that is no processor itself, tried for
+/// seconds on the training's own network, once (the verdict is kept in the folder of caches, `lungfish/devices.json`).
 ///
 /// # Errors
-/// [`Device::Cuda`]: this program does not compute on GPUs.
-pub(crate) fn settle(device: Device, gpus: &Gpus) -> Result<(Compute, String), Error> {
+/// A GPU that is not there or that this program is not built for, with those that are; what its driver reports.
+pub fn set_default_device(device: Device) -> Result<(), Error> {
+    TRY.store(device == Device::Auto, Ordering::Relaxed);
     match device {
-        Device::Cpu => Ok((Compute::default(), "computing on the CPU".to_owned())),
-        Device::Auto => Ok((Compute::default(), format!("{}; computing on the CPU", gpus.describe()))),
-        Device::Cuda => Err(Error::refused(format!(
-            "{}; this version does not compute on GPUs yet: use --device cpu or auto",
-            gpus.describe()
-        ))),
+        Device::Auto | Device::Cpu => {
+            Compute::Cpu(Cpu::new()).make_default();
+            Ok(())
+        }
+        Device::Gpu { interface, number } => open(device, interface, number),
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn open(device: Device, _: Option<Interface>, _: Option<usize>) -> Result<(), Error> {
+    Err(Error::refused(format!(
+        "--device {device}: {}; this program is built without GPUs: build it with the feature gpu, or use --device cpu",
+        Gpus::look().describe()
+    )))
+}
+
+#[cfg(feature = "gpu")]
+fn open(device: Device, interface: Option<Interface>, number: Option<usize>) -> Result<(), Error> {
+    use lungfish_gpu::{Adapter, AdapterKind};
+
+    let all = lungfish_gpu::adapters();
+    let of_interface = |adapter: &&Adapter| interface.is_none_or(|interface| interface.name() == adapter.interface());
+    let real = |adapter: &&Adapter| number.is_some() || adapter.kind() != AdapterKind::Software;
+    let mut fitting = all.iter().filter(of_interface).filter(real);
+    let Some(adapter) = fitting.nth(number.unwrap_or(0)) else {
+        let listed = all.iter().enumerate().map(|(n, a)| format!("gpu:{n}, {} ({})", a.describe(), a.kind()));
+        let listed = listed.collect::<Vec<_>>().join("; ");
+        let there = if listed.is_empty() { "there is none".to_owned() } else { format!("there is {listed}") };
+        return Err(Error::refused(format!("--device {device}: no such GPU; {there}")));
+    };
+    Compute::Gpu(adapter.open()?).make_default();
+    Ok(())
+}
+
+/// What a training of `recipe` computes on, and the sentence to tell.
+pub(crate) fn settle(recipe: &Recipe, watch: &mut Watch<'_>) -> (Compute, String) {
+    let chosen = Compute::default();
+    match &chosen {
+        #[cfg(feature = "gpu")]
+        Compute::Gpu(gpu) => (chosen.clone(), format!("computing on {}", gpu.describe())),
+        Compute::Cpu(_) if TRY.load(Ordering::Relaxed) => tried(recipe, watch),
+        Compute::Cpu(_) => (chosen, "computing on the CPU".to_owned()),
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn tried(_: &Recipe, _: &mut Watch<'_>) -> (Compute, String) {
+    (Compute::default(), format!("{}; computing on the CPU", Gpus::look().describe()))
+}
+
+#[cfg(feature = "gpu")]
+fn tried(recipe: &Recipe, watch: &mut Watch<'_>) -> (Compute, String) {
+    use lungfish_gpu::AdapterKind;
+
+    let adapters = lungfish_gpu::adapters();
+    let Some(adapter) = adapters.iter().find(|adapter| adapter.kind() != AdapterKind::Software) else {
+        return (Compute::default(), "no GPU found; computing on the CPU".to_owned());
+    };
+    let gpu = match adapter.open() {
+        Ok(gpu) => Compute::Gpu(gpu),
+        Err(error) => return (Compute::default(), format!("{error}; computing on the CPU")),
+    };
+    let cpu = Compute::default();
+    match trial::verdict(recipe, [&cpu, &gpu], trial::file().as_deref(), watch) {
+        Ok(verdict) if verdict.gpu > verdict.cpu => {
+            gpu.clone().make_default();
+            (gpu, format!("computing on {}: {verdict}", adapter.describe()))
+        }
+        Ok(verdict) => (cpu, format!("computing on the CPU: {verdict} on {}", adapter.describe())),
+        Err(error) => (cpu, format!("{} cannot be tried: {error}; computing on the CPU", adapter.describe())),
     }
 }
 
@@ -106,12 +286,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cuda_is_refused_and_auto_says_that_the_cpu_computes() {
-        let none = Gpus::default();
-        assert_eq!(settle(Device::Auto, &none).unwrap().1, "no NVIDIA GPU found; computing on the CPU");
-        let one = Gpus { found: vec!["NVIDIA L4, 23034 MiB, 550.54".to_owned()], driver: true };
-        let said = settle(Device::Cuda, &one).unwrap_err().to_string();
-        assert!(said.contains("NVIDIA L4") && said.contains("does not compute on GPUs"), "{said}");
+    fn a_device_is_a_word_and_a_number() {
+        for (word, device) in [
+            ("auto", Device::Auto),
+            ("cpu", Device::Cpu),
+            ("gpu", Device::Gpu { interface: None, number: None }),
+            ("gpu:2", Device::Gpu { interface: None, number: Some(2) }),
+            ("vulkan", Device::Gpu { interface: Some(Interface::Vulkan), number: None }),
+            ("metal:0", Device::Gpu { interface: Some(Interface::Metal), number: Some(0) }),
+            ("dx12:11", Device::Gpu { interface: Some(Interface::Dx12), number: Some(11) }),
+        ] {
+            assert_eq!(word.parse(), Ok(device));
+            assert_eq!(device.to_string(), word);
+        }
+        for word in ["", "GPU", "gpu:", "gpu:-1", "gpu:x", "cpu:0", "auto:1", "mps"] {
+            let refused = word.parse::<Device>().unwrap_err();
+            assert!(
+                refused.starts_with(&format!("\"{word}\" is no device; the devices are auto, cpu, gpu")),
+                "{refused}"
+            );
+        }
+        let cuda = "cuda:0".parse::<Device>().unwrap_err();
+        assert_eq!(cuda, "cuda:0 is PyTorch's word: gpu computes on NVIDIA's too, through Vulkan");
     }
 
     #[test]
@@ -122,5 +318,12 @@ mod tests {
         std::fs::write(gpu.join("information"), "Model: \t\t NVIDIA A2\nIRQ: 1\n").unwrap();
         assert_eq!(from_driver_files(dir.path()), ["NVIDIA A2"]);
         assert!(from_driver_files(&dir.path().join("absent")).is_empty());
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_told() {
+        let refused = set_default_device(Device::Gpu { interface: None, number: Some(99) }).unwrap_err().to_string();
+        let says = if computes_on_gpus() { "--device gpu:99: no such GPU; there is" } else { "built without GPUs" };
+        assert!(refused.contains(says), "{refused}");
     }
 }

@@ -54,6 +54,14 @@ pub enum Error {
     /// Something that this program, or this build of it, cannot do, as one sentence.
     #[error("{0}")]
     Unsupported(String),
+    /// A device that failed while it computed: a driver that is gone or hangs; what was saved before is kept.
+    #[error("{what}; {kept}")]
+    DeviceFailed {
+        /// What the device reports.
+        what: lungfish_engine::EngineError,
+        /// What is kept and how to go on.
+        kept: String,
+    },
     /// A loss that is not a number; the last good state is kept.
     #[error("the loss is {loss} in the {phase} phase at epoch {epoch}, step {step}: {kept}")]
     Diverged {
@@ -87,6 +95,8 @@ pub enum ErrorKind {
     Damaged,
     /// What this program, or this build of it, cannot do.
     Unsupported,
+    /// A device that failed while it computed.
+    Device,
     /// A training whose loss is no number any more.
     Diverged,
     /// The network, or a server behind it.
@@ -123,6 +133,9 @@ impl Error {
             Error::NotFound(_) => ErrorKind::NotFound,
             Error::Damaged(_) => ErrorKind::Damaged,
             Error::Unsupported(_) => ErrorKind::Unsupported,
+            Error::DeviceFailed { .. } | Error::Engine(lungfish_engine::EngineError::Device { .. }) => {
+                ErrorKind::Device
+            }
             Error::Diverged { .. } => ErrorKind::Diverged,
             Error::Stopped => ErrorKind::Stopped,
             _ => ErrorKind::BadInput,

@@ -68,7 +68,7 @@ use crate::{
 pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome, Error> {
     let backend = Compute::default();
     let mut model = Model::open_epoch(&request.model, request.epoch, &backend)?;
-    model.compute_in(request.precision);
+    model.compute_in(request.precision)?;
     if request.out.is_none() && model.run.is_none() {
         return Err(Error::refused(format!(
             "{} lies in no run folder: name with --out a folder for what the test writes",
@@ -100,7 +100,7 @@ pub fn test(request: &TestRequest, watch: &mut Watch<'_>) -> Result<TestOutcome,
     let other = match &request.compare {
         Some(other) => {
             let mut theirs = compare::open(other, (task, &model.info.classes), &backend)?;
-            theirs.compute_in(request.precision);
+            theirs.compute_in(request.precision)?;
             Some((other, theirs))
         }
         None => None,

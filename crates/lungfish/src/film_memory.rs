@@ -10,7 +10,8 @@ use std::time::SystemTime;
 
 use lungfish_data::{ContentHash, DecodeOptions, Preprocess, STATISTICS};
 
-use crate::{Recipe, precision};
+use crate::Recipe;
+use crate::compute::Compute;
 
 /// Bytes of features, at most: those of 40 thousand films in five views of 1,280 numbers. Films beyond are computed anew.
 const MOST_BYTES: usize = 1 << 30;
@@ -107,7 +108,7 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
 pub(crate) fn identity(recipe: &Recipe, preprocess: &Preprocess, width: usize) -> Option<String> {
     (recipe.weights == "imagenet").then(|| {
         let (architecture, augment, precision) = (recipe.architecture, recipe.augment, recipe.precision.precision());
-        let path = precision::path(precision);
+        let path = Compute::default().path(precision);
         format!("{architecture} {width} {preprocess:?} {augment:?} {} {path}", precision.name())
     })
 }

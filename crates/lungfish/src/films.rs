@@ -1,5 +1,7 @@
 //! Where the films of a phase come from: the kept features of the frozen parts, or pixels through the whole network.
 
+use std::ops::Range;
+
 use lungfish_data::{Channels, Loader};
 use lungfish_engine::{Input, Plan};
 
@@ -54,6 +56,18 @@ impl Batches<'_> {
 }
 
 impl Films {
+    /// Some of the `n` films, as the engine takes them.
+    pub(crate) fn part(&self, films: &Range<usize>, n: usize) -> Input<'_> {
+        fn of<'a, T>(all: &'a [T], films: &Range<usize>, n: usize) -> &'a [T] {
+            let each = all.len() / n.max(1);
+            &all[films.start * each..films.end * each]
+        }
+        match self {
+            Films::Features(rows) => Input::Values(of(rows, films, n)),
+            Films::Pixels(pixels, channels) => input(of(pixels, films, n), *channels),
+        }
+    }
+
     /// As the engine takes them.
     pub(crate) fn input(&self) -> Input<'_> {
         match self {

@@ -117,7 +117,7 @@ pub use calibrate::{CalibrateOutcome, CalibrateRequest, Recalibration, calibrate
 pub use calibration::Calibration;
 pub use cam::{Evidence, HeatMap, MapsFolder};
 pub use caveat::{Caveat, CaveatKind};
-pub use device::{Device, Gpus};
+pub use device::{Device, Gpu, Gpus, Interface, computes_on_gpus, gpus, set_default_device};
 pub use ensemble::{EnsembleOutcome, ensemble};
 pub use epoch::{BestEpoch, EpochChoice, EpochRecord, Phase, RobustMetrics};
 pub use error::{Error, ErrorKind};

@@ -301,8 +301,9 @@ pub(crate) struct Model {
     /// One, or those of an ensemble; each has its store.
     pub networks: Vec<Network>,
     pub stores: Vec<Store<Compute>>,
-    /// What each computes in: what trained it, unless another is asked for.
+    /// What each computes in: what trained it, unless another is asked for or the device does not have it.
     pub precisions: Vec<Precision>,
+    device: Compute,
     pub lineage: Lineage,
     /// What each network keeps of the films that taught it.
     pub references: Vec<Option<Reference>>,
@@ -333,12 +334,16 @@ impl Model {
         (&self.networks, &self.precisions)
     }
 
-    /// Lets all networks compute in a precision, whatever trained them; `auto` is what did.
-    pub(crate) fn compute_in(&mut self, rule: PrecisionRule) {
-        match rule {
-            PrecisionRule::Auto => self.precisions = self.info.precisions(),
+    /// Lets all networks compute in a precision, whatever trained them; `auto` is what did, where the device has it.
+    ///
+    /// # Errors
+    /// A precision that is asked for and that the device does not have.
+    pub(crate) fn compute_in(&mut self, rule: PrecisionRule) -> Result<(), Error> {
+        match self.device.settled(rule)? {
+            _ if rule == PrecisionRule::Auto => self.precisions = self.device.nearest(self.info.precisions()),
             rule => self.precisions.fill(rule.precision()),
         }
+        Ok(())
     }
 
     /// The precision that was asked for, where it is another one than trained a network.
@@ -409,8 +414,8 @@ impl Model {
             references.push(reference.map_err(|e| Error::damaged(format!("{} is damaged: {e}", shown(&file))))?);
         }
         let lineage = Lineage::read(&file, &content)?;
-        let precisions = info.precisions();
-        let mut model = Model { info, networks, stores, precisions, lineage, references, file, run: None };
+        let (device, precisions) = (backend.clone(), backend.nearest(info.precisions()));
+        let mut model = Model { info, networks, stores, precisions, device, lineage, references, file, run: None };
         model.run = Some(model.folder()).filter(|folder| folder.join(run_folder::SPLIT).exists());
         Ok(model)
     }

@@ -88,7 +88,7 @@ impl Neighbours {
     ) -> Result<Self, Error> {
         let backend = Compute::default();
         let mut model = Model::open(model, &backend)?;
-        model.compute_in(precision);
+        model.compute_in(precision)?;
         let pipeline = Pipeline { preprocess: model.info.preprocess, augment: None, side: None, cache: None };
         let asked = Wanted { features: true, ..Wanted::default() };
         let scorer = Scorer::asking(&backend, model.computing(), model.info.task, pipeline, asked)?;

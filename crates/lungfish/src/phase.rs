@@ -8,6 +8,7 @@ mod average;
 mod conclude;
 mod keep;
 mod lr_range;
+mod micro_batch;
 mod validation;
 
 use std::sync::Arc;
@@ -247,7 +248,7 @@ impl<'a> Trainer<'a> {
         if megabytes >= 64 {
             watch.note(format!("a step of {} films takes {megabytes} MiB of memory", self.capacity()));
         }
-        let plan = Plan::new(&self.backend, graph, spec)?;
+        let plan = micro_batch::plan(&self.backend, graph, spec, watch)?;
         let steps = keys::steps(train, recipe.batch_size, phase == Phase::Unfrozen).len();
         let course = Course::new(recipe, phase, steps);
         Ok(Tools { phase, stepper: Stepper { parts, rates, course, plan, side: self.side(), adam }, films })
@@ -308,7 +309,8 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         watch.note(format!("images of {side} pixels from here on"));
-        stepper.plan = Plan::new(&self.backend, &self.network.graph, self.training_spec(&stepper.parts))?;
+        let spec = self.training_spec(&stepper.parts);
+        stepper.plan = micro_batch::plan(&self.backend, &self.network.graph, spec, watch)?;
         stepper.side = side;
         Ok(())
     }
@@ -452,8 +454,7 @@ impl<'a> Trainer<'a> {
             }
         }
         let key = keys::dropout(seed, phase, epoch, step);
-        plan.forward(&mut self.store, labels.len(), films.input(), key)?;
-        let backward = plan.backward(&mut self.store, towards.seed(), false)?;
+        let backward = micro_batch::gradients(plan, &mut self.store, labels.len(), &films, &towards, key)?;
         if recipe.clip_norm > 0.0 && backward.loss.is_finite() {
             let parts = plan.spec().train.clone();
             clip_gradients(&mut self.store, &self.network.graph, &parts, recipe.clip_norm)?;

@@ -193,7 +193,7 @@ impl Predictor {
     /// Memory that is not there.
     pub fn with_precision(mut self, rule: PrecisionRule) -> Result<Self, Error> {
         let before = self.model.precisions.clone();
-        self.model.compute_in(rule);
+        self.model.compute_in(rule)?;
         if self.model.precisions != before {
             self.scorer = self.scorer.computing_in(&Compute::default(), self.model.computing())?;
             self.cam = self.cam.is_some().then(|| Cam::new(&self.model, &Compute::default())).transpose()?;

@@ -15,7 +15,8 @@ const COPIES: usize = 8;
 
 /// Refuses a recipe whose steps take more memory than the machine can give.
 pub(crate) fn check(recipe: &Recipe, network: &Network, device: &Compute) -> Result<(), Error> {
-    match Memory::look().most() {
+    // What a GPU has is not told: the allocation itself will, see `phase::micro`.
+    match Memory::look().most().filter(|_| device.shares_memory()) {
         Some(most) => check_within(recipe, network, device, most.saturating_sub(Teacher::bytes(recipe, device)?)),
         // A system that does not tell: the allocation itself will.
         None => Ok(()),

@@ -5,6 +5,8 @@
 //! Any-of: `-sum(p * ln(sigmoid(z)) + q * ln(1 - sigmoid(z)))` is `torch.nn.BCEWithLogitsLoss(weight, pos_weight)`, the
 //! mean over what is known.
 
+use std::ops::Range;
+
 use lungfish_data::{Label, Task};
 use lungfish_engine::Seed;
 
@@ -156,6 +158,18 @@ impl Rows {
         match self {
             Rows::OneOf(rows) => each(rows),
             Rows::AnyOf { positive, negative } => [positive, negative].into_iter().for_each(each),
+        }
+    }
+
+    /// Those of some of the `n` films of the step.
+    pub(crate) fn part(&self, films: &Range<usize>, n: usize) -> Rows {
+        let of = |rows: &[f32]| {
+            let each = rows.len() / n.max(1);
+            rows[films.start * each..films.end * each].to_vec()
+        };
+        match self {
+            Rows::OneOf(rows) => Rows::OneOf(of(rows)),
+            Rows::AnyOf { positive, negative } => Rows::AnyOf { positive: of(positive), negative: of(negative) },
         }
     }
 

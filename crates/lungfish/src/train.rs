@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use lungfish_data::display::escape;
 use lungfish_data::{ContentHash, Label, Pipeline, Split, Task};
+use lungfish_engine::EngineError;
 use lungfish_models::Tensors;
 
 use crate::checkpoint::{Checkpoint, State};
 use crate::compute::Compute;
 use crate::data_set::{DataSet, Kept};
-use crate::device::{Device, Gpus, settle};
+use crate::device::settle;
 use crate::features::augments;
 use crate::film_memory::FilmMemory;
 use crate::lineage::Lineage;
@@ -50,8 +51,6 @@ pub struct TrainRequest {
     /// What other trainings of these films in this process remember of them, and this one may go by; the result is the same, bit for
     /// bit.
     pub memory: Option<Arc<FilmMemory>>,
-    /// Where to compute.
-    pub device: Device,
 }
 
 impl TrainRequest {
@@ -95,15 +94,14 @@ pub struct TrainOutcome {
 /// # Errors
 /// The first thing that makes it impossible, one sentence. What was saved before stays.
 pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutcome, Error> {
-    let (device, told) = settle(request.device, &Gpus::look())?;
-    watch.note(told);
-    let mut job = Job { request, device, watch };
+    let mut job = Job { request, device: Compute::default(), watch };
     if !request.resume {
         return match &request.from {
             Some(parent) => job.begin_from(parent),
             None => {
                 let recipe = request.changes.apply(Recipe::default())?;
                 request.changes.refuse_idle(&recipe)?;
+                job.settle(&recipe);
                 job.begin(&recipe, None)
             }
         };
@@ -115,11 +113,13 @@ pub fn train(request: &TrainRequest, watch: &mut Watch<'_>) -> Result<TrainOutco
     match run.recipe()? {
         Some(recipe) => {
             request.changes.agree_with(&recipe)?;
+            job.settle(&recipe);
             if run.file(run_folder::LAST).exists() { job.go_on(&recipe, run) } else { job.begin(&recipe, Some(run)) }
         }
         // Killed before it wrote a thing: there is nothing to contradict.
         None => {
             let recipe = request.changes.apply(Recipe::default())?;
+            job.settle(&recipe);
             job.begin(&recipe, Some(run))
         }
     }
@@ -133,6 +133,13 @@ struct Job<'a, 'b> {
 }
 
 impl Job<'_, '_> {
+    /// Decides where to compute, and tells it.
+    fn settle(&mut self, recipe: &Recipe) {
+        let (device, told) = settle(recipe, self.watch);
+        self.watch.note(told);
+        self.device = device;
+    }
+
     /// Starts a run, in a new folder or in one whose run never came to its first checkpoint. What can be refused is
     /// refused before the folder is made.
     fn begin(&mut self, recipe: &Recipe, run: Option<RunFolder>) -> Result<TrainOutcome, Error> {
@@ -154,7 +161,7 @@ impl Job<'_, '_> {
         let asked = Some(recipe.sample_bits).filter(|bits| *bits > 0);
         let (sample_bits, stored) = sample_bits::of_training(&folder, asked, self.watch);
         // What was decided over all films is what every later one is read by.
-        let (sample_bits, precision) = (sample_bits.unwrap_or(0), recipe.precision.settled());
+        let (sample_bits, precision) = (sample_bits.unwrap_or(0), self.device.settled(recipe.precision)?);
         let recipe = &Recipe { sample_bits, precision, ..recipe.clone() };
         folder.refuse_among_classes(&self.request.out)?;
         predictions_file::refuse_columns(&folder.classes)?;
@@ -211,6 +218,8 @@ impl Job<'_, '_> {
                 run_folder::SPLIT
             )));
         }
+        let (info, ..) = crate::ModelInfo::of_file(parent)?;
+        self.settle(&info.recipe);
         let model = Model::open(parent, &self.device)?;
         model.require_single("go on from one of its members")?;
         model.check_split_file(parent)?;
@@ -300,7 +309,11 @@ impl Job<'_, '_> {
             )));
         }
         let mut recipe = changes.apply(base)?;
-        recipe.precision = recipe.precision.settled();
+        if changes.keys().any(|key| key == "precision") {
+            recipe.precision = self.device.settled(recipe.precision)?;
+        } else if let [nearest] = self.device.nearest(vec![before.precision.precision()])[..] {
+            recipe.precision = nearest.into();
+        }
         changes.refuse_idle(&recipe)?;
         if recipe.epochs == 0 {
             // The parent's has no part in this.
@@ -329,7 +342,7 @@ impl Job<'_, '_> {
             caveats: data.caveats.clone(),
             parent,
             teacher,
-            instructions: Some(precision::path(precision).to_owned()),
+            instructions: Some(self.device.path(precision)),
             ..State::new(&absolute(&data.root), (data.task, &data.classes), phase)
         };
         let lineage = lineage.with_own(&data.splits.train, &data.splits.val);
@@ -341,6 +354,21 @@ impl Job<'_, '_> {
         }
         run.remove(run_folder::START)?;
         self.run(recipe, run, &data, start)
+    }
+
+    /// A device that failed takes nothing with it that was saved: how to go on is told.
+    fn of_device(&self, error: Error) -> Error {
+        match error {
+            Error::Engine(what @ (EngineError::Device { .. } | EngineError::OutOfMemory { .. })) => {
+                let kept = format!(
+                    "what was done until its last checkpoint is saved; go on with: lungfish train --out {} --resume, or with \
+                     --device cpu beside it",
+                    escape(&self.request.out)
+                );
+                Error::DeviceFailed { what, kept }
+            }
+            error => error,
+        }
     }
 
     fn open_cache(&mut self, recipe: &Recipe, run: &mut RunFolder) {
@@ -368,7 +396,8 @@ impl Job<'_, '_> {
             format!("going on from the {phase} phase, epoch {epoch}, after step {step}")
         };
         self.watch.note(text);
-        let path = precision::path(recipe.precision.precision());
+        self.device.settled(recipe.precision)?;
+        let path = self.device.path(recipe.precision.precision());
         if let Some(before) = checkpoint.state.instructions.as_ref().filter(|before| **before != path) {
             self.watch.warn(format!(
                 "the run was computed with {before} so far and goes on with {path}, which rounds otherwise: what it ends in is \
@@ -424,7 +453,7 @@ impl Job<'_, '_> {
         if !matches!(ended, Ok(false)) {
             run.remove_cache(self.watch);
         }
-        let stopped = !ended?;
+        let stopped = !ended.map_err(|error| self.of_device(error))?;
         if let Some(caveat) = best.as_ref().filter(|_| !stopped).and_then(Caveat::acquisition) {
             let way_out = if recipe.epochs == 0 {
                 "; to train all parts so that they hold on other films, go on from this run: train --from, with --epochs 8"

@@ -16,7 +16,7 @@ use lungfish_models::ModelFile;
 use serde::{Deserialize, Serialize};
 
 use crate::run_folder::{self, write_atomically};
-use crate::{Changes, Device, Error, Event, Recipe, TrainRequest, Watch, train};
+use crate::{Changes, Error, Event, Recipe, TrainRequest, Watch, train};
 use halving::Rung;
 use notes::Notes;
 pub use space::{Values, Vary};
@@ -41,8 +41,6 @@ pub struct TuneRequest {
     pub resume: bool,
     /// Threads that decode films, see [`TrainRequest::workers`].
     pub workers: usize,
-    /// Where to compute.
-    pub device: Device,
 }
 
 impl TuneRequest {
@@ -57,7 +55,6 @@ impl TuneRequest {
             most_trials: None,
             resume: false,
             workers: 0,
-            device: Device::default(),
         }
     }
 }
@@ -231,7 +228,6 @@ impl Tuning<'_, '_> {
         let mut request = TrainRequest::new(self.notes.data.clone(), folder.clone());
         request.changes = Changes::from(&recipe);
         request.workers = self.request.workers;
-        request.device = self.request.device;
         // Killed before it wrote its recipe, it begins anew there too.
         request.resume = folder.exists();
         let begun = Instant::now();

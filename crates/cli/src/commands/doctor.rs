@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lungfish::{Gpus, Memory, PrecisionRule};
+use lungfish::{Gpu, Gpus, Memory, PrecisionRule};
 use lungfish_models::{Architecture, hub_files, hub_folder, wheel};
 use serde::Serialize;
 
@@ -41,16 +41,48 @@ pub struct Report {
     /// Those to compute with.
     threads: usize,
     memory: Memory,
-    /// Names of the GPUs that were found.
+    /// Names of the NVIDIA GPUs that their own driver tells of.
     gpus: Vec<String>,
     /// Whether there is a driver for them.
     gpu_driver: bool,
-    /// Where training computes.
+    /// Whether this program is built to compute on GPUs.
+    computes_on_gpus: bool,
+    /// The GPUs that this program can compute on, as --device knows them.
+    adapters: Vec<Adapter>,
+    /// Where a training computes where nothing else is asked for: `cpu`, or `auto` where a GPU is tried against it first.
     device: &'static str,
     /// Where ImageNet weights lie.
     weights_folder: PathBuf,
     /// Each network's.
     weights: Vec<Weights>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct Adapter {
+    /// What --device calls it: `gpu:0`.
+    device: String,
+    /// As its driver has it.
+    name: String,
+    /// Who makes it; none where that is not known.
+    maker: Option<&'static str>,
+    /// `discrete`, `integrated`, `virtual`, `other`, or `software`: played by the processor.
+    kind: String,
+    /// `vulkan`, `metal` or `dx12`.
+    interface: &'static str,
+    /// Its driver, with the version.
+    driver: String,
+    /// Bytes of the largest buffer: what one value of a batch may take. How much memory there is no interface tells.
+    largest_buffer: u64,
+    /// What it can do beyond what is asked of every one.
+    features: Vec<String>,
+}
+
+impl From<Gpu> for Adapter {
+    fn from(gpu: Gpu) -> Self {
+        let Gpu { number, name, maker, kind, interface, driver, largest_buffer, features, .. } = gpu;
+        Adapter { device: format!("gpu:{number}"), name, maker, kind, interface, driver, largest_buffer, features }
+    }
 }
 
 #[derive(Serialize)]
@@ -80,6 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn look() -> Report {
     let gpus = Gpus::look();
+    let adapters: Vec<Adapter> = lungfish::gpus().into_iter().map(Adapter::from).collect();
     let folder = hub_folder();
     let weights = |architecture: Architecture| {
         let files = hub_files(architecture);
@@ -101,7 +134,9 @@ fn look() -> Report {
         memory: Memory::look(),
         gpus: gpus.found,
         gpu_driver: gpus.driver,
-        device: "cpu",
+        computes_on_gpus: lungfish::computes_on_gpus(),
+        device: if adapters.iter().any(|adapter| adapter.kind != SOFTWARE) { "auto" } else { "cpu" },
+        adapters,
         weights: Architecture::ALL.map(weights).into(),
         weights_folder: folder,
     }
@@ -122,9 +157,16 @@ fn lines(report: &Report) -> Vec<String> {
         format!("threads     {} of {} cores", report.threads, report.cores.map_or_else(unknown, |n| n.to_string())),
         format!("memory      {}, {} available{limit}", bytes(memory.total), bytes(memory.available)),
         format!("gpu         {}", print::one_line(&gpus.describe())),
-        format!("device      {}: this version computes on the CPU only", report.device),
-        format!("weights     in {}", print::path(&report.weights_folder)),
     ];
+    for adapter in &report.adapters {
+        let Adapter { device, name, kind, interface, driver, largest_buffer, features, .. } = adapter;
+        let most = bytes(Some(*largest_buffer));
+        let more = if features.is_empty() { String::new() } else { format!(", {}", features.join(", ")) };
+        let text = format!("{name}, {kind}, {interface}, {driver}, buffers to {most}{more}");
+        lines.push(format!("            {device}  {}", print::one_line(&text)));
+    }
+    lines.push(format!("device      {}", device(report)));
+    lines.push(format!("weights     in {}", print::path(&report.weights_folder)));
     for weights in &report.weights {
         let state = match (&weights.file, &weights.download) {
             (Some(file), _) => file.file_name().map(print::path).unwrap_or_default(),
@@ -134,6 +176,23 @@ fn lines(report: &Report) -> Vec<String> {
         lines.push(format!("            {:18}  {state}", weights.architecture));
     }
     lines
+}
+
+/// What an adapter is that the processor plays.
+const SOFTWARE: &str = "software";
+
+/// Where a training computes here, and why.
+fn device(report: &Report) -> &'static str {
+    match (report.computes_on_gpus, report.device, report.adapters.is_empty()) {
+        (false, ..) => "cpu: this program is built without GPUs (the feature gpu has them)",
+        (_, "auto", _) => {
+            "auto: a training tries the first GPU against the CPU and takes the faster; --device decides otherwise"
+        }
+        (_, _, true) => {
+            "cpu: no driver shows a GPU (on Linux, Vulkan's loader and the card's driver have to be installed)"
+        }
+        _ => "cpu: the only GPU is the processor, playing one; --device takes it nevertheless",
+    }
 }
 
 /// What a training takes here where its recipe says auto, and why.
@@ -235,6 +294,32 @@ mod tests {
             told("fp32", "neon", vec!["neon", "bf16"])
                 .ends_with("no instruction for bfloat16 here; bf16 works and is slower")
         );
+    }
+
+    #[test]
+    fn says_where_trainings_compute_and_why() {
+        let told = |computes_on_gpus, device: &'static str, kinds: &[&str]| {
+            let adapter = |kind: &&str| Adapter {
+                device: "gpu:0".to_owned(),
+                name: "Some\nCard".to_owned(),
+                maker: None,
+                kind: (*kind).to_owned(),
+                interface: "vulkan",
+                driver: "driver 1".to_owned(),
+                largest_buffer: 2 << 30,
+                features: vec!["f16".to_owned()],
+            };
+            let adapters = kinds.iter().map(adapter).collect();
+            lines(&Report { computes_on_gpus, device, adapters, ..look() })
+        };
+        let line = |lines: &[String], word: &str| lines.iter().find(|line| line.starts_with(word)).unwrap().clone();
+        assert!(line(&told(false, "cpu", &[]), "device").contains("built without GPUs"));
+        assert!(line(&told(true, "cpu", &[]), "device").contains("no driver shows a GPU"));
+        assert!(line(&told(true, "cpu", &["software"]), "device").contains("the processor, playing one"));
+        let lines = told(true, "auto", &["discrete"]);
+        assert!(line(&lines, "device").starts_with("device      auto: a training tries the first GPU"));
+        let card = line(&lines, "            gpu:0");
+        assert!(card.contains("Card, discrete, vulkan, driver 1, buffers to 2.0 GiB, f16"), "{card}");
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueHint::{DirPath, FilePath};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::PossibleValuesParser;
 use lungfish::recipe::LearningRate;
-use lungfish::{Changes, Device, Recipe, TrainOutcome, TrainRequest, Watch};
+use lungfish::{Changes, Recipe, TrainOutcome, TrainRequest, Watch};
 use lungfish_models::Architecture;
 
 use crate::commands::watching::Page;
@@ -87,10 +87,6 @@ pub struct Args {
     /// Decode films anew in every epoch instead of keeping them, decoded, in RUN/films.cache until the training ends
     #[arg(long)]
     no_film_cache: bool,
-    /// Where to compute
-    #[arg(long, default_value = "auto")]
-    #[arg(value_parser = PossibleValuesParser::new(["auto", "cpu", "cuda"]).try_map(|name| name.parse::<Device>()))]
-    device: Device,
     /// Set any key of the recipe; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -206,7 +202,6 @@ fn run_one(
     request.from.clone_from(&args.from);
     request.workers = workers(args.workers, threads);
     request.film_cache = !args.no_film_cache;
-    request.device = args.device;
     let stop = Arc::new(AtomicBool::new(false));
     let mut printer = Printer::training(Arc::clone(&stop));
     let (tell, told) = (printer.teller(), Arc::clone(told));

@@ -7,9 +7,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::ValueHint::{DirPath, FilePath};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use lungfish::tune::Vary;
-use lungfish::{Changes, Device, TuneOutcome, TuneRequest, Watch, tune};
+use lungfish::{Changes, TuneOutcome, TuneRequest, Watch, tune};
 
 use crate::observer::Printer;
 use crate::{flags, print, stop};
@@ -67,10 +67,6 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     #[arg(value_parser = flags::whole(0..=usize::from(crate::MOST_THREADS)), allow_negative_numbers = true)]
     workers: usize,
-    /// Where to compute
-    #[arg(long, default_value = "auto")]
-    #[arg(value_parser = PossibleValuesParser::new(["auto", "cpu", "cuda"]).try_map(|name| name.parse::<Device>()))]
-    device: Device,
 }
 
 pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
@@ -90,7 +86,6 @@ pub fn run(args: &Args, threads: Option<usize>) -> anyhow::Result<ExitCode> {
     request.most_trials = args.trials;
     request.resume = args.resume;
     request.workers = super::train::workers(args.workers, threads);
-    request.device = args.device;
     let stop = Arc::new(AtomicBool::new(false));
     let mut printer = Printer::training(Arc::clone(&stop));
     let tell = printer.teller();

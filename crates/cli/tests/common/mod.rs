@@ -14,7 +14,10 @@ use tempfile::TempDir;
 /// The program, with nothing on its standard input.
 pub fn lungfish(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lungfish"));
-    command.args(args).stdin(Stdio::null());
+    // Whatever GPU this machine has: bits are compared with the processor's.
+    command.args(args).stdin(Stdio::null()).env("LUNGFISH_DEVICE", "cpu");
+    // Mesa looks for a desktop, and complains on standard error where there is none.
+    command.env("NODEVICE_SELECT", "1");
     command
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use lungfish_data::memory::{self, Memory};
 use lungfish_engine::{Adam, AdamConfig, Input, Plan, PlanSpec, Seed, Store};
-use lungfish_kernels::{machine, peak};
+use lungfish_kernels::machine;
 use lungfish_models::{Architecture, HeadConfig, Network, Summary, initialise};
 use serde::Serialize;
 
@@ -84,7 +84,9 @@ pub struct StepMeasure {
     pub runs: usize,
     /// Threads of the pool.
     pub threads: usize,
-    /// The instruction set that the kernels ran: `avx512`, `avx2+fma`, `neon` or `scalar`.
+    /// Where it computed: `cpu`, or the GPU's name with the interface and the driver.
+    pub device: String,
+    /// The instruction set that the kernels ran: `avx512`, `avx2+fma`, `neon` or `scalar`; of a GPU `wgsl`.
     pub simd: &'static str,
     /// `fast`, or `plain` where the fast algorithms were left out.
     pub kernels: &'static str,
@@ -99,8 +101,8 @@ pub struct StepMeasure {
     /// Billions of floating-point operations a second that would give `films_per_s` if every product was computed as it
     /// is written: two for each multiply-add, and, by convention, three times the forward pass's for a training step.
     pub gflops: f64,
-    /// Those that the same threads reach with the same instruction set where nothing keeps them from it, in single precision, see
-    /// [`peak::flops`].
+    /// Those that the same threads with the same instruction set, or the same GPU, reach where nothing keeps them from it, in
+    /// single precision; measured, see [`peak::flops`](lungfish_kernels::peak::flops).
     pub peak_gflops: f64,
     /// `gflops / peak_gflops`. Beyond 1 where an algorithm does with fewer multiplications, as Winograd's does, and where bf16
     /// multiplies more at a time.
@@ -130,11 +132,12 @@ pub struct StepMeasure {
 /// A batch or a number of runs out of range; a batch that this machine has no memory for.
 pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure, Error> {
     let StepRequest { architecture, batch, mode, precision, runs } = *request;
-    let precision = precision.settled().precision();
+    let backend = Compute::default();
+    let precision = backend.settled(precision)?.precision();
     within("batch", batch, Recipe::BATCH_SIZE)?;
     within("runs", runs, StepRequest::RUNS)?;
     let network = Network::new(architecture, CLASSES, &HeadConfig::default())?;
-    let (graph, backend, normalization) = (&network.graph, Compute::default(), architecture.normalization());
+    let (graph, normalization) = (&network.graph, architecture.normalization());
     let all = network.parts_by_names("all")?;
     let spec = match mode {
         Mode::Train => PlanSpec::training(graph, batch, IMAGE_SIZE, normalization, &all),
@@ -142,7 +145,7 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
     };
     let spec = PlanSpec { precision, ..spec };
     let plan_bytes = Plan::bytes(&backend, graph, &spec)? as u64;
-    if let Some(most) = Memory::look().most().filter(|most| plan_bytes > *most) {
+    if let Some(most) = Memory::look().most().filter(|most| backend.shares_memory() && plan_bytes > *most) {
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
         return Err(Error::refused(format!(
             "batch = {batch}: {architecture} takes {:.1} GB for it in mode {}, and {:.1} GB are free",
@@ -189,7 +192,7 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
         Mode::Infer => 1.0,
     };
     let gflops = 2.0 * passes * mult_adds as f64 * films_per_s / 1e9;
-    let peak_gflops = peak::flops() / 1e9;
+    let peak_gflops = backend.peak()? / 1e9;
     Ok(StepMeasure {
         arch: architecture,
         mode,
@@ -198,7 +201,8 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
         image_size: IMAGE_SIZE,
         runs,
         threads: rayon::current_num_threads(),
-        simd: machine::simd(),
+        device: backend.name(),
+        simd: backend.kernels(),
         kernels: if machine::plain() { "plain" } else { "fast" },
         films_per_s,
         films_per_s_min: pace.iter().copied().fold(f64::INFINITY, f64::min),

@@ -4,9 +4,8 @@
 //! weights are put back afterwards.
 
 use lungfish_data::Label;
-use lungfish_engine::Plan;
 
-use super::Trainer;
+use super::{Trainer, micro_batch};
 use crate::films::Batches;
 use crate::recipe::LearningRate;
 use crate::{Activity, Error, Event, Phase, Watch, keys, model, run_folder, schedule};
@@ -69,7 +68,7 @@ impl Trainer<'_> {
         let rates = schedule::rates(self.recipe, Phase::Unfrozen, &self.network, 0.0)?;
         let parts: Vec<_> = rates.iter().map(|(part, _)| *part).collect();
         let spec = self.training_spec(&parts);
-        let mut plan = Plan::new(&self.backend, &self.network.graph, spec)?;
+        let mut plan = micro_batch::plan(&self.backend, &self.network.graph, spec, watch)?;
         let mut adam = self.adam(&parts)?;
         let films = &self.data.splits.train;
         let (mut taken, mut mean, mut least) = (Vec::<Step>::new(), 0.0, f64::INFINITY);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::halving::Rung;
 use super::{Trial, TrialResult, TuneRequest, Vary, shown};
+use crate::compute::Compute;
 use crate::data_set::DataSet;
 use crate::run_folder::{hold, write_atomically};
 use crate::{Error, Recipe};
@@ -72,7 +73,7 @@ impl Notes {
         };
         let mut base = request.base.apply(Recipe::default())?;
         // All trials compute alike, wherever the tuning is gone on with.
-        base.precision = base.precision.settled();
+        base.precision = Compute::default().settled(base.precision)?;
         if base.val_views == 0 {
             return Err(Error::refused(
                 "val_views = 0: tuning compares recipes on augmented views of validation films",

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use lungfish::{Changes, Device, Error, Event, Image, Silent, TrainOutcome, TrainRequest, Watch, train};
+use lungfish::{Changes, Error, Event, Image, Silent, TrainOutcome, TrainRequest, Watch, train};
 use lungfish_models::ModelFile;
 
 /// A flag that nobody raises.
@@ -18,7 +18,6 @@ pub fn request(data: &Path, out: &Path, settings: &[&str]) -> TrainRequest {
     let mut request = TrainRequest::new(data, out);
     request.changes = changes;
     request.workers = 2;
-    request.device = Device::Cpu;
     request
 }
 

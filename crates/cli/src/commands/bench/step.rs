@@ -12,7 +12,7 @@ use super::{pace, tell, threads};
 use crate::{flags, print};
 use lungfish::{PrecisionRule, Recipe, Watch};
 
-/// Time steps of a network: films a second, share of what the processor can do, memory
+/// Time steps of a network: films a second, share of what the processor or the GPU can do, memory
 ///
 /// Weights are drawn at random and films made up, 224 pixels wide, so no file is needed. A training step goes forward and
 /// backward through all parts and ends with Adam's; a step of inference goes as it does in predict and test. One step
@@ -20,11 +20,15 @@ use lungfish::{PrecisionRule, Recipe, Watch};
 ///
 /// GFLOP/s are effective ones: two for each multiply-add that summary tells of, three times as many for a training step,
 /// however many of them were really computed. Their share of what the same threads reach at best can therefore be above
-/// 100 %, and of bf16 it is the share of what single precision reaches. LUNGFISH_SIMD and LUNGFISH_KERNELS leave out instructions and algorithms, to compare with them.
+/// 100 %, and of bf16 it is the share of what single precision reaches. With --device they are a GPU's. LUNGFISH_SIMD and
+/// LUNGFISH_KERNELS leave out instructions and algorithms of the CPU's, to compare with them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
   lungfish bench step --arch resnet34 --batch 32 --mode train --precision fp32
+
+Example, on the first GPU:
+  lungfish bench step --device gpu --arch resnet34
 
 Example, what the instruction set is worth:
   lungfish bench step --mode infer --json
@@ -74,19 +78,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn lines(m: &StepMeasure) -> Vec<String> {
     let threads = threads(m.threads);
+    let what = format!("{}, {}, batch {}", m.arch, m.mode.name(), m.batch);
     let runs = if m.runs == 1 { "1 step".to_owned() } else { format!("{} steps", m.runs) };
     let peak =
         m.peak_bytes.map_or_else(|| "peak unknown".to_owned(), |bytes| format!("{} at most", print::size(bytes)));
     vec![
-        format!(
-            "{}, {}, batch {}, {threads}, {}, {}, {} kernels",
-            m.arch,
-            m.mode.name(),
-            m.batch,
-            m.precision,
-            m.simd,
-            m.kernels
-        ),
+        match m.device.as_str() {
+            "cpu" => format!("{what}, {threads}, {}, {}, {} kernels", m.precision, m.simd, m.kernels),
+            gpu => format!("{what}, {}, {}", m.precision, print::one_line(gpu)),
+        },
         format!("films/s    {}", pace(m.films_per_s)),
         format!("           {} to {} in {runs}", pace(m.films_per_s_min), pace(m.films_per_s_max)),
         format!(
@@ -113,6 +113,7 @@ mod tests {
             image_size: 224,
             runs: 7,
             threads: 2,
+            device: "cpu".to_owned(),
             simd: "avx512",
             kernels: "fast",
             films_per_s: 22.46,
@@ -135,6 +136,8 @@ mod tests {
                 "memory     1.6 GB at most, 1.2 GB of it activations and gradients",
             ]
         );
+        let card = StepMeasure { device: "Some Card (vulkan, driver 1)".to_owned(), simd: "wgsl", ..measure.clone() };
+        assert_eq!(lines(&card)[0], "resnet34, train, batch 32, bf16, Some Card (vulkan, driver 1)");
         let unknown = StepMeasure { threads: 1, runs: 1, peak_bytes: None, ..measure };
         let text = lines(&unknown).join("\n");
         assert!(

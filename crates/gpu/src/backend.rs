@@ -1,0 +1,231 @@
+//! The engine's [`Backend`] on a GPU.
+
+use std::ops::Range;
+
+use lungfish_engine::schedule::{BackwardStep, Schedule};
+use lungfish_engine::{AdamUpdate, Backend, Element, EngineError, Input, Normalization, Region, Shape, State};
+
+use crate::Wgpu;
+use crate::device::{Groups, Open};
+use crate::kernel::Kernel;
+use crate::launch::{Launch, Numbers, View};
+use crate::program::GpuProgram;
+use crate::steps::Run;
+
+/// Single floats on a GPU.
+#[derive(Debug)]
+pub struct GpuBuffer {
+    buffer: wgpu::Buffer,
+    id: u64,
+    len: usize,
+}
+
+impl GpuBuffer {
+    /// All of it.
+    pub(crate) fn view(&self) -> View {
+        View::new(&self.buffer, self.id, 0..self.len)
+    }
+
+    /// That elements from `offset` lie within it; the place in bytes.
+    fn place(&self, what: &str, offset: usize, len: usize) -> Result<u64, EngineError> {
+        let end = offset.saturating_add(len);
+        match end <= self.len {
+            true => Ok(offset as u64 * 4),
+            false => Err(EngineError::Length { what: what.to_owned(), got: end, want: self.len }),
+        }
+    }
+}
+
+fn fits(what: &str, got: usize, want: usize) -> Result<(), EngineError> {
+    if got == want { Ok(()) } else { Err(EngineError::Length { what: what.to_owned(), got, want }) }
+}
+
+/// Bytes to a multiple of four, as buffers take them.
+fn write_bytes(device: &Open, view: &View, bytes: &[u8]) -> Result<(), EngineError> {
+    let whole = bytes.len() / 4 * 4;
+    device.write(&view.buffer, view.offset, &bytes[..whole])?;
+    if whole < bytes.len() {
+        let mut last = [0; 4];
+        last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+        device.write(&view.buffer, view.offset + whole as u64, &last)?;
+    }
+    Ok(())
+}
+
+impl Backend for Wgpu {
+    type Buffer = GpuBuffer;
+    type Program = GpuProgram;
+
+    /// All films at once: a launch costs more than memory traffic saves.
+    fn cache(&self) -> Option<usize> {
+        None
+    }
+
+    fn piece(&self) -> Option<usize> {
+        usize::try_from(self.piece).ok()
+    }
+
+    fn allocate(&self, element: Element, len: usize) -> Result<GpuBuffer, EngineError> {
+        if element != Element::F32 {
+            return Err(self.open.error("tensors of a store are single floats"));
+        }
+        let (buffer, id) = self.open.allocate((len as u64).saturating_mul(4))?;
+        Ok(GpuBuffer { buffer, id, len })
+    }
+
+    fn upload(&self, buffer: &mut GpuBuffer, offset: usize, host: &[f32]) -> Result<(), EngineError> {
+        let place = buffer.place("an upload", offset, host.len())?;
+        self.open.write(&buffer.buffer, place, bytemuck::cast_slice(host))
+    }
+
+    fn download(&self, buffer: &GpuBuffer, offset: usize, host: &mut [f32]) -> Result<(), EngineError> {
+        let place = buffer.place("a download", offset, host.len())?;
+        self.open.read(&buffer.buffer, place, host)
+    }
+
+    fn compile(&self, schedule: &Schedule) -> Result<GpuProgram, EngineError> {
+        GpuProgram::new(&self.open, schedule, self.piece)
+    }
+
+    fn feed(
+        &self,
+        program: &mut GpuProgram,
+        (region, shape): (Region, Shape),
+        n: usize,
+        input: Input<'_>,
+        normalization: &Normalization,
+    ) -> Result<(), EngineError> {
+        if !matches!(input, Input::Values(_)) && shape.c != 3 {
+            return Err(EngineError::Shape { what: format!("pixels are fed to a value of {} channels", shape.c) });
+        }
+        let view = program.view(region, &(0..n));
+        let (pixels, bytes) = match input {
+            Input::Values(x) => {
+                fits("values", x.len(), n * shape.len())?;
+                return self.open.write(&view.buffer, view.offset + u64::from(view.base) * 4, bytemuck::cast_slice(x));
+            }
+            Input::Gray(x) => (fits("gray pixels", x.len(), n * shape.pixels()).map(|()| x)?, 1),
+            Input::Rgb(x) => (fits("RGB pixels", x.len(), n * shape.len()).map(|()| x)?, 3),
+        };
+        let films = program.films(&self.open, pixels.len())?;
+        write_bytes(&self.open, &films, pixels)?;
+        let count = n * shape.len();
+        let numbers = Numbers::default().us([count, shape.pixels(), bytes]).aligned();
+        let Normalization { mean, std } = *normalization;
+        let numbers = mean.into_iter().fold(numbers, Numbers::f).aligned();
+        let numbers = std.into_iter().fold(numbers, Numbers::f);
+        program.launch(&self.open, Launch::each(Kernel::Pixels, count, vec![Some(films), Some(view)], numbers))
+    }
+
+    fn forward(
+        &self,
+        program: &mut GpuProgram,
+        schedule: &Schedule,
+        state: &mut State<'_, GpuBuffer>,
+        n: usize,
+        key: [u64; 4],
+    ) -> Result<(), EngineError> {
+        for stretch in &schedule.stretches {
+            for films in stretch.parts(n) {
+                for step in &schedule.steps[stretch.steps.clone()] {
+                    Run { device: &self.open, program, state, step, films: films.clone() }.forward(key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn backward(
+        &self,
+        program: &mut GpuProgram,
+        schedule: &Schedule,
+        state: &mut State<'_, GpuBuffer>,
+        n: usize,
+        steps: &[BackwardStep],
+        accumulate: bool,
+    ) -> Result<(), EngineError> {
+        for back in steps {
+            let step = &schedule.steps[back.step];
+            Run { device: &self.open, program, state, step, films: 0..n }.backward(back, accumulate)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, program: &GpuProgram, (region, shape): (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError> {
+        let mut host = vec![0.0; n * shape.len()];
+        let view = program.view(region, &(0..n));
+        self.open.read(&view.buffer, view.offset + u64::from(view.base) * 4, &mut host)?;
+        Ok(host)
+    }
+
+    fn adam(
+        &self,
+        update: &AdamUpdate,
+        ranges: &[(Range<usize>, f64)],
+        params: &mut GpuBuffer,
+        grads: &GpuBuffer,
+        m: &mut GpuBuffer,
+        v: &mut GpuBuffer,
+    ) -> Result<(), EngineError> {
+        let AdamUpdate { beta1, beta2, epsilon, weight_decay, decoupled, step } = *update;
+        let power = |beta: f64| 1.0 - beta.powf(step as f64);
+        let mut moment = 0;
+        for (range, lr) in ranges {
+            let (shrink, decay) = if decoupled { (1.0 - lr * weight_decay, 0.0) } else { (1.0, weight_decay) };
+            let coefficients =
+                [lr / power(beta1), power(beta2).sqrt(), epsilon, 1.0 - beta1, beta2, 1.0 - beta2, shrink, decay];
+            let numbers = Numbers::default().us([range.len(), range.start, moment]);
+            let numbers = coefficients.into_iter().fold(numbers, |numbers, value| numbers.f(value as f32));
+            let views = [&*params, grads, &*m, &*v].map(|buffer| Some(buffer.view())).to_vec();
+            self.open.launch(&mut Groups::default(), Launch::each(Kernel::Adam, range.len(), views, numbers))?;
+            moment += range.len();
+        }
+        Ok(())
+    }
+
+    fn sum_of_squares(&self, buffer: &GpuBuffer, ranges: &[Range<usize>]) -> Result<f64, EngineError> {
+        // Parts in single precision, of few terms a thread; their sum in double.
+        const SHARE: usize = 1 << 14;
+        let parts: usize = ranges.iter().map(|range| range.len().div_ceil(SHARE)).sum();
+        let (sums, id) = self.open.allocate(parts as u64 * 4)?;
+        let mut to = 0;
+        for range in ranges {
+            let groups = range.len().div_ceil(SHARE);
+            let launch = Launch {
+                kernel: Kernel::Squares,
+                views: vec![Some(buffer.view()), Some(View::new(&sums, id, 0..parts))],
+                numbers: Numbers::default().us([range.start, range.len(), SHARE, to]),
+                workgroups: [groups as u32, 1, 1],
+            };
+            self.open.launch(&mut Groups::default(), launch)?;
+            to += groups;
+        }
+        let mut host = vec![0.0; parts];
+        self.open.read(&sums, 0, &mut host)?;
+        Ok(host.into_iter().map(f64::from).sum())
+    }
+
+    fn blend(
+        &self,
+        into: &mut GpuBuffer,
+        from: &GpuBuffer,
+        ranges: &[Range<usize>],
+        weight: f32,
+    ) -> Result<(), EngineError> {
+        for range in ranges {
+            let views = vec![Some(into.view()), Some(from.view())];
+            let numbers = Numbers::default().us([range.len(), range.start]).f(weight).b(false);
+            self.open.launch(&mut Groups::default(), Launch::each(Kernel::Blend, range.len(), views, numbers))?;
+        }
+        Ok(())
+    }
+
+    fn scale(&self, buffer: &mut GpuBuffer, ranges: &[Range<usize>], factor: f32) -> Result<(), EngineError> {
+        for range in ranges {
+            let numbers = Numbers::default().us([range.len(), range.start]).f(factor).b(true);
+            let views = vec![Some(buffer.view()), None];
+            self.open.launch(&mut Groups::default(), Launch::each(Kernel::Blend, range.len(), views, numbers))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+// The gradient of a depthwise convolution to what it reads: a thread for each input pixel.
+
+struct P {
+    at: array<vec4<u32>, 2>,
+    count: u32,
+    weight: u32,
+    channels: u32,
+    h: u32,
+    w: u32,
+    out_h: u32,
+    out_w: u32,
+    kernel_h: u32,
+    kernel_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    top: i32,
+    left: i32,
+    add: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: P;
+@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let place = element(group, groups, lane);
+    if place >= p.count {
+        return;
+    }
+    let plane = place / (p.h * p.w);
+    let row = i32(place % (p.h * p.w) / p.w) + p.top;
+    let column = i32(place % (p.h * p.w) % p.w) + p.left;
+    let taps = p.at[0].y + p.weight + plane % p.channels * p.kernel_h * p.kernel_w;
+    let image = p.at[0].x + plane * p.out_h * p.out_w;
+    let stride_h = i32(p.stride_h);
+    let stride_w = i32(p.stride_w);
+    var sum = 0.0;
+    for (var i = 0u; i < p.kernel_h; i++) {
+        let r = row - i32(i);
+        if r < 0 || r % stride_h != 0 || r / stride_h >= i32(p.out_h) {
+            continue;
+        }
+        for (var j = 0u; j < p.kernel_w; j++) {
+            let c = column - i32(j);
+            if c >= 0 && c % stride_w == 0 && c / stride_w < i32(p.out_w) {
+                sum += dy[image + u32(r / stride_h) * p.out_w + u32(c / stride_w)] * weights[taps + i * p.kernel_w + j];
+            }
+        }
+    }
+    if p.add != 0u {
+        sum += dx[p.at[0].z + place];
+    }
+    dx[p.at[0].z + place] = sum;
+}

@@ -1,0 +1,50 @@
+// The gradient of a depthwise convolution to its weights: a workgroup for each of them.
+
+struct P {
+    at: array<vec4<u32>, 2>,
+    films: u32,
+    channels: u32,
+    h: u32,
+    w: u32,
+    out_h: u32,
+    out_w: u32,
+    kernel_h: u32,
+    kernel_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    top: i32,
+    left: i32,
+    add: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: P;
+@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let channel = group.y;
+    let tap = group.x;
+    let pixels = p.out_h * p.out_w;
+    let top = i32(tap / p.kernel_w) - p.top;
+    let left = i32(tap % p.kernel_w) - p.left;
+    var sum = 0.0;
+    for (var i = lane; i < p.films * pixels; i += 256u) {
+        let plane = i / pixels * p.channels + channel;
+        let row = i32(i % pixels / p.out_w * p.stride_h) + top;
+        let column = i32(i % pixels % p.out_w * p.stride_w) + left;
+        if row >= 0 && row < i32(p.h) && column >= 0 && column < i32(p.w) {
+            sum += dy[p.at[0].x + plane * pixels + i % pixels]
+                * x[p.at[0].y + plane * p.h * p.w + u32(row) * p.w + u32(column)];
+        }
+    }
+    sum = sum_of_all(lane, sum);
+    if lane == 0u {
+        let place = p.at[0].z + channel * p.kernel_h * p.kernel_w + tap;
+        if p.add != 0u {
+            sum += dw[place];
+        }
+        dw[place] = sum;
+    }
+}

@@ -1,0 +1,49 @@
+// Largest value in each window: a thread for each output pixel.
+
+struct P {
+    at: array<vec4<u32>, 2>,
+    count: u32,
+    h: u32,
+    w: u32,
+    out_h: u32,
+    out_w: u32,
+    kernel_h: u32,
+    kernel_w: u32,
+    stride_h: u32,
+    stride_w: u32,
+    top: i32,
+    left: i32,
+}
+
+@group(0) @binding(0) var<uniform> p: P;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = element(group, groups, lane);
+    if i >= p.count {
+        return;
+    }
+    let pixels = p.out_h * p.out_w;
+    let image = p.at[0].x + i / pixels * p.h * p.w;
+    let top = i32(i % pixels / p.out_w * p.stride_h) - p.top;
+    let left = i32(i % pixels % p.out_w * p.stride_w) - p.left;
+    var largest = 0.0;
+    var none = true;
+    for (var row = max(top, 0); row < min(top + i32(p.kernel_h), i32(p.h)); row++) {
+        for (var column = max(left, 0); column < min(left + i32(p.kernel_w), i32(p.w)); column++) {
+            let v = x[image + u32(row) * p.w + u32(column)];
+            // A NaN is larger than anything, as in PyTorch.
+            if none || v > largest || v != v {
+                largest = v;
+                none = false;
+            }
+        }
+    }
+    y[p.at[0].y + i] = largest;
+}

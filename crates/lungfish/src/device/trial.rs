@@ -1,0 +1,153 @@
+//! A GPU against the processor, on the network of a training: seconds of steps on each, once. The verdict is kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use lungfish_data::Task;
+use lungfish_engine::{Adam, AdamConfig, Input, Plan, PlanSpec, Precision, Seed, Store};
+use lungfish_models::initialise;
+use serde::{Deserialize, Serialize};
+
+use crate::compute::Compute;
+use crate::{Activity, Error, Event, Recipe, Watch, weights};
+
+/// How long the steps of one device are timed.
+const TIMED: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2000 });
+/// Classes of the network that is tried: a few more or less are nothing to it.
+const CLASSES: usize = 2;
+
+/// Films a second on each.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Verdict {
+    pub cpu: f64,
+    pub gpu: f64,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it trains {:.1} films a second where the CPU trains {:.1}", self.gpu, self.cpu)
+    }
+}
+
+/// The file of verdicts, in the user's folder of caches; `None` where there is no such folder.
+pub(super) fn file() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let folder = given.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
+    Some(folder.join("lungfish").join("devices.json"))
+}
+
+/// How fast the processor and a GPU train the networks of a recipe: as `file` has it of an earlier trial of the same on the
+/// same, else tried.
+///
+/// # Errors
+/// What the GPU reports.
+pub(super) fn verdict(
+    recipe: &Recipe,
+    devices: [&Compute; 2],
+    file: Option<&Path>,
+    watch: &mut Watch<'_>,
+) -> Result<Verdict, Error> {
+    let [cpu, gpu] = devices;
+    let precision = cpu.settled(recipe.precision)?.precision();
+    let key = format!(
+        "{}: {} of {} pixels, {} films a step; CPU {} with {} threads; lungfish {}",
+        gpu.path(Precision::Fp32),
+        recipe.architecture,
+        recipe.image_size,
+        recipe.batch_size,
+        cpu.path(precision),
+        rayon::current_num_threads(),
+        env!("CARGO_PKG_VERSION"),
+    );
+    // A file that is none, or is gone, is one without verdicts.
+    let kept = file.and_then(|file| fs::read(file).ok()).and_then(|text| serde_json::from_slice(&text).ok());
+    let mut kept: BTreeMap<String, Verdict> = kept.unwrap_or_default();
+    if let Some(verdict) = kept.get(&key) {
+        return Ok(*verdict);
+    }
+    let told = |done: usize, watch: &mut Watch<'_>| {
+        watch.event(&Event::Progress { task: Activity::Measuring, done, total: 2 });
+    };
+    told(0, watch);
+    let gpu = films_per_second(recipe, gpu, Precision::Fp32)?;
+    told(1, watch);
+    let verdict = Verdict { cpu: films_per_second(recipe, cpu, precision)?, gpu };
+    told(2, watch);
+    kept.insert(key, verdict);
+    if let Some(file) = file {
+        // Where it cannot be kept it is found out again next time.
+        let written = serde_json::to_vec_pretty(&kept).ok().zip(file.parent());
+        _ = written.and_then(|(text, folder)| fs::create_dir_all(folder).and_then(|()| fs::write(file, text)).ok());
+    }
+    Ok(verdict)
+}
+
+/// Steps of a training of all parts, on films made up. The first, which prepares much, is not timed.
+fn films_per_second(recipe: &Recipe, device: &Compute, precision: Precision) -> Result<f64, Error> {
+    let network = weights::network(recipe, Task::OneOf, CLASSES)?;
+    let (graph, batch, size) = (&network.graph, recipe.batch_size, recipe.image_size);
+    let all = network.parts_by_names("all")?;
+    let normalization = recipe.architecture.normalization();
+    let spec = PlanSpec { precision, ..PlanSpec::training(graph, batch, size, normalization, &all) };
+    let mut store = Store::new(device, graph)?;
+    initialise(&mut store, &network, 0)?;
+    let mut plan = Plan::new(device, graph, spec)?;
+    let mut adam = Adam::new(device, graph, &all, AdamConfig::default())?;
+    let pixels: Vec<u8> = (0..batch * size * size).map(|i| (i * 97 % 251) as u8).collect();
+    let part = 1.0 / batch as f32;
+    let targets: Vec<f32> = (0..batch).flat_map(|film| [[part, 0.0], [0.0, part]][film % CLASSES]).collect();
+    let mut step = || -> Result<(), Error> {
+        plan.forward(&mut store, batch, Input::Gray(&pixels), [0; 4])?;
+        plan.backward(&mut store, Seed::Targets(&targets), false)?;
+        Ok(adam.step(&mut store, 1e-4)?)
+    };
+    step()?;
+    let (begun, mut steps) = (Instant::now(), 0);
+    while begun.elapsed() < TIMED {
+        step()?;
+        steps += 1;
+    }
+    Ok((steps * batch) as f64 / begun.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use lungfish_engine::Cpu;
+
+    use super::*;
+    use crate::Silent;
+
+    #[test]
+    fn a_verdict_is_found_once_and_kept() {
+        let Some(adapter) = lungfish_gpu::adapters().pop() else { return };
+        let (cpu, gpu) = (Compute::Cpu(Cpu::new()), Compute::Gpu(adapter.open().unwrap()));
+        let mut recipe = Recipe::default();
+        ["architecture=resnet18", "image_size=32", "sizes=32", "batch_size=2"]
+            .into_iter()
+            .for_each(|setting| recipe.set(setting).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lungfish").join("devices.json");
+        let (stop, mut silent) = (AtomicBool::new(false), Silent);
+        let mut ask = |recipe: &Recipe| {
+            let begun = Instant::now();
+            let found = verdict(recipe, [&cpu, &gpu], Some(&file), &mut Watch::new(&mut silent, &stop)).unwrap();
+            (found, begun.elapsed() < TIMED)
+        };
+        let (first, kept) = ask(&recipe);
+        assert!(!kept && first.cpu > 0.0 && first.gpu > 0.0, "{first:?}");
+        assert_eq!(ask(&recipe), (first, true));
+        // Of another recipe nothing is known, nor of this one once the file is damaged.
+        recipe.set("batch_size=3").unwrap();
+        assert!(!ask(&recipe).1);
+        fs::write(&file, "no JSON").unwrap();
+        assert!(!ask(&recipe).1);
+        assert!(ask(&recipe).1);
+        let text = Verdict { cpu: 2.5, gpu: 10.0 }.to_string();
+        assert_eq!(text, "it trains 10.0 films a second where the CPU trains 2.5");
+    }
+}

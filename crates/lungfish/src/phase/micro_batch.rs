@@ -1,0 +1,132 @@
+//! A step of more films than the device has room for: in parts, whose gradients are added.
+//!
+//! The loss and its gradient are sums over films, so that the parts add up to the step. Batch normalisations that are trained
+//! see the statistics of a part, as they would see those of a smaller batch.
+
+use lungfish_data::keys;
+use lungfish_engine::{Backend, Backward, EngineError, Graph, Plan, PlanSpec, Store};
+
+use crate::compute::Compute;
+use crate::films::Films;
+use crate::targets::Rows;
+use crate::{Error, Watch};
+
+/// A plan of a step, or of the largest half, quarter, ... of one for which the device has room.
+pub(super) fn plan(
+    device: &Compute,
+    graph: &Graph,
+    spec: PlanSpec,
+    watch: &mut Watch<'_>,
+) -> Result<Plan<Compute>, Error> {
+    // What the processor has room for was asked before, and is promised by the system whatever is true.
+    let asked = spec.capacity;
+    let plan = if device.shares_memory() { Plan::new(device, graph, spec) } else { smaller(device, graph, spec) }?;
+    if plan.spec().capacity < asked {
+        watch.note(format!(
+            "there is no room on the GPU for {asked} films at once: a step goes through in parts of {}, whose gradients are added \
+             (batch normalisations that are trained see the statistics of a part)",
+            plan.spec().capacity
+        ));
+    }
+    Ok(plan)
+}
+
+fn smaller<B: Backend>(device: &B, graph: &Graph, mut spec: PlanSpec) -> Result<Plan<B>, EngineError> {
+    loop {
+        match Plan::new(device, graph, spec.clone()) {
+            Err(EngineError::OutOfMemory { .. }) if spec.capacity > 1 => spec.capacity = spec.capacity.div_ceil(2),
+            tried => return tried,
+        }
+    }
+}
+
+/// Gradients of a step of `n` films into the store, and the loss with what the network said of them.
+pub(super) fn gradients<B: Backend>(
+    plan: &mut Plan<B>,
+    store: &mut Store<B>,
+    n: usize,
+    films: &Films,
+    towards: &Rows,
+    key: keys::Key,
+) -> Result<Backward, EngineError> {
+    let capacity = plan.spec().capacity;
+    if n <= capacity {
+        plan.forward(store, n, films.input(), key)?;
+        return plan.backward(store, towards.seed(), false);
+    }
+    // Even parts: a last one of one film would have no statistics.
+    let each = n.div_ceil(n.div_ceil(capacity));
+    let (mut loss, mut output) = (0.0, Vec::new());
+    for (index, first) in (0..n).step_by(each).enumerate() {
+        let part = first..(first + each).min(n);
+        plan.forward(store, part.len(), films.part(&part, n), keys::dropout_of_part(key, index))?;
+        let said = plan.backward(store, towards.part(&part, n).seed(), index > 0)?;
+        loss += said.loss;
+        output.extend(said.output.unwrap_or_default());
+    }
+    let mut whole = Backward::default();
+    (whole.loss, whole.output) = (loss, Some(output));
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use lungfish_engine::{Cpu, GraphBuilder, Normalization, initialise};
+
+    use super::*;
+
+    const NONE: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+
+    fn network() -> Graph {
+        let mut g = GraphBuilder::new(3);
+        let x = g.input();
+        let x = g.gemm("fc1", x, 8);
+        let x = g.relu("relu", x);
+        let x = g.gemm("fc2", x, 2);
+        let x = g.log_softmax("output", x);
+        g.finish(x).unwrap()
+    }
+
+    #[test]
+    fn parts_add_up_to_the_step() {
+        let (graph, n) = (network(), 7);
+        let all = [graph.part("network").unwrap()];
+        let films = Films::Features((0..n * 3).map(|i| (i * 37 % 19) as f32 / 19.0 - 0.5).collect());
+        let rows = Rows::OneOf((0..n).flat_map(|i| [(i % 2) as f32 / 7.0, (1 - i % 2) as f32 / 7.0]).collect());
+        let step = |capacity| {
+            let mut store = Store::new(&Cpu::new(), &graph).unwrap();
+            initialise(&mut store, &graph, 5).unwrap();
+            let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec::training(&graph, capacity, 1, NONE, &all)).unwrap();
+            let said = gradients(&mut plan, &mut store, n, &films, &rows, [1, 2, 3, 4]).unwrap();
+            let gradients = graph.params().iter().flat_map(|spec| store.gradient(&spec.name).unwrap());
+            (said.loss, said.output.unwrap(), gradients.collect::<Vec<f32>>())
+        };
+        let whole = step(n);
+        for capacity in 1..n {
+            let parts = step(capacity);
+            assert!((parts.0 - whole.0).abs() < 1e-6, "{capacity}: {} for {}", parts.0, whole.0);
+            assert!(parts.1.iter().zip(&whole.1).all(|(a, b)| (a - b).abs() < 1e-6), "{capacity}");
+            assert!(parts.2.iter().zip(&whole.2).all(|(a, b)| (a - b).abs() < 1e-6), "{capacity}");
+        }
+        let positive = vec![0.1; n * 2];
+        let any = Rows::AnyOf { negative: positive.iter().map(|p| 0.2 - p).collect(), positive };
+        let Rows::AnyOf { positive, negative } = any.part(&(2..5), n) else { panic!("other rows") };
+        assert_eq!((positive.len(), negative.len()), (6, 6));
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn a_gpu_takes_as_many_films_as_it_has_room_for() {
+        let Some(adapter) = lungfish_gpu::adapters().pop() else { return };
+        let gpu = adapter.open().unwrap();
+        let graph = network();
+        let all = [graph.part("network").unwrap()];
+        // Room for 40 films of 8 features.
+        let small = gpu.in_pieces_of(1280);
+        let plan = smaller(&small, &graph, PlanSpec::training(&graph, 64, 1, NONE, &all)).unwrap();
+        assert_eq!(plan.spec().capacity, 32);
+        let spec = PlanSpec::training(&graph, 1 << 20, 1, NONE, &all);
+        assert_eq!(smaller(&small, &graph, spec).unwrap().spec().capacity, 32);
+        assert!(smaller(&gpu.in_pieces_of(256), &graph, PlanSpec::training(&graph, 64, 1, NONE, &all)).is_ok());
+    }
+}

@@ -1,0 +1,57 @@
+//! Networks on the GPU there is: PyTorch's numbers, as the CPU has to give them.
+//!
+//! Where there is no adapter the tests say so in one line and pass; `LUNGFISH_GPU` chooses one by its number, as in
+//! crates/gpu/tests/suite.
+
+// Figures, for --nocapture.
+#![allow(clippy::print_stdout)]
+
+#[path = "../../../gpu/tests/device/mod.rs"]
+mod device;
+
+#[path = "../../../models/tests/golden/cam.rs"]
+mod cam;
+#[path = "../../../models/tests/golden/formula.rs"]
+mod formula;
+#[path = "../../../models/tests/golden/networks.rs"]
+#[allow(dead_code)]
+mod networks;
+
+use device::gpu;
+use lungfish_models::Architecture;
+use networks::{SMALL, check, check_adam};
+
+macro_rules! networks {
+    ($($(#[$unless:meta])* $name:ident $check:ident($architecture:ident $($more:tt)*);)*) => {$(
+        #[test]
+        $(#[$unless])*
+        fn $name() {
+            if let Some(gpu) = gpu() {
+                $check(gpu, Architecture::$architecture $($more)*);
+            }
+        }
+    )*};
+}
+
+networks! {
+    resnet18 check(Resnet18, SMALL, true);
+    resnet34 check(Resnet34, SMALL, true);
+    resnet50 check(Resnet50, SMALL, true);
+    efficientnet_lite0 check(EfficientnetLite0, SMALL, true);
+    efficientnet_lite1 check(EfficientnetLite1, SMALL, true);
+    efficientnet_lite2 check(EfficientnetLite2, SMALL, true);
+    resnet18_adam check_adam(Resnet18);
+    efficientnet_lite0_adam check_adam(EfficientnetLite0);
+    // These are made of the same layers, and what plays a GPU here takes minutes for each.
+    #[ignore = "for a GPU"] resnet34_adam check_adam(Resnet34);
+    #[ignore = "for a GPU"] resnet50_adam check_adam(Resnet50);
+    #[ignore = "for a GPU"] efficientnet_lite1_adam check_adam(EfficientnetLite1);
+    #[ignore = "for a GPU"] efficientnet_lite2_adam check_adam(EfficientnetLite2);
+}
+
+#[test]
+fn maps_are_those_of_pytorch_grad_cam() {
+    if let Some(gpu) = gpu() {
+        cam::check_maps(gpu);
+    }
+}
