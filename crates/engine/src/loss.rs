@@ -47,26 +47,25 @@ fn softplus(z: f64) -> f64 {
     z.max(0.0) + (-z.abs()).exp().ln_1p()
 }
 
-fn rows(what: &str, got: &[f32], outputs: &[f32]) -> Result<(), EngineError> {
-    match got.len() == outputs.len() {
+/// That there are as many elements as outputs.
+pub(crate) fn rows(what: &str, got: usize, want: usize) -> Result<(), EngineError> {
+    match got == want {
         true => Ok(()),
-        false => Err(EngineError::Length { what: what.to_owned(), got: got.len(), want: outputs.len() }),
+        false => Err(EngineError::Length { what: what.to_owned(), got, want }),
     }
 }
 
-/// Loss and gradient of [`Seed::Targets`] at log-probabilities `y`.
-pub(crate) fn one_of(y: &[f32], targets: &[f32]) -> Result<(f64, Vec<f32>), EngineError> {
-    rows("target rows", targets, y)?;
+/// Loss of [`Seed::Targets`] at as many log-probabilities `y`. Its gradient is `-targets`, whatever they are.
+pub(crate) fn one_of(y: &[f32], targets: &[f32]) -> f64 {
     // A class that takes no part must not turn -inf into NaN.
     let terms = y.iter().zip(targets).filter(|(_, t)| **t != 0.0);
-    let loss = -terms.map(|(y, t)| f64::from(*t) * f64::from(*y)).sum::<f64>();
-    Ok((loss, targets.iter().map(|t| -t).collect()))
+    -terms.map(|(y, t)| f64::from(*t) * f64::from(*y)).sum::<f64>()
 }
 
 /// Loss and gradient of [`Seed::BinaryTargets`] at logits `z`.
 pub(crate) fn any_of(z: &[f32], positive: &[f32], negative: &[f32]) -> Result<(f64, Vec<f32>), EngineError> {
-    rows("rows of positive targets", positive, z)?;
-    rows("rows of negative targets", negative, z)?;
+    rows("rows of positive targets", positive.len(), z.len())?;
+    rows("rows of negative targets", negative.len(), z.len())?;
     let mut loss = 0.0;
     let mut gradient = Vec::with_capacity(z.len());
     for ((&z, &p), &q) in z.iter().zip(positive).zip(negative) {

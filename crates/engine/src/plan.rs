@@ -98,8 +98,12 @@ impl<B: Backend> Plan<B> {
     pub fn value(&self, value: ValueId) -> Result<Vec<f32>, EngineError> {
         match self.schedule.kept.get(&value) {
             Some(place) if self.n > 0 => self.backend.read(&self.program, *place, self.n),
-            _ => Err(EngineError::NotKept { what: format!("value {}", value.0) }),
+            _ => Err(Self::not_kept(value)),
         }
+    }
+
+    fn not_kept(value: ValueId) -> EngineError {
+        EngineError::NotKept { what: format!("value {}", value.0) }
     }
 
     /// Elements a film of a kept value; `None` for others.
@@ -122,17 +126,19 @@ impl<B: Backend> Plan<B> {
         accumulate: bool,
     ) -> Result<Backward, EngineError> {
         self.layout.require(&store.layout, "the store")?;
-        let of_output = |(loss, gradient), y| (self.spec.to, Cow::Owned(gradient), Backward { loss, output: Some(y) });
         let (value, gradient, given) = match seed {
+            // Known without the output, which is read in the end: nobody waits for a device in the middle of a step.
+            Seed::Targets(_) if self.n == 0 => return Err(Self::not_kept(self.spec.to)),
             Seed::Targets(targets) => {
-                let y = self.output()?;
-                of_output(loss::one_of(&y, targets)?, y)
+                loss::rows("target rows", targets.len(), self.n * self.film_len(self.spec.to).unwrap_or(0))?;
+                (self.spec.to, Cow::Owned(targets.iter().map(|t| -t).collect()), Backward::default())
             }
             Seed::BinaryTargets { positive, negative } => {
                 let y = self.output()?;
-                of_output(loss::any_of(&y, positive, negative)?, y)
+                let (loss, gradient) = loss::any_of(&y, positive, negative)?;
+                (self.spec.to, Cow::Owned(gradient), Backward { loss, output: Some(y) })
             }
-            Seed::Gradient(value, gradient) => (value, Cow::Borrowed(gradient), Backward { loss: 0.0, output: None }),
+            Seed::Gradient(value, gradient) => (value, Cow::Borrowed(gradient), Backward::default()),
         };
         let place = *self
             .schedule
@@ -150,7 +156,13 @@ impl<B: Backend> Plan<B> {
         // Whatever becomes of it, the values are no longer what they were.
         self.reached = Some(reached);
         self.backend.backward(&mut self.program, &self.schedule, &mut store.state(), self.n, &steps, accumulate)?;
-        Ok(given)
+        match seed {
+            Seed::Targets(targets) => {
+                let y = self.output()?;
+                Ok(Backward { loss: loss::one_of(&y, targets), output: Some(y) })
+            }
+            _ => Ok(given),
+        }
     }
 
     /// The gradient at one of [`PlanSpec::gradients`], `[n, C, H, W]` or `[n, F]`; zeros where the

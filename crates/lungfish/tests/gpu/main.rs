@@ -55,3 +55,38 @@ fn maps_are_those_of_pytorch_grad_cam() {
         cam::check_maps(gpu);
     }
 }
+
+/// How long it takes to say what a step is, beside what computes it: figures, for --nocapture. It does not depend on the size of
+/// the films.
+#[test]
+#[ignore = "figures, and nothing that could fail"]
+fn what_it_takes_to_hand_a_step_over() {
+    use std::time::Instant;
+
+    use lungfish_engine::{Adam, AdamConfig, Input, Plan, Seed};
+    use networks::{network, settings, spec, targets};
+
+    let Some(gpu) = gpu() else { return };
+    for architecture in [Architecture::Resnet34, Architecture::EfficientnetLite0] {
+        let (network, mut store) = network(gpu, architecture);
+        let parts = network.parts_by_names("all").unwrap();
+        let mut plan = Plan::new(gpu, &network.graph, spec(&network, SMALL, true)).unwrap();
+        let mut adam = Adam::new(gpu, &network.graph, &parts, AdamConfig::default()).unwrap();
+        let input = formula::pixels(settings(architecture).3, SMALL.batch, SMALL.side);
+        for step in 0..4 {
+            let begun = Instant::now();
+            plan.forward(&mut store, SMALL.batch, Input::Values(&input), [0; 4]).unwrap();
+            let forward = begun.elapsed();
+            plan.output().unwrap();
+            let computed = begun.elapsed();
+            plan.backward(&mut store, Seed::Targets(&targets(SMALL)), false).unwrap();
+            adam.step(&mut store, 1e-4).unwrap();
+            // The backward pass reads the output once more before it begins.
+            println!(
+                "{architecture}, step {step}: forward {forward:?}, backward and Adam {:?}",
+                begun.elapsed() - computed
+            );
+            store.get(&network.graph.params()[0].name).unwrap();
+        }
+    }
+}
