@@ -174,7 +174,8 @@ downloaded, and it is several times as fast. Add `--arch resnet34` to the comman
 
 *The notebook:* `torch.cuda.is_available()`.
 
-*Here:* `lungfish doctor` says what the machine offers. This version computes on the CPU, GPU or not.
+*Here:* `lungfish doctor` says what the machine offers. A program that is built with `--features gpu` tries it and takes the faster, and
+`--device` decides for any command ([docs/gpu.md](gpu.md)); this one is not.
 
 END
 run "lungfish doctor | grep -E '^(gpu|device) '"
