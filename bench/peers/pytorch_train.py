@@ -22,6 +22,7 @@ parser.add_argument("--films", type=int, default=600, help="so many of them, dra
 parser.add_argument("--batch", type=int, default=32)
 parser.add_argument("--workers", type=int, default=2)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32", help="bf16: under autocast")
 args = parser.parse_args()
 
 torch.set_num_threads(args.threads)
@@ -50,8 +51,9 @@ def epoch(phase, parameters, lr):
     begun, right, loss_sum = time.perf_counter(), 0, 0.0
     for pixels, labels in loader:
         adam.zero_grad()
-        scores = net(pixels.contiguous(memory_format=layout))
-        loss = loss_of(scores, labels)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.dtype == "bf16"):
+            scores = net(pixels.contiguous(memory_format=layout))
+        loss = loss_of(scores.float(), labels)
         loss.backward()
         adam.step()
         right += (scores.argmax(1) == labels).sum().item()
@@ -59,7 +61,7 @@ def epoch(phase, parameters, lr):
     seconds = time.perf_counter() - begun
     print(json.dumps({
         "peer": "PyTorch", "version": torch.__version__, "arch": "efficientnet-lite0", "phase": phase,
-        "films": len(films), "batch": args.batch, "threads": args.threads, "workers": args.workers,
+        "films": len(films), "dtype": args.dtype, "batch": args.batch, "threads": args.threads, "workers": args.workers,
         "films_per_s": len(films) / seconds, "seconds": seconds, "train_loss": loss_sum / len(films),
         "train_accuracy": right / len(films), "peak_bytes": common.peak_bytes(),
     }), flush=True)

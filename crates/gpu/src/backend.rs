@@ -196,6 +196,7 @@ impl Backend for Wgpu {
                 views: vec![Some(buffer.view()), Some(View::new(&sums, id, 0..parts))],
                 numbers: Numbers::default().us([range.start, range.len(), SHARE, to]),
                 workgroups: [groups as u32, 1, 1],
+                work: range.len() as u64,
             };
             self.open.launch(&mut Groups::default(), launch)?;
             to += groups;

@@ -15,6 +15,10 @@ use crate::launch::{ALIGN, Launch, View};
 /// Launches whose numbers fit into the uniform buffer; more are handed over in between.
 const SLOTS: usize = 4096;
 
+/// Multiplications that are handed over at once, about. A system takes a GPU for hung that is silent for some seconds (Windows: two),
+/// and takes it away; a small one does these in half a second.
+const AT_ONCE: u64 = 25_000_000_000;
+
 /// How long a driver may be silent before it is taken for hung.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The same of one that computes on the processor, which is slow and not hung.
@@ -55,6 +59,7 @@ struct Noted {
     pipelines: Pipelines,
     launches: Vec<Ready>,
     numbers: Vec<u8>,
+    work: u64,
 }
 
 struct Ready {
@@ -182,12 +187,12 @@ impl Open {
 
     /// Notes a launch. It runs after what was noted before it and sees what that wrote.
     pub fn launch(&self, groups: &mut Groups, launch: Launch) -> Result<(), EngineError> {
-        let Launch { kernel, views, mut numbers, workgroups } = launch;
+        let Launch { kernel, views, mut numbers, workgroups, work } = launch;
         if workgroups.iter().any(|&side| side > 65_535) {
             return Err(self.error(format!("{kernel:?} of {workgroups:?} workgroups is too large for one launch")));
         }
         let mut noted = locked(&self.noted);
-        if noted.launches.len() == SLOTS {
+        if noted.launches.len() == SLOTS || noted.work > AT_ONCE {
             self.hand_over(&mut noted, None);
         }
         let pipeline = noted.pipelines.get(&self.device, kernel);
@@ -202,6 +207,7 @@ impl Open {
         debug_assert!(at.len() * 4 <= ALIGN as usize);
         noted.numbers.resize(slot, 0);
         noted.numbers.extend_from_slice(bytemuck::cast_slice(&at));
+        noted.work += work;
         noted.launches.push(Ready { pipeline, group: group.clone(), workgroups });
         Ok(())
     }
@@ -248,6 +254,7 @@ impl Open {
         self.queue.submit([encoder.finish()]);
         noted.launches.clear();
         noted.numbers.clear();
+        noted.work = 0;
     }
 
     /// Writes bytes, after what was noted before.

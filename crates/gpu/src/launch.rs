@@ -77,6 +77,8 @@ pub(crate) struct Launch {
     pub views: Vec<Option<View>>,
     pub numbers: Numbers,
     pub workgroups: [u32; 3],
+    /// Multiplications, about.
+    pub work: u64,
 }
 
 impl Launch {
@@ -85,7 +87,7 @@ impl Launch {
         let groups = count.div_ceil(256).max(1);
         // A row of workgroups has an end; they go on in the next.
         let row = groups.min(1 << 15);
-        Launch { kernel, views, numbers, workgroups: [row as u32, groups.div_ceil(row) as u32, 1] }
+        Launch { kernel, views, numbers, workgroups: [row as u32, groups.div_ceil(row) as u32, 1], work: count as u64 }
     }
 }
 

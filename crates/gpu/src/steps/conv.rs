@@ -42,8 +42,10 @@ impl Product {
         Numbers::default().us([self.rows, self.columns, self.depth, self.share, self.shares])
     }
 
-    fn workgroups(&self, groups: usize) -> [usize; 3] {
-        [self.columns.div_ceil(SIDE), self.rows.div_ceil(SIDE), groups * self.shares]
+    /// Of all groups: workgroups, and multiplications.
+    fn size(&self, groups: usize) -> ([usize; 3], u64) {
+        let work = [self.rows, self.columns, self.depth, groups].iter().map(|&side| side as u64).product();
+        ([self.columns.div_ceil(SIDE), self.rows.div_ceil(SIDE), groups * self.shares], work)
     }
 }
 
@@ -111,7 +113,7 @@ pub(super) fn forward(run: &mut Run<'_, '_>, conv: &ConvStep) -> Result<(), Engi
     let depth = x.c / conv.groups * kernel[0] * kernel[1];
     let product = Product::whole(y.c / conv.groups, run.films.len() * y.pixels(), depth);
     let numbers = shape(product.numbers().u(conv.weight.start), conv);
-    run.launch(Kernel::Conv, views, finish(numbers), product.workgroups(conv.groups))
+    run.launch(Kernel::Conv, views, finish(numbers), product.size(conv.groups))
 }
 
 pub(super) fn backward(
@@ -127,13 +129,14 @@ pub(super) fn backward(
         if depthwise(conv) {
             let views = [seen, vec![run.grads()?.map(|view| view.from(conv.weight.start))]].concat();
             let numbers = geometry(Numbers::default().us([n, x.c]), &conv.window).b(accumulate);
-            run.launch(Kernel::DepthwiseWeight, views, numbers, [kernel[0] * kernel[1], x.c, 1])?;
+            let taps = kernel[0] * kernel[1];
+            run.launch(Kernel::DepthwiseWeight, views, numbers, ([taps, x.c, 1], (run.count() * taps) as u64))?;
         } else {
             let product = to_weights(conv, n);
             let parts = run.program.scratch(run.device, product.shares * conv.weight.len())?;
             let views = [seen, vec![Some(parts.clone())]].concat();
             let numbers = shape(product.numbers(), conv);
-            run.launch(Kernel::ConvWeight, views, numbers, product.workgroups(conv.groups))?;
+            run.launch(Kernel::ConvWeight, views, numbers, product.size(conv.groups))?;
             let views = vec![Some(parts), run.grads()?.map(|view| view.from(conv.weight.start))];
             let numbers = Numbers::default().us([conv.weight.len(), product.shares]).b(accumulate);
             run.each(Kernel::SumParts, conv.weight.len(), views, numbers)?;
@@ -141,7 +144,7 @@ pub(super) fn backward(
         if let Some(bias) = &conv.bias {
             let views = vec![run.view(dy), run.grads()?.map(|view| view.from(bias.start))];
             let numbers = Numbers::default().us([n, y.c, y.pixels()]).b(accumulate);
-            run.launch(Kernel::ChannelSum, views, numbers, [y.c, 1, 1])?;
+            run.launch(Kernel::ChannelSum, views, numbers, ([y.c, 1, 1], run.count() as u64))?;
         }
     }
     let Some(dx) = step.dx[0] else { return Ok(()) };
@@ -154,5 +157,5 @@ pub(super) fn backward(
     let depth = y.c / conv.groups * kernel[0] * kernel[1];
     let product = Product::whole(x.c / conv.groups, n * x.pixels(), depth);
     let numbers = shape(product.numbers().u(conv.weight.start), conv).b(back.accumulate[0]);
-    run.launch(Kernel::ConvData, views, numbers, product.workgroups(conv.groups))
+    run.launch(Kernel::ConvData, views, numbers, product.size(conv.groups))
 }

@@ -67,10 +67,10 @@ impl Run<'_, '_> {
         kernel: Kernel,
         views: Vec<Option<View>>,
         numbers: Numbers,
-        workgroups: [usize; 3],
+        (workgroups, work): ([usize; 3], u64),
     ) -> Result<(), EngineError> {
         let workgroups = workgroups.map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        self.program.launch(self.device, Launch { kernel, views, numbers, workgroups })
+        self.program.launch(self.device, Launch { kernel, views, numbers, workgroups, work })
     }
 
     fn each(

@@ -33,12 +33,17 @@ pub(super) fn forward(run: &mut Run<'_, '_>, norm: &BatchNormStep) -> Result<(),
         let room = run.program.scratch(run.device, scratch(shape, run.films.len()))?;
         saved = run.view(run.saved()?);
         let numbers = Numbers::default().us([shape.c, shape.pixels(), count, share]);
-        run.launch(Kernel::Statistics, vec![run.view(step.x[0]), Some(room.clone())], numbers, [parts, shape.c, 1])?;
+        run.launch(
+            Kernel::Statistics,
+            vec![run.view(step.x[0]), Some(room.clone())],
+            numbers,
+            ([parts, shape.c, 1], run.count() as u64),
+        )?;
         let unbiased = count as f32 / (count.max(2) - 1) as f32;
         let numbers = Numbers::default().us([shape.c, count, share, parts, norm.mean.start, norm.var.start]);
         let numbers = numbers.f(norm.momentum).f(norm.epsilon).f(unbiased);
         let views = vec![Some(room), saved.clone(), run.buffers()];
-        run.launch(Kernel::StatisticsEnd, views, numbers, [shape.c.div_ceil(64), 1, 1])?;
+        run.launch(Kernel::StatisticsEnd, views, numbers, ([shape.c.div_ceil(64), 1, 1], shape.c as u64))?;
     }
     let added = step.x.get(1).copied();
     let views = vec![
@@ -88,10 +93,15 @@ pub(super) fn backward(
     let seen = vec![run.view(step.x[0]), run.params(), y, run.view(dy), saved, Some(room.clone())];
 
     let numbers = Numbers::default().us([shape.c, shape.pixels(), count, share, scale, shift]).b(told);
-    run.launch(Kernel::NormaliseSums, seen.clone(), activation(numbers, *last), [parts, shape.c, 1])?;
+    run.launch(
+        Kernel::NormaliseSums,
+        seen.clone(),
+        activation(numbers, *last),
+        ([parts, shape.c, 1], run.count() as u64),
+    )?;
     let numbers = Numbers::default().us([shape.c, count, parts, scale, shift]).b(accumulate);
     let views = vec![Some(room), run.grads()?];
-    run.launch(Kernel::NormaliseSumsEnd, views, numbers, [shape.c.div_ceil(64), 1, 1])?;
+    run.launch(Kernel::NormaliseSumsEnd, views, numbers, ([shape.c.div_ceil(64), 1, 1], shape.c as u64))?;
 
     let (dx, to_x) = goes(run, step.dx[0], dy, back.accumulate[0]);
     let added = step.dx.get(1).copied().flatten();
