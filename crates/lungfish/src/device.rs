@@ -255,7 +255,9 @@ pub(crate) fn settle(recipe: &Recipe, watch: &mut Watch<'_>) -> (Compute, String
 
 #[cfg(not(feature = "gpu"))]
 fn tried(_: &Recipe, _: &mut Watch<'_>) -> (Compute, String) {
-    (Compute::default(), format!("{}; computing on the CPU", Gpus::look().describe()))
+    let gpus = Gpus::look();
+    let why = if gpus.driver { ", since this program is built without GPUs (the feature gpu has them)" } else { "" };
+    (Compute::default(), format!("{}; computing on the CPU{why}", gpus.describe()))
 }
 
 #[cfg(feature = "gpu")]

@@ -1,6 +1,7 @@
 //! How fast this program is on this machine: figures to choose by, and to compare with other programs'.
 
 mod loader;
+pub(crate) mod made_up;
 mod step;
 
 pub use loader::{LoaderMeasure, LoaderRequest, loader};

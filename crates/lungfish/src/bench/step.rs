@@ -4,11 +4,12 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use lungfish_data::memory::{self, Memory};
-use lungfish_engine::{Adam, AdamConfig, Input, Plan, PlanSpec, Seed, Store};
+use lungfish_engine::{Plan, PlanSpec};
 use lungfish_kernels::machine;
-use lungfish_models::{Architecture, HeadConfig, Network, Summary, initialise};
+use lungfish_models::{Architecture, HeadConfig, Network, Summary};
 use serde::Serialize;
 
+use super::made_up::Steps;
 use super::median;
 use crate::compute::Compute;
 use crate::summary::within;
@@ -154,29 +155,11 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
             gigabytes(most)
         )));
     }
-    let mut store = Store::new(&backend, graph)?;
-    initialise(&mut store, &network, 0)?;
-    let mut plan = Plan::new(&backend, graph, spec)?;
-    // Any pixels do: how long a step takes does not depend on them.
-    let pixels: Vec<u8> = (0..batch * IMAGE_SIZE * IMAGE_SIZE).map(|i| (i * 97 % 251) as u8).collect();
-    let part = 1.0 / batch as f32;
-    let targets: Vec<f32> = (0..batch).flat_map(|film| [[part, 0.0], [0.0, part]][film % CLASSES]).collect();
-    let mut adam = match mode {
-        Mode::Train => Some(Adam::new(&backend, graph, &all, AdamConfig::default())?),
-        Mode::Infer => None,
-    };
-
+    let mut steps = Steps::new(&backend, &network, CLASSES, spec)?;
     let mut seconds = Vec::with_capacity(runs);
     for run in 0..=runs {
         let begun = Instant::now();
-        plan.forward(&mut store, batch, Input::Gray(&pixels), [0; 4])?;
-        match &mut adam {
-            Some(adam) => {
-                plan.backward(&mut store, Seed::Targets(&targets), false)?;
-                adam.step(&mut store, 1e-4)?;
-            }
-            None => drop(plan.output()?),
-        }
+        steps.step()?;
         if run > 0 {
             seconds.push(begun.elapsed().as_secs_f64());
         }

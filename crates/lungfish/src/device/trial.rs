@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lungfish_data::Task;
-use lungfish_engine::{Adam, AdamConfig, Input, Plan, PlanSpec, Precision, Seed, Store};
-use lungfish_models::initialise;
+use lungfish_engine::{PlanSpec, Precision};
 use serde::{Deserialize, Serialize};
 
+use crate::bench::made_up::Steps;
 use crate::compute::Compute;
 use crate::{Activity, Error, Event, Recipe, Watch, weights};
 
@@ -92,25 +92,14 @@ fn films_per_second(recipe: &Recipe, device: &Compute, precision: Precision) -> 
     let all = network.parts_by_names("all")?;
     let normalization = recipe.architecture.normalization();
     let spec = PlanSpec { precision, ..PlanSpec::training(graph, batch, size, normalization, &all) };
-    let mut store = Store::new(device, graph)?;
-    initialise(&mut store, &network, 0)?;
-    let mut plan = Plan::new(device, graph, spec)?;
-    let mut adam = Adam::new(device, graph, &all, AdamConfig::default())?;
-    let pixels: Vec<u8> = (0..batch * size * size).map(|i| (i * 97 % 251) as u8).collect();
-    let part = 1.0 / batch as f32;
-    let targets: Vec<f32> = (0..batch).flat_map(|film| [[part, 0.0], [0.0, part]][film % CLASSES]).collect();
-    let mut step = || -> Result<(), Error> {
-        plan.forward(&mut store, batch, Input::Gray(&pixels), [0; 4])?;
-        plan.backward(&mut store, Seed::Targets(&targets), false)?;
-        Ok(adam.step(&mut store, 1e-4)?)
-    };
-    step()?;
-    let (begun, mut steps) = (Instant::now(), 0);
+    let mut steps = Steps::new(device, &network, CLASSES, spec)?;
+    steps.step()?;
+    let (begun, mut taken) = (Instant::now(), 0);
     while begun.elapsed() < TIMED {
-        step()?;
-        steps += 1;
+        steps.step()?;
+        taken += 1;
     }
-    Ok((steps * batch) as f64 / begun.elapsed().as_secs_f64())
+    Ok((taken * batch) as f64 / begun.elapsed().as_secs_f64())
 }
 
 #[cfg(test)]
