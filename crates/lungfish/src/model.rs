@@ -329,6 +329,11 @@ impl Model {
         self.references.iter().flatten().any(Reference::tells_unlike)
     }
 
+    /// Where it lies, and so where it computes, whatever becomes the default later.
+    pub(crate) fn device(&self) -> &Compute {
+        &self.device
+    }
+
     /// The networks with what they compute in.
     pub(crate) fn computing(&self) -> Networks<'_> {
         (&self.networks, &self.precisions)

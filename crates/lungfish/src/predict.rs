@@ -195,8 +195,8 @@ impl Predictor {
         let before = self.model.precisions.clone();
         self.model.compute_in(rule)?;
         if self.model.precisions != before {
-            self.scorer = self.scorer.computing_in(&Compute::default(), self.model.computing())?;
-            self.cam = self.cam.is_some().then(|| Cam::new(&self.model, &Compute::default())).transpose()?;
+            self.scorer = self.scorer.computing_in(self.model.device(), self.model.computing())?;
+            self.cam = self.cam.is_some().then(|| Cam::new(&self.model, self.model.device())).transpose()?;
         }
         Ok(self)
     }

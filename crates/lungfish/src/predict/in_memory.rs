@@ -7,7 +7,6 @@ use lungfish_data::{Image, decode, film_uid_of};
 
 use super::{Prediction, Predictor, prediction};
 use crate::cam::Cam;
-use crate::compute::Compute;
 use crate::{Error, sample_bits};
 
 impl Predictor {
@@ -63,7 +62,7 @@ impl Predictor {
         if map {
             let cam = match &mut self.cam {
                 Some(cam) => cam,
-                none => none.insert(Cam::new(&self.model, &Compute::default())?),
+                none => none.insert(Cam::new(&self.model, self.model.device())?),
             };
             prediction.map = cam.maps(&[&prediction], &[square.pixels])?.pop();
         }

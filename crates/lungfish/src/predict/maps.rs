@@ -7,7 +7,6 @@ use lungfish_models::names::did_you_mean;
 use super::Predictor;
 use crate::Error;
 use crate::cam::Cam;
-use crate::compute::Compute;
 
 impl Predictor {
     /// The same, which tells of each film which places raised and lowered a score. Films are read once and computed twice then.
@@ -50,6 +49,6 @@ impl Predictor {
 
     /// What makes maps, apart from this.
     pub(crate) fn cam(&self) -> Result<Cam, Error> {
-        Cam::new(&self.model, &Compute::default())
+        Cam::new(&self.model, self.model.device())
     }
 }

@@ -9,6 +9,9 @@
 #[path = "../../../gpu/tests/device/mod.rs"]
 mod device;
 
+#[path = "../common/mod.rs"]
+mod common;
+
 #[path = "../../../models/tests/golden/cam.rs"]
 mod cam;
 #[path = "../../../models/tests/golden/formula.rs"]
@@ -18,6 +21,7 @@ mod formula;
 mod networks;
 
 use device::gpu;
+use lungfish::{Device, Predictor, set_default_device};
 use lungfish_models::Architecture;
 use networks::{SMALL, check, check_adam};
 
@@ -54,6 +58,33 @@ fn maps_are_those_of_pytorch_grad_cam() {
     if let Some(gpu) = gpu() {
         cam::check_maps(gpu);
     }
+}
+
+/// The page of `serve` trains while it shows models: a training may find a GPU, and models that are open lie on the processor.
+#[test]
+fn a_model_computes_where_it_lies_whatever_becomes_the_default() {
+    if gpu().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (films, run) = (common::synthetic(folder.path(), 24), folder.path().join("run"));
+    let small = ["frozen_epochs=1", "image_size=32", "batch_size=8", "frozen_views=1", "val_views=0", "best=accuracy"];
+    common::trained(&films, &run, &[&small[..], &["precision=fp32"]].concat());
+    let film = std::fs::read(&common::films_below(&films)[0]).unwrap();
+    let mut predictor = Predictor::open(&run).unwrap();
+    let before = predictor.predict_bytes(&film).unwrap();
+    let number = lungfish::gpus().iter().position(|gpu| gpu.kind == "software");
+    set_default_device(Device::Gpu { interface: None, number }).unwrap();
+    // What makes maps is made when the first is asked for.
+    let explained = predictor.explain_bytes(&film, 64);
+    let elsewhere = Predictor::open(&run).and_then(|mut predictor| predictor.predict_bytes(&film));
+    set_default_device(Device::Cpu).unwrap();
+    assert_eq!(explained.unwrap().prediction.probabilities, before.probabilities);
+    let elsewhere = elsewhere.unwrap().probabilities;
+    assert!(
+        elsewhere.iter().zip(&before.probabilities).all(|(gpu, cpu)| (gpu.1 - cpu.1).abs() < 1e-4),
+        "{elsewhere:?}"
+    );
 }
 
 /// How long it takes to say what a step is, beside what computes it: figures, for --nocapture. It does not depend on the size of
