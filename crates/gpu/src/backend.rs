@@ -6,35 +6,12 @@ use lungfish_engine::schedule::{BackwardStep, Schedule};
 use lungfish_engine::{AdamUpdate, Backend, Element, EngineError, Input, Normalization, Region, Shape, State};
 
 use crate::Wgpu;
+use crate::buffer::GpuBuffer;
 use crate::device::{Groups, Open};
 use crate::kernel::Kernel;
 use crate::launch::{Launch, Numbers, View};
 use crate::program::GpuProgram;
-use crate::steps::Run;
-
-/// Single floats on a GPU.
-#[derive(Debug)]
-pub struct GpuBuffer {
-    buffer: wgpu::Buffer,
-    id: u64,
-    len: usize,
-}
-
-impl GpuBuffer {
-    /// All of it.
-    pub(crate) fn view(&self) -> View {
-        View::new(&self.buffer, self.id, 0..self.len)
-    }
-
-    /// That elements from `offset` lie within it; the place in bytes.
-    fn place(&self, what: &str, offset: usize, len: usize) -> Result<u64, EngineError> {
-        let end = offset.saturating_add(len);
-        match end <= self.len {
-            true => Ok(offset as u64 * 4),
-            false => Err(EngineError::Length { what: what.to_owned(), got: end, want: self.len }),
-        }
-    }
-}
+use crate::steps::{self, Run};
 
 fn fits(what: &str, got: usize, want: usize) -> Result<(), EngineError> {
     if got == want { Ok(()) } else { Err(EngineError::Length { what: what.to_owned(), got, want }) }
@@ -69,22 +46,22 @@ impl Backend for Wgpu {
         if element != Element::F32 {
             return Err(self.open.error("tensors of a store are single floats"));
         }
-        let (buffer, id) = self.open.allocate((len as u64).saturating_mul(4))?;
-        Ok(GpuBuffer { buffer, id, len })
+        GpuBuffer::new(&self.open, len)
     }
 
     fn upload(&self, buffer: &mut GpuBuffer, offset: usize, host: &[f32]) -> Result<(), EngineError> {
         let place = buffer.place("an upload", offset, host.len())?;
-        self.open.write(&buffer.buffer, place, bytemuck::cast_slice(host))
+        self.open.write(buffer.inner(), place, bytemuck::cast_slice(host))
     }
 
     fn download(&self, buffer: &GpuBuffer, offset: usize, host: &mut [f32]) -> Result<(), EngineError> {
         let place = buffer.place("a download", offset, host.len())?;
-        self.open.read(&buffer.buffer, place, host)
+        self.open.read(buffer.inner(), place, host)
     }
 
     fn compile(&self, schedule: &Schedule) -> Result<GpuProgram, EngineError> {
-        GpuProgram::new(&self.open, schedule, self.piece)
+        let scratch = schedule.steps.iter().map(|step| steps::scratch(step, schedule.capacity)).max().unwrap_or(0);
+        GpuProgram::new(&self.open, schedule, self.piece, scratch)
     }
 
     fn feed(

@@ -16,6 +16,7 @@
 
 mod adapters;
 mod backend;
+mod buffer;
 mod device;
 mod kernel;
 mod launch;
@@ -24,6 +25,6 @@ mod program;
 mod steps;
 
 pub use adapters::{Adapter, AdapterKind, adapters};
-pub use backend::GpuBuffer;
+pub use buffer::GpuBuffer;
 pub use device::Wgpu;
 pub use program::GpuProgram;

@@ -7,7 +7,6 @@ use lungfish_engine::{Element, EngineError, Region};
 
 use crate::device::{Groups, Open};
 use crate::launch::{Launch, View};
-use crate::steps;
 
 /// A schedule with its memory on the device.
 pub struct GpuProgram {
@@ -35,7 +34,7 @@ impl Room {
 }
 
 impl GpuProgram {
-    pub(crate) fn new(device: &Open, schedule: &Schedule, piece: u64) -> Result<Self, EngineError> {
+    pub(crate) fn new(device: &Open, schedule: &Schedule, piece: u64, scratch: usize) -> Result<Self, EngineError> {
         let all = |region: &Region| region.element == Element::F32;
         let single =
             all(&schedule.input.0) && schedule.steps.iter().all(|step| step.x.iter().chain([&step.y]).all(all));
@@ -50,7 +49,6 @@ impl GpuProgram {
         }
         let mut program =
             GpuProgram { arena, piece, scratch: Room::default(), films: Room::default(), groups: Groups::default() };
-        let scratch = schedule.steps.iter().map(|step| steps::scratch(step, schedule.capacity)).max().unwrap_or(0);
         program.scratch.of(device, scratch as u64 * 4)?;
         Ok(program)
     }

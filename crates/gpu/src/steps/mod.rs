@@ -11,7 +11,7 @@ use std::ops::Range;
 use lungfish_engine::schedule::{Activation, BackwardStep, Kind, Step};
 use lungfish_engine::{EngineError, Region, State};
 
-use crate::backend::GpuBuffer;
+use crate::buffer::GpuBuffer;
 use crate::device::Open;
 use crate::kernel::Kernel;
 use crate::launch::{Launch, Numbers, View};
