@@ -92,5 +92,6 @@ if args.peer_films:
         first = f" (the first, with the features, {frozen[0]['films_per_s']:.0f})" if told["phase"] == "frozen" else ""
         print(f"| {told['phase']} | {mine:.1f}{first} | {told['films_per_s']:.1f} ({told['films']} films, one epoch) | "
               f"{mine / told['films_per_s']:.1f} |")
-    print(f"\nAs many films in as many epochs, at PyTorch's pace of one epoch, {args.precision}, without its validation: {theirs:.0f} s. "
-          f"Ours, with reading, checking and validation: {seconds:.0f} s, {theirs / seconds:.1f} times as fast.")
+    if theirs:
+        print(f"\nAs many films in as many epochs, at PyTorch's pace of one epoch, {args.precision}, without its validation: {theirs:.0f} s. "
+              f"Ours, with reading, checking and validation: {seconds:.0f} s, {theirs / seconds:.1f} times as fast.")
