@@ -42,6 +42,7 @@ const COMMON: &str = include_str!("shaders/common.wgsl");
 const FINISH: &str = include_str!("shaders/finish.wgsl");
 const REDUCE: &str = include_str!("shaders/reduce.wgsl");
 const TILE: &str = include_str!("shaders/tile.wgsl");
+const WINDOW: &str = include_str!("shaders/window.wgsl");
 
 impl Kernel {
     #[cfg(test)]
@@ -89,16 +90,16 @@ impl Kernel {
             Kernel::AveragePoolGradient => &[COMMON, include_str!("shaders/average_pool_gradient.wgsl")],
             Kernel::Blend => &[COMMON, include_str!("shaders/blend.wgsl")],
             Kernel::ChannelSum => &[REDUCE, include_str!("shaders/channel_sum.wgsl")],
-            Kernel::Conv => &[COMMON, FINISH, TILE, include_str!("shaders/conv.wgsl")],
-            Kernel::ConvData => &[TILE, include_str!("shaders/conv_data.wgsl")],
-            Kernel::ConvWeight => &[TILE, include_str!("shaders/conv_weight.wgsl")],
-            Kernel::Depthwise => &[COMMON, FINISH, include_str!("shaders/depthwise.wgsl")],
-            Kernel::DepthwiseData => &[COMMON, include_str!("shaders/depthwise_data.wgsl")],
-            Kernel::DepthwiseWeight => &[REDUCE, include_str!("shaders/depthwise_weight.wgsl")],
+            Kernel::Conv => &[COMMON, FINISH, TILE, WINDOW, include_str!("shaders/conv.wgsl")],
+            Kernel::ConvData => &[TILE, WINDOW, include_str!("shaders/conv_data.wgsl")],
+            Kernel::ConvWeight => &[TILE, WINDOW, include_str!("shaders/conv_weight.wgsl")],
+            Kernel::Depthwise => &[COMMON, FINISH, WINDOW, include_str!("shaders/depthwise.wgsl")],
+            Kernel::DepthwiseData => &[COMMON, WINDOW, include_str!("shaders/depthwise_data.wgsl")],
+            Kernel::DepthwiseWeight => &[REDUCE, WINDOW, include_str!("shaders/depthwise_weight.wgsl")],
             Kernel::LogSoftmax => &[COMMON, include_str!("shaders/log_softmax.wgsl")],
             Kernel::LogSoftmaxGradient => &[COMMON, include_str!("shaders/log_softmax_gradient.wgsl")],
-            Kernel::MaxPool => &[COMMON, include_str!("shaders/max_pool.wgsl")],
-            Kernel::MaxPoolGradient => &[COMMON, include_str!("shaders/max_pool_gradient.wgsl")],
+            Kernel::MaxPool => &[COMMON, WINDOW, include_str!("shaders/max_pool.wgsl")],
+            Kernel::MaxPoolGradient => &[COMMON, WINDOW, include_str!("shaders/max_pool_gradient.wgsl")],
             Kernel::Multiply => &[COMMON, include_str!("shaders/multiply.wgsl")],
             Kernel::Normalise => &[COMMON, include_str!("shaders/normalise.wgsl")],
             Kernel::NormaliseGradient => &[COMMON, include_str!("shaders/normalise_gradient.wgsl")],

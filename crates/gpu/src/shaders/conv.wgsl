@@ -14,16 +14,7 @@ struct P {
     outer: u32,
     c_in: u32,
     c_out: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
+    @align(16) window: Window,
     @align(16) f: F,
 }
 
@@ -44,10 +35,10 @@ fn begin(part: u32, column: u32) {
     of_group = part / p.shares;
     for (var j = 0u; j < 4u; j++) {
         let c = column + j;
-        let pixel = c % (p.out_h * p.out_w);
-        top_row[j] = i32(pixel / p.out_w * p.stride_h) - p.top;
-        left_column[j] = i32(pixel % p.out_w * p.stride_w) - p.left;
-        film[j] = p.at[0].x + (c / (p.out_h * p.out_w) * p.c_in + of_group * p.inner) * p.h * p.w;
+        let pixel = c % (p.window.out_h * p.window.out_w);
+        top_row[j] = i32(pixel / p.window.out_w * p.window.stride_h) - p.window.top;
+        left_column[j] = i32(pixel % p.window.out_w * p.window.stride_w) - p.window.left;
+        film[j] = p.at[0].x + (c / (p.window.out_h * p.window.out_w) * p.c_in + of_group * p.inner) * p.window.h * p.window.w;
         if c >= p.columns {
             // Above any image.
             top_row[j] = -0x10000000;
@@ -73,18 +64,18 @@ fn left(row: u32, k: u32) -> vec4<f32> {
 }
 
 fn pixel(row: i32, column: i32, channel: u32) -> f32 {
-    if row >= 0 && row < i32(p.h) && column >= 0 && column < i32(p.w) {
-        return x[channel + u32(row) * p.w + u32(column)];
+    if row >= 0 && row < i32(p.window.h) && column >= 0 && column < i32(p.window.w) {
+        return x[channel + u32(row) * p.window.w + u32(column)];
     }
     return 0.0;
 }
 
 fn right(k: u32) -> vec4<f32> {
-    let taps = p.kernel_h * p.kernel_w;
+    let taps = p.window.kernel_h * p.window.kernel_w;
     let tap = k % taps;
-    let channel = film + vec4(k / taps * p.h * p.w);
-    let row = top_row + vec4(i32(tap / p.kernel_w));
-    let column = left_column + vec4(i32(tap % p.kernel_w));
+    let channel = film + vec4(k / taps * p.window.h * p.window.w);
+    let row = top_row + vec4(i32(tap / p.window.kernel_w));
+    let column = left_column + vec4(i32(tap % p.window.kernel_w));
     return vec4(
         pixel(row.x, column.x, channel.x),
         pixel(row.y, column.y, channel.y),
@@ -95,7 +86,7 @@ fn right(k: u32) -> vec4<f32> {
 
 fn put_one(channel: u32, column: u32, v: f32) {
     if column < p.columns {
-        let pixels = p.out_h * p.out_w;
+        let pixels = p.window.out_h * p.window.out_w;
         let place = (column / pixels * p.c_out + channel) * pixels + column % pixels;
         y[p.at[0].z + place] = finish(p.f, v, channel, place);
     }

@@ -13,17 +13,8 @@ struct P {
     outer: u32,
     c_in: u32,
     c_out: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
     add: u32,
+    @align(16) window: Window,
 }
 
 @group(0) @binding(0) var<uniform> p: P;
@@ -41,10 +32,10 @@ fn begin(part: u32, column: u32) {
     of_group = part / p.shares;
     for (var j = 0u; j < 4u; j++) {
         let c = column + j;
-        let pixel = c % (p.h * p.w);
-        padded_row[j] = i32(pixel / p.w) + p.top;
-        padded_column[j] = i32(pixel % p.w) + p.left;
-        film[j] = p.at[0].x + (c / (p.h * p.w) * p.c_out + of_group * p.outer) * p.out_h * p.out_w;
+        let pixel = c % (p.window.h * p.window.w);
+        padded_row[j] = i32(pixel / p.window.w) + p.window.top;
+        padded_column[j] = i32(pixel % p.window.w) + p.window.left;
+        film[j] = p.at[0].x + (c / (p.window.h * p.window.w) * p.c_out + of_group * p.outer) * p.window.out_h * p.window.out_w;
         if c >= p.columns {
             padded_row[j] = -0x10000000;
         }
@@ -59,7 +50,7 @@ fn weight(row: u32, place: u32) -> f32 {
 }
 
 fn left(row: u32, k: u32) -> vec4<f32> {
-    let taps = p.kernel_h * p.kernel_w;
+    let taps = p.window.kernel_h * p.window.kernel_w;
     let start = p.at[0].y + p.weight + ((of_group * p.outer + k / taps) * p.inner + row) * taps + k % taps;
     return vec4(
         weight(row, start),
@@ -73,23 +64,23 @@ fn pixel(row: i32, column: i32, channel: u32) -> f32 {
     if row < 0 || column < 0 {
         return 0.0;
     }
-    let out_row = u32(row) / p.stride_h;
-    let out_column = u32(column) / p.stride_w;
+    let out_row = u32(row) / p.window.stride_h;
+    let out_column = u32(column) / p.window.stride_w;
     // Between two steps of the window there is nothing.
-    if out_row * p.stride_h != u32(row) || out_column * p.stride_w != u32(column) {
+    if out_row * p.window.stride_h != u32(row) || out_column * p.window.stride_w != u32(column) {
         return 0.0;
     }
-    if out_row < p.out_h && out_column < p.out_w {
-        return dy[channel + out_row * p.out_w + out_column];
+    if out_row < p.window.out_h && out_column < p.window.out_w {
+        return dy[channel + out_row * p.window.out_w + out_column];
     }
     return 0.0;
 }
 
 fn right(k: u32) -> vec4<f32> {
-    let taps = p.kernel_h * p.kernel_w;
-    let channel = film + vec4(k / taps * p.out_h * p.out_w);
-    let row = padded_row - vec4(i32(k % taps / p.kernel_w));
-    let column = padded_column - vec4(i32(k % taps % p.kernel_w));
+    let taps = p.window.kernel_h * p.window.kernel_w;
+    let channel = film + vec4(k / taps * p.window.out_h * p.window.out_w);
+    let row = padded_row - vec4(i32(k % taps / p.window.kernel_w));
+    let column = padded_column - vec4(i32(k % taps % p.window.kernel_w));
     return vec4(
         pixel(row.x, column.x, channel.x),
         pixel(row.y, column.y, channel.y),
@@ -100,7 +91,7 @@ fn right(k: u32) -> vec4<f32> {
 
 fn put_one(row: u32, column: u32, v: f32) {
     if column < p.columns {
-        let pixels = p.h * p.w;
+        let pixels = p.window.h * p.window.w;
         let place = p.at[0].z + (column / pixels * p.c_in + of_group * p.inner + row) * pixels + column % pixels;
         if p.add != 0u {
             dx[place] += v;

@@ -13,16 +13,7 @@ struct P {
     outer: u32,
     c_in: u32,
     c_out: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
+    @align(16) window: Window,
 }
 
 @group(0) @binding(0) var<uniform> p: P;
@@ -42,10 +33,10 @@ fn begin(part: u32, column: u32) {
     of_share = part % p.shares;
     for (var j = 0u; j < 4u; j++) {
         let c = column + j;
-        let tap = c % (p.kernel_h * p.kernel_w);
-        window_row[j] = i32(tap / p.kernel_w) - p.top;
-        window_column[j] = i32(tap % p.kernel_w) - p.left;
-        channel[j] = (of_group * p.inner + c / (p.kernel_h * p.kernel_w)) * p.h * p.w;
+        let tap = c % (p.window.kernel_h * p.window.kernel_w);
+        window_row[j] = i32(tap / p.window.kernel_w) - p.window.top;
+        window_column[j] = i32(tap % p.window.kernel_w) - p.window.left;
+        channel[j] = (of_group * p.inner + c / (p.window.kernel_h * p.window.kernel_w)) * p.window.h * p.window.w;
         if c >= p.columns {
             window_row[j] = -0x10000000;
         }
@@ -60,7 +51,7 @@ fn gradient(row: u32, place: u32) -> f32 {
 }
 
 fn left(row: u32, k: u32) -> vec4<f32> {
-    let pixels = p.out_h * p.out_w;
+    let pixels = p.window.out_h * p.window.out_w;
     let start = p.at[0].x + (k / pixels * p.c_out + of_group * p.outer + row) * pixels + k % pixels;
     return vec4(
         gradient(row, start),
@@ -71,17 +62,17 @@ fn left(row: u32, k: u32) -> vec4<f32> {
 }
 
 fn pixel(row: i32, column: i32, channel: u32) -> f32 {
-    if row >= 0 && row < i32(p.h) && column >= 0 && column < i32(p.w) {
-        return x[channel + u32(row) * p.w + u32(column)];
+    if row >= 0 && row < i32(p.window.h) && column >= 0 && column < i32(p.window.w) {
+        return x[channel + u32(row) * p.window.w + u32(column)];
     }
     return 0.0;
 }
 
 fn right(k: u32) -> vec4<f32> {
-    let pixels = p.out_h * p.out_w;
-    let place = channel + vec4(p.at[0].y + k / pixels * p.c_in * p.h * p.w);
-    let row = window_row + vec4(i32(k % pixels / p.out_w * p.stride_h));
-    let column = window_column + vec4(i32(k % pixels % p.out_w * p.stride_w));
+    let pixels = p.window.out_h * p.window.out_w;
+    let place = channel + vec4(p.at[0].y + k / pixels * p.c_in * p.window.h * p.window.w);
+    let row = window_row + vec4(i32(k % pixels / p.window.out_w * p.window.stride_h));
+    let column = window_column + vec4(i32(k % pixels % p.window.out_w * p.window.stride_w));
     return vec4(
         pixel(row.x, column.x, place.x),
         pixel(row.y, column.y, place.y),

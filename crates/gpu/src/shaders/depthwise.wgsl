@@ -4,16 +4,7 @@ struct P {
     at: array<vec4<u32>, 2>,
     count: u32,
     weight: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
+    @align(16) window: Window,
     @align(16) f: F,
 }
 
@@ -34,23 +25,23 @@ fn main(
     if place >= p.count {
         return;
     }
-    let pixels = p.out_h * p.out_w;
+    let pixels = p.window.out_h * p.window.out_w;
     let plane = place / pixels;
     let channel = plane % p.f.channels;
-    let top = i32(place % pixels / p.out_w * p.stride_h) - p.top;
-    let left = i32(place % pixels % p.out_w * p.stride_w) - p.left;
-    let taps = p.at[0].y + p.weight + channel * p.kernel_h * p.kernel_w;
-    let image = p.at[0].x + plane * p.h * p.w;
+    let top = i32(place % pixels / p.window.out_w * p.window.stride_h) - p.window.top;
+    let left = i32(place % pixels % p.window.out_w * p.window.stride_w) - p.window.left;
+    let taps = p.at[0].y + p.weight + channel * p.window.kernel_h * p.window.kernel_w;
+    let image = p.at[0].x + plane * p.window.h * p.window.w;
     var sum = 0.0;
-    for (var i = 0u; i < p.kernel_h; i++) {
+    for (var i = 0u; i < p.window.kernel_h; i++) {
         let row = top + i32(i);
-        if row < 0 || row >= i32(p.h) {
+        if row < 0 || row >= i32(p.window.h) {
             continue;
         }
-        for (var j = 0u; j < p.kernel_w; j++) {
+        for (var j = 0u; j < p.window.kernel_w; j++) {
             let column = left + i32(j);
-            if column >= 0 && column < i32(p.w) {
-                sum += x[image + u32(row) * p.w + u32(column)] * weights[taps + i * p.kernel_w + j];
+            if column >= 0 && column < i32(p.window.w) {
+                sum += x[image + u32(row) * p.window.w + u32(column)] * weights[taps + i * p.window.kernel_w + j];
             }
         }
     }

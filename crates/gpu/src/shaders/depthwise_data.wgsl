@@ -5,17 +5,8 @@ struct P {
     count: u32,
     weight: u32,
     channels: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
     add: u32,
+    @align(16) window: Window,
 }
 
 @group(0) @binding(0) var<uniform> p: P;
@@ -33,23 +24,23 @@ fn main(
     if place >= p.count {
         return;
     }
-    let plane = place / (p.h * p.w);
-    let row = i32(place % (p.h * p.w) / p.w) + p.top;
-    let column = i32(place % (p.h * p.w) % p.w) + p.left;
-    let taps = p.at[0].y + p.weight + plane % p.channels * p.kernel_h * p.kernel_w;
-    let image = p.at[0].x + plane * p.out_h * p.out_w;
-    let stride_h = i32(p.stride_h);
-    let stride_w = i32(p.stride_w);
+    let plane = place / (p.window.h * p.window.w);
+    let row = i32(place % (p.window.h * p.window.w) / p.window.w) + p.window.top;
+    let column = i32(place % (p.window.h * p.window.w) % p.window.w) + p.window.left;
+    let taps = p.at[0].y + p.weight + plane % p.channels * p.window.kernel_h * p.window.kernel_w;
+    let image = p.at[0].x + plane * p.window.out_h * p.window.out_w;
+    let stride_h = i32(p.window.stride_h);
+    let stride_w = i32(p.window.stride_w);
     var sum = 0.0;
-    for (var i = 0u; i < p.kernel_h; i++) {
+    for (var i = 0u; i < p.window.kernel_h; i++) {
         let r = row - i32(i);
-        if r < 0 || r % stride_h != 0 || r / stride_h >= i32(p.out_h) {
+        if r < 0 || r % stride_h != 0 || r / stride_h >= i32(p.window.out_h) {
             continue;
         }
-        for (var j = 0u; j < p.kernel_w; j++) {
+        for (var j = 0u; j < p.window.kernel_w; j++) {
             let c = column - i32(j);
-            if c >= 0 && c % stride_w == 0 && c / stride_w < i32(p.out_w) {
-                sum += dy[image + u32(r / stride_h) * p.out_w + u32(c / stride_w)] * weights[taps + i * p.kernel_w + j];
+            if c >= 0 && c % stride_w == 0 && c / stride_w < i32(p.window.out_w) {
+                sum += dy[image + u32(r / stride_h) * p.window.out_w + u32(c / stride_w)] * weights[taps + i * p.window.kernel_w + j];
             }
         }
     }

@@ -4,17 +4,8 @@ struct P {
     at: array<vec4<u32>, 2>,
     films: u32,
     channels: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
     add: u32,
+    @align(16) window: Window,
 }
 
 @group(0) @binding(0) var<uniform> p: P;
@@ -26,22 +17,22 @@ struct P {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let channel = group.y;
     let tap = group.x;
-    let pixels = p.out_h * p.out_w;
-    let top = i32(tap / p.kernel_w) - p.top;
-    let left = i32(tap % p.kernel_w) - p.left;
+    let pixels = p.window.out_h * p.window.out_w;
+    let top = i32(tap / p.window.kernel_w) - p.window.top;
+    let left = i32(tap % p.window.kernel_w) - p.window.left;
     var sum = 0.0;
     for (var i = lane; i < p.films * pixels; i += 256u) {
         let plane = i / pixels * p.channels + channel;
-        let row = i32(i % pixels / p.out_w * p.stride_h) + top;
-        let column = i32(i % pixels % p.out_w * p.stride_w) + left;
-        if row >= 0 && row < i32(p.h) && column >= 0 && column < i32(p.w) {
+        let row = i32(i % pixels / p.window.out_w * p.window.stride_h) + top;
+        let column = i32(i % pixels % p.window.out_w * p.window.stride_w) + left;
+        if row >= 0 && row < i32(p.window.h) && column >= 0 && column < i32(p.window.w) {
             sum += dy[p.at[0].x + plane * pixels + i % pixels]
-                * x[p.at[0].y + plane * p.h * p.w + u32(row) * p.w + u32(column)];
+                * x[p.at[0].y + plane * p.window.h * p.window.w + u32(row) * p.window.w + u32(column)];
         }
     }
     sum = sum_of_all(lane, sum);
     if lane == 0u {
-        let place = p.at[0].z + channel * p.kernel_h * p.kernel_w + tap;
+        let place = p.at[0].z + channel * p.window.kernel_h * p.window.kernel_w + tap;
         if p.add != 0u {
             sum += dw[place];
         }

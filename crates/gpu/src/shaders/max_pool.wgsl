@@ -3,16 +3,7 @@
 struct P {
     at: array<vec4<u32>, 2>,
     count: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
+    @align(16) window: Window,
 }
 
 @group(0) @binding(0) var<uniform> p: P;
@@ -29,15 +20,15 @@ fn main(
     if i >= p.count {
         return;
     }
-    let pixels = p.out_h * p.out_w;
-    let image = p.at[0].x + i / pixels * p.h * p.w;
-    let top = i32(i % pixels / p.out_w * p.stride_h) - p.top;
-    let left = i32(i % pixels % p.out_w * p.stride_w) - p.left;
+    let pixels = p.window.out_h * p.window.out_w;
+    let image = p.at[0].x + i / pixels * p.window.h * p.window.w;
+    let top = i32(i % pixels / p.window.out_w * p.window.stride_h) - p.window.top;
+    let left = i32(i % pixels % p.window.out_w * p.window.stride_w) - p.window.left;
     var largest = 0.0;
     var none = true;
-    for (var row = max(top, 0); row < min(top + i32(p.kernel_h), i32(p.h)); row++) {
-        for (var column = max(left, 0); column < min(left + i32(p.kernel_w), i32(p.w)); column++) {
-            let v = x[image + u32(row) * p.w + u32(column)];
+    for (var row = max(top, 0); row < min(top + i32(p.window.kernel_h), i32(p.window.h)); row++) {
+        for (var column = max(left, 0); column < min(left + i32(p.window.kernel_w), i32(p.window.w)); column++) {
+            let v = x[image + u32(row) * p.window.w + u32(column)];
             // A NaN is larger than anything, as in PyTorch.
             if none || v > largest || v != v {
                 largest = v;

@@ -4,17 +4,8 @@
 struct P {
     at: array<vec4<u32>, 2>,
     count: u32,
-    h: u32,
-    w: u32,
-    out_h: u32,
-    out_w: u32,
-    kernel_h: u32,
-    kernel_w: u32,
-    stride_h: u32,
-    stride_w: u32,
-    top: i32,
-    left: i32,
     add: u32,
+    @align(16) window: Window,
 }
 
 @group(0) @binding(0) var<uniform> p: P;
@@ -26,11 +17,11 @@ struct P {
 // Whether nothing before it in the window is as large.
 fn first_of(image: u32, top: i32, left: i32, own_row: i32, own_column: i32, largest: f32) -> bool {
     for (var row = max(top, 0); row <= own_row; row++) {
-        for (var column = max(left, 0); column < min(left + i32(p.kernel_w), i32(p.w)); column++) {
+        for (var column = max(left, 0); column < min(left + i32(p.window.kernel_w), i32(p.window.w)); column++) {
             if row == own_row && column >= own_column {
                 return true;
             }
-            if x[image + u32(row) * p.w + u32(column)] == largest {
+            if x[image + u32(row) * p.window.w + u32(column)] == largest {
                 return false;
             }
         }
@@ -48,25 +39,25 @@ fn main(
     if i >= p.count {
         return;
     }
-    let pixels = p.h * p.w;
+    let pixels = p.window.h * p.window.w;
     let plane = i / pixels;
     let image = p.at[0].x + plane * pixels;
-    let row = i32(i % pixels / p.w);
-    let column = i32(i % pixels % p.w);
+    let row = i32(i % pixels / p.window.w);
+    let column = i32(i % pixels % p.window.w);
     let own = x[p.at[0].x + i];
-    let stride_h = i32(p.stride_h);
-    let stride_w = i32(p.stride_w);
+    let stride_h = i32(p.window.stride_h);
+    let stride_w = i32(p.window.stride_w);
     // The first and the last window that hold it.
-    let first_row = max(0, (row + p.top - i32(p.kernel_h) + stride_h) / stride_h);
-    let first_column = max(0, (column + p.left - i32(p.kernel_w) + stride_w) / stride_w);
-    let last_row = min(i32(p.out_h) - 1, (row + p.top) / stride_h);
-    let last_column = min(i32(p.out_w) - 1, (column + p.left) / stride_w);
+    let first_row = max(0, (row + p.window.top - i32(p.window.kernel_h) + stride_h) / stride_h);
+    let first_column = max(0, (column + p.window.left - i32(p.window.kernel_w) + stride_w) / stride_w);
+    let last_row = min(i32(p.window.out_h) - 1, (row + p.window.top) / stride_h);
+    let last_column = min(i32(p.window.out_w) - 1, (column + p.window.left) / stride_w);
     var sum = 0.0;
     for (var out_row = first_row; out_row <= last_row; out_row++) {
         for (var out_column = first_column; out_column <= last_column; out_column++) {
-            let place = (plane * p.out_h + u32(out_row)) * p.out_w + u32(out_column);
+            let place = (plane * p.window.out_h + u32(out_row)) * p.window.out_w + u32(out_column);
             if y[p.at[0].y + place] == own
-                && first_of(image, out_row * stride_h - p.top, out_column * stride_w - p.left, row, column, own)
+                && first_of(image, out_row * stride_h - p.window.top, out_column * stride_w - p.window.left, row, column, own)
             {
                 sum += dy[p.at[0].z + place];
             }

@@ -3,7 +3,7 @@
 use lungfish_engine::EngineError;
 use lungfish_engine::schedule::{BackwardStep, ConvStep, Sliding};
 
-use super::{Run, activation};
+use super::{Run, activation, window};
 use crate::kernel::Kernel;
 use crate::launch::Numbers;
 
@@ -64,16 +64,10 @@ pub(super) fn scratch(conv: &ConvStep, films: usize) -> usize {
     if depthwise(conv) { 0 } else { to_weights(conv, films).shares * conv.weight.len() }
 }
 
-/// Heights and widths, window, step, and the padding before the first pixel.
-fn geometry(numbers: Numbers, window: &Sliding) -> Numbers {
-    let Sliding { x, y, kernel, stride, pads } = *window;
-    numbers.us([x.h, x.w, y.h, y.w]).us(kernel).us(stride).us([pads[0], pads[1]])
-}
-
-/// Channels of a group and of all, then what [`geometry`] gives.
-fn shape(numbers: Numbers, conv: &ConvStep) -> Numbers {
+/// Channels of a group, and of all.
+fn channels(numbers: Numbers, conv: &ConvStep) -> Numbers {
     let Sliding { x, y, .. } = conv.window;
-    geometry(numbers.us([x.c / conv.groups, y.c / conv.groups, x.c, y.c]), &conv.window)
+    numbers.us([x.c / conv.groups, y.c / conv.groups, x.c, y.c])
 }
 
 pub(super) fn forward(run: &mut Run<'_, '_>, conv: &ConvStep) -> Result<(), EngineError> {
@@ -107,12 +101,12 @@ pub(super) fn forward(run: &mut Run<'_, '_>, conv: &ConvStep) -> Result<(), Engi
         activation(numbers, conv.activation)
     };
     if depthwise(conv) {
-        let numbers = geometry(Numbers::default().us([run.count(), conv.weight.start]), &conv.window);
+        let numbers = window(Numbers::default().us([run.count(), conv.weight.start]), &conv.window);
         return run.each(Kernel::Depthwise, run.count(), views, finish(numbers));
     }
     let depth = x.c / conv.groups * kernel[0] * kernel[1];
     let product = Product::whole(y.c / conv.groups, run.films.len() * y.pixels(), depth);
-    let numbers = shape(product.numbers().u(conv.weight.start), conv);
+    let numbers = window(channels(product.numbers().u(conv.weight.start), conv), &conv.window);
     run.launch(Kernel::Conv, views, finish(numbers), product.size(conv.groups))
 }
 
@@ -128,14 +122,14 @@ pub(super) fn backward(
         let seen = vec![run.view(dy), run.view(step.x[0])];
         if depthwise(conv) {
             let views = [seen, vec![run.grads()?.map(|view| view.from(conv.weight.start))]].concat();
-            let numbers = geometry(Numbers::default().us([n, x.c]), &conv.window).b(accumulate);
+            let numbers = window(Numbers::default().us([n, x.c]).b(accumulate), &conv.window);
             let taps = kernel[0] * kernel[1];
             run.launch(Kernel::DepthwiseWeight, views, numbers, ([taps, x.c, 1], (run.count() * taps) as u64))?;
         } else {
             let product = to_weights(conv, n);
             let parts = run.program.scratch(run.device, product.shares * conv.weight.len())?;
             let views = [seen, vec![Some(parts.clone())]].concat();
-            let numbers = shape(product.numbers(), conv);
+            let numbers = window(channels(product.numbers(), conv), &conv.window);
             run.launch(Kernel::ConvWeight, views, numbers, product.size(conv.groups))?;
             let views = vec![Some(parts), run.grads()?.map(|view| view.from(conv.weight.start))];
             let numbers = Numbers::default().us([conv.weight.len(), product.shares]).b(accumulate);
@@ -151,11 +145,12 @@ pub(super) fn backward(
     let views = vec![run.view(dy), run.params(), run.view(dx)];
     if depthwise(conv) {
         let count = n * x.len();
-        let numbers = Numbers::default().us([count, conv.weight.start, x.c]);
-        return run.each(Kernel::DepthwiseData, count, views, geometry(numbers, &conv.window).b(back.accumulate[0]));
+        let numbers = Numbers::default().us([count, conv.weight.start, x.c]).b(back.accumulate[0]);
+        return run.each(Kernel::DepthwiseData, count, views, window(numbers, &conv.window));
     }
     let depth = y.c / conv.groups * kernel[0] * kernel[1];
     let product = Product::whole(x.c / conv.groups, n * x.pixels(), depth);
-    let numbers = shape(product.numbers().u(conv.weight.start), conv).b(back.accumulate[0]);
+    let numbers = channels(product.numbers().u(conv.weight.start), conv).b(back.accumulate[0]);
+    let numbers = window(numbers, &conv.window);
     run.launch(Kernel::ConvData, views, numbers, product.size(conv.groups))
 }

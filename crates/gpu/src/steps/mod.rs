@@ -8,7 +8,7 @@ mod pool;
 
 use std::ops::Range;
 
-use lungfish_engine::schedule::{Activation, BackwardStep, Kind, Step};
+use lungfish_engine::schedule::{Activation, BackwardStep, Kind, Sliding, Step};
 use lungfish_engine::{EngineError, Region, State};
 
 use crate::buffer::GpuBuffer;
@@ -122,6 +122,12 @@ pub(crate) fn scratch(step: &Step, films: usize) -> usize {
         Kind::BatchNorm(_) if step.trained => norm::scratch(step.shape, films),
         _ => 0,
     }
+}
+
+/// A window as shaders know it, at the end of what stands before it.
+fn window(numbers: Numbers, window: &Sliding) -> Numbers {
+    let Sliding { x, y, kernel, stride, pads } = *window;
+    numbers.aligned().us([x.h, x.w, y.h, y.w]).us(kernel).us(stride).us([pads[0], pads[1]])
 }
 
 /// An activation as shaders know it: kind, lower and upper bound.

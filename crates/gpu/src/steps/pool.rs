@@ -3,18 +3,13 @@
 use lungfish_engine::schedule::{BackwardStep, Sliding};
 use lungfish_engine::{EngineError, Shape};
 
-use super::Run;
+use super::{Run, window as numbered};
 use crate::kernel::Kernel;
 use crate::launch::Numbers;
 
-fn geometry(count: usize, window: &Sliding) -> Numbers {
-    let Sliding { x, y, kernel, stride, pads } = *window;
-    Numbers::default().us([count, x.h, x.w, y.h, y.w]).us(kernel).us(stride).us([pads[0], pads[1]])
-}
-
 pub(super) fn max_pool(run: &mut Run<'_, '_>, window: &Sliding) -> Result<(), EngineError> {
     let views = vec![run.view(run.step.x[0]), run.view(run.step.y)];
-    run.each(Kernel::MaxPool, run.count(), views, geometry(run.count(), window))
+    run.each(Kernel::MaxPool, run.count(), views, numbered(Numbers::default().u(run.count()), window))
 }
 
 pub(super) fn max_pool_gradient(
@@ -25,7 +20,7 @@ pub(super) fn max_pool_gradient(
     let Some(dx) = run.step.dx[0] else { return Ok(()) };
     let views = vec![run.view(run.step.x[0]), run.view(run.step.y), run.view(run.dy()?), run.view(dx)];
     let count = run.films.len() * window.x.len();
-    run.each(Kernel::MaxPoolGradient, count, views, geometry(count, window).b(back.accumulate[0]))
+    run.each(Kernel::MaxPoolGradient, count, views, numbered(Numbers::default().u(count).b(back.accumulate[0]), window))
 }
 
 pub(super) fn average_pool(run: &mut Run<'_, '_>, x: Shape) -> Result<(), EngineError> {
