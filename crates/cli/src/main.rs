@@ -38,7 +38,9 @@ struct Cli {
         value_name = "DEVICE",
         display_order = 999,
         default_value = "auto",
-        hide_default_value = true
+        hide_default_value = true,
+        env = "LUNGFISH_DEVICE",
+        hide_env = true
     )]
     device: Device,
     #[command(subcommand)]

@@ -70,6 +70,13 @@ fn a_gpu_that_is_not_there_is_refused_with_those_that_are() {
     let there = GPU.as_ref().map_or("there is none", String::as_str);
     refused(&run(&["recipe", "--device", "gpu:77"]), &["--device gpu:77: no such GPU", there]);
     refused(&run(&["recipe", "--device", "dx12:77"]), &["--device dx12:77: no such GPU"]);
+    // The environment asks, where no flag does.
+    let asked = |device: &str, flags: &[&str]| {
+        lungfish(&[&["recipe"], flags].concat()).env("LUNGFISH_DEVICE", device).output().unwrap()
+    };
+    refused(&asked("gpu:77", &[]), &["--device gpu:77: no such GPU", there]);
+    assert!(asked("gpu:77", &["--device", "cpu"]).status.success());
+    assert_eq!(asked("mps", &[]).status.code(), Some(2));
     let wrong = run(&["recipe", "--device", "cuda:0"]);
     assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
     assert!(said(&wrong).contains("PyTorch's word"), "{}", said(&wrong));

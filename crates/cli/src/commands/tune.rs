@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::ValueHint::{DirPath, FilePath};
-
 use lungfish::tune::Vary;
 use lungfish::{Changes, TuneOutcome, TuneRequest, Watch, tune};
 

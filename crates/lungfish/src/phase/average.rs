@@ -6,7 +6,7 @@
 
 use lungfish_engine::Store;
 
-use super::{Stepper, Tools, Trainer};
+use super::{Stepper, Tools, Trainer, micro_batch};
 use crate::compute::Compute;
 use crate::films::Batches;
 use crate::{Activity, Error, Event, Phase, Watch, keys};
@@ -45,15 +45,17 @@ impl Trainer<'_> {
             if watch.stopped() {
                 return Ok(false);
             }
-            // From zero, a batch moves them to a part of its own.
-            for (name, len) in &statistics {
-                average.set(name, &vec![0.0; *len])?;
-            }
-            let batch = batches.next(&order[range.clone()])?;
-            plan.forward(average, range.len(), batch.input(), [0; 4])?;
-            for ((name, _), sum) in statistics.iter().zip(&mut sums) {
-                let weight = range.len() as f64;
-                sum.iter_mut().zip(average.get(name)?).for_each(|(sum, x)| *sum += weight * f64::from(x));
+            let (batch, n) = (batches.next(&order[range.clone()])?, range.len());
+            for part in micro_batch::parts(n, plan.spec().capacity) {
+                // From zero, a batch moves them to a part of its own.
+                for (name, len) in &statistics {
+                    average.set(name, &vec![0.0; *len])?;
+                }
+                plan.forward(average, part.len(), batch.part(&part, n), [0; 4])?;
+                for ((name, _), sum) in statistics.iter().zip(&mut sums) {
+                    let weight = part.len() as f64;
+                    sum.iter_mut().zip(average.get(name)?).for_each(|(sum, x)| *sum += weight * f64::from(x));
+                }
             }
             watch.event(&Event::Progress { task: Activity::Averaging, done: range.end, total: order.len() });
         }

@@ -3,7 +3,10 @@
 //! The loss and its gradient are sums over films, so that the parts add up to the step. Batch normalisations that are trained
 //! see the statistics of a part, as they would see those of a smaller batch.
 
+use std::ops::Range;
+
 use lungfish_data::keys;
+use lungfish_engine::schedule::Stretch;
 use lungfish_engine::{Backend, Backward, EngineError, Graph, Plan, PlanSpec, Store};
 
 use crate::compute::Compute;
@@ -40,6 +43,11 @@ fn smaller<B: Backend>(device: &B, graph: &Graph, mut spec: PlanSpec) -> Result<
     }
 }
 
+/// `n` films in the fewest even parts that such a plan takes: a last one of one film would have no statistics.
+pub(super) fn parts(n: usize, capacity: usize) -> impl Iterator<Item = Range<usize>> {
+    Stretch { steps: 0..0, films: capacity }.parts(n)
+}
+
 /// Gradients of a step of `n` films into the store, and the loss with what the network said of them.
 pub(super) fn gradients<B: Backend>(
     plan: &mut Plan<B>,
@@ -54,11 +62,8 @@ pub(super) fn gradients<B: Backend>(
         plan.forward(store, n, films.input(), key)?;
         return plan.backward(store, towards.seed(), false);
     }
-    // Even parts: a last one of one film would have no statistics.
-    let each = n.div_ceil(n.div_ceil(capacity));
     let (mut loss, mut output) = (0.0, Vec::new());
-    for (index, first) in (0..n).step_by(each).enumerate() {
-        let part = first..(first + each).min(n);
+    for (index, part) in parts(n, capacity).enumerate() {
         plan.forward(store, part.len(), films.part(&part, n), keys::dropout_of_part(key, index))?;
         let said = plan.backward(store, towards.part(&part, n).seed(), index > 0)?;
         loss += said.loss;
