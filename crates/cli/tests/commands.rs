@@ -10,6 +10,7 @@ mod invariants;
 mod journey;
 mod labels;
 mod looking;
+mod machine;
 mod notebook;
 mod on_a_gpu;
 mod reporting;

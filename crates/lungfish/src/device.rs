@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lungfish_engine::Cpu;
+use serde::Serialize;
 
 use crate::compute::Compute;
 use crate::{Error, Recipe, Watch};
@@ -94,26 +95,33 @@ impl fmt::Display for Device {
     }
 }
 
-/// A GPU that this program can compute on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// A GPU that this program can compute on. Serialised, it is one of the adapters of `lungfish doctor --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gpu {
-    /// What `gpu:N` calls it.
-    pub number: usize,
+    /// What --device calls it: `gpu:0`.
+    pub device: String,
     /// As its driver has it.
     pub name: String,
-    /// Who makes it, where that is known.
+    /// Who makes it; none where that is not known.
     pub maker: Option<&'static str>,
-    /// `discrete`, `integrated`, `virtual`, `other` or `software`: played by the processor.
+    /// `discrete`, `integrated`, `virtual`, `other`, or `software`: played by the processor.
     pub kind: String,
     /// `vulkan`, `metal` or `dx12`.
     pub interface: &'static str,
     /// Its driver, with the version.
     pub driver: String,
-    /// Bytes of the largest buffer: what one value of a batch may take.
+    /// Bytes of the largest buffer: what one value of a batch may take. How much memory there is no interface tells.
     pub largest_buffer: u64,
     /// What it can do beyond what is asked of every one.
     pub features: Vec<String>,
+}
+
+impl Gpu {
+    /// Whether it is the processor that plays it.
+    pub fn is_software(&self) -> bool {
+        self.kind == "software"
+    }
 }
 
 /// The GPUs that this program can compute on: cards first, what the processor plays last. None where it is built without them.
@@ -121,7 +129,7 @@ pub fn gpus() -> Vec<Gpu> {
     #[cfg(feature = "gpu")]
     {
         let gpu = |(number, adapter): (usize, &lungfish_gpu::Adapter)| Gpu {
-            number,
+            device: format!("gpu:{number}"),
             name: adapter.name().to_owned(),
             maker: adapter.maker(),
             kind: adapter.kind().to_string(),

@@ -1,5 +1,7 @@
 //! Training: a recipe and a folder of films in, a run folder out.
 
+mod from;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +17,11 @@ use crate::device::settle;
 use crate::features::augments;
 use crate::film_memory::FilmMemory;
 use crate::lineage::Lineage;
-use crate::model::Model;
 use crate::phase::Trainer;
-use crate::prior::{PriorShift, Way};
+use crate::prior::PriorShift;
 use crate::recipe::{Best, Sampling};
 use crate::run_folder::{self, RunFolder, Start};
 use crate::teacher::Teacher;
-use crate::test_log::TestLog;
 use crate::{
     BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, precision, predictions_file,
     room, sample_bits, schedule, undefined, weights,
@@ -209,64 +209,6 @@ impl Job<'_, '_> {
         self.set_out(recipe, run, data, model::capture(&store)?, Origins { lineage, parent: None, teacher })
     }
 
-    /// Starts a run that goes on from another: its split, classes, preprocessing and recipe, but for what is asked for.
-    fn begin_from(&mut self, parent: &Path) -> Result<TrainOutcome, Error> {
-        if !parent.join(run_folder::SPLIT).exists() {
-            return Err(Error::refused(format!(
-                "{} is no run folder to go on from: {} is not in it (a model file is started from with --weights)",
-                escape(parent),
-                run_folder::SPLIT
-            )));
-        }
-        let (info, ..) = crate::ModelInfo::of_file(parent)?;
-        self.settle(&info.recipe);
-        let model = Model::open(parent, &self.device)?;
-        model.require_single("go on from one of its members")?;
-        model.check_split_file(parent)?;
-        let recipe = self.recipe_after(&model)?;
-        let root = match &self.request.data {
-            Some(data) => data.clone(),
-            None => {
-                let last = parent.join(run_folder::LAST);
-                let there = if last.exists() { Some(PathBuf::from(Checkpoint::read(&last)?.state.data)) } else { None };
-                there.filter(|root| root.exists()).ok_or_else(|| {
-                    Error::refused(format!(
-                        "the films of {} are not where they were: name the folder where they are with --data",
-                        escape(parent)
-                    ))
-                })?
-            }
-        };
-        let (classes, mut caveats) = (model.info.classes.clone(), model.info.caveats.clone());
-        if let Some(caveat) = TestLog::of_run(parent)?.caveat(parent) {
-            self.watch.warn(caveat.to_string());
-            caveats.push(caveat);
-        }
-        let data = DataSet::find_again(&parent.join(run_folder::SPLIT), &root, (model.info.task, classes), caveats)?;
-        let network = weights::network(&recipe, data.task, data.classes.len())?;
-        schedule::rates(&recipe, Phase::Unfrozen, &network, 0.0)?;
-        room::check(&recipe, &network, &self.device)?;
-        let bytes = std::fs::read(model.file()).map_err(|e| Error::io("read", model.file(), e))?;
-        let lineage = model.lineage.of_run(&bytes);
-        let mut data = data;
-        let (teacher, lineage) = self.taught(&recipe, (data.task, &data.classes), lineage, &mut data.caveats)?;
-        if let Some(BestEpoch { phase, epoch, val_loss, val_accuracy, .. }) = &model.info.epoch {
-            self.watch.note(format!(
-                "going on from {}, {phase} epoch {epoch}: validation loss {val_loss:.4}, accuracy {val_accuracy:.4}; its \
-                 split, classes and recipe are taken over",
-                escape(parent)
-            ));
-        }
-        let mut run = RunFolder::create(&self.request.out)?;
-        self.open_cache(&recipe, &mut run);
-        let mut tensors = model::capture(&model.stores[0])?;
-        if let Some(calibration) = &model.info.calibration {
-            calibration.fold(&mut tensors, &network.output_bias(), None, Way::Out);
-        }
-        model.info.prior_shift.fold(&mut tensors, &network.output_bias(), Way::Out);
-        self.set_out(&recipe, run, data, tensors, Origins { lineage, parent: model.info.epoch, teacher })
-    }
-
     /// The teacher's file by content, and the lineage with the films that taught it: they are as good as seen. What does not
     /// fit these films is refused here, before anything is written.
     fn taught(
@@ -288,38 +230,6 @@ impl Job<'_, '_> {
             caveats.push(Caveat::unknown_ancestor(&recipe.teacher));
         }
         Ok((Some(file), Lineage::merged(&[lineage, of_teacher])))
-    }
-
-    /// The recipe of a run that goes on from a model: the model's own with what is asked for, and only the epochs that
-    /// are asked for.
-    fn recipe_after(&self, model: &Model) -> Result<Recipe, Error> {
-        let before = &model.info.recipe;
-        let changes = &self.request.changes;
-        if changes.keys().any(|key| key == "weights") {
-            return Err(Error::refused("a run that goes on from another starts from its weights: leave out weights"));
-        }
-        // What the network is, and which film is on which split, was decided when the parent began.
-        changes.only(&SETTLED).agree_with(before)?;
-        let weights = model.file().to_string_lossy().into_owned();
-        let base = Recipe { weights, frozen_epochs: 0, epochs: 0, ..before.clone() };
-        if !changes.keys().any(|key| key == "epochs" || key == "frozen_epochs") {
-            return Err(Error::refused(format!(
-                "say how long to go on from {}: --epochs N, --frozen-epochs N or both",
-                escape(model.folder())
-            )));
-        }
-        let mut recipe = changes.apply(base)?;
-        if changes.keys().any(|key| key == "precision") {
-            recipe.precision = self.device.settled(recipe.precision)?;
-        } else if let [nearest] = self.device.nearest(vec![before.precision.precision()])[..] {
-            recipe.precision = nearest.into();
-        }
-        changes.refuse_idle(&recipe)?;
-        if recipe.epochs == 0 {
-            // The parent's has no part in this.
-            recipe.set("teacher=none")?;
-        }
-        Ok(recipe)
     }
 
     /// Writes the files that a run begins with, and runs it.

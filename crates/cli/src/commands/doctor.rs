@@ -48,41 +48,13 @@ pub struct Report {
     /// Whether this program is built to compute on GPUs.
     computes_on_gpus: bool,
     /// The GPUs that this program can compute on, as --device knows them.
-    adapters: Vec<Adapter>,
+    adapters: Vec<Gpu>,
     /// Where a training computes where nothing else is asked for: `cpu`, or `auto` where a GPU is tried against it first.
     device: &'static str,
     /// Where ImageNet weights lie.
     weights_folder: PathBuf,
     /// Each network's.
     weights: Vec<Weights>,
-}
-
-#[derive(Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-struct Adapter {
-    /// What --device calls it: `gpu:0`.
-    device: String,
-    /// As its driver has it.
-    name: String,
-    /// Who makes it; none where that is not known.
-    maker: Option<&'static str>,
-    /// `discrete`, `integrated`, `virtual`, `other`, or `software`: played by the processor.
-    kind: String,
-    /// `vulkan`, `metal` or `dx12`.
-    interface: &'static str,
-    /// Its driver, with the version.
-    driver: String,
-    /// Bytes of the largest buffer: what one value of a batch may take. How much memory there is no interface tells.
-    largest_buffer: u64,
-    /// What it can do beyond what is asked of every one.
-    features: Vec<String>,
-}
-
-impl From<Gpu> for Adapter {
-    fn from(gpu: Gpu) -> Self {
-        let Gpu { number, name, maker, kind, interface, driver, largest_buffer, features, .. } = gpu;
-        Adapter { device: format!("gpu:{number}"), name, maker, kind, interface, driver, largest_buffer, features }
-    }
 }
 
 #[derive(Serialize)]
@@ -112,7 +84,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn look() -> Report {
     let gpus = Gpus::look();
-    let adapters: Vec<Adapter> = lungfish::gpus().into_iter().map(Adapter::from).collect();
+    let adapters = lungfish::gpus();
     let folder = hub_folder();
     let weights = |architecture: Architecture| {
         let files = hub_files(architecture);
@@ -135,7 +107,7 @@ fn look() -> Report {
         gpus: gpus.found,
         gpu_driver: gpus.driver,
         computes_on_gpus: lungfish::computes_on_gpus(),
-        device: if adapters.iter().any(|adapter| adapter.kind != SOFTWARE) { "auto" } else { "cpu" },
+        device: if adapters.iter().any(|adapter| !adapter.is_software()) { "auto" } else { "cpu" },
         adapters,
         weights: Architecture::ALL.map(weights).into(),
         weights_folder: folder,
@@ -159,7 +131,7 @@ fn lines(report: &Report) -> Vec<String> {
         format!("gpu         {}", print::one_line(&gpus.describe())),
     ];
     for adapter in &report.adapters {
-        let Adapter { device, name, kind, interface, driver, largest_buffer, features, .. } = adapter;
+        let Gpu { device, name, kind, interface, driver, largest_buffer, features, .. } = adapter;
         let most = bytes(Some(*largest_buffer));
         let more = if features.is_empty() { String::new() } else { format!(", {}", features.join(", ")) };
         let text = format!("{name}, {kind}, {interface}, {driver}, buffers to {most}{more}");
@@ -177,9 +149,6 @@ fn lines(report: &Report) -> Vec<String> {
     }
     lines
 }
-
-/// What an adapter is that the processor plays.
-const SOFTWARE: &str = "software";
 
 /// Where a training computes here, and why.
 fn device(report: &Report) -> &'static str {
@@ -299,7 +268,7 @@ mod tests {
     #[test]
     fn says_where_trainings_compute_and_why() {
         let told = |computes_on_gpus, device: &'static str, kinds: &[&str]| {
-            let adapter = |kind: &&str| Adapter {
+            let adapter = |kind: &&str| Gpu {
                 device: "gpu:0".to_owned(),
                 name: "Some\nCard".to_owned(),
                 maker: None,

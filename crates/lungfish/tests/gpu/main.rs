@@ -73,8 +73,8 @@ fn a_model_computes_where_it_lies_whatever_becomes_the_default() {
     let film = std::fs::read(&common::films_below(&films)[0]).unwrap();
     let mut predictor = Predictor::open(&run).unwrap();
     let before = predictor.predict_bytes(&film).unwrap();
-    let number = lungfish::gpus().iter().position(|gpu| gpu.kind == "software");
-    set_default_device(Device::Gpu { interface: None, number }).unwrap();
+    let played = lungfish::gpus().into_iter().find(lungfish::Gpu::is_software);
+    set_default_device(played.map_or("gpu".to_owned(), |gpu| gpu.device).parse().unwrap()).unwrap();
     // What makes maps is made when the first is asked for.
     let explained = predictor.explain_bytes(&film, 64);
     let elsewhere = Predictor::open(&run).and_then(|mut predictor| predictor.predict_bytes(&film));
