@@ -244,11 +244,11 @@ impl<'a> Trainer<'a> {
             },
             rates: rates.iter().map(|&(part, rate)| (graph.part_name(part).to_owned(), rate)).collect(),
         });
-        let megabytes = Plan::bytes(&self.backend, graph, &spec)? >> 20;
-        if megabytes >= 64 {
-            watch.note(format!("a step of {} films takes {megabytes} MiB of memory", self.capacity()));
-        }
         let plan = micro_batch::plan(&self.backend, graph, spec, watch)?;
+        let megabytes = plan.schedule().arena >> 20;
+        if megabytes >= 64 {
+            watch.note(format!("a step of {} films takes {megabytes} MiB of memory", plan.spec().capacity));
+        }
         let steps = keys::steps(train, recipe.batch_size, phase == Phase::Unfrozen).len();
         let course = Course::new(recipe, phase, steps);
         Ok(Tools { phase, stepper: Stepper { parts, rates, course, plan, side: self.side(), adam }, films })
