@@ -68,6 +68,7 @@ mod lesson;
 mod lineage;
 mod measures;
 mod metrics;
+mod micro_batch;
 mod model;
 mod neighbours;
 mod origin;

@@ -8,7 +8,6 @@ mod average;
 mod conclude;
 mod keep;
 mod lr_range;
-mod micro_batch;
 mod validation;
 
 use std::sync::Arc;
@@ -37,7 +36,7 @@ use crate::scorer::Scorer;
 use crate::targets::Targets;
 use crate::task::Answers;
 use crate::teacher::Teacher;
-use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, keys, weights};
+use crate::{Activity, BestEpoch, Error, Event, Phase, Recipe, Watch, keys, micro_batch, weights};
 
 /// A training in memory.
 pub(crate) struct Trainer<'a> {
@@ -244,7 +243,7 @@ impl<'a> Trainer<'a> {
             },
             rates: rates.iter().map(|&(part, rate)| (graph.part_name(part).to_owned(), rate)).collect(),
         });
-        let plan = micro_batch::plan(&self.backend, graph, spec, watch)?;
+        let plan = micro_batch::told_plan(&self.backend, graph, spec, watch)?;
         let megabytes = plan.schedule().arena >> 20;
         if megabytes >= 64 {
             watch.note(format!("a step of {} films takes {megabytes} MiB of memory", plan.spec().capacity));
@@ -310,7 +309,7 @@ impl<'a> Trainer<'a> {
         }
         watch.note(format!("images of {side} pixels from here on"));
         let spec = self.training_spec(&stepper.parts);
-        stepper.plan = micro_batch::plan(&self.backend, &self.network.graph, spec, watch)?;
+        stepper.plan = micro_batch::told_plan(&self.backend, &self.network.graph, spec, watch)?;
         stepper.side = side;
         Ok(())
     }

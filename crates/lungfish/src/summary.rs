@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use lungfish_engine::{Plan, PlanSpec};
+use lungfish_engine::PlanSpec;
 use lungfish_models::{Architecture, HeadConfig, Network, Summary};
 use serde::Serialize;
 
 use crate::compute::Compute;
 use crate::model::Model;
-use crate::{BestEpoch, Error, Phase, PrecisionRule, Recipe};
+use crate::{BestEpoch, Error, Phase, PrecisionRule, Recipe, micro_batch};
 
 /// What to summarise.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub struct ModelSummary {
     pub summary: Summary,
     /// Bytes of activations and gradients that a training step of the batch takes here, the trained parts being those
     /// that train: layers in place of others where they may be, and nothing kept that no gradient needs. In the model's precision; of
-    /// a mere network in that which a training takes here.
+    /// a mere network in that which a training takes here. On a GPU without room for the batch, of the part of it that is taken at once.
     pub step_bytes: u64,
 }
 
@@ -127,7 +127,7 @@ pub fn summary(request: &SummaryRequest) -> Result<ModelSummary, Error> {
     let normalization = network.architecture.normalization();
     let spec = PlanSpec::training(&network.graph, request.batch, size, normalization, &train);
     let spec = PlanSpec { precision, ..spec };
-    let step_bytes = Plan::bytes(&Compute::default(), &network.graph, &spec)? as u64;
+    let step_bytes = micro_batch::bytes(&Compute::default(), &network.graph, spec)? as u64;
     Ok(ModelSummary { model, summary, step_bytes })
 }
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use lungfish_data::memory::{self, Memory};
-use lungfish_engine::{Plan, PlanSpec};
+use lungfish_engine::PlanSpec;
 use lungfish_kernels::machine;
 use lungfish_models::{Architecture, HeadConfig, Network, Summary};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::made_up::Steps;
 use super::median;
 use crate::compute::Compute;
 use crate::summary::within;
-use crate::{Activity, Error, Event, PrecisionRule, Recipe, Watch};
+use crate::{Activity, Error, Event, PrecisionRule, Recipe, Watch, micro_batch};
 
 /// Side of the image, pixels: ImageNet's.
 const IMAGE_SIZE: usize = 224;
@@ -145,12 +145,12 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
         Mode::Infer => PlanSpec::inference(graph, batch, IMAGE_SIZE, normalization),
     };
     let spec = PlanSpec { precision, ..spec };
-    let plan_bytes = Plan::bytes(&backend, graph, &spec)? as u64;
-    if let Some(most) = Memory::look().most().filter(|most| backend.shares_memory() && plan_bytes > *most) {
+    let asked = micro_batch::bytes(&backend, graph, spec.clone())? as u64;
+    if let Some(most) = Memory::look().most().filter(|most| backend.shares_memory() && asked > *most) {
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
         return Err(Error::refused(format!(
             "batch = {batch}: {architecture} takes {:.1} GB for it in mode {}, and {:.1} GB are free",
-            gigabytes(plan_bytes),
+            gigabytes(asked),
             mode.name(),
             gigabytes(most)
         )));
@@ -194,7 +194,7 @@ pub fn step(request: &StepRequest, watch: &mut Watch<'_>) -> Result<StepMeasure,
         gflops,
         peak_gflops,
         share_of_peak: gflops / peak_gflops,
-        plan_bytes,
+        plan_bytes: steps.bytes() as u64,
         peak_bytes,
     })
 }

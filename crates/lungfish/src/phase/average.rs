@@ -6,10 +6,10 @@
 
 use lungfish_engine::Store;
 
-use super::{Stepper, Tools, Trainer, micro_batch};
+use super::{Stepper, Tools, Trainer};
 use crate::compute::Compute;
 use crate::films::Batches;
-use crate::{Activity, Error, Event, Phase, Watch, keys};
+use crate::{Activity, Error, Event, Phase, Watch, keys, micro_batch};
 
 /// Films that the running statistics of an average are made of: means over so many films and all their pixels are steady.
 const FILMS: usize = 1024;

@@ -5,10 +5,10 @@
 
 use lungfish_data::Label;
 
-use super::{Trainer, micro_batch};
+use super::Trainer;
 use crate::films::Batches;
 use crate::recipe::LearningRate;
-use crate::{Activity, Error, Event, Phase, Watch, keys, model, run_folder, schedule};
+use crate::{Activity, Error, Event, Phase, Watch, keys, micro_batch, model, run_folder, schedule};
 
 /// The rates of the first step and of the one after the last, and how many there are; fastai's.
 const RATES: [f64; 2] = [1e-7, 10.0];
@@ -68,7 +68,7 @@ impl Trainer<'_> {
         let rates = schedule::rates(self.recipe, Phase::Unfrozen, &self.network, 0.0)?;
         let parts: Vec<_> = rates.iter().map(|(part, _)| *part).collect();
         let spec = self.training_spec(&parts);
-        let mut plan = micro_batch::plan(&self.backend, &self.network.graph, spec, watch)?;
+        let mut plan = micro_batch::told_plan(&self.backend, &self.network.graph, spec, watch)?;
         let mut adam = self.adam(&parts)?;
         let films = &self.data.splits.train;
         let (mut taken, mut mean, mut least) = (Vec::<Step>::new(), 0.0, f64::INFINITY);

@@ -15,15 +15,24 @@ use crate::targets::Rows;
 use crate::{Error, Watch};
 
 /// A plan of a step, or of the largest half, quarter, ... of one for which the device has room.
-pub(super) fn plan(
+pub(crate) fn plan(device: &Compute, graph: &Graph, spec: PlanSpec) -> Result<Plan<Compute>, EngineError> {
+    fitting(device, spec, |spec| Plan::new(device, graph, spec))
+}
+
+/// Bytes of such a plan, which is not made.
+pub(crate) fn bytes(device: &Compute, graph: &Graph, spec: PlanSpec) -> Result<usize, EngineError> {
+    fitting(device, spec, |spec| Plan::bytes(device, graph, &spec))
+}
+
+/// Such a plan; where it takes a step in parts, `watch` is told.
+pub(crate) fn told_plan(
     device: &Compute,
     graph: &Graph,
     spec: PlanSpec,
     watch: &mut Watch<'_>,
 ) -> Result<Plan<Compute>, Error> {
-    // What the processor has room for was asked before, and is promised by the system whatever is true.
     let asked = spec.capacity;
-    let plan = if device.shares_memory() { Plan::new(device, graph, spec) } else { smaller(device, graph, spec) }?;
+    let plan = plan(device, graph, spec)?;
     if plan.spec().capacity < asked {
         watch.note(format!(
             "there is no room on the GPU for {asked} films at once: a step goes through in parts of {}, whose gradients are added \
@@ -34,22 +43,29 @@ pub(super) fn plan(
     Ok(plan)
 }
 
-fn smaller<B: Backend>(device: &B, graph: &Graph, mut spec: PlanSpec) -> Result<Plan<B>, EngineError> {
+fn fitting<T>(
+    device: &Compute,
+    mut spec: PlanSpec,
+    made: impl Fn(PlanSpec) -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
     loop {
-        match Plan::new(device, graph, spec.clone()) {
-            Err(EngineError::OutOfMemory { .. }) if spec.capacity > 1 => spec.capacity = spec.capacity.div_ceil(2),
+        match made(spec.clone()) {
+            // What the processor has room for is asked before, and is promised by the system whatever is true.
+            Err(EngineError::OutOfMemory { .. }) if spec.capacity > 1 && !device.shares_memory() => {
+                spec.capacity = spec.capacity.div_ceil(2);
+            }
             tried => return tried,
         }
     }
 }
 
 /// `n` films in the fewest even parts that such a plan takes: a last one of one film would have no statistics.
-pub(super) fn parts(n: usize, capacity: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn parts(n: usize, capacity: usize) -> impl Iterator<Item = Range<usize>> {
     Stretch { steps: 0..0, films: capacity }.parts(n)
 }
 
 /// Gradients of a step of `n` films into the store, and the loss with what the network said of them.
-pub(super) fn gradients<B: Backend>(
+pub(crate) fn gradients<B: Backend>(
     plan: &mut Plan<B>,
     store: &mut Store<B>,
     n: usize,
@@ -127,11 +143,13 @@ mod tests {
         let graph = network();
         let all = [graph.part("network").unwrap()];
         // Room for 40 films of 8 features.
-        let small = gpu.in_pieces_of(1280);
-        let plan = smaller(&small, &graph, PlanSpec::training(&graph, 64, 1, NONE, &all)).unwrap();
-        assert_eq!(plan.spec().capacity, 32);
-        let spec = PlanSpec::training(&graph, 1 << 20, 1, NONE, &all);
-        assert_eq!(smaller(&small, &graph, spec).unwrap().spec().capacity, 32);
-        assert!(smaller(&gpu.in_pieces_of(256), &graph, PlanSpec::training(&graph, 64, 1, NONE, &all)).is_ok());
+        let small = Compute::Gpu(gpu.in_pieces_of(1280));
+        let of = |films| PlanSpec::training(&graph, films, 1, NONE, &all);
+        for films in [64, 1 << 20] {
+            let (plan, bytes) = (plan(&small, &graph, of(films)).unwrap(), bytes(&small, &graph, of(films)).unwrap());
+            assert_eq!((plan.spec().capacity, plan.schedule().arena), (32, bytes));
+        }
+        assert!(plan(&Compute::Gpu(gpu.in_pieces_of(256)), &graph, of(64)).is_ok());
+        assert!(Plan::bytes(&small, &graph, &of(64)).is_err());
     }
 }
