@@ -95,7 +95,7 @@ Environment:
   LUNGFISH_DEVICE        where to compute without --device
   LUNGFISH_SIMD          the vector instructions to compute with, where the best are
                          not wanted: avx512, avx2+fma, neon or scalar
-  LUNGFISH_KERNELS=plain compute without the fast algorithms, to compare with them";
+  LUNGFISH_KERNELS=plain compute without the fast algorithms, to compare with them; =vectors without tiles (AMX)";
 
 #[derive(Subcommand)]
 enum Command {

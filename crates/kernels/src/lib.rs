@@ -29,7 +29,8 @@
 //!
 //! With values in bfloat16 the paths relate in the same way. Products of pairs are taken by `vdpbf16ps` where the processor has
 //! it ([`machine::bf16`]), else by single floats in the same order; what the two make of numbers below 1.2e-38 differs, so that
-//! the path has another name ([`machine::bf16_path`]).
+//! the path has another name ([`machine::bf16_path`]). Where the processor multiplies tiles ([`machine::tiles`]), sums are taken in another
+//! order, and 3x3 convolutions by another algorithm: a third path.
 //!
 //! So a network's results on AVX2 and on AVX-512 are close and, as a rule, not the same bits. `tests/instruction_sets.rs`
 //! holds each of these sentences to what the machine does.

@@ -3,8 +3,9 @@
 //! [`path`] names what is in use. Results are the same bits for any number of threads, on one path; how paths relate is
 //! written at the head of this crate.
 //!
-//! Two environment variables make the kernels do less than they could, so that both can be measured and compared:
-//! `LUNGFISH_SIMD` names an instruction set, `LUNGFISH_KERNELS=plain` leaves the fast algorithms out. They are read once.
+//! Two environment variables make the kernels go another way than they would, so that both can be measured and compared:
+//! `LUNGFISH_SIMD` names an instruction set; `LUNGFISH_KERNELS` is `plain`, which leaves the fast algorithms out, `vectors`, which leaves
+//! tiles out, or `tiles`, which has the algorithms of tiles where no instruction multiplies them. They are read once.
 
 use std::sync::OnceLock;
 
@@ -24,10 +25,19 @@ impl std::fmt::Display for ChoiceError {
 
 impl std::error::Error for ChoiceError {}
 
+/// What `LUNGFISH_KERNELS` may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernels {
+    Fast,
+    Plain,
+    Vectors,
+    Tiles,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Choice {
     arch: pulp::Arch,
-    plain: bool,
+    kernels: Kernels,
 }
 
 /// The instruction sets of this machine by name, the best first.
@@ -58,12 +68,14 @@ fn choose(simd: Option<&str>, kernels: Option<&str>) -> Result<Choice, ChoiceErr
             }
         },
     };
-    let plain = match kernels {
-        None | Some("" | "fast") => false,
-        Some("plain") => true,
-        Some(name) => return error("LUNGFISH_KERNELS", name, "fast or plain".to_owned()),
+    let kernels = match kernels {
+        None | Some("" | "fast") => Kernels::Fast,
+        Some("plain") => Kernels::Plain,
+        Some("vectors") => Kernels::Vectors,
+        Some("tiles") => Kernels::Tiles,
+        Some(name) => return error("LUNGFISH_KERNELS", name, "fast, plain, vectors or tiles".to_owned()),
     };
-    Ok(Choice { arch, plain })
+    Ok(Choice { arch, kernels })
 }
 
 fn chosen() -> &'static Result<Choice, ChoiceError> {
@@ -88,9 +100,28 @@ pub(crate) fn arch() -> pulp::Arch {
     chosen().as_ref().map_or_else(|_| pulp::Arch::new(), |choice| choice.arch)
 }
 
+fn kernels() -> Kernels {
+    chosen().as_ref().map_or(Kernels::Fast, |choice| choice.kernels)
+}
+
 /// Whether the fast algorithms are left out.
 pub fn plain() -> bool {
-    chosen().as_ref().is_ok_and(|choice| choice.plain)
+    kernels() == Kernels::Plain
+}
+
+/// Whether values in bfloat16 are multiplied by tiles: where the processor has AMX, the system lets this process use it, and nothing
+/// else is asked for.
+pub fn tiles() -> bool {
+    match kernels() {
+        Kernels::Plain | Kernels::Vectors => false,
+        Kernels::Tiles => true,
+        Kernels::Fast => amx(),
+    }
+}
+
+/// Whether an instruction multiplies tiles on the path that is taken.
+fn amx() -> bool {
+    crate::arch::amx().is_some()
 }
 
 /// The instruction set that the kernels run on this machine: `"avx512"`, `"avx2+fma"`, `"neon"`
@@ -112,8 +143,13 @@ pub fn path() -> &'static str {
     path_of(simd(), plain())
 }
 
-/// Whether products of bfloat16 have an instruction of their own on the path that is taken: AVX512-BF16's `vdpbf16ps`.
+/// Whether products of bfloat16 have an instruction of their own on the path that is taken: AMX's `tdpbf16ps`, or AVX512-BF16's
+/// `vdpbf16ps`.
 pub fn bf16() -> bool {
+    vdpbf16ps() || tiles() && amx()
+}
+
+fn vdpbf16ps() -> bool {
     #[cfg(target_arch = "x86_64")]
     let has = std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
@@ -121,12 +157,21 @@ pub fn bf16() -> bool {
     has && simd() == "avx512"
 }
 
-/// The path that kernels of bfloat16 values take: as [`path`], `"avx512bf16"` for `"avx512"` where [`bf16`].
+/// The path that kernels of bfloat16 values take: as [`path`], `"avx512bf16"` for `"avx512"` where the processor multiplies pairs, and
+/// `"amx"` where it multiplies tiles; with `"/tiles"` where their algorithms run without it.
 pub fn bf16_path() -> &'static str {
-    match (bf16(), plain()) {
-        (true, false) => "avx512bf16",
-        (true, true) => "avx512bf16/plain",
-        (false, _) => path(),
+    match (tiles(), vdpbf16ps(), plain()) {
+        (true, ..) if amx() => "amx",
+        (true, true, _) => "avx512bf16/tiles",
+        (true, ..) => match simd() {
+            "avx512" => "avx512/tiles",
+            "avx2+fma" => "avx2+fma/tiles",
+            "neon" => "neon/tiles",
+            _ => "scalar/tiles",
+        },
+        (false, true, false) => "avx512bf16",
+        (false, true, true) => "avx512bf16/plain",
+        (false, false, _) => path(),
     }
 }
 
@@ -165,14 +210,17 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_chosen_or_refused() {
         let best = choose(None, None).unwrap();
-        assert!(!best.plain);
+        assert_eq!(best.kernels, Kernels::Fast);
         assert!(matches!(
             choose(Some("scalar"), Some("plain")).unwrap(),
-            Choice { arch: pulp::Arch::Scalar, plain: true }
+            Choice { arch: pulp::Arch::Scalar, kernels: Kernels::Plain }
         ));
         let refusal = choose(Some("mmx"), None).unwrap_err().to_string();
         assert!(refusal.starts_with("LUNGFISH_SIMD=mmx: must be ") && refusal.contains("scalar"), "{refusal}");
-        assert_eq!(choose(None, Some("slow")).unwrap_err().to_string(), "LUNGFISH_KERNELS=slow: must be fast or plain");
+        assert_eq!(
+            choose(None, Some("slow")).unwrap_err().to_string(),
+            "LUNGFISH_KERNELS=slow: must be fast, plain, vectors or tiles"
+        );
     }
 
     /// Checkpoints keep these strings.

@@ -34,6 +34,8 @@ pub struct Report {
     features: Vec<&'static str>,
     /// What the kernels chose of them: `avx512`, `avx2+fma`, `neon` or `scalar`.
     kernels: &'static str,
+    /// The path that they take in bf16: `amx`, `avx512bf16`, or as `kernels` where the processor does not multiply bfloat16.
+    bf16_kernels: &'static str,
     /// What `precision = "auto"` of a recipe is for a training that begins here: `bf16` or `fp32`.
     precision: &'static str,
     /// None where the system does not tell.
@@ -100,6 +102,7 @@ fn look() -> Report {
         processor: processor(),
         features: features().into_iter().chain(matrix_features()).collect(),
         kernels: lungfish_kernels::machine::simd(),
+        bf16_kernels: lungfish_kernels::machine::bf16_path(),
         precision: PrecisionRule::Auto.settled().name(),
         cores: std::thread::available_parallelism().ok().map(usize::from),
         threads: rayon::current_num_threads(),
@@ -124,7 +127,7 @@ fn lines(report: &Report) -> Vec<String> {
         format!("lungfish    {} on {}", report.version, report.system),
         format!("processor   {}", report.processor.as_deref().map_or_else(unknown, print::one_line)),
         format!("features    {}", report.features.join(" ")),
-        format!("kernels     {}", report.kernels),
+        format!("kernels     {}, in bf16 {}", report.kernels, report.bf16_kernels),
         format!("precision   {}", precision(report)),
         format!("threads     {} of {} cores", report.threads, report.cores.map_or_else(unknown, |n| n.to_string())),
         format!("memory      {}, {} available{limit}", bytes(memory.total), bytes(memory.available)),
@@ -167,6 +170,7 @@ fn device(report: &Report) -> &'static str {
 /// What a training takes here where its recipe says auto, and why.
 fn precision(report: &Report) -> String {
     let why = match (report.precision, report.features.contains(&"avx512bf16"), report.kernels) {
+        ("bf16", _, _) if report.bf16_kernels == "amx" => "the processor multiplies bfloat16 in tiles".to_owned(),
         ("bf16", _, _) => "the processor multiplies bfloat16".to_owned(),
         (_, true, kernels) => {
             format!("the processor multiplies bfloat16, but with avx512 alone, and the kernels use {kernels}")
@@ -250,10 +254,16 @@ mod tests {
             line.starts_with(&format!("precision   {} for trainings", if bf16 { "bf16" } else { "fp32" })),
             "{line}"
         );
-        let told = |of, kernels, features| precision(&Report { precision: of, kernels, features, ..look() });
+        let told = |of, kernels, features| {
+            precision(&Report { precision: of, kernels, bf16_kernels: "avx512bf16", features, ..look() })
+        };
         assert_eq!(
             told("bf16", "avx512", vec!["avx512bf16"]),
             "bf16 for trainings (auto): the processor multiplies bfloat16"
+        );
+        assert_eq!(
+            precision(&Report { precision: "bf16", bf16_kernels: "amx", ..look() }),
+            "bf16 for trainings (auto): the processor multiplies bfloat16 in tiles"
         );
         assert_eq!(
             told("fp32", "avx2+fma", vec!["avx512bf16"]),

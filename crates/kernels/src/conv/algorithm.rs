@@ -1,6 +1,7 @@
 //! Which algorithm computes a convolution: the one place where that is chosen.
 
-use super::{ConvShape, columns, gray, winograd};
+use super::{ConvShape, columns, gray, tiles, winograd};
+use crate::stored::Stored;
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub enum Algorithm {
     Winograd,
     /// The same for many channels: the filter is transformed as it is used, and not kept so.
     WinogradWide,
+    /// Products of tiles, of values in bfloat16 where the processor has an instruction for them ([`machine::tiles`]).
+    ///
+    /// [`machine::tiles`]: crate::machine::tiles
+    Tiles,
     /// One plane of gray films in place of the three channels that are made of it, see [`gray`].
     Gray,
 }
@@ -48,7 +53,12 @@ impl Algorithm {
     }
 }
 
-/// [`Algorithm::of`] a convolution that reads values of all channels.
+/// [`Algorithm::of`] a convolution that reads values of all channels, in single precision.
 pub fn algorithm(shape: &ConvShape, n: usize) -> Algorithm {
     Algorithm::of(shape, n, Input::Channels)
+}
+
+/// As [`algorithm`], of values of some type.
+pub fn algorithm_of<T: Stored>(shape: &ConvShape, n: usize) -> Algorithm {
+    if T::HALF && tiles::fits(shape) { Algorithm::Tiles } else { algorithm(shape, n) }
 }

@@ -126,4 +126,13 @@ impl<T: Stored> Finish<'_, T> {
         };
         T::store(simd, value, y);
     }
+
+    /// One result.
+    #[inline(always)]
+    pub(super) fn finish_one(&self, value: f32, channel: usize, at: usize, y: &mut T) {
+        *y = T::rounded(match self {
+            Finish::Accumulate => y.widened() + value,
+            Finish::Epilogue(epilogue) => epilogue.finish_one(value, channel, at),
+        });
+    }
 }

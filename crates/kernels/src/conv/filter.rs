@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::ConvShape;
 use super::gather::{Tap, backward_taps};
+use super::tiles::Tiled;
 use super::winograd::{Taps, Transformed};
 use crate::chunks::{ELEMENTS, for_chunks};
 use crate::gemm::{pack, pack_pairs, packed_len};
@@ -51,6 +52,8 @@ struct Layouts {
     transformed: OnceLock<Transformed>,
     /// For Winograd's algorithm where that would be too large.
     in_order: OnceLock<Taps>,
+    /// For products of tiles.
+    tiled: OnceLock<Tiled>,
 }
 
 impl Filter {
@@ -89,6 +92,9 @@ impl Filter {
             }
             if let Some(in_order) = layouts.in_order.get_mut() {
                 in_order.refill(oihw);
+            }
+            if let Some(tiled) = layouts.tiled.get_mut() {
+                tiled.refill(oihw);
             }
         }
     }
@@ -149,6 +155,11 @@ impl Filter {
     pub(super) fn in_order(&self, direction: Direction) -> &Taps {
         let channels = [self.shape.c_in, self.shape.c_out];
         self.layouts(direction).in_order.get_or_init(|| Taps::new(&self.oihw, direction, channels))
+    }
+
+    /// For products of tiles.
+    pub(super) fn tiled(&self, direction: Direction) -> &Tiled {
+        self.layouts(direction).tiled.get_or_init(|| Tiled::new(&self.shape, &self.oihw, direction))
     }
 }
 

@@ -12,10 +12,11 @@ mod filter;
 mod gather;
 pub mod gray;
 mod operand;
+mod tiles;
 mod winograd;
 
 pub use crate::act::Act;
-pub use algorithm::{Algorithm, Input, algorithm};
+pub use algorithm::{Algorithm, Input, algorithm, algorithm_of};
 pub use epilogue::Epilogue;
 pub use filter::Filter;
 
@@ -161,7 +162,8 @@ fn convolve<T: Stored>(call: Call<T, T>, y: &mut [T], statistics: Option<&mut Ba
     call.check(y);
     let Call { shape, n, x, filter, epilogue } = call;
     let finish = Finish::Epilogue(epilogue);
-    match algorithm(shape, n) {
+    match algorithm_of::<T>(shape, n) {
+        Algorithm::Tiles => tiles::forward(call, y, statistics),
         Algorithm::Depthwise => depthwise::forward(call, y, statistics),
         Algorithm::Columns => {
             columns::forward(call, y);
@@ -192,7 +194,8 @@ pub fn backward_data<T: Stored>(
 ) {
     check(shape, n, dx.len(), dy.len());
     check_filter(shape, filter);
-    match algorithm(shape, n) {
+    match algorithm_of::<T>(shape, n) {
+        Algorithm::Tiles => tiles::backward_data(shape, n, dy, filter, dx, accumulate),
         Algorithm::Depthwise => depthwise::backward_data(shape, n, dy, filter, dx, accumulate),
         Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => {
             dense::backward_data(shape, n, dy, filter, dx, accumulate)
@@ -223,7 +226,8 @@ pub fn backward_weight<T: Stored>(
 ) {
     check(shape, n, x.len(), dy.len());
     assert_eq!(dw_oihw.len(), shape.weight_len());
-    match algorithm(shape, n) {
+    match algorithm_of::<T>(shape, n) {
+        Algorithm::Tiles => tiles::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
         Algorithm::Depthwise => depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
         Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => {
             dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate)

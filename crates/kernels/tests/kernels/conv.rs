@@ -7,7 +7,7 @@ use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter, 
 fn tolerance(n: usize, shape: &ConvShape) -> f64 {
     match conv::algorithm(shape, n) {
         Algorithm::Winograd | Algorithm::WinogradWide => 2e-5,
-        Algorithm::Depthwise | Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => 1e-5,
+        Algorithm::Depthwise | Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray | Algorithm::Tiles => 1e-5,
     }
 }
 

@@ -2,14 +2,16 @@
 //! what is written is the nearest bfloat16 of such a sum.
 
 use lungfish_kernels::conv::gray::{self, Gray};
-use lungfish_kernels::conv::{self, Act, Epilogue, Filter};
+use lungfish_kernels::conv::{self, Act, Algorithm, ConvShape, Epilogue, Filter};
 use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, BatchStatistics, Place};
 use lungfish_kernels::pool::{self, PoolShape};
-use lungfish_kernels::{Bf16, Stored, elementwise, pixels};
+use lungfish_kernels::{Bf16, Stored, elementwise, machine, pixels};
+use proptest::prelude::*;
 
 use crate::common::{assert_close, assert_same_bits, values};
 use crate::conv::{products, table};
 use crate::norm::stats;
+use crate::shapes::geometry;
 
 /// Half the distance of 1 and the next bfloat16: the most that rounding moves a value by, of itself.
 const ROUNDING: f64 = 1.0 / 256.0;
@@ -42,50 +44,90 @@ const TOLERANCE: f64 = 2e-5;
 #[test]
 fn convolutions_in_all_directions() {
     for (n, s) in table() {
-        let what = format!("{n} films of {s:?}");
-        let (x, w, dy) = (halves(1, n * s.x_len()), floats(&halves(2, s.weight_len())), halves(3, n * s.y_len()));
-        let (residual, bias) = (halves(4, dy.len()), values(5, s.c_out));
-        let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-        let (wide_x, wide_dy) = (floats(&x), floats(&dy));
-        products(n, &s, |yi, xi, wi| {
-            y[yi] += f64::from(wide_x[xi]) * f64::from(w[wi]);
-            dx[xi] += f64::from(wide_dy[yi]) * f64::from(w[wi]);
-            dw[wi] += f64::from(wide_dy[yi]) * f64::from(wide_x[xi]);
-        });
-        let filter = Filter::new(&s, &w);
+        in_all_directions(n, &s);
+    }
+}
 
-        let mut got = vec![Bf16::NAN; dy.len()];
-        let mut statistics = BatchStatistics::default();
-        conv::forward_with_statistics(&s, n, &x, &filter, &Epilogue::NONE, &mut got, &mut statistics);
-        assert_near(&got, &y, TOLERANCE, &what);
-        // Of what was written, and not of what it was rounded from.
-        let (mut mean, mut var) = (vec![0.0; s.c_out], vec![0.0; s.c_out]);
-        statistics.mean_and_variance(&mut mean, &mut var);
-        let expected = stats(s.c_out, &floats(&got));
-        assert_close(&mean, &expected.0, 1e-6, &format!("mean of {what}"));
-        assert_close(&var, &expected.1, 1e-6, &format!("variance of {what}"));
+fn in_all_directions(n: usize, s: &ConvShape) {
+    let what = format!("{n} films of {s:?}");
+    let (x, w, dy) = (halves(1, n * s.x_len()), floats(&halves(2, s.weight_len())), halves(3, n * s.y_len()));
+    let (residual, bias) = (halves(4, dy.len()), values(5, s.c_out));
+    let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+    let (wide_x, wide_dy) = (floats(&x), floats(&dy));
+    products(n, s, |yi, xi, wi| {
+        y[yi] += f64::from(wide_x[xi]) * f64::from(w[wi]);
+        dx[xi] += f64::from(wide_dy[yi]) * f64::from(w[wi]);
+        dw[wi] += f64::from(wide_dy[yi]) * f64::from(wide_x[xi]);
+    });
+    let filter = Filter::new(s, &w);
 
-        let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual), act: Act::Relu };
-        conv::forward(&s, n, &x, &filter, &epilogue, &mut got);
-        let more = |(i, y): (usize, &f64)| y + f64::from(bias[i % s.c_out]) + f64::from(residual[i].widened());
-        let finished: Vec<f64> = y.iter().enumerate().map(more).map(|y| y.max(0.0)).collect();
-        assert_near(&got, &finished, TOLERANCE, &format!("finished, {what}"));
+    let mut got = vec![Bf16::NAN; dy.len()];
+    let mut statistics = BatchStatistics::default();
+    conv::forward_with_statistics(s, n, &x, &filter, &Epilogue::NONE, &mut got, &mut statistics);
+    assert_near(&got, &y, TOLERANCE, &what);
+    // Of what was written, and not of what it was rounded from.
+    let (mut mean, mut var) = (vec![0.0; s.c_out], vec![0.0; s.c_out]);
+    statistics.mean_and_variance(&mut mean, &mut var);
+    let expected = stats(s.c_out, &floats(&got));
+    assert_close(&mean, &expected.0, 1e-6, &format!("mean of {what}"));
+    assert_close(&var, &expected.1, 1e-6, &format!("variance of {what}"));
 
-        let mut got = vec![Bf16::NAN; x.len()];
-        conv::backward_data(&s, n, &dy, &filter, &mut got, false);
-        assert_near(&got, &dx, TOLERANCE, &format!("gradient to {what}"));
-        let mut got = halves(6, x.len());
-        let added: Vec<f64> = dx.iter().zip(&got).map(|(dx, got)| dx + f64::from(got.widened())).collect();
-        conv::backward_data(&s, n, &dy, &filter, &mut got, true);
-        assert_near(&got, &added, TOLERANCE, &format!("gradient added to that of {what}"));
+    let epilogue = Epilogue { bias: Some(&bias), residual: Some(&residual), act: Act::Relu };
+    conv::forward(s, n, &x, &filter, &epilogue, &mut got);
+    let more = |(i, y): (usize, &f64)| y + f64::from(bias[i % s.c_out]) + f64::from(residual[i].widened());
+    let finished: Vec<f64> = y.iter().enumerate().map(more).map(|y| y.max(0.0)).collect();
+    assert_near(&got, &finished, TOLERANCE, &format!("finished, {what}"));
 
-        let mut got = vec![f32::NAN; w.len()];
-        conv::backward_weight(&s, n, &x, &dy, &mut got, false);
-        assert_close(&got, &dw, TOLERANCE, &format!("gradient to the weights of {what}"));
-        let mut got = values(7, w.len());
-        let added: Vec<f64> = dw.iter().zip(&got).map(|(dw, got)| dw + f64::from(*got)).collect();
-        conv::backward_weight(&s, n, &x, &dy, &mut got, true);
-        assert_close(&got, &added, TOLERANCE, &format!("gradient added to that of the weights of {what}"));
+    let mut got = vec![Bf16::NAN; x.len()];
+    conv::backward_data(s, n, &dy, &filter, &mut got, false);
+    assert_near(&got, &dx, TOLERANCE, &format!("gradient to {what}"));
+    let mut got = halves(6, x.len());
+    let added: Vec<f64> = dx.iter().zip(&got).map(|(dx, got)| dx + f64::from(got.widened())).collect();
+    conv::backward_data(s, n, &dy, &filter, &mut got, true);
+    assert_near(&got, &added, TOLERANCE, &format!("gradient added to that of {what}"));
+
+    let mut got = vec![f32::NAN; w.len()];
+    conv::backward_weight(s, n, &x, &dy, &mut got, false);
+    assert_close(&got, &dw, TOLERANCE, &format!("gradient to the weights of {what}"));
+    let mut got = values(7, w.len());
+    let added: Vec<f64> = dw.iter().zip(&got).map(|(dw, got)| dw + f64::from(*got)).collect();
+    conv::backward_weight(s, n, &x, &dy, &mut got, true);
+    assert_close(&got, &added, TOLERANCE, &format!("gradient added to that of the weights of {what}"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Shapes drawn at random, of as many channels as products of tiles want.
+    #[test]
+    fn any_convolution(n in 1..=5_usize, s in geometry(13, &[1, 2, 3, 5, 7]), c_in in 16..=70_usize, c_out in 16..=70_usize) {
+        let s = ConvShape { c_in, c_out, ..s };
+        prop_assert_eq!(conv::algorithm_of::<Bf16>(&s, n) == Algorithm::Tiles, machine::tiles());
+        in_all_directions(n, &s);
+    }
+
+    /// So few pixels, and so many channels, that these are shared out.
+    #[test]
+    fn any_convolution_of_few_pixels(n in 1..=2_usize, s in geometry(7, &[1, 3]), c_in in 16..=40_usize, c_out in 128..=170_usize) {
+        in_all_directions(n, &ConvShape { c_in, c_out, ..s });
+    }
+}
+
+#[test]
+fn a_refilled_filter_is_a_new_one() {
+    for (n, s) in table() {
+        let (x, dy) = (halves(1, n * s.x_len()), halves(2, n * s.y_len()));
+        let both = |filter: &Filter| {
+            let (mut y, mut dx) = (vec![Bf16::NAN; dy.len()], vec![Bf16::NAN; x.len()]);
+            conv::forward(&s, n, &x, filter, &Epilogue::NONE, &mut y);
+            conv::backward_data(&s, n, &dy, filter, &mut dx, false);
+            (y, dx)
+        };
+        let [before, after] = [3, 4].map(|seed| values(seed, s.weight_len()));
+        let mut filter = Filter::new(&s, &before);
+        both(&filter);
+        filter.refill(&after);
+        assert_eq!(both(&filter), both(&Filter::new(&s, &after)), "{n} films of {s:?}");
     }
 }
 

@@ -34,4 +34,11 @@ fn every_path_passes_the_same_tests() {
         assert!(output.status.success(), "{variable}={value}:\n{said}");
         println!("{variable}={value}:{}", said.lines().rev().find(|line| line.starts_with("test result")).unwrap());
     }
+    // Values in bfloat16 with and without tiles, whichever this machine takes by itself.
+    for value in ["tiles", "vectors"] {
+        let tests = std::env::current_exe().unwrap();
+        let output = Command::new(tests).env("LUNGFISH_KERNELS", value).args(["--quiet", "halves"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("9 passed"), "LUNGFISH_KERNELS={value}:\n{said}");
+    }
 }

@@ -47,9 +47,11 @@ impl Sums {
         for (at, &got) in got.iter().enumerate() {
             let bound = match algorithm {
                 Algorithm::Winograd | Algorithm::WinogradWide => 32.0 * largest,
-                Algorithm::Depthwise | Algorithm::Gathered | Algorithm::Columns | Algorithm::Gray => {
-                    (4.0 + f64::from(self.terms[at]).sqrt()) * self.magnitude[at]
-                }
+                Algorithm::Depthwise
+                | Algorithm::Gathered
+                | Algorithm::Columns
+                | Algorithm::Gray
+                | Algorithm::Tiles => (4.0 + f64::from(self.terms[at]).sqrt()) * self.magnitude[at],
             };
             let (error, bound) = ((f64::from(got) - self.value[at]).abs(), bound * f64::from(f32::EPSILON));
             // Written so that NaN fails.
@@ -122,7 +124,7 @@ fn check(n: usize, s: &ConvShape, expected: Algorithm) -> Result<(), TestCaseErr
 }
 
 /// Image sizes, kernels, strides and pads in which the window fits.
-fn geometry(most: usize, kernels: &'static [usize]) -> impl Strategy<Value = ConvShape> {
+pub fn geometry(most: usize, kernels: &'static [usize]) -> impl Strategy<Value = ConvShape> {
     let kernel = [prop::sample::select(kernels), prop::sample::select(kernels)];
     let two = |range: std::ops::RangeInclusive<usize>| [range.clone(), range];
     (two(1..=most), kernel, two(1..=3), prop::array::uniform4(0..=3_usize)).prop_map(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use lungfish_engine::{Adam, AdamConfig, Cpu, Input, Plan, PlanSpec, Precision, Seed};
+use lungfish_kernels::machine;
 use lungfish_models::Architecture;
 use serde::Deserialize;
 
@@ -25,8 +26,11 @@ fn theirs(architecture: Architecture, size: Size) -> HashMap<String, Distance> {
     serde_json::from_value(file.remove(&format!("{architecture}-{}", size.side)).unwrap()).unwrap()
 }
 
-/// Ours are taken of some elements of a tensor, PyTorch's of all.
-const SAMPLED: f64 = 1.05;
+/// Ours are taken of some elements of a tensor, PyTorch's of all; products of tiles round other sums than those of pairs, and Lite0's at
+/// 64 pixels come out a little further off.
+fn sampled() -> f64 {
+    if machine::tiles() { 1.1 } else { 1.05 }
+}
 
 /// Twenty steps of Lite0 go where rounding sends them: gradients of a single one are off by 0.4 of themselves, in PyTorch's
 /// autocast and here, so that two ways to round are two draws. Measured 1.5 times PyTorch's in the middle.
@@ -57,7 +61,7 @@ fn check(architecture: Architecture, size: Size, train: bool) {
 
     let mut evaluation = plan(architecture, size, false);
     evaluation.forward(&mut store, size.batch, Input::Values(&input), [0; 4]).unwrap();
-    held(&what("eval"), golden.distances("eval", |name| tap(&evaluation, name)), &theirs["eval"], SAMPLED);
+    held(&what("eval"), golden.distances("eval", |name| tap(&evaluation, name)), &theirs["eval"], sampled());
     drop(evaluation);
     if !train {
         return;
@@ -66,17 +70,17 @@ fn check(architecture: Architecture, size: Size, train: bool) {
     training.forward(&mut store, size.batch, Input::Values(&input), [0; 4]).unwrap();
     let loss = training.backward(&mut store, Seed::Targets(&targets(size)), false).unwrap().loss;
     let of_tap = |name: &str| if name == "loss" { vec![loss as f32] } else { tap(&training, name) };
-    // Products that are all of pairs (plain), and kinks that are met otherwise (scalar), are other draws of a gradient.
+    // Products that are all of bfloat16 (plain, and tiles), and kinks that are met otherwise (scalar), are other draws of a gradient.
     let usual = ["LUNGFISH_SIMD", "LUNGFISH_KERNELS"].iter().all(|name| std::env::var_os(name).is_none());
-    let gradients = if usual { SAMPLED } else { DRAWN };
-    held(&what("train"), golden.distances("train", of_tap), &theirs["train"], SAMPLED);
+    let gradients = if usual && !machine::tiles() { sampled() } else { DRAWN };
+    held(&what("train"), golden.distances("train", of_tap), &theirs["train"], sampled());
     held(
         &what("gradient"),
         golden.distances("gradient", |name| store.gradient(name).unwrap()),
         &theirs["gradient"],
         gradients,
     );
-    held(&what("running"), golden.distances("running", |name| store.get(name).unwrap()), &theirs["running"], SAMPLED);
+    held(&what("running"), golden.distances("running", |name| store.get(name).unwrap()), &theirs["running"], sampled());
 }
 
 /// Twenty steps of Adam.

@@ -95,7 +95,8 @@ pub(in crate::conv) fn backward_weight<X: Stored, T: Stored>(
             // Already OIHW.
             crate::chunks::store(dw, total.iter().copied(), accumulate);
         } else {
-            unpack(shape, total, dw, accumulate);
+            let ([ci, co], taps) = (shape.group(), shape.taps());
+            unpack(shape, total, taps * ci * co, |tap, c| (tap * ci + c) * co, dw, accumulate);
         }
     });
 }
@@ -171,8 +172,16 @@ impl<T: Stored> WithSimd for Rows<'_, T> {
     }
 }
 
-/// From `[groups, taps, c_in, c_out]` to OIHW.
-fn unpack(shape: &ConvShape, packed: &[f32], dw: &mut [f32], accumulate: bool) {
+/// Sums to OIHW: `row(tap, channel in)` says where those of all channels out of a group begin, counted from the group's own, which lie
+/// `a_group` apart.
+pub(in crate::conv) fn unpack(
+    shape: &ConvShape,
+    packed: &[f32],
+    a_group: usize,
+    row: impl Fn(usize, usize) -> usize + Sync,
+    dw: &mut [f32],
+    accumulate: bool,
+) {
     /// Output channels of a task: what one cache line holds.
     const CHANNELS: usize = 16;
     /// Input channels at a time: the lines that they lie in stay at hand until all output channels have taken theirs.
@@ -180,16 +189,17 @@ fn unpack(shape: &ConvShape, packed: &[f32], dw: &mut [f32], accumulate: bool) {
     let ([ci, co], taps) = (shape.group(), shape.taps());
     let a_channel = ci * taps;
     for_chunks(dw, CHANNELS * a_channel, |index, dw| {
+        let mut rows = Vec::with_capacity(AT_ONCE * taps);
         for from in (0..ci).step_by(AT_ONCE) {
             let upto = (from + AT_ONCE).min(ci);
+            rows.clear();
+            rows.extend((from..upto).flat_map(|c| (0..taps).map(move |tap| (tap, c))).map(|(tap, c)| row(tap, c)));
             for (o, dw) in dw.chunks_exact_mut(a_channel).enumerate() {
                 let o = index * CHANNELS + o;
-                let group = &packed[o / co * taps * ci * co + o % co..];
-                for (i, places) in (from..upto).zip(dw[from * taps..upto * taps].chunks_exact_mut(taps)) {
-                    for (tap, place) in places.iter_mut().enumerate() {
-                        let value = group[(tap * ci + i) * co];
-                        *place = if accumulate { *place + value } else { value };
-                    }
+                let sums = &packed[o / co * a_group + o % co..];
+                for (place, row) in dw[from * taps..upto * taps].iter_mut().zip(&rows) {
+                    let value = sums[*row];
+                    *place = if accumulate { *place + value } else { value };
                 }
             }
         }
