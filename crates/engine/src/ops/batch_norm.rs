@@ -3,10 +3,9 @@
 
 use std::ops::Range;
 
-use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Place};
+use lungfish_kernels::norm::{self, BatchNorm, BatchNormGradients, Normalised, Place};
 
 use super::{Activation, Compiled, Fuse, Kind, Lowering, Op, Operator, Site, Stage};
-use lungfish_kernels::Stored;
 
 use crate::cpu::{BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_gradients, of_element};
 use crate::graph::{BufferId, ParamId, TensorSpec, ValueId};
@@ -187,7 +186,7 @@ impl BatchNormStep {
         BatchNorm { mean, inv_std, scale, bias, act: act(self.activation) }
     }
 
-    fn forward_trained<T: Stored>(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
+    fn forward_trained<T: Normalised>(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, state, films, arena, moments, .. } = run;
         let (norm, c, rows) = (&self.norm, step.shape.c, films.len() * step.shape.pixels());
         let saved = step.saved.ok_or_else(|| missing(step, "room for its statistics"))?.films(films);
@@ -222,7 +221,7 @@ impl BatchNormStep {
         Ok(())
     }
 
-    fn backward_trained<T: Stored>(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
+    fn backward_trained<T: Normalised>(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         let BackwardRun { step, state, n, arena, x, dy, dx, add, accumulate, back, .. } = run;
         let grads = state.grads.as_mut().ok_or_else(no_gradients)?;
         let saved = step.saved.ok_or_else(|| missing(step, "statistics"))?.range(n);

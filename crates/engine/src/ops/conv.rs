@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
+use lungfish_kernels::Bf16;
 use lungfish_kernels::conv::gray::{self, Gray};
-use lungfish_kernels::conv::{self, ConvShape, Epilogue, Filter};
+use lungfish_kernels::conv::{self, ConvShape, Convolved, Epilogue, Filter};
 use lungfish_kernels::norm::BatchStatistics;
-use lungfish_kernels::{Bf16, Stored};
 
 use super::batch_norm::{Norm, affine};
 use super::{Activation, Compiled, Fuse, Kind, Lowering, Op, Operator, Site, Sliding, Window};
@@ -198,7 +198,7 @@ impl ConvStep {
 
 impl ConvStep {
     /// From values of one type to those of another, which differ for pixels only.
-    fn forward_of<X: Stored, Y: Stored>(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
+    fn forward_of<X: Convolved, Y: Convolved>(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         let ForwardRun { step, state, films, arena, packed, moments, gray, .. } = run;
         let (n, shape) = (films.len(), self.shape());
         self.pack(step.part, packed, gray, state);
@@ -247,7 +247,7 @@ impl ConvStep {
         Ok(())
     }
 
-    fn backward_of<X: Stored, Y: Stored>(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
+    fn backward_of<X: Convolved, Y: Convolved>(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         let (shape, rows) = (self.shape(), run.n * run.step.shape.pixels());
         let BackwardRun { step, state, n, arena, packed, gray, x, dy, dx, add, accumulate, .. } = run;
         if step.trained {

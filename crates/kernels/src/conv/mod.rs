@@ -5,6 +5,7 @@
 
 mod algorithm;
 mod columns;
+mod compiled;
 mod dense;
 mod depthwise;
 mod epilogue;
@@ -17,6 +18,7 @@ mod winograd;
 
 pub use crate::act::Act;
 pub use algorithm::{Algorithm, Input, algorithm, algorithm_of};
+pub use compiled::Convolved;
 pub use epilogue::Epilogue;
 pub use filter::Filter;
 
@@ -99,14 +101,21 @@ impl ConvShape {
 }
 
 /// `y` `[n, out, c_out]` from `x` `[n, h, w, c_in]`: convolution, then the epilogue.
-pub fn forward<T: Stored>(shape: &ConvShape, n: usize, x: &[T], filter: &Filter, epilogue: &Epilogue<T>, y: &mut [T]) {
-    convolve(Call { shape, n, x, filter, epilogue }, y, None);
+pub fn forward<T: Convolved>(
+    shape: &ConvShape,
+    n: usize,
+    x: &[T],
+    filter: &Filter,
+    epilogue: &Epilogue<T>,
+    y: &mut [T],
+) {
+    T::forward(shape, n, x, filter, epilogue, y, None);
 }
 
 /// As [`forward`], and takes the statistics of `y` for the batch normalisation after it: each task sums what it has
 /// written while that is in the cache. (The results of [`Algorithm::Columns`], whose tasks are channels and not pixels, are
 /// small; these are read once more.)
-pub fn forward_with_statistics<T: Stored>(
+pub fn forward_with_statistics<T: Convolved>(
     shape: &ConvShape,
     n: usize,
     x: &[T],
@@ -115,7 +124,7 @@ pub fn forward_with_statistics<T: Stored>(
     y: &mut [T],
     statistics: &mut BatchStatistics,
 ) {
-    convolve(Call { shape, n, x, filter, epilogue }, y, Some(statistics));
+    T::forward(shape, n, x, filter, epilogue, y, Some(statistics));
 }
 
 /// As [`forward`] and, where there are `statistics`, as [`forward_with_statistics`], from floats to elements of another type:
@@ -123,7 +132,7 @@ pub fn forward_with_statistics<T: Stored>(
 ///
 /// # Panics
 /// For a depthwise convolution, too.
-pub fn forward_from_floats<T: Stored>(
+pub fn forward_from_floats<T: Convolved>(
     shape: &ConvShape,
     n: usize,
     x: &[f32],
@@ -135,7 +144,7 @@ pub fn forward_from_floats<T: Stored>(
     let call = Call { shape, n, x, filter, epilogue };
     call.check(y);
     assert!(!shape.is_depthwise(), "{shape:?} of pixels");
-    dense::forward(call, y, statistics);
+    T::forward_from_floats(shape, n, x, filter, epilogue, y, statistics);
 }
 
 /// All that a convolution of `n` films reads.
@@ -168,7 +177,7 @@ fn convolve<T: Stored>(call: Call<T, T>, y: &mut [T], statistics: Option<&mut Ba
         Algorithm::Columns => {
             columns::forward(call, y);
             if let Some(statistics) = statistics {
-                statistics.read(y.len() / shape.c_out, shape.c_out, y);
+                statistics.take(y.len() / shape.c_out, shape.c_out, y);
             }
         }
         // Gray films that were spread to channels are channels like others.
@@ -184,7 +193,7 @@ fn convolve<T: Stored>(call: Call<T, T>, y: &mut [T], statistics: Option<&mut Ba
 
 /// Gradient to the input from the gradient `dy` to the convolution's result (before any epilogue), added to `dx` if
 /// `accumulate`.
-pub fn backward_data<T: Stored>(
+pub fn backward_data<T: Convolved>(
     shape: &ConvShape,
     n: usize,
     dy: &[T],
@@ -194,6 +203,17 @@ pub fn backward_data<T: Stored>(
 ) {
     check(shape, n, dx.len(), dy.len());
     check_filter(shape, filter);
+    T::backward_data(shape, n, dy, filter, dx, accumulate);
+}
+
+fn gradient_to_input<T: Stored>(
+    shape: &ConvShape,
+    n: usize,
+    dy: &[T],
+    filter: &Filter,
+    dx: &mut [T],
+    accumulate: bool,
+) {
     match algorithm_of::<T>(shape, n) {
         Algorithm::Tiles => tiles::backward_data(shape, n, dy, filter, dx, accumulate),
         Algorithm::Depthwise => depthwise::backward_data(shape, n, dy, filter, dx, accumulate),
@@ -216,7 +236,7 @@ pub fn backward_data<T: Stored>(
 }
 
 /// Gradient to the weights (OIHW), added to `dw_oihw` if `accumulate`.
-pub fn backward_weight<T: Stored>(
+pub fn backward_weight<T: Convolved>(
     shape: &ConvShape,
     n: usize,
     x: &[T],
@@ -226,6 +246,17 @@ pub fn backward_weight<T: Stored>(
 ) {
     check(shape, n, x.len(), dy.len());
     assert_eq!(dw_oihw.len(), shape.weight_len());
+    T::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+}
+
+fn gradient_to_weights<T: Stored>(
+    shape: &ConvShape,
+    n: usize,
+    x: &[T],
+    dy: &[T],
+    dw_oihw: &mut [f32],
+    accumulate: bool,
+) {
     match algorithm_of::<T>(shape, n) {
         Algorithm::Tiles => tiles::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
         Algorithm::Depthwise => depthwise::backward_weight(shape, n, x, dy, dw_oihw, accumulate),
@@ -239,7 +270,7 @@ pub fn backward_weight<T: Stored>(
 }
 
 /// As [`backward_weight`], from floats and a gradient of another type, for what [`forward_from_floats`] computed.
-pub fn backward_weight_from_floats<T: Stored>(
+pub fn backward_weight_from_floats<T: Convolved>(
     shape: &ConvShape,
     n: usize,
     x: &[f32],
@@ -249,7 +280,7 @@ pub fn backward_weight_from_floats<T: Stored>(
 ) {
     check(shape, n, x.len(), dy.len());
     assert_eq!(dw_oihw.len(), shape.weight_len());
-    dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+    T::backward_weight_from_floats(shape, n, x, dy, dw_oihw, accumulate);
 }
 
 /// Gradient to a bias: the sums of `dy` `[n_pixels, c]` over pixels, in `f64`, added to `db` if `accumulate`.

@@ -1,6 +1,7 @@
 //! Batch normalisation (Ioffe & Szegedy, arXiv 1502.03167) over `rows` = films x height x width
 //! rows of `c` channels. Sums are taken in `f64`.
 
+mod compiled;
 mod passes;
 mod statistics;
 
@@ -11,11 +12,12 @@ use crate::chunks::{for_chunks, rows_per_chunk, sum_rows, vectorised};
 use crate::stored::Stored;
 use passes::{Affine, Back, GradientRows, Line};
 
+pub use compiled::Normalised;
 pub use statistics::BatchStatistics;
 pub(crate) use statistics::{Slots, for_chunks_of};
 
 /// Mean and biased variance of each channel of `x` `[rows, c]`.
-pub fn batch_stats<T: Stored>(rows: usize, c: usize, x: &[T], mean: &mut [f32], var: &mut [f32]) {
+pub fn batch_stats<T: Normalised>(rows: usize, c: usize, x: &[T], mean: &mut [f32], var: &mut [f32]) {
     let mut statistics = BatchStatistics::default();
     statistics.read(rows, c, x);
     statistics.mean_and_variance(mean, var);
@@ -23,7 +25,7 @@ pub fn batch_stats<T: Stored>(rows: usize, c: usize, x: &[T], mean: &mut [f32], 
 
 /// `y = act(x * scale + shift + residual)`, a factor and a term a channel; the residual has the shape of `x`.
 #[allow(clippy::too_many_arguments)]
-pub fn scale_shift<T: Stored>(
+pub fn scale_shift<T: Normalised>(
     rows: usize,
     c: usize,
     x: &[T],
@@ -35,6 +37,17 @@ pub fn scale_shift<T: Stored>(
 ) {
     assert_eq!((x.len(), y.len(), scale.len(), shift.len()), (rows * c, rows * c, c, c));
     assert!(residual.is_none_or(|residual| residual.len() == y.len()));
+    T::scale_shift(c, x, [scale, shift], residual, act, y);
+}
+
+fn scaled_and_shifted<T: Stored>(
+    c: usize,
+    x: &[T],
+    [scale, shift]: [&[f32]; 2],
+    residual: Option<&[T]>,
+    act: Act,
+    y: &mut [T],
+) {
     let (affine, len) = (Affine::new(scale, shift, act), rows_per_chunk(c) * c);
     for_chunks(y, len, |index, y| {
         let rows = index * len..index * len + y.len();
@@ -124,7 +137,7 @@ impl<'a, T> Place<'a, T> {
 
 /// Gradients of a batch normalisation of `x` `[rows, c]`. `dy` is the gradient to its result; `y`, the result, is handed
 /// over where a residual went into it before an activation: there only it tells what the activation let through.
-pub fn batch_norm_backward<T: Stored>(
+pub fn batch_norm_backward<T: Normalised>(
     rows: usize,
     x: &[T],
     y: Option<&[T]>,
@@ -132,7 +145,7 @@ pub fn batch_norm_backward<T: Stored>(
     dy: &mut [T],
     gradients: BatchNormGradients<T>,
 ) {
-    let BatchNorm { mean, inv_std, scale, bias, act } = *norm;
+    let BatchNorm { mean, inv_std, scale, bias, .. } = *norm;
     let c = mean.len();
     assert_eq!((x.len(), dy.len(), y.map_or(dy.len(), <[T]>::len)), (rows * c, rows * c, rows * c));
     assert_eq!((inv_std.len(), scale.len(), bias.len()), (c, c, c));
@@ -140,6 +153,19 @@ pub fn batch_norm_backward<T: Stored>(
     let places = [&gradients.x, &gradients.residual];
     assert!(places.iter().all(|place| place.values().is_none_or(|values| values.len() == x.len())));
     assert!(!places.iter().all(|place| matches!(place, Place::Over)), "two gradients in one place");
+    T::backward(rows, x, y, norm, dy, gradients);
+}
+
+fn gradients<T: Stored>(
+    rows: usize,
+    x: &[T],
+    y: Option<&[T]>,
+    norm: &BatchNorm,
+    dy: &mut [T],
+    gradients: BatchNormGradients<T>,
+) {
+    let BatchNorm { mean, inv_std, scale, act, .. } = *norm;
+    let c = mean.len();
     let (factor, term) = norm.scale_shift();
     let back = Back::new(Affine::new(&factor, &term, act), mean);
     let sums = sum_rows(rows, 2 * c, |first, end, sums| {

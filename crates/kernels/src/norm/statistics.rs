@@ -4,6 +4,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::Normalised;
 use crate::chunks::{add_slots, for_chunks, slot_rows, vectorised, with_scratch};
 use crate::stored::Stored;
 use crate::sweep::{BLOCK, period, vectors, vectors_mut};
@@ -21,7 +22,11 @@ pub struct BatchStatistics {
 
 impl BatchStatistics {
     /// Takes those of `x` `[rows, c]`.
-    pub fn read<T: Stored>(&mut self, rows: usize, c: usize, x: &[T]) {
+    pub fn read<T: Normalised>(&mut self, rows: usize, c: usize, x: &[T]) {
+        T::read(self, rows, c, x);
+    }
+
+    pub(crate) fn take<T: Stored>(&mut self, rows: usize, c: usize, x: &[T]) {
         assert_eq!(x.len(), rows * c);
         let step = slot_rows(rows);
         self.begin(rows, c, rows.div_ceil(step));

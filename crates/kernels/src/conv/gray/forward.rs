@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::{Filter, copy_rows, padded};
 use crate::chunks::with_scratch;
-use crate::conv::{ConvShape, Epilogue};
+use crate::conv::{ConvShape, Convolved, Epilogue};
 use crate::gemm::{WIDTH, heights};
 use crate::norm::{BatchStatistics, for_chunks_of};
 use crate::stored::{LONGEST, Stored};
@@ -13,13 +13,13 @@ use crate::stored::{LONGEST, Stored};
 const LINES: usize = 4;
 
 /// `y` `[n, out, c_out]` from `z` `[n, h, w]`, as [`conv::forward`](super::super::forward) from the three channels.
-pub fn forward<T: Stored>(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue<T>, y: &mut [T]) {
-    convolve(n, z, filter, epilogue, y, None);
+pub fn forward<T: Convolved>(n: usize, z: &[f32], filter: &Filter, epilogue: &Epilogue<T>, y: &mut [T]) {
+    T::forward_of_gray(n, z, filter, epilogue, y, None);
 }
 
 /// As [`forward`], and takes the statistics of `y` as [`conv::forward_with_statistics`](super::super::forward_with_statistics)
 /// does.
-pub fn forward_with_statistics<T: Stored>(
+pub fn forward_with_statistics<T: Convolved>(
     n: usize,
     z: &[f32],
     filter: &Filter,
@@ -27,10 +27,10 @@ pub fn forward_with_statistics<T: Stored>(
     y: &mut [T],
     statistics: &mut BatchStatistics,
 ) {
-    convolve(n, z, filter, epilogue, y, Some(statistics));
+    T::forward_of_gray(n, z, filter, epilogue, y, Some(statistics));
 }
 
-fn convolve<T: Stored>(
+pub(in crate::conv) fn convolve<T: Stored>(
     n: usize,
     z: &[f32],
     filter: &Filter,

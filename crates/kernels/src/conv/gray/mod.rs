@@ -9,8 +9,10 @@
 mod forward;
 mod weights;
 
+pub(super) use forward::convolve;
 pub use forward::{forward, forward_with_statistics};
 pub use weights::backward_weight;
+pub(super) use weights::gradient_to_weights;
 
 use super::ConvShape;
 use super::algorithm::{Algorithm, Input};

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Border, CHANNELS, Gray, copy_rows, padded};
 use crate::chunks::{vectorised, with_scratch};
-use crate::conv::ConvShape;
+use crate::conv::{ConvShape, Convolved};
 use crate::gemm::{WIDTH, packed_len, panel};
 use crate::stored::Stored;
 
@@ -15,7 +15,19 @@ const SLOTS: usize = 24;
 
 /// Gradient to the weights (OIHW), added to `dw_oihw` if `accumulate`, as [`conv::backward_weight`](super::super::backward_weight) from the three
 /// channels.
-pub fn backward_weight<T: Stored>(
+pub fn backward_weight<T: Convolved>(
+    shape: &ConvShape,
+    n: usize,
+    z: &[f32],
+    gray: &Gray,
+    dy: &[T],
+    dw_oihw: &mut [f32],
+    accumulate: bool,
+) {
+    T::backward_weight_of_gray(shape, n, z, gray, dy, dw_oihw, accumulate);
+}
+
+pub(in crate::conv) fn gradient_to_weights<T: Stored>(
     shape: &ConvShape,
     n: usize,
     z: &[f32],

@@ -60,7 +60,7 @@ pub(super) fn forward<T: Stored>(call: Call<T, T>, y: &mut [T], statistics: Opti
     if columns::fits(shape, n) {
         work.few(n, finish, y);
         if let Some(statistics) = statistics {
-            statistics.read(n * oh * ow, c_out, y);
+            statistics.take(n * oh * ow, c_out, y);
         }
         return;
     }
