@@ -120,8 +120,8 @@ pub fn tiles() -> bool {
 }
 
 /// Whether an instruction multiplies tiles on the path that is taken.
-fn amx() -> bool {
-    crate::arch::amx().is_some()
+pub(crate) fn amx() -> bool {
+    simd() == "avx512" && crate::arch::amx::Amx::new().is_some()
 }
 
 /// The instruction set that the kernels run on this machine: `"avx512"`, `"avx2+fma"`, `"neon"`

@@ -10,8 +10,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::tiles::{Block, PAIRS, SIDE, STEP, Steps};
-use crate::stored::{Bf16, Stored, pair};
+use super::block::{Block, PAIRS, SIDE, STEP, Steps};
 
 /// Proof that the processor has it, that the system lets this process use it, and that it multiplies: there is no other way to one
 /// than [`Amx::new`].
@@ -79,7 +78,8 @@ impl Amx {
     /// do not is one without tiles.
     fn multiplies(self) -> bool {
         let number = |i: usize| (i * 37 % 11) as f32 - 5.0;
-        let packed = |i: usize| pair(Bf16::rounded(number(2 * i)), Bf16::rounded(number(2 * i + 1)));
+        // A bfloat16 is the upper half of a float.
+        let packed = |i: usize| f32::from_bits(number(2 * i).to_bits() >> 16 | number(2 * i + 1).to_bits());
         let (stride, steps) = (2 * PAIRS, Steps::new(vec![0, PAIRS]));
         let a: Vec<f32> = (0..SIDE * stride).map(packed).collect();
         let b: Vec<f32> = (0..2 * STEP).map(|i| packed(i + 3)).collect();

@@ -1,15 +1,17 @@
 //! What belongs to one instruction set and has no word in `pulp`: the second home of `unsafe`, each block with its argument.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-mod amx;
+pub(crate) mod amx;
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 #[path = "no_amx.rs"]
-mod amx;
+pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
+mod block;
 mod tiles;
 
-pub(crate) use tiles::{Block, PAIRS, SIDE, STEP, Steps, amx, with_tiles};
+pub(crate) use block::{Block, PAIRS, SIDE, STEP, Steps};
+pub(crate) use tiles::with_tiles;
 
 use pulp::Simd;
 

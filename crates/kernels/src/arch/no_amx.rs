@@ -1,6 +1,6 @@
 //! No tiles, on processors and systems that have none.
 
-use super::tiles::Block;
+use super::block::Block;
 
 /// Never there.
 #[derive(Clone, Copy)]

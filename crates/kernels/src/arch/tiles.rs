@@ -1,66 +1,11 @@
-//! Products of tiles: a block of 32 by 32 sums, to which each step adds the products of 32 elements of depth. Intel's AMX has an
-//! instruction for a quarter of that (`tdpbf16ps`); everywhere else, and as its oracle, single floats do the same.
+//! Products of tiles: [a block](super::block) of 32 by 32 sums, to which each step adds the products of 32 elements of depth. Intel's AMX
+//! has an instruction for a quarter of that (`tdpbf16ps`); everywhere else, and as its oracle, single floats do the same.
 
 use pulp::{Simd, WithSimd};
 
 use super::amx::{Amx, Configured};
+use super::block::{Block, PAIRS, SIDE, STEP};
 use super::{Product, Twin};
-
-/// Rows and columns of a block of sums, and elements of a step of depth.
-pub(crate) const SIDE: usize = 32;
-
-/// Pairs of a step of depth, and columns of a tile.
-pub(crate) const PAIRS: usize = SIDE / 2;
-
-/// Pairs that a step takes of the right operand: two tiles of 16 by 16.
-pub(crate) const STEP: usize = 2 * PAIRS * PAIRS;
-
-/// Where along the rows of the left operand each step of depth begins.
-#[derive(Clone, Debug)]
-pub(crate) struct Steps {
-    places: Vec<usize>,
-    furthest: usize,
-}
-
-impl Steps {
-    /// In pairs, from the beginning of the first row.
-    pub(crate) fn new(places: Vec<usize>) -> Self {
-        Steps { furthest: places.iter().copied().max().unwrap_or(0), places }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    /// See [`Steps::new`].
-    pub(super) fn places(&self) -> &[usize] {
-        &self.places
-    }
-}
-
-/// `c` `[32, 32]` = `a` times `b`, or added to it.
-pub(crate) struct Block<'a> {
-    /// 32 rows of pairs.
-    pub(crate) a: &'a [f32],
-    /// Distance of two.
-    pub(crate) a_stride: usize,
-    pub(crate) steps: &'a Steps,
-    /// `[steps, 2, 16, 16]`: of each step the pairs of the first 16 columns, row by row, then those of the others.
-    pub(crate) b: &'a [f32],
-    pub(crate) c: &'a mut [f32],
-    pub(crate) c_stride: usize,
-    /// Add to what is in `c`.
-    pub(crate) add: bool,
-}
-
-impl Block<'_> {
-    /// What a product of tiles may rely on.
-    pub(super) fn check(&self) {
-        assert!(self.a.len() >= self.steps.furthest + (SIDE - 1) * self.a_stride + PAIRS, "left operand");
-        assert!(self.b.len() >= self.steps.len() * STEP, "right operand");
-        assert!(self.c_stride >= SIDE && self.c.len() >= (SIDE - 1) * self.c_stride + SIDE, "sums");
-    }
-}
 
 /// Who multiplies tiles on this thread: the processor; or, without one that can, single floats in the order that Intel's manual
 /// gives for `tdpbf16ps`: the sum of a step's products, pair after pair and the first of each first, is added to what was there.
@@ -78,14 +23,9 @@ impl Tiles<'_> {
     }
 }
 
-/// The processor's own tiles, on the path that is taken where it has them.
-pub(crate) fn amx() -> Option<Amx> {
-    if crate::machine::simd() == "avx512" { Amx::new() } else { None }
-}
-
 /// Lets `f` multiply tiles, all on this thread, and nothing of it on another.
 pub(crate) fn with_tiles<R>(f: impl FnOnce(Tiles) -> R) -> R {
-    match amx() {
+    match Amx::new().filter(|_| crate::machine::amx()) {
         Some(amx) => amx.configured(|amx| f(Tiles(Some(amx)))),
         None => f(Tiles(None)),
     }
@@ -112,7 +52,7 @@ impl WithSimd for OnTwin<'_> {
                         *sum = S::as_simd_f32s(&c[(first + row) * c_stride + column..][..columns]).0[0];
                     }
                 }
-                for (step, &place) in steps.places.iter().enumerate() {
+                for (step, &place) in steps.places().iter().enumerate() {
                     let b = &b[step * STEP + half..];
                     let rows: [&[f32]; ROWS] =
                         std::array::from_fn(|row| &a[place + (first + row) * a_stride..][..PAIRS]);
@@ -136,6 +76,7 @@ impl WithSimd for OnTwin<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::block::Steps;
     use crate::stored::{Bf16, Stored, pair};
 
     /// Whole numbers, whose sums are exact in whatever order they are taken, by whoever multiplies here and by the twin.
