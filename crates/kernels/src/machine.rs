@@ -110,7 +110,7 @@ pub fn plain() -> bool {
 }
 
 /// Whether values in bfloat16 are multiplied by tiles: where the processor has AMX, the system lets this process use it, and nothing
-/// else is asked for.
+/// else is asked for; or where that is asked for, by the twin.
 pub fn tiles() -> bool {
     match kernels() {
         Kernels::Plain | Kernels::Vectors => false,

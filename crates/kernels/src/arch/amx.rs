@@ -9,11 +9,12 @@ use std::arch::x86_64::__cpuid_count;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use super::block::{Block, PAIRS, SIDE, STEP, Steps};
 
-/// Proof that the processor has it, that the system lets this process use it, and that it multiplies: there is no other way to one
-/// than [`Amx::new`].
+/// Proof that the processor has it, that the system lets this process use it, and that it keeps and multiplies what it is given:
+/// there is no other way to one than [`Amx::new`].
 #[derive(Clone, Copy)]
 pub(crate) struct Amx(());
 
@@ -28,14 +29,20 @@ thread_local! {
     static ASKED: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Floats of a tile, and tiles.
+const TILE: usize = PAIRS * PAIRS;
+const TILES: usize = 8;
+
+/// How long each thread of the proof holds its tiles.
+const HELD: Duration = Duration::from_millis(8);
+
 impl Amx {
     /// Looked for once a process.
     pub(crate) fn new() -> Option<Self> {
         static FOUND: OnceLock<Option<Amx>> = OnceLock::new();
         *FOUND.get_or_init(|| {
-            // The permission is asked for last: it makes room for tiles on every stack of signals.
             let own = (listed() && permitted()).then_some(Amx(()))?;
-            own.multiplies().then_some(own)
+            (own.multiplies() && own.keeps()).then_some(own)
         })
     }
 
@@ -58,13 +65,13 @@ impl Amx {
         if ASKED.get() == 0 {
             let mut configuration = [0u8; 64];
             configuration[0] = 1;
-            for tile in 0..8 {
+            for tile in 0..TILES {
                 configuration[16 + 2 * tile] = 64;
                 configuration[48 + tile] = 16;
             }
             #[allow(unsafe_code)]
             // SAFETY: `self` proves that there are tiles and that this process may use them; 64 bytes are read, a configuration of
-            // palette 1, which has eight tiles of 16 rows of 64 bytes.
+            // palette 1, which `listed` found to have eight tiles of 16 rows of 64 bytes.
             unsafe {
                 asm!("ldtilecfg [{}]", in(reg) configuration.as_ptr(), options(nostack, readonly));
             }
@@ -74,8 +81,7 @@ impl Amx {
         f(&Configured { _thread: PhantomData })
     }
 
-    /// Whether products come out right, of whole numbers, which every order of additions gives exactly: a machine on which they
-    /// do not is one without tiles.
+    /// Whether products come out right, of whole numbers, which every order of additions gives exactly.
     fn multiplies(self) -> bool {
         let number = |i: usize| (i * 37 % 11) as f32 - 5.0;
         // A bfloat16 is the upper half of a float.
@@ -88,18 +94,46 @@ impl Amx {
         self.configured(|tiles| tiles.multiply(block));
         let element = |row: usize, column: usize| -> f32 {
             let products = (0..2 * PAIRS).map(|i| {
-                let at = i / PAIRS * STEP + column / PAIRS * (STEP / 2) + i % PAIRS * PAIRS + column % PAIRS + 3;
-                let at_a = row * stride + i;
-                number(2 * at_a) * number(2 * at) + number(2 * at_a + 1) * number(2 * at + 1)
+                let (a, b) = (row * stride + i, i * SIDE + column + 3);
+                number(2 * a) * number(2 * b) + number(2 * a + 1) * number(2 * b + 1)
             });
             1.0 + products.sum::<f32>()
         };
         c.iter().enumerate().all(|(i, c)| *c == element(i / SIDE, i % SIDE))
     }
+
+    /// Whether tiles keep what they hold while threads take turns: virtual machines are told of that lost them when a thread was
+    /// put aside. More threads than processors hold theirs for some milliseconds each.
+    fn keeps(self) -> bool {
+        let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from).min(64) + 1;
+        let held = |seed: usize| {
+            let values: Vec<f32> = (0..TILES * TILE).map(|i| (seed * 7919 + i) as f32).collect();
+            self.configured(|tiles| {
+                let (begun, mut kept) = (Instant::now(), true);
+                while kept && begun.elapsed() < HELD {
+                    tiles.load(&values);
+                    let turn = Instant::now();
+                    while turn.elapsed() < HELD / 4 {
+                        std::thread::yield_now();
+                    }
+                    let mut found = vec![0.0; TILES * TILE];
+                    tiles.store(&mut found);
+                    kept = found == values;
+                }
+                kept
+            })
+        };
+        std::thread::scope(|scope| {
+            let spawned: Vec<_> =
+                (0..threads).map(|seed| std::thread::Builder::new().spawn_scoped(scope, move || held(seed))).collect();
+            // Where there are no more threads to be had, fewer are the proof.
+            spawned.into_iter().flatten().all(|thread| thread.join().unwrap_or(false))
+        })
+    }
 }
 
 impl Configured {
-    /// A block that was checked.
+    /// A block.
     pub(super) fn multiply(&self, block: Block) {
         block.check();
         let Block { a, a_stride, steps, b, c, c_stride, add } = block;
@@ -114,7 +148,7 @@ impl Configured {
         // SAFETY: `self` proves that this thread's tiles are configured, as 16 rows of 64 bytes. What is read and written was checked
         // above: 32 rows of 64 bytes `a_stride` floats apart from each of the steps' places in `a` on, 2,048 bytes of `b` a step,
         // 32 rows of 128 bytes `c_stride` floats apart of `c`, which is borrowed alone; and as many places as there are steps, of
-        // which there is one at least. No flag but the arithmetic ones changes, nothing is pushed, and no tile is anybody else's.
+        // which there is one at least. No flag but the arithmetic ones changes, and nothing is pushed.
         unsafe {
             asm!(
                 // The lower sixteen rows of sums.
@@ -140,7 +174,7 @@ impl Configured {
                 "tileloadd tmm4, [{p} + {sa}*1]",
                 "tileloadd tmm6, [{b} + {sb}*1]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {sb}*1 + 1024]",
+                "tileloadd tmm7, [{b} + {sb}*1 + 64]",
                 "tdpbf16ps tmm1, tmm4, tmm7",
                 "add {p}, {sixteen}",
                 "tileloadd tmm5, [{p} + {sa}*1]",
@@ -164,24 +198,76 @@ impl Configured {
                 sa = in(reg) 4 * a_stride,
                 sixteen = in(reg) 64 * a_stride,
                 b = inout(reg) b.as_ptr() => _,
-                sb = in(reg) 64usize,
+                sb = in(reg) 128usize,
                 c = in(reg) c.as_mut_ptr(),
                 sc = in(reg) 4 * c_stride,
                 add = in(reg) usize::from(add),
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// Eight tiles, one after another.
+    fn load(&self, values: &[f32]) {
+        assert_eq!(values.len(), TILES * TILE);
+        #[allow(unsafe_code)]
+        // SAFETY: `self` proves that this thread's tiles are configured, as 16 rows of 64 bytes; as many are read as there are.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{p} + {s}*1]",
+                "tileloadd tmm1, [{p} + {s}*1 + 1024]",
+                "tileloadd tmm2, [{p} + {s}*1 + 2048]",
+                "tileloadd tmm3, [{p} + {s}*1 + 3072]",
+                "tileloadd tmm4, [{p} + {s}*1 + 4096]",
+                "tileloadd tmm5, [{p} + {s}*1 + 5120]",
+                "tileloadd tmm6, [{p} + {s}*1 + 6144]",
+                "tileloadd tmm7, [{p} + {s}*1 + 7168]",
+                p = in(reg) values.as_ptr(),
+                s = in(reg) 64usize,
+                options(nostack, readonly),
+            );
+        }
+    }
+
+    /// What eight tiles hold.
+    fn store(&self, values: &mut [f32]) {
+        assert_eq!(values.len(), TILES * TILE);
+        #[allow(unsafe_code)]
+        // SAFETY: as for `load`; as many are written, to memory that is borrowed alone.
+        unsafe {
+            asm!(
+                "tilestored [{p} + {s}*1], tmm0",
+                "tilestored [{p} + {s}*1 + 1024], tmm1",
+                "tilestored [{p} + {s}*1 + 2048], tmm2",
+                "tilestored [{p} + {s}*1 + 3072], tmm3",
+                "tilestored [{p} + {s}*1 + 4096], tmm4",
+                "tilestored [{p} + {s}*1 + 5120], tmm5",
+                "tilestored [{p} + {s}*1 + 6144], tmm6",
+                "tilestored [{p} + {s}*1 + 7168], tmm7",
+                p = in(reg) values.as_mut_ptr(),
+                s = in(reg) 64usize,
                 options(nostack),
             );
         }
     }
 }
 
-/// Whether the processor names tiles and their products of bfloat16: CPUID, leaf 7, bits 24 and 22 of EDX.
+/// Whether the processor names tiles and their products of bfloat16 (CPUID, leaf 7, bits 24 and 22 of EDX), and has eight of 16 rows of
+/// 64 bytes in palette 1 (leaf 1DH).
 fn listed() -> bool {
     let wanted = 1 << 24 | 1 << 22;
-    __cpuid_count(0, 0).eax >= 7 && __cpuid_count(7, 0).edx & wanted == wanted
+    if __cpuid_count(0, 0).eax < 0x1d || __cpuid_count(7, 0).edx & wanted != wanted {
+        return false;
+    }
+    let palette = __cpuid_count(0x1d, 1);
+    palette.ebx & 0xffff >= 64 && palette.ebx >> 16 >= 8 && palette.ecx & 0xffff >= 16
 }
 
 /// Asks Linux for the registers, for all threads of this process: `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`, Linux 5.16 and later
-/// (Documentation/arch/x86/xstate.rst). An older one, or a machine that is made to look like another, refuses.
+/// (Documentation/arch/x86/xstate.rst). It refuses where it is older, where it does not keep them itself, and where a thread has a stack
+/// for signals that is too small for them.
 fn permitted() -> bool {
     let result: i64;
     #[allow(unsafe_code)]

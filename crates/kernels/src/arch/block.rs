@@ -6,7 +6,7 @@ pub(crate) const SIDE: usize = 32;
 /// Pairs of a step of depth, and columns of a tile.
 pub(crate) const PAIRS: usize = SIDE / 2;
 
-/// Pairs that a step takes of the right operand: two tiles of 16 by 16.
+/// Pairs that a step takes of the right operand: 16 rows of 32.
 pub(crate) const STEP: usize = 2 * PAIRS * PAIRS;
 
 /// Where along the rows of the left operand each step of depth begins.
@@ -39,7 +39,7 @@ pub(crate) struct Block<'a> {
     /// Distance of two.
     pub(crate) a_stride: usize,
     pub(crate) steps: &'a Steps,
-    /// `[steps, 2, 16, 16]`: of each step the pairs of the first 16 columns, row by row, then those of the others.
+    /// `[steps, 16, 32]`: a row of pairs of all columns after another.
     pub(crate) b: &'a [f32],
     pub(crate) c: &'a mut [f32],
     pub(crate) c_stride: usize,
@@ -50,8 +50,11 @@ pub(crate) struct Block<'a> {
 impl Block<'_> {
     /// What a product of tiles may rely on.
     pub(super) fn check(&self) {
-        assert!(self.a.len() >= self.steps.furthest + (SIDE - 1) * self.a_stride + PAIRS, "left operand");
+        let rows = |stride: usize| stride.saturating_mul(SIDE - 1);
+        let left = rows(self.a_stride).saturating_add(self.steps.furthest).saturating_add(PAIRS);
+        assert!(self.a.len() >= left, "left operand");
         assert!(self.b.len() >= self.steps.len() * STEP, "right operand");
-        assert!(self.c_stride >= SIDE && self.c.len() >= (SIDE - 1) * self.c_stride + SIDE, "sums");
+        let sums = rows(self.c_stride).saturating_add(SIDE);
+        assert!(self.c_stride >= SIDE && self.c.len() >= sums, "sums");
     }
 }

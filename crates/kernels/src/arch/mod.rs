@@ -1,8 +1,8 @@
 //! What belongs to one instruction set and has no word in `pulp`: the second home of `unsafe`, each block with its argument.
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux"))]
 pub(crate) mod amx;
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux")))]
 #[path = "no_amx.rs"]
 pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]

@@ -5,11 +5,11 @@ use pulp::{Simd, WithSimd};
 
 use super::amx::{Amx, Configured};
 use super::block::{Block, PAIRS, SIDE, STEP};
-use super::{Product, Twin};
+use super::halves;
 
 /// Who multiplies tiles on this thread: the processor; or, without one that can, single floats in the order that Intel's manual
-/// gives for `tdpbf16ps`: the sum of a step's products, pair after pair and the first of each first, is added to what was there.
-/// Numbers below 1.2e-38, which the instruction takes for zero, are not zero there.
+/// gives for `tdpbf16ps`: a sum of the products of the firsts of a step's pairs and one of the seconds, both added to what was there
+/// together. Numbers below 1.2e-38, which the instruction takes for zero, are not zero there.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles<'a>(Option<&'a Configured>);
 
@@ -25,7 +25,7 @@ impl Tiles<'_> {
 
 /// Lets `f` multiply tiles, all on this thread, and nothing of it on another.
 pub(crate) fn with_tiles<R>(f: impl FnOnce(Tiles) -> R) -> R {
-    match Amx::new().filter(|_| crate::machine::amx()) {
+    match if crate::machine::amx() { Amx::new() } else { None } {
         Some(amx) => amx.configured(|amx| f(Tiles(Some(amx)))),
         None => f(Tiles(None)),
     }
@@ -39,13 +39,12 @@ impl WithSimd for OnTwin<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         /// Rows at a time: enough sums in flight to wait for none.
-        const ROWS: usize = 8;
+        const ROWS: usize = 4;
         self.0.check();
         let Block { a, a_stride, steps, b, c, c_stride, add } = self.0;
         let columns = S::F32_LANES;
         for first in (0..SIDE).step_by(ROWS) {
             for column in (0..SIDE).step_by(columns) {
-                let half = column / PAIRS * (STEP / 2) + column % PAIRS;
                 let mut sums = [simd.splat_f32s(0.0); ROWS];
                 if add {
                     for (row, sum) in sums.iter_mut().enumerate() {
@@ -53,17 +52,22 @@ impl WithSimd for OnTwin<'_> {
                     }
                 }
                 for (step, &place) in steps.places().iter().enumerate() {
-                    let b = &b[step * STEP + half..];
+                    let b = &b[step * STEP + column..];
                     let rows: [&[f32]; ROWS] =
                         std::array::from_fn(|row| &a[place + (first + row) * a_stride..][..PAIRS]);
-                    let mut own = [simd.splat_f32s(0.0); ROWS];
+                    let mut own = [[simd.splat_f32s(0.0); 2]; ROWS];
                     for pair in 0..PAIRS {
-                        let b = S::as_simd_f32s(&b[pair * PAIRS..][..columns]).0[0];
+                        let b = halves(simd, S::as_simd_f32s(&b[pair * SIDE..][..columns]).0[0]);
                         for (own, row) in own.iter_mut().zip(&rows) {
-                            *own = Twin.add(simd, simd.splat_f32s(row[pair]), b, *own);
+                            let a = halves(simd, simd.splat_f32s(row[pair]));
+                            for i in 0..2 {
+                                own[i] = simd.mul_add_e_f32s(a[i], b[i], own[i]);
+                            }
                         }
                     }
-                    sums.iter_mut().zip(own).for_each(|(sum, own)| *sum = simd.add_f32s(*sum, own));
+                    for (sum, [first, second]) in sums.iter_mut().zip(own) {
+                        *sum = simd.add_f32s(*sum, simd.add_f32s(first, second));
+                    }
                 }
                 for (row, sum) in sums.into_iter().enumerate() {
                     S::as_mut_simd_f32s(&mut c[(first + row) * c_stride + column..][..columns]).0[0] = sum;
@@ -97,8 +101,7 @@ mod tests {
                             .map(|i| {
                                 let (step, i) = (i / PAIRS, i % PAIRS);
                                 let a = a[steps[step] + row * a_stride + i].to_bits();
-                                let half = column / PAIRS * (STEP / 2) + column % PAIRS;
-                                let b = b[step * STEP + half + i * PAIRS].to_bits();
+                                let b = b[step * STEP + i * SIDE + column].to_bits();
                                 let upper = |bits: u32| f32::from_bits(bits & 0xffff_0000);
                                 upper(a << 16) * upper(b << 16) + upper(a) * upper(b)
                             })

@@ -17,7 +17,7 @@ pub enum Algorithm {
     Winograd,
     /// The same for many channels: the filter is transformed as it is used, and not kept so.
     WinogradWide,
-    /// Products of tiles, of values in bfloat16 where the processor has an instruction for them ([`machine::tiles`]).
+    /// Products of tiles, of values in bfloat16 where [`machine::tiles`] says so.
     ///
     /// [`machine::tiles`]: crate::machine::tiles
     Tiles,

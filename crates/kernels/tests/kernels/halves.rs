@@ -102,7 +102,7 @@ proptest! {
     #[test]
     fn any_convolution(n in 1..=5_usize, s in geometry(13, &[1, 2, 3, 5, 7]), c_in in 16..=70_usize, c_out in 16..=70_usize) {
         let s = ConvShape { c_in, c_out, ..s };
-        prop_assert_eq!(conv::algorithm_of::<Bf16>(&s, n) == Algorithm::Tiles, machine::tiles());
+        prop_assert!(machine::tiles() || conv::algorithm_of::<Bf16>(&s, n) != Algorithm::Tiles);
         in_all_directions(n, &s);
     }
 

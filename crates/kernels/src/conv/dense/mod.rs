@@ -12,7 +12,7 @@ use crate::gemm::{Gemm, packed_len, panel};
 use crate::norm::{BatchStatistics, for_chunks_of};
 use crate::stored::Stored;
 
-pub(super) use weights::{backward_weight, unpack};
+pub(super) use weights::backward_weight;
 
 /// Depth of one GEMM: deep enough to be fast, small enough for the gathered matrix to stay in L2.
 const DEPTH: usize = 768;

@@ -95,8 +95,7 @@ pub(in crate::conv) fn backward_weight<X: Stored, T: Stored>(
             // Already OIHW.
             crate::chunks::store(dw, total.iter().copied(), accumulate);
         } else {
-            let ([ci, co], taps) = (shape.group(), shape.taps());
-            unpack(shape, total, taps * ci * co, |tap, c| (tap * ci + c) * co, dw, accumulate);
+            unpack(shape, total, dw, accumulate);
         }
     });
 }
@@ -172,16 +171,8 @@ impl<T: Stored> WithSimd for Rows<'_, T> {
     }
 }
 
-/// Sums to OIHW: `row(tap, channel in)` says where those of all channels out of a group begin, counted from the group's own, which lie
-/// `a_group` apart.
-pub(in crate::conv) fn unpack(
-    shape: &ConvShape,
-    packed: &[f32],
-    a_group: usize,
-    row: impl Fn(usize, usize) -> usize + Sync,
-    dw: &mut [f32],
-    accumulate: bool,
-) {
+/// From `[groups, taps, c_in, c_out]` to OIHW.
+fn unpack(shape: &ConvShape, packed: &[f32], dw: &mut [f32], accumulate: bool) {
     /// Output channels of a task: what one cache line holds.
     const CHANNELS: usize = 16;
     /// Input channels at a time: the lines that they lie in stay at hand until all output channels have taken theirs.
@@ -193,10 +184,12 @@ pub(in crate::conv) fn unpack(
         for from in (0..ci).step_by(AT_ONCE) {
             let upto = (from + AT_ONCE).min(ci);
             rows.clear();
-            rows.extend((from..upto).flat_map(|c| (0..taps).map(move |tap| (tap, c))).map(|(tap, c)| row(tap, c)));
+            rows.extend(
+                (from..upto).flat_map(|c| (0..taps).map(move |tap| (tap, c))).map(|(tap, c)| (tap * ci + c) * co),
+            );
             for (o, dw) in dw.chunks_exact_mut(a_channel).enumerate() {
                 let o = index * CHANNELS + o;
-                let sums = &packed[o / co * a_group + o % co..];
+                let sums = &packed[o / co * taps * ci * co + o % co..];
                 for (place, row) in dw[from * taps..upto * taps].iter_mut().zip(&rows) {
                     let value = sums[*row];
                     *place = if accumulate { *place + value } else { value };

@@ -11,12 +11,12 @@ use crate::conv::filter::Direction;
 use crate::conv::gather::{backward_taps, forward_taps};
 use crate::stored::{Bf16, Stored, pair};
 
-/// A row of a tile, in one cache line.
+/// A row of a tile, in one cache line; two of them are a row of a step.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([f32; PAIRS]);
 
-/// Rounded to bfloat16, in pairs of neighbouring channels: `[blocks of 32 channels out, taps, steps, 2, 16, 16]`, each step 32 channels in
+/// Rounded to bfloat16, in pairs of neighbouring channels: `[blocks of 32 channels out, taps, steps, 16, 32]`, each step 32 channels in
 /// of a pixel of the window, zeros where there are none.
 #[derive(Clone, Debug)]
 pub(in crate::conv) struct Tiled {
@@ -54,7 +54,7 @@ impl Tiled {
             let mut pairs = vec![0.0; PAIRS * window];
             for (step, half) in (0..steps).flat_map(|step| [(step, 0), (step, 1)]) {
                 let (out, channel) = (block * SIDE + half * PAIRS, step * SIDE);
-                let place = |tap: usize, row: usize| ((tap * steps + step) * 2 + half) * PAIRS + row;
+                let place = |tap: usize, row: usize| ((tap * steps + step) * PAIRS + row) * 2 + half;
                 for i in 0..PAIRS {
                     match direction {
                         // For a column of every tile: 16 pairs of neighbours in a row of weights.

@@ -19,7 +19,7 @@ pub(super) use weights::backward_weight;
 use super::epilogue::Finish;
 use super::filter::Direction;
 use super::gather::{Tap, backward_taps};
-use super::{Call, ConvShape, Epilogue, Filter, columns};
+use super::{Call, ConvShape, Epilogue, Filter};
 use crate::arch::{Block, PAIRS, SIDE, with_tiles};
 use crate::chunks::{for_chunks, rows_per_task, with_scratch};
 use crate::norm::{BatchStatistics, for_chunks_of};
@@ -36,14 +36,29 @@ const CACHED: usize = 1 << 19;
 /// Blocks of channels of a task where pixels are few.
 const FEW: usize = 2;
 
+/// Flat results to one that is wanted, at most: a window as large as an image has one result and lines of others.
+const WASTE: usize = 4;
+
 /// Whether a convolution of values in bfloat16 is computed so on this machine.
 pub(super) fn fits(shape: &ConvShape) -> bool {
-    crate::machine::tiles() && shape.groups == 1 && shape.c_in >= CHANNELS && shape.c_out >= CHANNELS
+    let wanted = || shape.groups == 1 && shape.c_in >= CHANNELS && shape.c_out >= CHANNELS;
+    crate::machine::tiles() && wanted() && {
+        let planes = forward_planes(shape);
+        planes.film * planes.line <= WASTE * shape.out().iter().product::<usize>()
+    }
 }
+
+fn forward_planes(shape: &ConvShape) -> Planes {
+    Planes::new([shape.h, shape.w, shape.c_in], shape.stride, shape.out(), &forward_reaches(shape))
+}
+
+/// Results of all films up to which each task takes some channels of all of them, and from how many channels on.
+const FEW_RESULTS: usize = 256;
+const MANY_CHANNELS: usize = 4 * SIDE;
 
 /// Rows of results of one task, of `n` films.
 fn rows_of_task(planes: &Planes, n: usize, channels: usize) -> usize {
-    let pixels = (CACHED / (2 * channels)).clamp(128, 4096);
+    let pixels = (CACHED / (2 * channels * planes.count().max(1))).clamp(128, 4096);
     // A film alone should still keep several threads busy.
     let [rows, columns] = planes.results;
     let pixels = pixels.min((n * rows * columns).div_ceil(8)).max(2 * SIDE);
@@ -53,11 +68,11 @@ fn rows_of_task(planes: &Planes, n: usize, channels: usize) -> usize {
 pub(super) fn forward<T: Stored>(call: Call<T, T>, y: &mut [T], statistics: Option<&mut BatchStatistics>) {
     let Call { shape, n, x, filter, epilogue } = call;
     let ([oh, ow], c_out) = (shape.out(), shape.c_out);
-    let planes = Planes::new([shape.h, shape.w, shape.c_in], shape.stride, [oh, ow], &forward_reaches(shape));
+    let planes = forward_planes(shape);
     let filter = filter.tiled(Direction::Forward);
     let work = Work { planes: &planes, x, filter, taps: 0..filter.taps(), channels: c_out };
     let finish = Finish::Epilogue(epilogue);
-    if columns::fits(shape, n) {
+    if n * oh * ow <= FEW_RESULTS && c_out >= MANY_CHANNELS {
         work.few(n, finish, y);
         if let Some(statistics) = statistics {
             statistics.take(n * oh * ow, c_out, y);

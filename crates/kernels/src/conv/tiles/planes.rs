@@ -4,8 +4,6 @@
 //! Results are counted through all lines, the zeros between them too (*flat*): result `i` and a pixel of the window read flat
 //! pixel `i` plus what is of the pixel alone. What is computed of zeros between lines is no result and goes nowhere.
 
-use std::ops::Range;
-
 use crate::arch::{PAIRS, SIDE, Steps};
 use crate::conv::ConvShape;
 use crate::conv::gather::forward_taps;
@@ -37,8 +35,6 @@ pub(super) fn forward_reaches(shape: &ConvShape) -> Vec<Reach> {
 pub(super) struct Planes {
     /// Height, width and channels of a film.
     source: [usize; 3],
-    /// The channels that are copied.
-    channels: Range<usize>,
     stride: [usize; 2],
     /// Rows and columns of a film's results.
     pub(super) results: [usize; 2],
@@ -51,7 +47,7 @@ pub(super) struct Planes {
     /// Pixels of a line.
     pub(super) line: usize,
     /// Lines from one film to the next.
-    film: usize,
+    pub(super) film: usize,
     /// Pairs of a pixel: whole tiles.
     pub(super) pixel: usize,
     /// The largest flat offset.
@@ -95,15 +91,8 @@ impl Planes {
             })
             .collect();
         let furthest = reaches.iter().map(|(_, offset)| *offset).max().unwrap_or(0);
-        let channels = 0..source[2];
         let pixel = source[2].next_multiple_of(SIDE) / 2;
-        Planes { source, channels, stride, results, phases, reaches, least, line, film, pixel, furthest }
-    }
-
-    /// Of some channels alone.
-    pub(super) fn of(&self, channels: Range<usize>) -> Self {
-        let pixel = channels.len().next_multiple_of(SIDE) / 2;
-        Planes { channels, pixel, ..self.clone() }
+        Planes { source, stride, results, phases, reaches, least, line, film, pixel, furthest }
     }
 
     pub(super) fn task(&self, first: usize, rows: usize) -> Task {
@@ -168,7 +157,7 @@ impl Planes {
 
     /// A line of pixels of a row, zeros before and after it.
     fn fill_line<T: Stored>(&self, phase: usize, row: &[T], line: &mut [f32]) {
-        let ([_, w, c], channels, stride) = (self.source, &self.channels, self.stride[1]);
+        let ([_, w, c], stride) = (self.source, self.stride[1]);
         let (before, skipped) = ((-self.least[1]).max(0) as usize, self.least[1].max(0) as usize);
         let there = w.saturating_sub(phase).div_ceil(stride).saturating_sub(skipped).min(self.line - before);
         let (zeros, line) = line.split_at_mut(before * self.pixel);
@@ -180,13 +169,13 @@ impl Planes {
         }
         let pixels: &mut [T] = bytemuck::cast_slice_mut(pixels);
         let from = &row[(phase + skipped * stride) * c..];
-        if stride == 1 && channels.len() == c && c == 2 * self.pixel {
+        if stride == 1 && c == 2 * self.pixel {
             pixels.copy_from_slice(&from[..pixels.len()]);
             return;
         }
         for (to, from) in pixels.chunks_exact_mut(2 * self.pixel).zip(from.chunks(stride * c)) {
-            let (own, rest) = to.split_at_mut(channels.len());
-            own.copy_from_slice(&from[channels.clone()]);
+            let (own, rest) = to.split_at_mut(c);
+            own.copy_from_slice(&from[..c]);
             rest.fill(T::default());
         }
     }
