@@ -1,4 +1,4 @@
-//! Convolutions of bfloat16 that mix channels, by products of tiles ([`arch::Tiles`](crate::arch::Tiles)): blocks of 32 results by 32
+//! Convolutions of bfloat16 that mix channels, by products of tiles ([`arch::tiles`](crate::arch::with_tiles)): blocks of 32 results by 32
 //! channels.
 //!
 //! No windows are gathered. The pixels of a task are copied once to [planes](self::planes) with zeros around them; there, a tile's 16 rows
