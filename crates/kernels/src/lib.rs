@@ -35,6 +35,9 @@
 //! So a network's results on AVX2 and on AVX-512 are close and, as a rule, not the same bits. `tests/instruction_sets.rs`
 //! holds each of these sentences to what the machine does.
 
+#[macro_use]
+mod compiled;
+
 pub mod conv;
 pub mod elementwise;
 pub mod linear;

@@ -105,7 +105,7 @@ impl Amx {
     /// Whether tiles keep what they hold while threads take turns: virtual machines are told of that lost them when a thread was
     /// put aside. More threads than processors hold theirs for some milliseconds each.
     fn keeps(self) -> bool {
-        let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from).min(64) + 1;
+        let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from) + 1;
         let held = |seed: usize| {
             let values: Vec<f32> = (0..TILES * TILE).map(|i| (seed * 7919 + i) as f32).collect();
             self.configured(|tiles| {
@@ -209,7 +209,8 @@ impl Configured {
         }
     }
 
-    /// Eight tiles, one after another.
+    /// Eight tiles, one after another. They are said to nobody: the compiler has none of its own to lose, and [`Configured::store`] is
+    /// to find them.
     fn load(&self, values: &[f32]) {
         assert_eq!(values.len(), TILES * TILE);
         #[allow(unsafe_code)]

@@ -1,157 +1,90 @@
-//! The types of values that convolutions are compiled for, once and here: generic functions are compiled anew by each crate that calls
-//! them, and these are most of what there is to compile.
+//! The convolutions that are compiled for each type of values, here and once; see [`compiled`](crate::compiled).
 
 use super::gray::{self, Gray};
 use super::{Call, ConvShape, Epilogue, Filter, dense};
 use crate::norm::{BatchStatistics, Normalised};
-use crate::stored::{Bf16, Stored};
 
-/// What the elements of a convolution's values lie in memory as.
-pub trait Convolved: Stored + Normalised {
-    #[doc(hidden)]
-    fn forward(
-        shape: &ConvShape,
-        n: usize,
-        x: &[Self],
-        filter: &Filter,
-        epilogue: &Epilogue<Self>,
-        y: &mut [Self],
-        statistics: Option<&mut BatchStatistics>,
-    );
-
-    #[doc(hidden)]
-    fn forward_from_floats(
-        shape: &ConvShape,
-        n: usize,
-        x: &[f32],
-        filter: &Filter,
-        epilogue: &Epilogue<Self>,
-        y: &mut [Self],
-        statistics: Option<&mut BatchStatistics>,
-    );
-
-    #[doc(hidden)]
-    fn backward_data(shape: &ConvShape, n: usize, dy: &[Self], filter: &Filter, dx: &mut [Self], accumulate: bool);
-
-    #[doc(hidden)]
-    fn backward_weight(shape: &ConvShape, n: usize, x: &[Self], dy: &[Self], dw_oihw: &mut [f32], accumulate: bool);
-
-    #[doc(hidden)]
-    fn backward_weight_from_floats(
-        shape: &ConvShape,
-        n: usize,
-        x: &[f32],
-        dy: &[Self],
-        dw_oihw: &mut [f32],
-        accumulate: bool,
-    );
-
-    #[doc(hidden)]
-    fn forward_of_gray(
-        n: usize,
-        z: &[f32],
-        filter: &gray::Filter,
-        epilogue: &Epilogue<Self>,
-        y: &mut [Self],
-        statistics: Option<&mut BatchStatistics>,
-    );
-
-    #[doc(hidden)]
-    fn backward_weight_of_gray(
-        shape: &ConvShape,
-        n: usize,
-        z: &[f32],
-        gray: &Gray,
-        dy: &[Self],
-        dw_oihw: &mut [f32],
-        accumulate: bool,
-    );
-}
-
-macro_rules! compiled {
-    ($($value:ty),*) => {$(
-        impl Convolved for $value {
-            fn forward(
-                shape: &ConvShape,
-                n: usize,
-                x: &[Self],
-                filter: &Filter,
-                epilogue: &Epilogue<Self>,
-                y: &mut [Self],
-                statistics: Option<&mut BatchStatistics>,
-            ) {
-                super::convolve(Call { shape, n, x, filter, epilogue }, y, statistics);
-            }
-
-            fn forward_from_floats(
-                shape: &ConvShape,
-                n: usize,
-                x: &[f32],
-                filter: &Filter,
-                epilogue: &Epilogue<Self>,
-                y: &mut [Self],
-                statistics: Option<&mut BatchStatistics>,
-            ) {
-                dense::forward(Call { shape, n, x, filter, epilogue }, y, statistics);
-            }
-
-            fn backward_data(
-                shape: &ConvShape,
-                n: usize,
-                dy: &[Self],
-                filter: &Filter,
-                dx: &mut [Self],
-                accumulate: bool,
-            ) {
-                super::gradient_to_input(shape, n, dy, filter, dx, accumulate);
-            }
-
-            fn backward_weight(
-                shape: &ConvShape,
-                n: usize,
-                x: &[Self],
-                dy: &[Self],
-                dw_oihw: &mut [f32],
-                accumulate: bool,
-            ) {
-                super::gradient_to_weights(shape, n, x, dy, dw_oihw, accumulate);
-            }
-
-            fn backward_weight_from_floats(
-                shape: &ConvShape,
-                n: usize,
-                x: &[f32],
-                dy: &[Self],
-                dw_oihw: &mut [f32],
-                accumulate: bool,
-            ) {
-                dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
-            }
-
-            fn forward_of_gray(
-                n: usize,
-                z: &[f32],
-                filter: &gray::Filter,
-                epilogue: &Epilogue<Self>,
-                y: &mut [Self],
-                statistics: Option<&mut BatchStatistics>,
-            ) {
-                gray::convolve(n, z, filter, epilogue, y, statistics);
-            }
-
-            fn backward_weight_of_gray(
-                shape: &ConvShape,
-                n: usize,
-                z: &[f32],
-                gray: &Gray,
-                dy: &[Self],
-                dw_oihw: &mut [f32],
-                accumulate: bool,
-            ) {
-                gray::gradient_to_weights(shape, n, z, gray, dy, dw_oihw, accumulate);
-            }
+compiled! {
+    /// What the elements of a convolution's values lie in memory as.
+    pub trait Convolved: Normalised {
+        fn forward(
+            shape: &ConvShape,
+            n: usize,
+            x: &[Self],
+            filter: &Filter,
+            epilogue: &Epilogue<Self>,
+            y: &mut [Self],
+            statistics: Option<&mut BatchStatistics>,
+        ) {
+            super::convolve(Call { shape, n, x, filter, epilogue }, y, statistics);
         }
-    )*};
-}
 
-compiled!(f32, Bf16);
+        fn forward_from_floats(
+            shape: &ConvShape,
+            n: usize,
+            x: &[f32],
+            filter: &Filter,
+            epilogue: &Epilogue<Self>,
+            y: &mut [Self],
+            statistics: Option<&mut BatchStatistics>,
+        ) {
+            dense::forward(Call { shape, n, x, filter, epilogue }, y, statistics);
+        }
+
+        fn backward_data(
+            shape: &ConvShape,
+            n: usize,
+            dy: &[Self],
+            filter: &Filter,
+            dx: &mut [Self],
+            accumulate: bool,
+        ) {
+            super::gradient_to_input(shape, n, dy, filter, dx, accumulate);
+        }
+
+        fn backward_weight(
+            shape: &ConvShape,
+            n: usize,
+            x: &[Self],
+            dy: &[Self],
+            dw_oihw: &mut [f32],
+            accumulate: bool,
+        ) {
+            super::gradient_to_weights(shape, n, x, dy, dw_oihw, accumulate);
+        }
+
+        fn backward_weight_from_floats(
+            shape: &ConvShape,
+            n: usize,
+            x: &[f32],
+            dy: &[Self],
+            dw_oihw: &mut [f32],
+            accumulate: bool,
+        ) {
+            dense::backward_weight(shape, n, x, dy, dw_oihw, accumulate);
+        }
+
+        fn forward_of_gray(
+            n: usize,
+            z: &[f32],
+            filter: &gray::Filter,
+            epilogue: &Epilogue<Self>,
+            y: &mut [Self],
+            statistics: Option<&mut BatchStatistics>,
+        ) {
+            gray::convolve(n, z, filter, epilogue, y, statistics);
+        }
+
+        fn backward_weight_of_gray(
+            shape: &ConvShape,
+            n: usize,
+            z: &[f32],
+            gray: &Gray,
+            dy: &[Self],
+            dw_oihw: &mut [f32],
+            accumulate: bool,
+        ) {
+            gray::gradient_to_weights(shape, n, z, gray, dy, dw_oihw, accumulate);
+        }
+    }
+}

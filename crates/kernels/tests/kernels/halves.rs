@@ -113,6 +113,40 @@ proptest! {
     }
 }
 
+/// Without it the tests of this file would pass where no convolution goes by tiles.
+#[test]
+fn what_mixes_channels_goes_by_tiles_where_they_are_taken() {
+    let square = |side, c_in, c_out, kernel, stride, pad| ConvShape {
+        h: side,
+        w: side,
+        c_in,
+        c_out,
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        pads: [pad; 4],
+        groups: 1,
+    };
+    let tiled = |n, s: &ConvShape| conv::algorithm_of::<Bf16>(s, n) == Algorithm::Tiles;
+    for n in [1, 32] {
+        for s in [
+            square(56, 64, 64, 3, 1, 1),
+            square(7, 512, 512, 3, 1, 1),
+            square(56, 64, 128, 3, 2, 1),
+            square(28, 128, 256, 1, 2, 0),
+            square(112, 16, 96, 1, 1, 0),
+            square(7, 320, 1280, 1, 1, 0),
+            square(112, 32, 64, 7, 2, 3),
+        ] {
+            assert_eq!(tiled(n, &s), machine::tiles(), "{n} films of {s:?}");
+            assert_ne!(conv::algorithm_of::<f32>(&s, n), Algorithm::Tiles, "{n} films of {s:?}");
+        }
+        // Too few channels, groups, and a window as large as the image.
+        assert!(!tiled(n, &square(224, 3, 64, 7, 2, 3)));
+        assert!(!tiled(n, &ConvShape { groups: 2, ..square(28, 64, 64, 3, 1, 1) }));
+        assert!(!tiled(n, &square(7, 512, 512, 7, 1, 0)));
+    }
+}
+
 #[test]
 fn a_refilled_filter_is_a_new_one() {
     for (n, s) in table() {
