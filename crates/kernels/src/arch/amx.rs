@@ -287,3 +287,97 @@ fn permitted() -> bool {
     }
     result == 0
 }
+
+#[cfg(test)]
+#[cfg(target_env = "gnu")]
+mod tests {
+    // A test that cannot run says so.
+    #![allow(clippy::print_stdout)]
+
+    use std::process::Command;
+
+    use super::super::tiles::OnTwin;
+    use super::*;
+    use crate::stored::{Bf16, Stored, pair};
+
+    /// What this test program is told by where the instructions are played to it.
+    const PLAYED: &str = "LUNGFISH_TEST_AMX_IS_PLAYED";
+
+    /// The same bits as the twin's, of numbers of all sizes, for every way to say where operands lie.
+    fn agrees_with_the_twin(amx: Amx) {
+        let mut drawn = 1u32;
+        let mut number = || {
+            drawn = drawn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // From 2^-13 to 2^12, of either sign.
+            f32::from_bits(drawn & 0x807f_ffff | (114 + (drawn >> 24) % 25) << 23)
+        };
+        for (places, a_stride, c_stride) in
+            [(vec![0], 16, 32), (vec![0, 16, 48], 80, 40), (vec![5, 3, 100], 7, 33), (vec![], 16, 32)]
+        {
+            let mut packed = || pair(Bf16::rounded(number()), Bf16::rounded(number()));
+            let a: Vec<f32> = (0..100 + 31 * a_stride + PAIRS).map(|_| packed()).collect();
+            let b: Vec<f32> = (0..places.len() * STEP).map(|_| packed()).collect();
+            let before: Vec<f32> = (0..31 * c_stride + SIDE).map(|_| number()).collect();
+            let steps = &Steps::new(places);
+            for add in [false, true] {
+                let computed = |by: &dyn Fn(Block)| {
+                    let mut c = before.clone();
+                    by(Block { a: &a, a_stride, steps, b: &b, c: &mut c, c_stride, add });
+                    c.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                let own = computed(&|block| amx.configured(|tiles| tiles.multiply(block)));
+                let twins = computed(&|block| crate::machine::arch().dispatch(OnTwin(block)));
+                assert!(own == twins, "{} steps, {a_stride} and {c_stride} apart, add: {add}", steps.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_processor_computes_what_the_twin_does() {
+        match Amx::new() {
+            Some(amx) => agrees_with_the_twin(amx),
+            None => println!("skipped: there is no AMX"),
+        }
+    }
+
+    /// Runs only in the test below.
+    #[test]
+    fn under_a_program_that_plays_the_instructions() {
+        if std::env::var_os(PLAYED).is_some() {
+            let amx = Amx(());
+            assert!(amx.multiplies(), "multiplies");
+            assert!(amx.keeps(), "keeps");
+            agrees_with_the_twin(amx);
+        }
+    }
+
+    /// Encoding, addresses, configuration and order of what stands above, on any processor.
+    #[test]
+    fn the_instructions_do_what_the_manual_says() {
+        let folder = std::env::temp_dir().join(format!("lungfish-amx-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let library = folder.join("amx.so");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/amx.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O2", "-march=native", "-shared", "-fPIC", "-o"]).arg(&library).args([source, "-lm"]);
+        match compiler.output() {
+            Err(error) => println!("skipped: there is no compiler for C ({error})"),
+            Ok(out) => {
+                assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+                let (_, own) = module_path!().split_once("::").unwrap();
+                let out = Command::new(std::env::current_exe().unwrap())
+                    .arg(format!("{own}::under_a_program_that_plays_the_instructions"))
+                    .args(["--exact", "--nocapture"])
+                    .envs([(PLAYED, "1".as_ref()), ("AMX_COUNTS", "1".as_ref()), ("LD_PRELOAD", library.as_os_str())])
+                    .output()
+                    .unwrap();
+                let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+                assert!(out.status.success() && said.contains("1 passed"), "{said}");
+                let multiplied = said.split(", ").find_map(|part| part.trim().strip_suffix(" multiplied"));
+                // Four of each step: one product of the proof has two, those compared have seven, twice.
+                assert_eq!(multiplied, Some("64"), "{said}");
+            }
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -31,7 +31,8 @@ pub(crate) fn with_tiles<R>(f: impl FnOnce(Tiles) -> R) -> R {
     }
 }
 
-struct OnTwin<'a>(Block<'a>);
+/// A block by single floats.
+pub(super) struct OnTwin<'a>(pub(super) Block<'a>);
 
 impl WithSimd for OnTwin<'_> {
     type Output = ();
