@@ -23,18 +23,43 @@ impl<T: Stored> Epilogue<'_, T> {
 
     /// One vector: channels from `channel` on, element `at` of the whole output.
     #[inline(always)]
-    pub(super) fn finish<S: Simd>(&self, simd: S, mut value: S::f32s, channel: usize, at: usize) -> S::f32s {
+    pub(super) fn finish<S: Simd>(&self, simd: S, value: S::f32s, channel: usize, at: usize) -> S::f32s {
+        let mut values = [value];
+        self.finish_pixels(simd, &mut values, channel, at, 0);
+        values[0]
+    }
+
+    /// A vector of each of `J` pixels: channels from `channel` on, elements from `at` of the whole output, `apart` from one
+    /// pixel to the next. What there is to do is looked up once for all of them.
+    #[inline(always)]
+    fn finish_pixels<S: Simd, const J: usize>(
+        &self,
+        simd: S,
+        values: &mut [S::f32s; J],
+        channel: usize,
+        at: usize,
+        apart: usize,
+    ) {
         if let Some(bias) = self.bias {
-            value = simd.add_f32s(value, f32::load(simd, &bias[channel..]));
+            let bias = f32::load(simd, &bias[channel..]);
+            for value in &mut *values {
+                *value = simd.add_f32s(*value, bias);
+            }
         }
         if let Some(residual) = self.residual {
-            value = simd.add_f32s(value, T::load(simd, &residual[at..]));
+            let residual = &residual[at..][..(J - 1) * apart + S::F32_LANES];
+            for (j, value) in values.iter_mut().enumerate() {
+                *value = simd.add_f32s(*value, T::load(simd, &residual[j * apart..]));
+            }
         }
-        // By comparison and not by a minimum: NaN stays NaN.
-        let [low, high] = self.act.bounds();
-        let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
-        value = simd.select_f32s(simd.less_than_f32s(value, low), low, value);
-        simd.select_f32s(simd.less_than_f32s(high, value), high, value)
+        if self.act != Act::None {
+            let [low, high] = self.act.bounds().map(|bound| simd.splat_f32s(bound));
+            for value in &mut *values {
+                // By comparison and not by a minimum: NaN stays NaN.
+                *value = simd.select_f32s(simd.less_than_f32s(*value, low), low, *value);
+                *value = simd.select_f32s(simd.less_than_f32s(high, *value), high, *value);
+            }
+        }
     }
 
     /// One element: channel `channel`, element `at` of the whole output.
@@ -92,17 +117,43 @@ impl<T: Stored> WithSimd for Write<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        /// Pixels at a time.
+        const J: usize = 4;
         let Write { epilogue, at, c, sums, y } = self;
-        let whole = c / S::F32_LANES * S::F32_LANES;
-        for (pixel, (y, sums)) in y.chunks_exact_mut(c).zip(sums.chunks_exact(c)).enumerate() {
-            let at = at + pixel * c;
-            for channel in (0..whole).step_by(S::F32_LANES) {
-                let value = epilogue.finish(simd, f32::load(simd, &sums[channel..]), channel, at + channel);
-                T::store(simd, value, &mut y[channel..]);
-            }
-            for channel in whole..c {
-                y[channel] = T::rounded(epilogue.finish_one(sums[channel], channel, at + channel));
-            }
+        let (mut many, mut sums_of_many) = (y.chunks_exact_mut(J * c), sums.chunks_exact(J * c));
+        let mut at = at;
+        for (y, sums) in (&mut many).zip(&mut sums_of_many) {
+            write_pixels::<S, T, J>(simd, epilogue, at, sums, y);
+            at += J * c;
+        }
+        for (y, sums) in many.into_remainder().chunks_exact_mut(c).zip(sums_of_many.remainder().chunks_exact(c)) {
+            write_pixels::<S, T, 1>(simd, epilogue, at, sums, y);
+            at += c;
+        }
+    }
+}
+
+/// Finishes `J` pixels, the first of which is element `at` of the whole output.
+#[inline(always)]
+fn write_pixels<S: Simd, T: Stored, const J: usize>(
+    simd: S,
+    epilogue: &Epilogue<T>,
+    at: usize,
+    sums: &[f32],
+    y: &mut [T],
+) {
+    let c = y.len() / J;
+    let whole = c / S::F32_LANES * S::F32_LANES;
+    for channel in (0..whole).step_by(S::F32_LANES) {
+        let mut values: [S::f32s; J] = std::array::from_fn(|j| f32::load(simd, &sums[j * c + channel..]));
+        epilogue.finish_pixels(simd, &mut values, channel, at + channel, c);
+        for (j, &value) in values.iter().enumerate() {
+            T::store(simd, value, &mut y[j * c + channel..]);
+        }
+    }
+    for (j, (y, sums)) in y.chunks_exact_mut(c).zip(sums.chunks_exact(c)).enumerate() {
+        for channel in whole..c {
+            y[channel] = T::rounded(epilogue.finish_one(sums[channel], channel, at + j * c + channel));
         }
     }
 }
@@ -120,11 +171,33 @@ impl<T: Stored> Finish<'_, T> {
     /// One vector of results to `y`: channels from `channel` on, element `at` of the whole output.
     #[inline(always)]
     pub(super) fn finish<S: Simd>(&self, simd: S, value: S::f32s, channel: usize, at: usize, y: &mut [T]) {
-        let value = match self {
-            Finish::Accumulate => simd.add_f32s(T::load(simd, y), value),
-            Finish::Epilogue(epilogue) => epilogue.finish(simd, value, channel, at),
-        };
-        T::store(simd, value, y);
+        self.finish_pixels(simd, [value], channel, at, 0, y);
+    }
+
+    /// A vector of each of `J` pixels, `apart` elements from one to the next: channels from `channel` on, `y` from element
+    /// `at` of the whole output on.
+    #[inline(always)]
+    pub(super) fn finish_pixels<S: Simd, const J: usize>(
+        &self,
+        simd: S,
+        mut values: [S::f32s; J],
+        channel: usize,
+        at: usize,
+        apart: usize,
+        y: &mut [T],
+    ) {
+        let y = &mut y[..(J - 1) * apart + S::F32_LANES];
+        match self {
+            Finish::Accumulate => {
+                for (j, value) in values.iter_mut().enumerate() {
+                    *value = simd.add_f32s(T::load(simd, &y[j * apart..]), *value);
+                }
+            }
+            Finish::Epilogue(epilogue) => epilogue.finish_pixels(simd, &mut values, channel, at, apart),
+        }
+        for (j, &value) in values.iter().enumerate() {
+            T::store(simd, value, &mut y[j * apart..]);
+        }
     }
 
     /// One result.

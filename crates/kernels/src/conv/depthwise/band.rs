@@ -3,7 +3,7 @@
 use pulp::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::window::Window;
+use super::window::{BLOCK, Copied, Window};
 use crate::chunks::with_scratch;
 use crate::conv::epilogue::Finish;
 use crate::conv::gather::Tap;
@@ -21,40 +21,62 @@ pub(super) fn convolve<T: Stored>(
 ) {
     let (c, [h, w], [oh, ow], band) = (window.c, window.source, window.out, window.band());
     assert_eq!((x.len(), y.len()), (n * h * w * c, n * oh * ow * c));
-    let (width, [[above, _], [left, _]]) = (window.width(), window.reach);
-    let offsets = |tap: &Tap| [((tap.row - above) as usize * width + (tap.column - left) as usize) * c, tap.weight * c];
-    let taps: Vec<Vec<_>> = window.phases.iter().map(|phase| phase.taps.iter().map(offsets).collect()).collect();
+    let taps: Vec<Taps> = window.phases.iter().map(|phase| Taps::new(window, &phase.taps)).collect();
     let slots = Slots::new(statistics, n * oh * ow, c, n * oh.div_ceil(band)).each();
     let films = y.chunks_exact_mut(oh * ow * c).enumerate();
     let bands = films
         .flat_map(|(film, y)| y.chunks_mut(band * ow * c).enumerate().map(move |(index, y)| (film, index * band, y)));
     bands.zip(slots).collect::<Vec<_>>().into_par_iter().for_each(|((film, first, y), slot)| {
         let rows = y.len() / (ow * c);
-        with_scratch(window.room(band), |padded| {
-            window.fill(&x[film * h * w * c..][..h * w * c], first, rows, padded);
+        with_scratch(window.room(band), |room| {
+            let source = window.copy(&x[film * h * w * c..][..h * w * c], first, rows, room);
             let at = (film * oh + first) * ow * c;
-            crate::machine::arch().dispatch(Band {
-                window,
-                padded,
-                taps: &taps,
-                weights,
-                finish,
-                first,
-                at,
-                y: &mut *y,
-            });
+            let y = &mut *y;
+            crate::machine::arch().dispatch(Band { window, source, taps: &taps, weights, finish, first, at, y });
         });
         slot.take(y);
     });
 }
 
+/// The taps of a phase, in rows of neighbours: a pixel that several results of a row see is read once.
+pub(super) struct Taps {
+    /// Of a row.
+    width: usize,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    /// Of its first tap, in the source.
+    offset: usize,
+    /// Of each, in the weights.
+    weights: [usize; WIDEST],
+}
+
+/// Most neighbours that are taken together.
+const WIDEST: usize = 5;
+
+impl Taps {
+    pub(super) fn new(window: &Window, taps: &[Tap]) -> Self {
+        let (width, [[above, _], [left, _]], c) = (window.width(), window.reach, window.c);
+        let follows = |pair: &[Tap]| pair[1].row == pair[0].row && pair[1].column == pair[0].column + 1;
+        let together =
+            |n: &usize| taps.len().is_multiple_of(*n) && taps.chunks(*n).all(|row| row.windows(2).all(follows));
+        // Those that there is a loop for.
+        let n = [WIDEST, 3].into_iter().find(together).unwrap_or(1);
+        let row = |row: &[Tap]| Row {
+            offset: ((row[0].row - above) as usize * width + (row[0].column - left) as usize) * BLOCK,
+            weights: std::array::from_fn(|i| row.get(i).map_or(0, |tap| tap.weight * c)),
+        };
+        Taps { width: n, rows: taps.chunks(n).map(row).collect() }
+    }
+}
+
 /// A few rows of results.
 pub(super) struct Band<'a, T> {
     pub(super) window: &'a Window,
-    /// `[height, width, c]`.
-    pub(super) padded: &'a [f32],
-    /// Offsets in the source and in the weights, by phase.
-    pub(super) taps: &'a [Vec<[usize; 2]>],
+    pub(super) source: Copied<'a>,
+    /// By phase.
+    pub(super) taps: &'a [Taps],
     /// `[taps, c]`.
     pub(super) weights: &'a [f32],
     pub(super) finish: Finish<'a, T>,
@@ -71,77 +93,105 @@ impl<T: Stored> WithSimd for Band<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        // Channels outermost: a block of them from all rows under the window stays in L1 along the whole row.
-        let mut channel = 0;
-        channel = self.blocks::<S, 4>(simd, channel);
-        channel = self.blocks::<S, 2>(simd, channel);
-        channel = self.blocks::<S, 1>(simd, channel);
-        self.blocks::<Scalar, 1>(Scalar::new(), channel);
+        // Channels outermost: a vector of them from all rows under the window stays in L1 along the whole row.
+        let (c, mut channel) = (self.window.c, 0);
+        while channel + S::F32_LANES <= c {
+            self.rows(simd, channel);
+            channel += S::F32_LANES;
+        }
+        while channel < c {
+            self.rows(Scalar::new(), channel);
+            channel += 1;
+        }
     }
 }
 
 impl<T: Stored> Band<'_, T> {
-    /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
+    /// A vector of channels.
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
-        let (mut channel, window) = (first, self.window);
-        while channel + V * S::F32_LANES <= window.c {
-            for row in 0..self.y.len() / (window.out[1] * window.c) {
-                let residue = (self.first + row + window.top) % window.apart;
-                for (index, phase) in window.phases.iter().enumerate() {
-                    if phase.residue[0] != residue {
-                        continue;
-                    }
-                    let mut column = 0;
-                    while column + 4 <= phase.columns {
-                        self.pixels::<S, V, 4>(simd, index, [row, column, channel]);
-                        column += 4;
-                    }
-                    if column + 2 <= phase.columns {
-                        self.pixels::<S, V, 2>(simd, index, [row, column, channel]);
-                        column += 2;
-                    }
-                    if column < phase.columns {
-                        self.pixels::<S, V, 1>(simd, index, [row, column, channel]);
-                    }
+    fn rows<S: Simd>(&mut self, simd: S, channel: usize) {
+        let window = self.window;
+        for row in 0..self.y.len() / (window.out[1] * window.c) {
+            let residue = (self.first + row + window.top) % window.apart;
+            for (index, phase) in window.phases.iter().enumerate() {
+                if phase.residue[0] != residue {
+                    continue;
+                }
+                let at = [index, row, channel];
+                match (self.taps[index].width, window.step[1]) {
+                    _ if S::F32_LANES == 1 => self.row::<S, 0, 0>(simd, at),
+                    (3, 1) => self.row::<S, 3, 1>(simd, at),
+                    (3, 2) => self.row::<S, 3, 2>(simd, at),
+                    (5, 1) => self.row::<S, 5, 1>(simd, at),
+                    (5, 2) => self.row::<S, 5, 2>(simd, at),
+                    _ => self.row::<S, 0, 0>(simd, at),
                 }
             }
-            channel += V * S::F32_LANES;
         }
-        channel
     }
 
-    /// `J` neighbouring results, `V` vectors of channels.
+    /// A row of a phase's results, by rows of `K` taps and a step of `STEP`, or of any for 0.
     #[inline(always)]
-    fn pixels<S: Simd, const V: usize, const J: usize>(
+    fn row<S: Simd, const K: usize, const STEP: usize>(&mut self, simd: S, at: [usize; 3]) {
+        let (columns, mut column) = (self.window.phases[at[0]].columns, 0);
+        if S::F32_LANES > 1 {
+            // Images of 224 pixels have a multiple of seven columns in all layers.
+            while column + 7 <= columns {
+                self.pixels::<S, 7, K, STEP>(simd, at, column);
+                column += 7;
+            }
+            if column + 4 <= columns {
+                self.pixels::<S, 4, K, STEP>(simd, at, column);
+                column += 4;
+            }
+            if column + 2 <= columns {
+                self.pixels::<S, 2, K, STEP>(simd, at, column);
+                column += 2;
+            }
+        }
+        while column < columns {
+            self.pixels::<S, 1, K, STEP>(simd, at, column);
+            column += 1;
+        }
+    }
+
+    /// `J` neighbouring results. Each sum is taken in the order of the taps.
+    #[inline(always)]
+    fn pixels<S: Simd, const J: usize, const K: usize, const STEP: usize>(
         &mut self,
         simd: S,
-        phase: usize,
-        [row, column, channel]: [usize; 3],
+        [phase, row, channel]: [usize; 3],
+        column: usize,
     ) {
-        let (window, c, len) = (self.window, self.window.c, V * S::F32_LANES);
+        let (window, c) = (self.window, self.window.c);
         let down = window.base(self.first + row) - window.base(self.first);
-        let from = (down * window.width() + column * window.step[1]) * c + channel;
-        let (padded, weights, apart) = (&self.padded[from..], &self.weights[channel..], window.step[1] * c);
+        let from = (down * window.width() + column * window.step[1]) * BLOCK;
+        let (source, weights) = (&self.source.at_channel(channel)[from..], &self.weights[channel..]);
         let (taps, first_column) = (&self.taps[phase], window.phases[phase].first_column);
-        let mut accumulators = [[simd.splat_f32s(0.0); V]; J];
-        for &[offset, weight] in taps {
-            let (w, _) = S::as_simd_f32s(&weights[weight..][..len]);
-            let pixels = &padded[offset..][..(J - 1) * apart + len];
-            for (j, accumulators) in accumulators.iter_mut().enumerate() {
-                let (x, _) = S::as_simd_f32s(&pixels[j * apart..][..len]);
-                for v in 0..V {
-                    accumulators[v] = simd.mul_add_e_f32s(x[v], w[v], accumulators[v]);
+        let mut sums = [simd.splat_f32s(0.0); J];
+        for tap in &taps.rows {
+            if K == 0 {
+                let apart = window.step[1] * BLOCK;
+                for (k, &weight) in tap.weights[..taps.width].iter().enumerate() {
+                    let w = f32::load(simd, &weights[weight..]);
+                    let pixels = &source[tap.offset + k * BLOCK..][..(J - 1) * apart + S::F32_LANES];
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = simd.mul_add_e_f32s(f32::load(simd, &pixels[j * apart..]), w, *sum);
+                    }
+                }
+                continue;
+            }
+            let w: [S::f32s; K] = std::array::from_fn(|k| f32::load(simd, &weights[tap.weights[k]..]));
+            let pixels = &source[tap.offset..][..((J - 1) * STEP + K - 1) * BLOCK + S::F32_LANES];
+            for (k, &w) in w.iter().enumerate() {
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    let x = f32::load(simd, &pixels[(j * STEP + k) * BLOCK..]);
+                    *sum = simd.mul_add_e_f32s(x, w, *sum);
                 }
             }
         }
-        for (j, accumulators) in accumulators.into_iter().enumerate() {
-            let place = (row * window.out[1] + first_column + (column + j) * window.columns_apart) * c + channel;
-            let y = self.y[place..][..len].chunks_exact_mut(S::F32_LANES);
-            for (v, (y, sum)) in y.zip(accumulators).enumerate() {
-                let along = v * S::F32_LANES;
-                self.finish.finish(simd, sum, channel + along, self.at + place + along, y);
-            }
-        }
+        let place = (row * window.out[1] + first_column + column * window.columns_apart) * c + channel;
+        let y = &mut self.y[place..];
+        self.finish.finish_pixels(simd, sums, channel, self.at + place, window.columns_apart * c, y);
     }
 }

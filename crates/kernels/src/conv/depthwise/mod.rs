@@ -1,6 +1,6 @@
-//! Depthwise convolutions, which filter each channel by itself: direct loops, vectorised over channels. A few rows of a film are copied with the zeros around
-//! them, so that every result sees a whole window; both directions are then one kernel, and the gradient to the weights
-//! another.
+//! Depthwise convolutions, which filter each channel by itself: direct loops, vectorised over channels. A few rows of a film
+//! are copied with the zeros around them, a block of channels after another, so that every result sees a whole window and
+//! finds it close by; both directions are then one kernel, and the gradient to the weights another.
 
 mod band;
 mod weights;
@@ -45,7 +45,7 @@ pub(super) fn backward_data<T: Stored>(
 mod tests {
     use pulp::{Simd, WithSimd};
 
-    use super::band::Band;
+    use super::band::{Band, Taps};
     use super::weights::BandGradient;
     use super::*;
 
@@ -75,18 +75,17 @@ mod tests {
         let noise = |len: usize| (0..len).map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0).collect::<Vec<_>>();
         let (x, weights, dy) = (noise(shape.x_len()), noise(shape.weight_len()), noise(4 * w * c));
         let window = Window::forward(&shape);
-        let taps = [(0..9).map(|tap| [(tap / 3 * window.width() + tap % 3) * c, tap * c]).collect()];
+        let taps = [Taps::new(&window, &window.phases[0].taps)];
         for first in [0, 3, 5] {
-            let mut padded = vec![f32::NAN; window.room(4)];
-            window.fill(&x, first, 4, &mut padded);
-            let (window, padded) = (&window, &padded[..]);
+            let mut room = vec![f32::NAN; window.room(4)];
+            let (window, source) = (&window, window.copy(&x, first, 4, &mut room));
             let mut sums = std::array::from_fn(|_| vec![0.5; shape.weight_len()]);
-            on_each_machine(&mut sums, |sums| BandGradient::<f32> { window, kernel: [3; 2], padded, dy: &dy, sums });
+            on_each_machine(&mut sums, |sums| BandGradient::<f32> { window, kernel: [3; 2], source, dy: &dy, sums });
             assert_agree(&sums);
 
             let mut rows = std::array::from_fn(|_| vec![f32::NAN; 4 * w * c]);
             let (taps, weights, finish) = (&taps[..], &weights[..], Finish::<f32>::Epilogue(&Epilogue::NONE));
-            on_each_machine(&mut rows, |y| Band { window, padded, taps, weights, finish, first, at: 0, y });
+            on_each_machine(&mut rows, |y| Band { window, source, taps, weights, finish, first, at: 0, y });
             assert_agree(&rows);
         }
     }

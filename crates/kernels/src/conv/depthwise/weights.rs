@@ -3,7 +3,7 @@
 use pulp::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::window::Window;
+use super::window::{BLOCK, Copied, Window};
 use crate::chunks::{vectorised, with_scratch};
 use crate::conv::ConvShape;
 use crate::stored::Stored;
@@ -28,16 +28,16 @@ pub(in crate::conv) fn backward_weight<T: Stored>(
     with_scratch(slots * len, |partial| {
         partial.par_chunks_mut(len.max(1)).enumerate().for_each(|(slot, partial)| {
             partial.fill(0.0);
-            with_scratch(window.room(band), |padded| {
+            with_scratch(window.room(band), |room| {
                 for index in slot * a_slot..((slot + 1) * a_slot).min(n * bands) {
                     let (film, first) = (index / bands, index % bands * band);
                     let rows = band.min(oh - first);
-                    window.fill(&x[film * shape.x_len()..][..shape.x_len()], first, rows, padded);
+                    let source = window.copy(&x[film * shape.x_len()..][..shape.x_len()], first, rows, room);
                     let dy = &dy[(film * oh + first) * ow * c..][..rows * ow * c];
                     crate::machine::arch().dispatch(BandGradient {
                         window: &window,
                         kernel: shape.kernel,
-                        padded,
+                        source,
                         dy,
                         sums: partial,
                     });
@@ -63,8 +63,7 @@ pub(super) struct BandGradient<'a, T> {
     pub(super) window: &'a Window,
     /// Height and width of the window.
     pub(super) kernel: [usize; 2],
-    /// `[height, width, c]`.
-    pub(super) padded: &'a [f32],
+    pub(super) source: Copied<'a>,
     /// `[rows, columns, c]`.
     pub(super) dy: &'a [T],
     /// `[taps, c]`.
@@ -76,65 +75,68 @@ impl<T: Stored> WithSimd for BandGradient<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let mut channel = 0;
-        channel = self.blocks::<S, 2>(simd, channel);
-        channel = self.blocks::<S, 1>(simd, channel);
-        self.blocks::<Scalar, 1>(Scalar::new(), channel);
+        let (c, mut channel) = (self.window.c, 0);
+        while channel + S::F32_LANES <= c {
+            self.windows(simd, channel);
+            channel += S::F32_LANES;
+        }
+        while channel < c {
+            self.windows(Scalar::new(), channel);
+            channel += 1;
+        }
     }
 }
 
 impl<E: Stored> BandGradient<'_, E> {
-    /// As many blocks of `V` vectors as fit from channel `first` on; gives the channel after them.
+    /// A vector of channels: as many taps at a time as have room for their sums in registers, since `dy` is read anew for
+    /// those that follow.
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize>(&mut self, simd: S, first: usize) -> usize {
-        let (mut channel, [high, wide]) = (first, self.kernel);
-        while channel + V * S::F32_LANES <= self.window.c {
-            for row in 0..high {
-                let mut column = 0;
-                while column < wide {
-                    column += match wide - column {
-                        5.. => self.taps::<S, 5, V>(simd, [row, column, channel]),
-                        3.. => self.taps::<S, 3, V>(simd, [row, column, channel]),
-                        _ => self.taps::<S, 1, V>(simd, [row, column, channel]),
-                    };
-                }
-            }
-            channel += V * S::F32_LANES;
+    fn windows<S: Simd>(&mut self, simd: S, channel: usize) {
+        let [high, wide] = self.kernel;
+        match self.kernel {
+            _ if S::F32_LANES == 1 => {}
+            [3, 3] => return self.taps::<S, 3, 3>(simd, [0, 0], channel),
+            [5, 5] if S::REGISTER_COUNT >= 32 => return self.taps::<S, 5, 5>(simd, [0, 0], channel),
+            _ => {}
         }
-        channel
+        for row in 0..high {
+            if wide == 5 && S::F32_LANES > 1 {
+                self.taps::<S, 1, 5>(simd, [row, 0], channel);
+                continue;
+            }
+            for column in 0..wide {
+                self.taps::<S, 1, 1>(simd, [row, column], channel);
+            }
+        }
     }
 
-    /// `T` neighbouring taps, `V` vectors of channels; gives `T`.
+    /// `R` rows of `T` neighbouring taps.
     #[inline(always)]
-    fn taps<S: Simd, const T: usize, const V: usize>(&mut self, simd: S, [row, column, channel]: [usize; 3]) -> usize {
+    fn taps<S: Simd, const R: usize, const T: usize>(&mut self, simd: S, [row, column]: [usize; 2], channel: usize) {
         let Window { c, step, out: [_, columns], .. } = *self.window;
-        let (width, len, apart) = (self.window.width(), V * S::F32_LANES, step[1] * c);
-        let mut accumulators = [[simd.splat_f32s(0.0); V]; T];
+        let (line, apart) = (self.window.width() * BLOCK, step[1] * BLOCK);
+        let source = &self.source.at_channel(channel)[row * line + column * BLOCK..];
+        let mut sums = [[simd.splat_f32s(0.0); T]; R];
         for (y, dy) in self.dy.chunks_exact(columns * c).enumerate() {
-            let line = &self.padded[((y * step[0] + row) * width + column) * c + channel..];
+            let lines: [&[f32]; R] = std::array::from_fn(|r| {
+                &source[(y * step[0] + r) * line..][..(columns - 1) * apart + (T - 1) * BLOCK + S::F32_LANES]
+            });
             for (j, dy) in dy.chunks_exact(c).enumerate() {
-                let dy = &dy[channel..][..len];
-                let mut values = [simd.splat_f32s(0.0); V];
-                for (v, value) in values.iter_mut().enumerate() {
-                    *value = E::load(simd, &dy[v * S::F32_LANES..]);
-                }
-                let dy = values;
-                let pixels = &line[j * apart..][..(T - 1) * c + len];
-                for (t, accumulators) in accumulators.iter_mut().enumerate() {
-                    let (x, _) = S::as_simd_f32s(&pixels[t * c..][..len]);
-                    for v in 0..V {
-                        accumulators[v] = simd.mul_add_e_f32s(x[v], dy[v], accumulators[v]);
+                let dy = E::load(simd, &dy[channel..]);
+                for (sums, line) in sums.iter_mut().zip(&lines) {
+                    let pixels = &line[j * apart..][..(T - 1) * BLOCK + S::F32_LANES];
+                    for (t, sum) in sums.iter_mut().enumerate() {
+                        *sum = simd.mul_add_e_f32s(f32::load(simd, &pixels[t * BLOCK..]), dy, *sum);
                     }
                 }
             }
         }
-        for (t, accumulators) in accumulators.into_iter().enumerate() {
-            let tap = row * self.kernel[1] + column + t;
-            let (total, _) = S::as_mut_simd_f32s(&mut self.sums[tap * c + channel..][..len]);
-            for v in 0..V {
-                total[v] = simd.add_f32s(total[v], accumulators[v]);
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (t, sum) in sums.into_iter().enumerate() {
+                let tap = (row + r) * self.kernel[1] + column + t;
+                let total = &mut self.sums[tap * c + channel..][..S::F32_LANES];
+                f32::store(simd, simd.add_f32s(f32::load(simd, total), sum), total);
             }
         }
-        T
     }
 }

@@ -1,12 +1,18 @@
 //! What a depthwise convolution's results see of a film, and the copy of it with the zeros around it: the same for both
 //! directions.
 
+use pulp::{Simd, WithSimd};
+
 use crate::conv::ConvShape;
 use crate::conv::gather::{Phase, Tap, backward_taps, forward_taps};
-use crate::stored::{Stored, convert};
+use crate::stored::Stored;
 
 /// Floats of the rows that are worked on at a time: they stay in L2.
 const BAND: usize = 96 << 10;
+
+/// Channels that lie side by side in the copy: a line of the cache, and a whole number of vectors of any instruction set. A
+/// block of them from all rows under the window stays in L1 along a row, whatever the number of channels.
+pub(super) const BLOCK: usize = 16;
 
 /// What results see of a film.
 pub(super) struct Window {
@@ -73,28 +79,87 @@ impl Window {
         self.out[0].div_ceil(self.out[0].div_ceil(most.max(1)))
     }
 
-    /// Floats of the source that a band sees.
-    pub(super) fn room(&self, band: usize) -> usize {
-        // A band may begin anywhere in a step of the source.
-        (self.height(0, band) + 1) * self.width() * self.c
+    /// Blocks of channels.
+    fn blocks(&self) -> usize {
+        self.c.div_ceil(BLOCK)
     }
 
-    /// Copies what `rows` rows of the result from `first` on see, with the zeros around it: `[height, width, c]`.
-    pub(super) fn fill<T: Stored>(&self, film: &[T], first: usize, rows: usize, padded: &mut [f32]) {
-        let (c, [h, w], [[above, _], [left, _]]) = (self.c, self.source, self.reach);
-        let lines = padded.chunks_exact_mut(self.width() * c).take(self.height(first, rows));
-        for (row, padded) in (self.base(first) as isize + above..).zip(lines) {
-            if !(0..h as isize).contains(&row) {
-                padded.fill(0.0);
+    /// Floats of the copy that a band sees.
+    pub(super) fn room(&self, band: usize) -> usize {
+        // A band may begin anywhere in a step of the source.
+        self.blocks() * (self.height(0, band) + 1) * self.width() * BLOCK
+    }
+
+    /// Copies what `rows` rows of the result from `first` on see, with the zeros around it.
+    pub(super) fn copy<'a, T: Stored>(&self, film: &[T], first: usize, rows: usize, room: &'a mut [f32]) -> Copied<'a> {
+        let plane = self.height(first, rows) * self.width() * BLOCK;
+        let values = &mut room[..self.blocks() * plane];
+        crate::machine::arch().dispatch(Fill { window: self, film, first, plane, values: &mut *values });
+        Copied { values, plane }
+    }
+}
+
+/// A band's source with the zeros around it, a plane for each block of channels: `[blocks, height, width, BLOCK]`.
+#[derive(Clone, Copy)]
+pub(super) struct Copied<'a> {
+    values: &'a [f32],
+    plane: usize,
+}
+
+impl<'a> Copied<'a> {
+    /// What lies from a channel of the first pixel on; the next pixel's is [`BLOCK`] further.
+    #[inline(always)]
+    pub(super) fn at_channel(&self, channel: usize) -> &'a [f32] {
+        &self.values[channel / BLOCK * self.plane..][..self.plane][channel % BLOCK..]
+    }
+}
+
+struct Fill<'a, T> {
+    window: &'a Window,
+    film: &'a [T],
+    first: usize,
+    plane: usize,
+    values: &'a mut [f32],
+}
+
+impl<T: Stored> WithSimd for Fill<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Fill { window, film, first, plane, values } = self;
+        let (c, [h, w], [[above, _], [left, _]], width) = (window.c, window.source, window.reach, window.width());
+        let skipped = (left.max(0) as usize).min(w);
+        let before = ((-left).max(0) as usize).min(width);
+        let inside = (w - skipped).min(width - before);
+        let line = width * BLOCK;
+        for (i, row) in (window.base(first) as isize + above..).take(plane / line).enumerate() {
+            let from = if (0..h as isize).contains(&row) { inside } else { 0 };
+            let zeros = [0..before * BLOCK, (before + from) * BLOCK..line];
+            for line in values.chunks_exact_mut(plane).map(|plane| &mut plane[i * line..][..line]) {
+                zeros.iter().for_each(|zeros| line[zeros.clone()].fill(0.0));
+            }
+            if from == 0 {
                 continue;
             }
-            let line = &film[row as usize * w * c..][..w * c];
-            let line = &line[(left.max(0) as usize * c).min(w * c)..];
-            let (before, rest) = padded.split_at_mut(((-left).max(0) as usize * c).min(padded.len()));
-            let (inside, after) = rest.split_at_mut(line.len().min(rest.len()));
-            before.fill(0.0);
-            convert(&line[..inside.len()], inside);
-            after.fill(0.0);
+            // As it lies in memory, to all planes at once.
+            let pixels = film[(row as usize * w + skipped) * c..][..from * c].chunks_exact(c);
+            for (column, pixel) in pixels.enumerate() {
+                let mut to = i * line + (before + column) * BLOCK;
+                let mut blocks = pixel.chunks_exact(BLOCK);
+                for from in &mut blocks {
+                    let to_block = &mut values[to..][..BLOCK];
+                    for lane in (0..BLOCK).step_by(S::F32_LANES) {
+                        f32::store(simd, T::load(simd, &from[lane..]), &mut to_block[lane..]);
+                    }
+                    to += plane;
+                }
+                if let rest @ [_, ..] = blocks.remainder() {
+                    let to = &mut values[to..][..BLOCK];
+                    to.fill(0.0);
+                    to.iter_mut().zip(rest).for_each(|(to, from)| *to = from.widened());
+                }
+            }
         }
     }
 }
