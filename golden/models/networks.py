@@ -110,7 +110,8 @@ def order(seen):
     return sorted(seen, key=lambda tap: (rank(tap), tap))
 
 
-def run(name, size, dtype=torch.float64):
+def run(name, size, dtype=torch.float64, scale=1.0):
+    """The groups. The loss is multiplied by `scale` on its way back, and what comes of it divided by that."""
     targets = torch.arange(size[1]) % CLASSES
     groups = {}
     model, seen = make(name, dtype)
@@ -119,26 +120,32 @@ def run(name, size, dtype=torch.float64):
         model(batch(NETWORKS[name][3], size, dtype))
     groups["eval"] = {k: seen[k] for k in order(seen)}
     if size == SMALL or name in TRAINED_WHOLE:
-        groups.update(trained(name, model, seen, size, dtype, targets))
+        groups.update(trained(name, model, seen, size, dtype, targets, scale))
     if size == SMALL:
-        groups["adam"] = adam(name, size, dtype, targets)
+        groups["adam"] = adam(name, size, dtype, targets, scale)
     return {g: {k: t.double().numpy() for k, t in m.items()} for g, m in groups.items()}
 
 
-def trained(name, model, seen, size, dtype, targets):
+def backward(model, loss, scale):
+    (loss * scale).backward()
+    for p in model.parameters():
+        p.grad /= scale
+
+
+def trained(name, model, seen, size, dtype, targets, scale):
     groups = {}
 
     seen.clear()
     model.train()
     loss = nn.functional.nll_loss(model(batch(NETWORKS[name][3], size, dtype)), targets)
-    loss.backward()
+    backward(model, loss, scale)
     groups["train"] = {**{k: seen[k] for k in order(seen)}, "loss": loss.detach().reshape(1)}
     groups["gradient"] = {k: p.grad for k, p in model.named_parameters()}
     groups["running"] = {k: b.clone() for k, b in model.named_buffers() if "running" in k}
     return groups
 
 
-def adam(name, size, dtype, targets):
+def adam(name, size, dtype, targets, scale):
     model, _ = make(name, dtype)
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
@@ -146,7 +153,7 @@ def adam(name, size, dtype, targets):
     for step in range(STEPS):
         optimizer.zero_grad()
         loss = nn.functional.nll_loss(model(batch(f"step{step}", size, dtype)), targets)
-        loss.backward()
+        backward(model, loss, scale)
         optimizer.step()
         losses.append(loss.detach())
     return {"losses": torch.stack(losses)}

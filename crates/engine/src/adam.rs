@@ -102,9 +102,7 @@ impl<B: Backend> Adam<B> {
         beta1: f64,
     ) -> Result<(), EngineError> {
         self.layout.require(&store.layout, "the store")?;
-        let Some(grads) = &store.grads else {
-            return Err(EngineError::NotKept { what: "a gradient".to_owned() });
-        };
+        let grads = store.grads.as_ref().ok_or_else(no_gradient)?;
         let AdamConfig { beta2, epsilon, weight_decay, decoupled, .. } = self.config;
         let update = AdamUpdate { beta1, beta2, epsilon, weight_decay, decoupled, step: self.step + 1 };
         let ranges: Vec<(Range<usize>, f64)> = self.ranges.iter().map(|(part, r)| (r.clone(), lr(*part))).collect();
@@ -153,16 +151,42 @@ pub fn clip_gradients<B: Backend>(
     train: &[PartId],
     max_norm: f64,
 ) -> Result<f64, EngineError> {
+    let norm = gradient_norm(store, graph, train)?;
+    let factor = max_norm / (norm + 1e-6);
+    if factor < 1.0 {
+        scale_gradients(store, graph, train, factor)?;
+    }
+    Ok(norm)
+}
+
+/// The norm of the gradients of `train` together; infinite, or no number, where one of them is.
+///
+/// # Errors
+/// As [`clip_gradients`].
+pub fn gradient_norm<B: Backend>(store: &Store<B>, graph: &Graph, train: &[PartId]) -> Result<f64, EngineError> {
+    graph.layout.require(&store.layout, "the store")?;
+    graph.layout.expect_parts(train)?;
+    let grads = store.grads.as_ref().ok_or_else(no_gradient)?;
+    Ok(store.backend.sum_of_squares(grads, &store.layout.parts(train))?.sqrt())
+}
+
+/// Multiplies the gradients of `train` by a factor: what a loss that was scaled is undone with.
+///
+/// # Errors
+/// As [`clip_gradients`].
+pub fn scale_gradients<B: Backend>(
+    store: &mut Store<B>,
+    graph: &Graph,
+    train: &[PartId],
+    factor: f64,
+) -> Result<(), EngineError> {
     graph.layout.require(&store.layout, "the store")?;
     graph.layout.expect_parts(train)?;
     let ranges = store.layout.parts(train);
-    let Some(grads) = &mut store.grads else {
-        return Err(EngineError::NotKept { what: "a gradient".to_owned() });
-    };
-    let norm = store.backend.sum_of_squares(grads, &ranges)?.sqrt();
-    let factor = max_norm / (norm + 1e-6);
-    if factor < 1.0 {
-        store.backend.scale(grads, &ranges, factor as f32)?;
-    }
-    Ok(norm)
+    let grads = store.grads.as_mut().ok_or_else(no_gradient)?;
+    store.backend.scale(grads, &ranges, factor as f32)
+}
+
+fn no_gradient() -> EngineError {
+    EngineError::NotKept { what: "a gradient".to_owned() }
 }

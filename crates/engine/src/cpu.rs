@@ -16,7 +16,9 @@ use crate::schedule::{BackwardStep, Schedule, Step};
 use crate::{Element, EngineError, Region, Shape};
 
 use arena::{Arena, zeros};
-pub(crate) use run::{BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_gradients, of_element};
+pub(crate) use run::{
+    BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_f16, no_gradients, of_element,
+};
 
 /// Runs plans on the processor, on the threads of the current rayon pool. The result does not
 /// depend on how many there are.
@@ -132,7 +134,7 @@ impl Backend for Cpu {
     fn allocate(&self, element: Element, len: usize) -> Result<Vec<f32>, EngineError> {
         match element {
             Element::F32 => zeros(len),
-            Element::Bf16 => Err(run::device("tensors of a store are single floats".to_owned())),
+            Element::Bf16 | Element::F16 => Err(run::device("tensors of a store are single floats".to_owned())),
         }
     }
 
@@ -158,6 +160,10 @@ impl Backend for Cpu {
     }
 
     fn compile(&self, schedule: &Schedule) -> Result<CpuProgram, EngineError> {
+        let halves = |step: &Step| step.x.iter().chain([&step.y]).any(|region| region.element == Element::F16);
+        if schedule.input.0.element == Element::F16 || schedule.steps.iter().any(halves) {
+            return Err(no_f16());
+        }
         let packed = schedule.steps.iter().map(|_| None).collect();
         let serves = |&step: &usize| match &schedule.steps[step].kind {
             Kind::Conv(conv) => conv.reads_gray(),

@@ -9,6 +9,8 @@ pub enum Element {
     F32,
     /// A bfloat16, the upper half of one.
     Bf16,
+    /// A half-precision float of IEEE 754 (5 bits of exponent, 11 of precision).
+    F16,
 }
 
 impl Element {
@@ -16,7 +18,7 @@ impl Element {
     pub const fn bytes(self) -> usize {
         match self {
             Element::F32 => size_of::<f32>(),
-            Element::Bf16 => size_of::<u16>(),
+            Element::Bf16 | Element::F16 => size_of::<u16>(),
         }
     }
 }
@@ -24,7 +26,7 @@ impl Element {
 /// The precision of a plan, as PyTorch's autocast has it: what the values between its layers are.
 ///
 /// Weights, their gradients, the optimiser, the statistics of batch normalisations, everything after the pooling of pixels,
-/// softmax and loss are single precision in either, and every sum is taken in single precision.
+/// softmax and loss are single precision in each, and every sum is taken in single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// Single precision everywhere.
@@ -33,14 +35,27 @@ pub enum Precision {
     /// Values of images and their gradients are bfloat16 (8 bits of exponent, 8 of precision), rounded to nearest even; so
     /// are the operands of matrix products that have an instruction for it.
     Bf16,
+    /// Values of images and their gradients are half-precision floats (5 bits of exponent, 11 of precision), rounded to nearest
+    /// even. Beyond 65,504 they are infinite and below 6e-8 zero, so that a training in it scales its loss.
+    F16,
 }
 
 impl Precision {
-    /// `fp32` or `bf16`.
+    /// `fp32`, `bf16` or `f16`.
     pub const fn name(self) -> &'static str {
         match self {
             Precision::Fp32 => "fp32",
             Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        }
+    }
+
+    /// What the values of images are stored as.
+    pub(crate) const fn of_images(self) -> Element {
+        match self {
+            Precision::Fp32 => Element::F32,
+            Precision::Bf16 => Element::Bf16,
+            Precision::F16 => Element::F16,
         }
     }
 }

@@ -47,7 +47,7 @@ pub mod schedule;
 mod shape;
 mod store;
 
-pub use adam::{Adam, AdamConfig, AdamState, clip_gradients};
+pub use adam::{Adam, AdamConfig, AdamState, clip_gradients, gradient_norm, scale_gradients};
 pub use backend::{AdamUpdate, Backend, Input, Normalization, State};
 pub use cpu::Cpu;
 pub use element::{Element, Precision};

@@ -145,7 +145,8 @@ impl Adapter {
             min_uniform_buffer_offset_alignment: own.min_uniform_buffer_offset_alignment,
             ..wgpu::Limits::default()
         };
-        let asked = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+        let required_features = self.inner.features() & wgpu::Features::SHADER_F16;
+        let asked = wgpu::DeviceDescriptor { required_limits: limits, required_features, ..Default::default() };
         let opened = pollster::block_on(self.inner.request_device(&asked));
         let (device, queue) = opened.map_err(|error| device_error(self.name(), error.to_string()))?;
         Ok(Wgpu::new((self.name().to_owned(), self.describe()), self.kind() == AdapterKind::Software, device, queue))

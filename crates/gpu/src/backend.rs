@@ -7,26 +7,15 @@ use lungfish_engine::{AdamUpdate, Backend, Element, EngineError, Input, Normaliz
 
 use crate::Wgpu;
 use crate::buffer::GpuBuffer;
-use crate::device::{Groups, Open};
-use crate::kernel::Kernel;
+use crate::device::Groups;
+use crate::kernel::{Kernel, Stored};
 use crate::launch::{Launch, Numbers, View};
 use crate::program::GpuProgram;
 use crate::steps::{self, Run};
+use crate::values;
 
 fn fits(what: &str, got: usize, want: usize) -> Result<(), EngineError> {
     if got == want { Ok(()) } else { Err(EngineError::Length { what: what.to_owned(), got, want }) }
-}
-
-/// Bytes to a multiple of four, as buffers take them.
-fn write_bytes(device: &Open, view: &View, bytes: &[u8]) -> Result<(), EngineError> {
-    let whole = bytes.len() / 4 * 4;
-    device.write(&view.buffer, view.offset, &bytes[..whole])?;
-    if whole < bytes.len() {
-        let mut last = [0; 4];
-        last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-        device.write(&view.buffer, view.offset + whole as u64, &last)?;
-    }
-    Ok(())
 }
 
 impl Backend for Wgpu {
@@ -57,10 +46,19 @@ impl Backend for Wgpu {
 
     fn download(&self, buffer: &GpuBuffer, offset: usize, host: &mut [f32]) -> Result<(), EngineError> {
         let place = buffer.place("a download", offset, host.len())?;
-        self.open.read(buffer.inner(), place, host)
+        self.open.read(buffer.inner(), place, bytemuck::cast_slice_mut(host))
     }
 
     fn compile(&self, schedule: &Schedule) -> Result<GpuProgram, EngineError> {
+        let values = schedule.steps.iter().flat_map(|step| step.x.iter().chain([&step.y]));
+        for region in values.chain([&schedule.input.0]) {
+            match region.element {
+                Element::F32 => {}
+                Element::F16 if self.f16 => {}
+                Element::F16 => return Err(self.open.error("has no f16 (shader-f16), and this plan is of it")),
+                Element::Bf16 => return Err(self.open.error("does not compute in bf16, and this plan is of it")),
+            }
+        }
         let scratch = schedule.steps.iter().map(|step| steps::scratch(step, schedule.capacity)).max().unwrap_or(0);
         GpuProgram::new(&self.open, schedule, self.piece, scratch)
     }
@@ -80,19 +78,21 @@ impl Backend for Wgpu {
         let (pixels, bytes) = match input {
             Input::Values(x) => {
                 fits("values", x.len(), n * shape.len())?;
-                return self.open.write(&view.buffer, view.offset + u64::from(view.base) * 4, bytemuck::cast_slice(x));
+                return values::write(&self.open, &view, x);
             }
             Input::Gray(x) => (fits("gray pixels", x.len(), n * shape.pixels()).map(|()| x)?, 1),
             Input::Rgb(x) => (fits("RGB pixels", x.len(), n * shape.len()).map(|()| x)?, 3),
         };
         let films = program.films(&self.open, pixels.len())?;
-        write_bytes(&self.open, &films, pixels)?;
+        values::write_bytes(&self.open, &films, pixels)?;
         let count = n * shape.len();
         let numbers = Numbers::default().us([count, shape.pixels(), bytes]).aligned();
         let Normalization { mean, std } = *normalization;
         let numbers = mean.into_iter().fold(numbers, Numbers::f).aligned();
         let numbers = std.into_iter().fold(numbers, Numbers::f);
-        program.launch(&self.open, Launch::each(Kernel::Pixels, count, vec![Some(films), Some(view)], numbers))
+        let stored = Stored { x: Element::F32, y: region.element };
+        let views = vec![Some(films), Some(view)];
+        program.launch(&self.open, Launch::each(Kernel::Pixels, count, views, numbers).of(stored))
     }
 
     fn forward(
@@ -130,10 +130,7 @@ impl Backend for Wgpu {
     }
 
     fn read(&self, program: &GpuProgram, (region, shape): (Region, Shape), n: usize) -> Result<Vec<f32>, EngineError> {
-        let mut host = vec![0.0; n * shape.len()];
-        let view = program.view(region, &(0..n));
-        self.open.read(&view.buffer, view.offset + u64::from(view.base) * 4, &mut host)?;
-        Ok(host)
+        values::read(&self.open, &program.view(region, &(0..n)), n * shape.len())
     }
 
     fn adam(
@@ -171,7 +168,8 @@ impl Backend for Wgpu {
             let groups = range.len().div_ceil(SHARE);
             let launch = Launch {
                 kernel: Kernel::Squares,
-                views: vec![Some(buffer.view()), Some(View::new(&sums, id, 0..parts))],
+                stored: Stored::SINGLE,
+                views: vec![Some(buffer.view()), Some(View::floats(&sums, id, 0..parts))],
                 numbers: Numbers::default().us([range.start, range.len(), SHARE, to]),
                 workgroups: [groups as u32, 1, 1],
                 work: range.len() as u64,
@@ -179,8 +177,8 @@ impl Backend for Wgpu {
             self.open.launch(&mut Groups::default(), launch)?;
             to += groups;
         }
-        let mut host = vec![0.0; parts];
-        self.open.read(&sums, 0, &mut host)?;
+        let mut host = vec![0.0_f32; parts];
+        self.open.read(&sums, 0, bytemuck::cast_slice_mut(&mut host))?;
         Ok(host.into_iter().map(f64::from).sum())
     }
 
@@ -206,5 +204,28 @@ impl Backend for Wgpu {
             self.open.launch(&mut Groups::default(), Launch::each(Kernel::Blend, range.len(), views, numbers))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lungfish_engine::{GraphBuilder, Padding, Plan, PlanSpec, Precision, Window};
+
+    use super::*;
+    use crate::adapters;
+
+    #[test]
+    fn an_adapter_without_f16_refuses_it_by_its_name() {
+        let Some(adapter) = adapters().pop() else { return };
+        let gpu = Wgpu { f16: false, ..adapter.open().unwrap() };
+        let mut g = GraphBuilder::new(3);
+        let x = g.input();
+        let x = g.conv("conv", x, 4, Window::square(3, 1, Padding::all(1)), 1, false);
+        let graph = g.finish(x).unwrap();
+        let none = Normalization { mean: [0.0; 3], std: [1.0; 3] };
+        let spec = PlanSpec { precision: Precision::F16, ..PlanSpec::inference(&graph, 1, 8, none) };
+        let refused = Plan::new(&gpu, &graph, spec.clone()).err().unwrap().to_string();
+        assert_eq!(refused, format!("{}: has no f16 (shader-f16), and this plan is of it", adapter.name()));
+        assert!(Plan::new(&gpu, &graph, PlanSpec { precision: Precision::Fp32, ..spec }).is_ok());
     }
 }

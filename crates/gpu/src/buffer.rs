@@ -26,7 +26,7 @@ impl GpuBuffer {
 
     /// All of it.
     pub(crate) fn view(&self) -> View {
-        View::new(&self.buffer, self.id, 0..self.len)
+        View::floats(&self.buffer, self.id, 0..self.len)
     }
 
     /// That elements from `offset` lie within it; the place in bytes.

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lungfish_engine::EngineError;
+use lungfish_engine::{Element, EngineError};
 
 use crate::kernel::{Kernel, Pipeline, Pipelines};
 use crate::launch::{ALIGN, Launch, View};
@@ -28,6 +28,8 @@ const PATIENCE_WITH_SOFTWARE: Duration = Duration::from_secs(3600);
 #[derive(Clone)]
 pub struct Wgpu {
     pub(crate) open: Arc<Open>,
+    /// Whether its shaders have half-precision floats (`shader-f16`).
+    pub(crate) f16: bool,
     /// Bytes of each of the buffers that an arena is made of.
     pub(crate) piece: u64,
 }
@@ -111,6 +113,7 @@ impl Wgpu {
             id: next_id(),
             offset: 0,
             size: ALIGN,
+            element: Element::F32,
             base: 0,
         });
         let open = Open {
@@ -124,13 +127,19 @@ impl Wgpu {
             queue,
             trouble,
         };
-        Wgpu { piece: open.largest(), open: Arc::new(open) }
+        let f16 = open.device.features().contains(wgpu::Features::SHADER_F16);
+        Wgpu { piece: open.largest(), f16, open: Arc::new(open) }
     }
 
     /// The same device with arenas in pieces of at most so many bytes, down to a multiple of 256, where it would take larger
     /// ones.
     pub fn in_pieces_of(&self, bytes: u64) -> Self {
-        Wgpu { piece: (bytes / ALIGN * ALIGN).clamp(ALIGN, self.open.largest()), open: Arc::clone(&self.open) }
+        Wgpu { piece: (bytes / ALIGN * ALIGN).clamp(ALIGN, self.open.largest()), ..self.clone() }
+    }
+
+    /// Whether it runs plans of [`Precision::F16`](lungfish_engine::Precision::F16): what WebGPU calls `shader-f16`.
+    pub fn has_f16(&self) -> bool {
+        self.f16
     }
 
     /// The adapter's name.
@@ -187,7 +196,7 @@ impl Open {
 
     /// Notes a launch. It runs after what was noted before it and sees what that wrote.
     pub fn launch(&self, groups: &mut Groups, launch: Launch) -> Result<(), EngineError> {
-        let Launch { kernel, views, mut numbers, workgroups, work } = launch;
+        let Launch { kernel, stored, views, mut numbers, workgroups, work } = launch;
         if workgroups.iter().any(|&side| side > 65_535) {
             return Err(self.error(format!("{kernel:?} of {workgroups:?} workgroups is too large for one launch")));
         }
@@ -195,7 +204,7 @@ impl Open {
         if noted.launches.len() == SLOTS || noted.work > AT_ONCE {
             self.hand_over(&mut noted, None);
         }
-        let pipeline = noted.pipelines.get(&self.device, kernel);
+        let pipeline = noted.pipelines.get(&self.device, kernel, stored);
         let views: Vec<&View> =
             views.iter().zip(&self.nothing).map(|(own, none)| own.as_ref().unwrap_or(none)).collect();
         let key = (kernel, views.iter().map(|view| (view.id, view.offset, view.size)).collect());
@@ -264,9 +273,9 @@ impl Open {
         self.checked()
     }
 
-    /// Reads single floats, after what was noted before; waits for them.
-    pub fn read(&self, buffer: &wgpu::Buffer, offset: u64, host: &mut [f32]) -> Result<(), EngineError> {
-        let size = size_of_val(host) as u64;
+    /// Reads bytes, a multiple of four, after what was noted before; waits for them.
+    pub fn read(&self, buffer: &wgpu::Buffer, offset: u64, host: &mut [u8]) -> Result<(), EngineError> {
+        let size = host.len() as u64;
         if size == 0 {
             return self.checked();
         }
@@ -283,7 +292,7 @@ impl Open {
             Err(_) => return Err(self.error("the driver gives no answer")),
         }
         let bytes = staging.get_mapped_range(..).map_err(|error| self.error(error.to_string()))?;
-        host.copy_from_slice(bytemuck::cast_slice(&bytes));
+        host.copy_from_slice(&bytes);
         drop(bytes);
         staging.unmap();
         self.checked()

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lungfish_engine::Element;
+
 /// A shader: an operator of a step, forward or backward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kernel {
@@ -36,6 +38,32 @@ pub(crate) enum Kernel {
     Statistics,
     StatisticsEnd,
     SumParts,
+}
+
+/// What the values of a step lie as, which its shader is written for: `X` and `Y` of the WGSL files (see `common.wgsl`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Stored {
+    /// What it reads, and the gradients to that.
+    pub x: Element,
+    /// What it writes, what is added to that, and the gradients from there.
+    pub y: Element,
+}
+
+impl Stored {
+    /// Single floats.
+    pub const SINGLE: Stored = Stored { x: Element::F32, y: Element::F32 };
+
+    /// What stands before a shader.
+    fn prelude(self) -> String {
+        let name = |element| match element {
+            // Nothing is compiled for bfloat16: a plan of it is refused.
+            Element::F32 | Element::Bf16 => "f32",
+            Element::F16 => "f16",
+        };
+        let halves = [self.x, self.y].contains(&Element::F16);
+        let enable = if halves { "enable f16;\n" } else { "" };
+        format!("{enable}alias X = {};\nalias Y = {};\n", name(self.x), name(self.y))
+    }
 }
 
 const COMMON: &str = include_str!("shaders/common.wgsl");
@@ -115,8 +143,14 @@ impl Kernel {
         }
     }
 
-    pub fn source(self) -> String {
-        self.files().join("\n")
+    /// Whether it reads or writes values of a step, which may be halves.
+    pub fn sees_values(self) -> bool {
+        self.files().iter().any(|file| file.contains("array<X>") || file.contains("array<Y>"))
+    }
+
+    /// The shader, for values that lie as told.
+    pub fn source(self, stored: Stored) -> String {
+        stored.prelude() + &self.files().join("\n")
     }
 
     /// Storage buffers that it sees.
@@ -134,23 +168,30 @@ pub(crate) struct Pipeline {
 /// The pipelines of a device.
 #[derive(Default)]
 pub(crate) struct Pipelines {
-    made: HashMap<Kernel, Arc<Pipeline>>,
+    made: HashMap<(Kernel, Stored), Arc<Pipeline>>,
     /// By the number of storage buffers.
     layouts: HashMap<usize, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
 }
 
 impl Pipelines {
-    /// The shader's pipeline, which is made when it is first asked for.
-    pub fn get(&mut self, device: &wgpu::Device, kernel: Kernel) -> Arc<Pipeline> {
-        if let Some(made) = self.made.get(&kernel) {
+    /// The shader's pipeline for values that lie as told, which is made when it is first asked for.
+    pub fn get(&mut self, device: &wgpu::Device, kernel: Kernel, stored: Stored) -> Arc<Pipeline> {
+        if let Some(made) = self.made.get(&(kernel, stored)) {
             return Arc::clone(made);
+        }
+        // One that sees no values is the same whatever they lie as.
+        let single = stored == Stored::SINGLE || kernel.sees_values();
+        if !single {
+            let made = self.get(device, kernel, Stored::SINGLE);
+            self.made.insert((kernel, stored), Arc::clone(&made));
+            return made;
         }
         let buffers = kernel.buffers();
         let (groups, layout) = self.layouts.entry(buffers).or_insert_with(|| layouts(device, buffers));
         let label = format!("{kernel:?}");
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(&label),
-            source: wgpu::ShaderSource::Wgsl(kernel.source().into()),
+            source: wgpu::ShaderSource::Wgsl(kernel.source(stored).into()),
         });
         // Every shader writes what it reads of the memory that a workgroup shares.
         let options =
@@ -164,7 +205,7 @@ impl Pipelines {
             cache: None,
         });
         let made = Arc::new(Pipeline { pipeline, groups: groups.clone() });
-        self.made.insert(kernel, Arc::clone(&made));
+        self.made.insert((kernel, stored), Arc::clone(&made));
         made
     }
 }
@@ -202,12 +243,21 @@ mod tests {
     /// Each is a shader by the rules of WGSL, within what every adapter has: 8 storage buffers, 256 threads, 16 KiB.
     #[test]
     fn every_shader_is_valid_and_asks_for_no_more_than_every_adapter_has() {
-        for kernel in Kernel::ALL {
-            let source = kernel.source();
+        let all = [Element::F32, Element::F16].map(|x| [Element::F32, Element::F16].map(|y| Stored { x, y }));
+        let mut halves = 0;
+        for (kernel, stored) in
+            Kernel::ALL.into_iter().flat_map(|kernel| all.concat().into_iter().map(move |s| (kernel, s)))
+        {
+            let source = kernel.source(stored);
             let module = naga::front::wgsl::parse_str(&source)
                 .unwrap_or_else(|error| panic!("{kernel:?}: {}", error.emit_to_string(&source)));
             let flags = naga::valid::ValidationFlags::all();
-            let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty());
+            // Single floats ask for nothing, and halves for themselves.
+            let capabilities = match stored {
+                Stored::SINGLE => naga::valid::Capabilities::empty(),
+                _ => naga::valid::Capabilities::SHADER_FLOAT16,
+            };
+            let mut validator = naga::valid::Validator::new(flags, capabilities);
             validator.validate(&module).unwrap_or_else(|error| panic!("{kernel:?}: {}", error.emit_to_string(&source)));
             assert!((1..=8).contains(&kernel.buffers()), "{kernel:?} sees {} buffers", kernel.buffers());
             let threads: u32 = module.entry_points[0].workgroup_size.iter().product();
@@ -217,6 +267,9 @@ mod tests {
             let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
             let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
             assert!(bytes <= 16 << 10, "{kernel:?} shares {bytes} bytes");
+            halves += usize::from(kernel.sees_values() && stored != Stored::SINGLE);
         }
+        // Not so: softmax, the optimiser, sums of parts, and what has nothing to do with steps.
+        assert_eq!(halves, 3 * (Kernel::ALL.len() - 9));
     }
 }

@@ -1,6 +1,8 @@
 //! What a shader is launched with: pieces of buffers, numbers, and how many workgroups.
 
-use crate::kernel::Kernel;
+use lungfish_engine::Element;
+
+use crate::kernel::{Kernel, Stored};
 
 /// Bytes to which pieces of buffers are aligned, and between the numbers of two launches: as many as any adapter may ask for.
 pub(crate) const ALIGN: u64 = 256;
@@ -15,18 +17,31 @@ pub(crate) struct View {
     pub offset: u64,
     /// Bytes.
     pub size: u64,
+    /// What it holds.
+    pub element: Element,
     /// Element of the piece at which what it is about begins.
     pub base: u32,
 }
 
 impl View {
-    /// Elements `range` of single floats, and what lies before them back to a boundary that every adapter takes.
-    pub fn new(buffer: &wgpu::Buffer, id: u64, range: std::ops::Range<usize>) -> Self {
-        let (start, end) = (range.start as u64 * 4, range.end as u64 * 4);
+    /// Elements `range`, and what lies before them back to a boundary that every adapter takes.
+    pub fn new(buffer: &wgpu::Buffer, id: u64, element: Element, range: std::ops::Range<usize>) -> Self {
+        let bytes = element.bytes() as u64;
+        let (start, end) = (range.start as u64 * bytes, range.end as u64 * bytes);
         let offset = start / ALIGN * ALIGN;
-        // Nothing cannot be bound.
-        let size = (end - offset).max(4);
-        View { buffer: buffer.clone(), id, offset, size, base: ((start - offset) / 4) as u32 }
+        // Nothing cannot be bound, and half a word neither.
+        let size = (end - offset).max(4).next_multiple_of(4);
+        View { buffer: buffer.clone(), id, offset, size, element, base: ((start - offset) / bytes) as u32 }
+    }
+
+    /// Single floats.
+    pub fn floats(buffer: &wgpu::Buffer, id: u64, range: std::ops::Range<usize>) -> Self {
+        View::new(buffer, id, Element::F32, range)
+    }
+
+    /// Byte of the buffer at which what it is about begins.
+    pub fn start(&self) -> u64 {
+        self.offset + u64::from(self.base) * self.element.bytes() as u64
     }
 
     /// The same from a later element on.
@@ -73,6 +88,8 @@ impl Numbers {
 #[derive(Debug)]
 pub(crate) struct Launch {
     pub kernel: Kernel,
+    /// What the values that it sees lie as.
+    pub stored: Stored,
     /// By binding; `None` is something that the shader does not touch this time.
     pub views: Vec<Option<View>>,
     pub numbers: Numbers,
@@ -82,12 +99,18 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// A thread for each of `count` elements, in workgroups of 256.
+    /// A thread for each of `count` elements, which are single floats, in workgroups of 256.
     pub fn each(kernel: Kernel, count: usize, views: Vec<Option<View>>, numbers: Numbers) -> Self {
         let groups = count.div_ceil(256).max(1);
         // A row of workgroups has an end; they go on in the next.
         let row = groups.min(1 << 15);
-        Launch { kernel, views, numbers, workgroups: [row as u32, groups.div_ceil(row) as u32, 1], work: count as u64 }
+        let workgroups = [row as u32, groups.div_ceil(row) as u32, 1];
+        Launch { kernel, stored: Stored::SINGLE, views, numbers, workgroups, work: count as u64 }
+    }
+
+    /// The same of values that lie otherwise.
+    pub fn of(self, stored: Stored) -> Self {
+        Launch { stored, ..self }
     }
 }
 

@@ -25,10 +25,10 @@ impl Wgpu {
         let (buffer, id) = self.open.allocate(THREADS as u64 * 4)?;
         let seconds = |rounds: usize| -> Result<f64, EngineError> {
             let begun = Instant::now();
-            let views = vec![Some(View::new(&buffer, id, 0..THREADS))];
+            let views = vec![Some(View::floats(&buffer, id, 0..THREADS))];
             let launch = Launch::each(Kernel::Peak, THREADS, views, Numbers::default().u(rounds));
             self.open.launch(&mut Groups::default(), launch)?;
-            self.open.read(&buffer, 0, &mut [0.0])?;
+            self.open.read(&buffer, 0, &mut [0; 4])?;
             Ok(begun.elapsed().as_secs_f64())
         };
         // The first launch makes the pipeline.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use lungfish_engine::schedule::Schedule;
-use lungfish_engine::{Element, EngineError, Region};
+use lungfish_engine::{EngineError, Region};
 
 use crate::device::{Groups, Open};
 use crate::launch::{Launch, View};
@@ -35,12 +35,6 @@ impl Room {
 
 impl GpuProgram {
     pub(crate) fn new(device: &Open, schedule: &Schedule, piece: u64, scratch: usize) -> Result<Self, EngineError> {
-        let all = |region: &Region| region.element == Element::F32;
-        let single =
-            all(&schedule.input.0) && schedule.steps.iter().all(|step| step.x.iter().chain([&step.y]).all(all));
-        if !single {
-            return Err(device.error("computes in fp32 alone; this plan is of another precision"));
-        }
         let mut left = schedule.arena as u64;
         let mut arena = Vec::new();
         while left > 0 || arena.is_empty() {
@@ -56,23 +50,23 @@ impl GpuProgram {
     /// Where a region lies for some films of a batch.
     pub(crate) fn view(&self, region: Region, films: &Range<usize>) -> View {
         let range = region.films(films);
-        let piece = (self.piece / 4) as usize;
         let index = (region.offset as u64 / self.piece) as usize;
+        let before = index * self.piece as usize / region.element.bytes();
         let (buffer, id) = &self.arena[index];
-        View::new(buffer, *id, range.start - index * piece..range.end - index * piece)
+        View::new(buffer, *id, region.element, range.start - before..range.end - before)
     }
 
     /// The first elements of the room between two launches of a step.
     pub(crate) fn scratch(&mut self, device: &Open, elements: usize) -> Result<View, EngineError> {
         let (buffer, id) = self.scratch.of(device, elements as u64 * 4)?;
-        Ok(View::new(&buffer, id, 0..elements))
+        Ok(View::floats(&buffer, id, 0..elements))
     }
 
     /// Room for so many bytes of pixels.
     pub(crate) fn films(&mut self, device: &Open, bytes: usize) -> Result<View, EngineError> {
         let words = bytes.div_ceil(4);
         let (buffer, id) = self.films.of(device, words as u64 * 4)?;
-        Ok(View::new(&buffer, id, 0..words))
+        Ok(View::floats(&buffer, id, 0..words))
     }
 
     pub(crate) fn launch(&mut self, device: &Open, launch: Launch) -> Result<(), EngineError> {

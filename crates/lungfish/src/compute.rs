@@ -40,9 +40,17 @@ impl Compute {
         *DEFAULT.write().unwrap_or_else(PoisonError::into_inner) = self;
     }
 
-    /// Whether it can compute in bf16.
-    fn has_bf16(&self) -> bool {
-        matches!(self, Compute::Cpu(_))
+    /// Whether it can compute in a precision.
+    pub fn has(&self, precision: Precision) -> bool {
+        match self {
+            Compute::Cpu(_) => precision != Precision::F16,
+            #[cfg(feature = "gpu")]
+            Compute::Gpu(gpu) => match precision {
+                Precision::Fp32 => true,
+                Precision::Bf16 => false,
+                Precision::F16 => gpu.has_f16(),
+            },
+        }
     }
 
     /// Whether what it computes with is the machine's memory.
@@ -85,22 +93,32 @@ impl Compute {
     /// # Errors
     /// A precision that is asked for and that the device does not have.
     pub fn settled(&self, rule: PrecisionRule) -> Result<PrecisionRule, Error> {
-        match rule {
-            rule if self.has_bf16() => Ok(rule.settled()),
-            PrecisionRule::Bf16 => Err(Error::refused(format!(
-                "{} computes in fp32 alone, and not in bf16: use precision = \"fp32\" or \"auto\", or --device cpu",
-                self.path(Precision::Bf16)
+        match (self, rule) {
+            (Compute::Cpu(_), PrecisionRule::Auto) => Ok(rule.settled()),
+            #[cfg(feature = "gpu")]
+            (Compute::Gpu(_), PrecisionRule::Auto) => Ok(PrecisionRule::Fp32),
+            (_, asked) if self.has(asked.precision()) => Ok(asked),
+            (Compute::Cpu(_), _) => Err(Error::refused(
+                "f16 is for GPUs, and the CPU computes: use precision = \"fp32\", \"bf16\" or \"auto\", or --device gpu",
+            )),
+            #[cfg(feature = "gpu")]
+            (Compute::Gpu(gpu), PrecisionRule::F16) => Err(Error::refused(format!(
+                "{} has no f16 (shader-f16): use precision = \"fp32\" or \"auto\"",
+                gpu.describe()
             ))),
-            PrecisionRule::Fp32 | PrecisionRule::Auto => Ok(PrecisionRule::Fp32),
+            #[cfg(feature = "gpu")]
+            (Compute::Gpu(gpu), _) => Err(Error::refused(format!(
+                "{} does not compute in bf16: use precision = \"fp32\"{} or \"auto\", or --device cpu",
+                gpu.describe(),
+                if gpu.has_f16() { ", \"f16\"" } else { "" }
+            ))),
         }
     }
 
-    /// What it computes in where those trained the networks.
-    pub fn nearest(&self, mut precisions: Vec<Precision>) -> Vec<Precision> {
-        if !self.has_bf16() {
-            precisions.fill(Precision::Fp32);
-        }
-        precisions
+    /// What it computes in where those trained the networks: in the same where it has that, else in fp32.
+    pub fn nearest(&self, precisions: Vec<Precision>) -> Vec<Precision> {
+        let nearest = |precision| if self.has(precision) { precision } else { Precision::Fp32 };
+        precisions.into_iter().map(nearest).collect()
     }
 
     /// What results depend on beside the operands: between two of these they agree within rounding and no further.

@@ -270,7 +270,10 @@ fn tried(_: &Recipe, _: &mut Watch<'_>) -> (Compute, String) {
 
 #[cfg(feature = "gpu")]
 fn tried(recipe: &Recipe, watch: &mut Watch<'_>) -> (Compute, String) {
+    use lungfish_engine::Precision;
     use lungfish_gpu::AdapterKind;
+
+    use crate::PrecisionRule;
 
     let adapters = lungfish_gpu::adapters();
     let Some(adapter) = adapters.iter().find(|adapter| adapter.kind() != AdapterKind::Software) else {
@@ -281,6 +284,13 @@ fn tried(recipe: &Recipe, watch: &mut Watch<'_>) -> (Compute, String) {
         Err(error) => return (Compute::default(), format!("{error}; computing on the CPU")),
     };
     let cpu = Compute::default();
+    if recipe.precision == PrecisionRule::F16 {
+        if !gpu.has(Precision::F16) {
+            return (cpu, format!("{} has no f16 (shader-f16); computing on the CPU", adapter.describe()));
+        }
+        gpu.clone().make_default();
+        return (gpu, format!("computing on {}: precision = \"f16\" is for GPUs", adapter.describe()));
+    }
     match trial::verdict(recipe, [&cpu, &gpu], trial::file().as_deref(), watch) {
         Ok(verdict) if verdict.gpu > verdict.cpu => {
             gpu.clone().make_default();

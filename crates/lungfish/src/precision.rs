@@ -18,6 +18,8 @@ pub enum PrecisionRule {
     Fp32,
     /// bfloat16 between the layers, as PyTorch's autocast; single precision for weights, sums, statistics and the loss.
     Bf16,
+    /// Half-precision floats between the layers, in the same way, and a loss that is scaled; for GPUs.
+    F16,
     /// Of a training that begins, what suits the processor ([`PrecisionRule::settled`]); of a model, what trained it.
     #[default]
     Auto,
@@ -25,13 +27,15 @@ pub enum PrecisionRule {
 
 impl PrecisionRule {
     /// All there are.
-    pub const ALL: [PrecisionRule; 3] = [PrecisionRule::Fp32, PrecisionRule::Bf16, PrecisionRule::Auto];
+    pub const ALL: [PrecisionRule; 4] =
+        [PrecisionRule::Fp32, PrecisionRule::Bf16, PrecisionRule::F16, PrecisionRule::Auto];
 
     /// The word that chooses it.
     pub fn name(self) -> &'static str {
         match self {
             PrecisionRule::Fp32 => "fp32",
             PrecisionRule::Bf16 => "bf16",
+            PrecisionRule::F16 => "f16",
             PrecisionRule::Auto => "auto",
         }
     }
@@ -55,6 +59,7 @@ impl PrecisionRule {
     pub(crate) fn precision(self) -> Precision {
         match self {
             PrecisionRule::Bf16 => Precision::Bf16,
+            PrecisionRule::F16 => Precision::F16,
             PrecisionRule::Fp32 | PrecisionRule::Auto => Precision::Fp32,
         }
     }
@@ -65,6 +70,7 @@ impl From<Precision> for PrecisionRule {
         match precision {
             Precision::Fp32 => PrecisionRule::Fp32,
             Precision::Bf16 => PrecisionRule::Bf16,
+            Precision::F16 => PrecisionRule::F16,
         }
     }
 }
@@ -79,7 +85,7 @@ impl FromStr for PrecisionRule {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let known = || Error::refused(format!("\"{name}\" is no precision: fp32, bf16 or auto"));
+        let known = || Error::refused(format!("\"{name}\" is no precision: fp32, bf16, f16 or auto"));
         PrecisionRule::ALL.into_iter().find(|rule| rule.name() == name).ok_or_else(known)
     }
 }
@@ -87,15 +93,17 @@ impl FromStr for PrecisionRule {
 /// The path that the kernels take on this machine in a precision: what bits depend on beside the operands.
 pub(crate) fn path(precision: Precision) -> &'static str {
     match precision {
-        Precision::Fp32 => machine::path(),
+        // Nothing here computes in f16.
+        Precision::Fp32 | Precision::F16 => machine::path(),
         Precision::Bf16 => machine::bf16_path(),
     }
 }
 
-/// What there is to say of a training that begins in bf16; nothing of fp32.
+/// What there is to say of a training that begins in bf16 or f16; nothing of fp32.
 pub(crate) fn sentence(precision: Precision) -> Option<String> {
     let why = match (precision, machine::bf16()) {
         (Precision::Fp32, _) => return None,
+        (Precision::F16, _) => return Some("computing in f16 (precision), with a loss that is scaled".to_owned()),
         (Precision::Bf16, true) => "which this processor multiplies by an instruction of its own",
         (Precision::Bf16, false) => "for which this processor has no instruction: fp32 is faster here",
     };
@@ -109,14 +117,15 @@ mod tests {
     #[test]
     fn auto_is_what_the_processor_can_do_and_a_recipe_that_nobody_settled_is_fp32() {
         let here = if machine::bf16() { PrecisionRule::Bf16 } else { PrecisionRule::Fp32 };
-        assert_eq!(PrecisionRule::ALL.map(PrecisionRule::settled), [PrecisionRule::Fp32, PrecisionRule::Bf16, here]);
+        let settled = [PrecisionRule::Fp32, PrecisionRule::Bf16, PrecisionRule::F16, here];
+        assert_eq!(PrecisionRule::ALL.map(PrecisionRule::settled), settled);
         let of_plans = PrecisionRule::ALL.map(|rule| rule.precision().name());
-        assert_eq!(of_plans, ["fp32", "bf16", "fp32"]);
+        assert_eq!(of_plans, ["fp32", "bf16", "f16", "fp32"]);
         for rule in PrecisionRule::ALL {
             assert_eq!(rule.to_string().parse::<PrecisionRule>().unwrap(), rule);
         }
         let refused = "fp16".parse::<PrecisionRule>().unwrap_err().to_string();
-        assert_eq!(refused, "\"fp16\" is no precision: fp32, bf16 or auto");
+        assert_eq!(refused, "\"fp16\" is no precision: fp32, bf16, f16 or auto");
     }
 
     #[test]
@@ -125,6 +134,8 @@ mod tests {
         assert_eq!(path(Precision::Bf16), machine::bf16_path());
         assert_eq!(path(Precision::Fp32) != path(Precision::Bf16), machine::bf16() || machine::tiles());
         assert_eq!(sentence(Precision::Fp32), None);
-        assert!(sentence(Precision::Bf16).unwrap().starts_with("computing in bf16 (precision), "));
+        for (precision, name) in [(Precision::Bf16, "bf16"), (Precision::F16, "f16")] {
+            assert!(sentence(precision).unwrap().starts_with(&format!("computing in {name} (precision), ")));
+        }
     }
 }

@@ -93,7 +93,7 @@ pub struct Args {
     /// specificity=0.9 [default: the model's, which is 0.5 unless its recipe's call_at says otherwise]
     #[arg(long, value_name = "POINT")]
     at: Option<PointRule>,
-    /// In which precision networks compute: fp32, bf16, or auto, what trained the model
+    /// In which precision networks compute: fp32, bf16, f16 (on a GPU), or auto, what trained the model
     #[arg(long, default_value = "auto")]
     #[arg(value_parser = flags::precision())]
     precision: PrecisionRule,

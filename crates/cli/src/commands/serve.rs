@@ -53,7 +53,7 @@ pub struct Args {
     /// Where films are called: youden, max-accuracy, sensitivity=0.95, specificity=0.9, or a probability [default: each model's own]
     #[arg(long, value_name = "POINT")]
     at: Option<PointRule>,
-    /// In which precision networks compute: fp32, bf16, or auto, what trained each model
+    /// In which precision networks compute: fp32, bf16, f16 (on a GPU), or auto, what trained each model
     #[arg(long, default_value = "auto")]
     #[arg(value_parser = flags::precision())]
     precision: PrecisionRule,

@@ -51,7 +51,7 @@ pub(crate) struct BackwardRun<'a, 's> {
     pub accumulate: bool,
 }
 
-/// Runs `$run` with `$T` the type of an element.
+/// Runs `$run` with `$T` the type of an element, in a function that gives a `Result`.
 macro_rules! of_element {
     ($element:expr, $T:ident => $run:expr) => {
         match $element {
@@ -63,6 +63,7 @@ macro_rules! of_element {
                 type $T = lungfish_kernels::Bf16;
                 $run
             }
+            $crate::Element::F16 => return Err($crate::cpu::no_f16()),
         }
     };
 }
@@ -113,6 +114,11 @@ pub(crate) fn act(activation: Activation) -> Act {
 
 pub(crate) fn missing(step: &Step, what: &str) -> EngineError {
     device(format!("{} has no {what}", step.name))
+}
+
+/// What is said of half-precision floats, for which there are no kernels here.
+pub(crate) fn no_f16() -> EngineError {
+    device("computes in fp32 and bf16; f16 is for GPUs".to_owned())
 }
 
 pub(crate) fn no_gradients() -> EngineError {

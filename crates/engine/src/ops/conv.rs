@@ -10,7 +10,7 @@ use lungfish_kernels::norm::BatchStatistics;
 
 use super::batch_norm::{Norm, affine};
 use super::{Activation, Compiled, Fuse, Kind, Lowering, Op, Operator, Site, Sliding, Window};
-use crate::cpu::{BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_gradients};
+use crate::cpu::{BackwardRun, ForwardRun, OnCpu, act, bytes, cut, cut_bytes, missing, no_f16, no_gradients};
 use crate::graph::{ParamId, TensorSpec, ValueId};
 use crate::init::Fresh;
 use crate::layout::Layout;
@@ -283,18 +283,20 @@ impl OnCpu for ConvStep {
     fn forward(&self, run: ForwardRun<'_, '_>) -> Result<(), EngineError> {
         match [run.step.x[0].element, run.step.y.element] {
             [Element::F32, Element::F32] => self.forward_of::<f32, f32>(run),
-            [_, Element::F32] => Err(missing(run.step, "way from bfloat16 to single floats")),
             [Element::F32, Element::Bf16] => self.forward_of::<f32, Bf16>(run),
             [Element::Bf16, Element::Bf16] => self.forward_of::<Bf16, Bf16>(run),
+            [Element::Bf16, Element::F32] => Err(missing(run.step, "way from bfloat16 to single floats")),
+            [Element::F16, _] | [_, Element::F16] => Err(no_f16()),
         }
     }
 
     fn backward(&self, run: BackwardRun<'_, '_>) -> Result<(), EngineError> {
         match [run.step.x[0].element, run.step.y.element] {
             [Element::F32, Element::F32] => self.backward_of::<f32, f32>(run),
-            [_, Element::F32] => Err(missing(run.step, "way from single floats to bfloat16")),
             [Element::F32, Element::Bf16] => self.backward_of::<f32, Bf16>(run),
             [Element::Bf16, Element::Bf16] => self.backward_of::<Bf16, Bf16>(run),
+            [Element::Bf16, Element::F32] => Err(missing(run.step, "way from single floats to bfloat16")),
+            [Element::F16, _] | [_, Element::F16] => Err(no_f16()),
         }
     }
 }

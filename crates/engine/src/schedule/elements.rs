@@ -1,8 +1,8 @@
 //! What each value of a plan is stored as.
 //!
-//! In bf16 that is bfloat16 for images, as PyTorch's autocast has it, and single precision for the pixels that are fed to a
-//! network's first convolution and for all that follows the pooling of pixels: there are few of those, and softmax and loss are
-//! made of them.
+//! In bf16 and in f16 that is a half for images, as PyTorch's autocast has it, and single precision for the pixels that are fed
+//! to a network's first convolution and for all that follows the pooling of pixels: there are few of those, and softmax and loss
+//! are made of them.
 
 use super::Kind;
 use super::draft::Draft;
@@ -18,6 +18,7 @@ pub(super) fn elements(steps: &[Draft], shapes: &[Shape], needs_gradient: &[bool
     if spec.precision == Precision::Fp32 {
         return single;
     }
+    let half = spec.precision.of_images();
     let from = spec.from;
     let mut elements = single.clone();
     let mut readers = steps.iter().filter(|step| step.reads.contains(&from));
@@ -25,7 +26,7 @@ pub(super) fn elements(steps: &[Draft], shapes: &[Shape], needs_gradient: &[bool
         && !needs_gradient[from.0]
         && readers.all(|step| matches!(&step.kind, Kind::Conv(conv) if conv.groups == 1) && step.reads == [from]);
     if !pixels && shapes[from.0].pixels() > 1 {
-        elements[from.0] = Element::Bf16;
+        elements[from.0] = half;
     }
     for step in steps {
         let x = elements[step.reads[0].0];
@@ -33,7 +34,7 @@ pub(super) fn elements(steps: &[Draft], shapes: &[Shape], needs_gradient: &[bool
         let (reads, y) = match step.kind {
             Kind::AveragePool(_) => (x, Element::F32),
             Kind::Gemm(_) | Kind::LogSoftmax(_) => (Element::F32, Element::F32),
-            Kind::Conv(_) if reads_pixels => (x, Element::Bf16),
+            Kind::Conv(_) if reads_pixels => (x, half),
             _ => (x, x),
         };
         // What is added lies as the result does.

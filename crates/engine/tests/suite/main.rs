@@ -2,6 +2,9 @@
 //!
 //! Bits are compared within one backend only; across the two, and against PyTorch, with the tolerance that stands there.
 
+// Figures, for --nocapture.
+#![allow(clippy::print_stdout)]
+
 /// Makes tests of functions of a backend, for each backend there is.
 macro_rules! on_every_backend {
     ($($name:ident),* $(,)?) => {
@@ -18,6 +21,7 @@ macro_rules! on_every_backend {
 mod across;
 mod any;
 mod gray;
+mod in_halves;
 mod initialise;
 mod losses;
 mod misuse;

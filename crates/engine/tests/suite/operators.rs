@@ -2,14 +2,14 @@
 //! differences of itself.
 
 use lungfish_engine::{
-    Backend, EngineError, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec, Seed, Store,
-    Window,
+    Backend, EngineError, Graph, GraphBuilder, Input, Normalization, Padding, PartId, Plan, PlanSpec, Precision, Seed,
+    Store, Window,
 };
 use serde_json::Value;
 
 const NONE: Normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
 
-fn floats(v: &Value) -> Vec<f32> {
+pub fn floats(v: &Value) -> Vec<f32> {
     v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect()
 }
 
@@ -18,7 +18,7 @@ fn number(v: &Value) -> usize {
 }
 
 /// A network of the one operator.
-fn build(case: &Value) -> (Graph, [usize; 4]) {
+pub fn build(case: &Value) -> (Graph, [usize; 4]) {
     let shape: Vec<usize> = case["x_shape"].as_array().unwrap().iter().map(number).collect();
     let op = &case["op"];
     let mut g = GraphBuilder::new(shape[1]);
@@ -50,18 +50,29 @@ fn build(case: &Value) -> (Graph, [usize; 4]) {
 }
 
 fn plan<B: Backend>(backend: &B, graph: &Graph, shape: [usize; 4], train: bool) -> Plan<B> {
+    plan_of(backend, graph, shape, train, Precision::Fp32)
+}
+
+pub fn plan_of<B: Backend>(
+    backend: &B,
+    graph: &Graph,
+    shape: [usize; 4],
+    train: bool,
+    precision: Precision,
+) -> Plan<B> {
     let train = if train { vec![graph.part("part").unwrap()] } else { Vec::<PartId>::new() };
     let spec = PlanSpec {
         height: shape[2],
         width: shape[3],
         train,
         gradients: vec![Graph::INPUT],
+        precision,
         ..PlanSpec::inference(graph, shape[0], 1, NONE)
     };
     Plan::new(backend, graph, spec).unwrap()
 }
 
-fn store<B: Backend>(backend: &B, graph: &Graph, case: &Value) -> Store<B> {
+pub fn store<B: Backend>(backend: &B, graph: &Graph, case: &Value) -> Store<B> {
     let mut store = Store::new(backend, graph).unwrap();
     for kind in ["params", "buffers"] {
         for (leaf, values) in case[kind].as_object().unwrap() {
@@ -71,7 +82,7 @@ fn store<B: Backend>(backend: &B, graph: &Graph, case: &Value) -> Store<B> {
     store
 }
 
-fn cases() -> Vec<Value> {
+pub fn cases() -> Vec<Value> {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/engine/operators.json")).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();

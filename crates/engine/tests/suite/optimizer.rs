@@ -2,6 +2,7 @@
 
 use lungfish_engine::{
     Adam, AdamConfig, Backend, Graph, GraphBuilder, Input, Normalization, PartId, Plan, PlanSpec, Seed, Store,
+    gradient_norm, scale_gradients,
 };
 use serde_json::Value;
 
@@ -102,7 +103,35 @@ fn blended_weights_are_an_average<B: Backend>(backend: &B) {
     assert!(error.to_string().contains("belongs to another graph"), "{error}");
 }
 
+/// What takes a scaled loss back: a part alone, to the bit where the factor is a power of two, and what is infinite is told.
+fn gradients_are_scaled_and_measured<B: Backend>(backend: &B) {
+    let (graph, mut store) = network(backend);
+    let parts: Vec<PartId> = PARTS.iter().map(|name| graph.part(name).unwrap()).collect();
+    let error = gradient_norm(&store, &graph, &parts).unwrap_err();
+    assert_eq!(error.to_string(), "a gradient is not kept by this plan");
+    let mut plan = Plan::new(backend, &graph, PlanSpec::training(&graph, FILMS, 1, NONE, &parts)).unwrap();
+    let mut backward = |store: &mut Store<B>, target: f32| {
+        plan.forward(store, FILMS, Input::Values(&sines(FILMS * FEATURES[0], 20, 1.0)), [0; 4]).unwrap();
+        plan.backward(store, Seed::Targets(&[target; FILMS * 3]), false).unwrap();
+    };
+    backward(&mut store, 0.1);
+    let all = |store: &Store<B>| PARTS.map(|part| store.gradient(&format!("{part}.weight")).unwrap());
+    let (before, norm) = (all(&store), gradient_norm(&store, &graph, &parts).unwrap());
+    let squares: f64 = parts.iter().map(|part| gradient_norm(&store, &graph, &[*part]).unwrap().powi(2)).sum();
+    assert!(norm > 1e-3 && (squares.sqrt() / norm - 1.0).abs() < 1e-6, "{squares} {norm}");
+    scale_gradients(&mut store, &graph, &parts[1..2], 0.25).unwrap();
+    let after = all(&store);
+    assert!(after[0] == before[0] && after[2] == before[2]);
+    assert!(after[1].iter().zip(&before[1]).all(|(after, before)| *after == before * 0.25));
+    backward(&mut store, f32::INFINITY);
+    assert!(!gradient_norm(&store, &graph, &parts).unwrap().is_finite());
+    let nowhere = [PartId::new(7)];
+    assert!(scale_gradients(&mut store, &graph, &nowhere, 0.5).is_err());
+    assert!(gradient_norm(&store, &graph, &nowhere).is_err());
+}
+
 on_every_backend! {
+    gradients_are_scaled_and_measured,
     steps_with_a_rate_a_part_are_torchs,
     blended_weights_are_an_average,
 }

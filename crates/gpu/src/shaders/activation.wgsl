@@ -11,8 +11,8 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
+@group(0) @binding(2) var<storage, read_write> y: array<Y>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -26,13 +26,13 @@ fn main(
     }
     var v = 0.0;
     if p.own != 0u {
-        v = y[p.at[0].y + i];
+        v = f32(y[p.at[0].y + i]);
     } else {
-        v = x[p.at[0].x + i];
+        v = f32(x[p.at[0].x + i]);
     }
     v = activate(p.kind, p.low, p.high, v);
     if p.add != 0u {
-        v += y[p.at[0].y + i];
+        v += f32(y[p.at[0].y + i]);
     }
-    y[p.at[0].y + i] = v;
+    y[p.at[0].y + i] = Y(v);
 }

@@ -11,9 +11,9 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<Y>;
+@group(0) @binding(2) var<storage, read_write> dy: array<Y>;
+@group(0) @binding(3) var<storage, read_write> dx: array<X>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -25,13 +25,13 @@ fn main(
     if i >= p.count {
         return;
     }
-    var v = select(0.0, dy[p.at[0].y + i], passes(p.kind, p.low, p.high, y[p.at[0].x + i]));
+    var v = select(0.0, f32(dy[p.at[0].y + i]), passes(p.kind, p.low, p.high, f32(y[p.at[0].x + i])));
     if p.own != 0u {
-        dy[p.at[0].y + i] = v;
+        dy[p.at[0].y + i] = Y(v);
         return;
     }
     if p.add != 0u {
-        v += dx[p.at[0].z + i];
+        v += f32(dx[p.at[0].z + i]);
     }
-    dx[p.at[0].z + i] = v;
+    dx[p.at[0].z + i] = X(v);
 }

@@ -7,9 +7,9 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> a: array<f32>;
-@group(0) @binding(2) var<storage, read_write> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read_write> a: array<X>;
+@group(0) @binding(2) var<storage, read_write> b: array<X>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -21,10 +21,10 @@ fn main(
     if i >= p.count {
         return;
     }
-    let v = a[p.at[0].x + i];
+    let v = f32(a[p.at[0].x + i]);
     if p.twice != 0u {
-        y[p.at[0].z + i] = v + v;
+        y[p.at[0].z + i] = Y(v + v);
     } else {
-        y[p.at[0].z + i] = v + b[p.at[0].y + i];
+        y[p.at[0].z + i] = Y(v + f32(b[p.at[0].y + i]));
     }
 }

@@ -7,7 +7,7 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(256)
@@ -22,7 +22,7 @@ fn main(
     }
     var sum = 0.0;
     for (var pixel = 0u; pixel < p.pixels; pixel++) {
-        sum += x[p.at[0].x + i * p.pixels + pixel];
+        sum += f32(x[p.at[0].x + i * p.pixels + pixel]);
     }
     y[p.at[0].y + i] = sum / f32(p.pixels);
 }

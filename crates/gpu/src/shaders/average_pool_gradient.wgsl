@@ -9,7 +9,7 @@ struct P {
 
 @group(0) @binding(0) var<uniform> p: P;
 @group(0) @binding(1) var<storage, read_write> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<X>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -23,7 +23,7 @@ fn main(
     }
     var v = dy[p.at[0].x + i / p.pixels] / f32(p.pixels);
     if p.add != 0u {
-        v += dx[p.at[0].y + i];
+        v += f32(dx[p.at[0].y + i]);
     }
-    dx[p.at[0].y + i] = v;
+    dx[p.at[0].y + i] = X(v);
 }

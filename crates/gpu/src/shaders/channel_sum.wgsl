@@ -9,7 +9,7 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Y>;
 @group(0) @binding(2) var<storage, read_write> sum: array<f32>;
 
 @compute @workgroup_size(256)
@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let channel = group.x;
     var v = 0.0;
     for (var i = lane; i < p.films * p.pixels; i += 256u) {
-        v += dy[p.at[0].x + (i / p.pixels * p.channels + channel) * p.pixels + i % p.pixels];
+        v += f32(dy[p.at[0].x + (i / p.pixels * p.channels + channel) * p.pixels + i % p.pixels]);
     }
     v = sum_of_all(lane, v);
     if lane == 0u {

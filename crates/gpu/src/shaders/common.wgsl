@@ -1,5 +1,10 @@
 // What several operators share. Every shader has a struct `P` whose first member is `at`: for each storage buffer, by its
 // binding less one, the element at which what it is about begins.
+//
+// Values of a step lie as single floats or as halves (f16), which stands before each shader: `X` is what the step reads lies
+// as, with the gradients to it; `Y` what the step writes, what is added to that, and the gradients from there. They are widened
+// as they are read, `f32(x[i])`, and rounded as they are written, `Y(v)`, and computed with in single precision. A buffer of
+// `array<f32>` is never of halves: parameters, their gradients and moments, statistics, masks, sums of parts, vectors.
 
 const NONE = 0u;
 const RELU = 1u;

@@ -19,10 +19,10 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> added: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+@group(0) @binding(4) var<storage, read_write> added: array<Y>;
 @group(0) @binding(5) var<storage, read_write> running: array<f32>;
 
 var<private> of_group: u32;
@@ -65,7 +65,7 @@ fn left(row: u32, k: u32) -> vec4<f32> {
 
 fn pixel(row: i32, column: i32, channel: u32) -> f32 {
     if row >= 0 && row < i32(p.window.h) && column >= 0 && column < i32(p.window.w) {
-        return x[channel + u32(row) * p.window.w + u32(column)];
+        return f32(x[channel + u32(row) * p.window.w + u32(column)]);
     }
     return 0.0;
 }
@@ -88,7 +88,7 @@ fn put_one(channel: u32, column: u32, v: f32) {
     if column < p.columns {
         let pixels = p.window.out_h * p.window.out_w;
         let place = (column / pixels * p.c_out + channel) * pixels + column % pixels;
-        y[p.at[0].z + place] = finish(p.f, v, channel, place);
+        y[p.at[0].z + place] = Y(finish(p.f, v, channel, place));
     }
 }
 

@@ -18,9 +18,9 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Y>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<X>;
 
 var<private> of_group: u32;
 // Of four input pixels: their places with the padding, and where the film's gradients begin.
@@ -71,7 +71,7 @@ fn pixel(row: i32, column: i32, channel: u32) -> f32 {
         return 0.0;
     }
     if out_row < p.window.out_h && out_column < p.window.out_w {
-        return dy[channel + out_row * p.window.out_w + out_column];
+        return f32(dy[channel + out_row * p.window.out_w + out_column]);
     }
     return 0.0;
 }
@@ -92,11 +92,11 @@ fn right(k: u32) -> vec4<f32> {
 fn put_one(row: u32, column: u32, v: f32) {
     if column < p.columns {
         let pixels = p.window.h * p.window.w;
-        let place = p.at[0].z + (column / pixels * p.c_in + of_group * p.inner + row) * pixels + column % pixels;
+        let to = &dx[p.at[0].z + (column / pixels * p.c_in + of_group * p.inner + row) * pixels + column % pixels];
         if p.add != 0u {
-            dx[place] += v;
+            *to = X(f32(*to) + v);
         } else {
-            dx[place] = v;
+            *to = X(v);
         }
     }
 }

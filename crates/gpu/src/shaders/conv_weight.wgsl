@@ -17,8 +17,8 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Y>;
+@group(0) @binding(2) var<storage, read_write> x: array<X>;
 @group(0) @binding(3) var<storage, read_write> parts: array<f32>;
 
 var<private> of_group: u32;
@@ -45,7 +45,7 @@ fn begin(part: u32, column: u32) {
 
 fn gradient(row: u32, place: u32) -> f32 {
     if row < p.rows {
-        return dy[place];
+        return f32(dy[place]);
     }
     return 0.0;
 }
@@ -63,7 +63,7 @@ fn left(row: u32, k: u32) -> vec4<f32> {
 
 fn pixel(row: i32, column: i32, channel: u32) -> f32 {
     if row >= 0 && row < i32(p.window.h) && column >= 0 && column < i32(p.window.w) {
-        return x[channel + u32(row) * p.window.w + u32(column)];
+        return f32(x[channel + u32(row) * p.window.w + u32(column)]);
     }
     return 0.0;
 }

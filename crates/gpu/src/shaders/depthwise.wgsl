@@ -9,10 +9,10 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> added: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+@group(0) @binding(4) var<storage, read_write> added: array<Y>;
 @group(0) @binding(5) var<storage, read_write> running: array<f32>;
 
 @compute @workgroup_size(256)
@@ -41,9 +41,9 @@ fn main(
         for (var j = 0u; j < p.window.kernel_w; j++) {
             let column = left + i32(j);
             if column >= 0 && column < i32(p.window.w) {
-                sum += x[image + u32(row) * p.window.w + u32(column)] * weights[taps + i * p.window.kernel_w + j];
+                sum += f32(x[image + u32(row) * p.window.w + u32(column)]) * weights[taps + i * p.window.kernel_w + j];
             }
         }
     }
-    y[p.at[0].z + place] = finish(p.f, sum, channel, place);
+    y[p.at[0].z + place] = Y(finish(p.f, sum, channel, place));
 }

@@ -10,9 +10,9 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Y>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<X>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -40,12 +40,12 @@ fn main(
         for (var j = 0u; j < p.window.kernel_w; j++) {
             let c = column - i32(j);
             if c >= 0 && c % stride_w == 0 && c / stride_w < i32(p.window.out_w) {
-                sum += dy[image + u32(r / stride_h) * p.window.out_w + u32(c / stride_w)] * weights[taps + i * p.window.kernel_w + j];
+                sum += f32(dy[image + u32(r / stride_h) * p.window.out_w + u32(c / stride_w)]) * weights[taps + i * p.window.kernel_w + j];
             }
         }
     }
     if p.add != 0u {
-        sum += dx[p.at[0].z + place];
+        sum += f32(dx[p.at[0].z + place]);
     }
-    dx[p.at[0].z + place] = sum;
+    dx[p.at[0].z + place] = X(sum);
 }

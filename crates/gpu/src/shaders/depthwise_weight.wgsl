@@ -9,8 +9,8 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Y>;
+@group(0) @binding(2) var<storage, read_write> x: array<X>;
 @group(0) @binding(3) var<storage, read_write> dw: array<f32>;
 
 @compute @workgroup_size(256)
@@ -26,8 +26,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let row = i32(i % pixels / p.window.out_w * p.window.stride_h) + top;
         let column = i32(i % pixels % p.window.out_w * p.window.stride_w) + left;
         if row >= 0 && row < i32(p.window.h) && column >= 0 && column < i32(p.window.w) {
-            sum += dy[p.at[0].x + plane * pixels + i % pixels]
-                * x[p.at[0].y + plane * p.window.h * p.window.w + u32(row) * p.window.w + u32(column)];
+            sum += f32(dy[p.at[0].x + plane * pixels + i % pixels])
+                * f32(x[p.at[0].y + plane * p.window.h * p.window.w + u32(row) * p.window.w + u32(column)]);
         }
     }
     sum = sum_of_all(lane, sum);

@@ -30,10 +30,10 @@ fn finish(f: F, sum: f32, channel: u32, place: u32) -> f32 {
         v = v * scale + (weights[p.at[0].y + f.shift + channel] - running[p.at[1].x + f.mean + channel] * scale);
     }
     if f.added == 1u {
-        v += added[p.at[0].w + place];
+        v += f32(added[p.at[0].w + place]);
     }
     if f.added == 2u {
-        v += x[p.at[0].x + place];
+        v += f32(x[p.at[0].x + place]);
     }
     return activate(f.kind, f.low, f.high, v);
 }

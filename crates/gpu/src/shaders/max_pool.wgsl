@@ -7,8 +7,8 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
+@group(0) @binding(2) var<storage, read_write> y: array<Y>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -28,7 +28,7 @@ fn main(
     var none = true;
     for (var row = max(top, 0); row < min(top + i32(p.window.kernel_h), i32(p.window.h)); row++) {
         for (var column = max(left, 0); column < min(left + i32(p.window.kernel_w), i32(p.window.w)); column++) {
-            let v = x[image + u32(row) * p.window.w + u32(column)];
+            let v = f32(x[image + u32(row) * p.window.w + u32(column)]);
             // A NaN is larger than anything, as in PyTorch.
             if none || v > largest || v != v {
                 largest = v;
@@ -36,5 +36,5 @@ fn main(
             }
         }
     }
-    y[p.at[0].y + i] = largest;
+    y[p.at[0].y + i] = Y(largest);
 }

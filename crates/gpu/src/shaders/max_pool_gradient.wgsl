@@ -9,10 +9,10 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
+@group(0) @binding(2) var<storage, read_write> y: array<Y>;
+@group(0) @binding(3) var<storage, read_write> dy: array<Y>;
+@group(0) @binding(4) var<storage, read_write> dx: array<X>;
 
 // Whether nothing before it in the window is as large.
 fn first_of(image: u32, top: i32, left: i32, own_row: i32, own_column: i32, largest: f32) -> bool {
@@ -21,7 +21,7 @@ fn first_of(image: u32, top: i32, left: i32, own_row: i32, own_column: i32, larg
             if row == own_row && column >= own_column {
                 return true;
             }
-            if x[image + u32(row) * p.window.w + u32(column)] == largest {
+            if f32(x[image + u32(row) * p.window.w + u32(column)]) == largest {
                 return false;
             }
         }
@@ -44,7 +44,7 @@ fn main(
     let image = p.at[0].x + plane * pixels;
     let row = i32(i % pixels / p.window.w);
     let column = i32(i % pixels % p.window.w);
-    let own = x[p.at[0].x + i];
+    let own = f32(x[p.at[0].x + i]);
     let stride_h = i32(p.window.stride_h);
     let stride_w = i32(p.window.stride_w);
     // The first and the last window that hold it.
@@ -56,15 +56,15 @@ fn main(
     for (var out_row = first_row; out_row <= last_row; out_row++) {
         for (var out_column = first_column; out_column <= last_column; out_column++) {
             let place = (plane * p.window.out_h + u32(out_row)) * p.window.out_w + u32(out_column);
-            if y[p.at[0].y + place] == own
+            if f32(y[p.at[0].y + place]) == own
                 && first_of(image, out_row * stride_h - p.window.top, out_column * stride_w - p.window.left, row, column, own)
             {
-                sum += dy[p.at[0].z + place];
+                sum += f32(dy[p.at[0].z + place]);
             }
         }
     }
     if p.add != 0u {
-        sum += dx[p.at[0].w + i];
+        sum += f32(dx[p.at[0].w + i]);
     }
-    dx[p.at[0].w + i] = sum;
+    dx[p.at[0].w + i] = X(sum);
 }

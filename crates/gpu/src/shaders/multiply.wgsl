@@ -7,9 +7,9 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> mask: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -21,9 +21,9 @@ fn main(
     if i >= p.count {
         return;
     }
-    var v = x[p.at[0].x + i] * mask[p.at[0].y + i];
+    var v = f32(x[p.at[0].x + i]) * mask[p.at[0].y + i];
     if p.add != 0u {
-        v += y[p.at[0].z + i];
+        v += f32(y[p.at[0].z + i]);
     }
-    y[p.at[0].z + i] = v;
+    y[p.at[0].z + i] = Y(v);
 }

@@ -19,10 +19,10 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> added: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+@group(0) @binding(4) var<storage, read_write> added: array<Y>;
 @group(0) @binding(5) var<storage, read_write> running: array<f32>;
 @group(0) @binding(6) var<storage, read_write> saved: array<f32>;
 
@@ -48,9 +48,9 @@ fn main(
     }
     let scale = weights[p.at[0].y + p.scale + channel];
     let shift = weights[p.at[0].y + p.shift + channel];
-    var v = (x[p.at[0].x + place] - mean) * inverse * scale + shift;
+    var v = (f32(x[p.at[0].x + place]) - mean) * inverse * scale + shift;
     if p.has_added != 0u {
-        v += added[p.at[0].w + place];
+        v += f32(added[p.at[0].w + place]);
     }
-    y[p.at[0].z + place] = activate(p.kind, p.low, p.high, v);
+    y[p.at[0].z + place] = Y(activate(p.kind, p.low, p.high, v));
 }

@@ -19,14 +19,14 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+@group(0) @binding(4) var<storage, read_write> dy: array<Y>;
 @group(0) @binding(5) var<storage, read_write> saved: array<f32>;
 @group(0) @binding(6) var<storage, read_write> parts: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dadded: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dx: array<X>;
+@group(0) @binding(8) var<storage, read_write> dadded: array<Y>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -42,26 +42,28 @@ fn main(
     let mean = saved[p.at[1].x + channel];
     let inverse = saved[p.at[1].x + p.channels + channel];
     let scale = weights[p.at[0].y + p.scale + channel];
-    let normalised = (x[p.at[0].x + place] - mean) * inverse;
+    let normalised = (f32(x[p.at[0].x + place]) - mean) * inverse;
     var v = normalised * scale + weights[p.at[0].y + p.shift + channel];
     if p.told != 0u {
-        v = y[p.at[0].z + place];
+        v = f32(y[p.at[0].z + place]);
     }
-    let g = select(0.0, dy[p.at[0].w + place], passes(p.kind, p.low, p.high, v));
+    let g = select(0.0, f32(dy[p.at[0].w + place]), passes(p.kind, p.low, p.high, v));
     let sums = p.at[1].y + p.sums + channel * 2u;
     let to_x = scale * inverse * (g - parts[sums] - normalised * parts[sums + 1u]);
     if p.to_x == 1u {
-        dx[p.at[1].z + place] = to_x;
+        dx[p.at[1].z + place] = X(to_x);
     } else if p.to_x == 2u {
-        dx[p.at[1].z + place] += to_x;
+        let to = &dx[p.at[1].z + place];
+        *to = X(f32(*to) + to_x);
     } else if p.to_x == 3u {
-        dy[p.at[0].w + place] = to_x;
+        dy[p.at[0].w + place] = Y(to_x);
     }
     if p.to_added == 1u {
-        dadded[p.at[1].w + place] = g;
+        dadded[p.at[1].w + place] = Y(g);
     } else if p.to_added == 2u {
-        dadded[p.at[1].w + place] += g;
+        let to = &dadded[p.at[1].w + place];
+        *to = Y(f32(*to) + g);
     } else if p.to_added == 3u {
-        dy[p.at[0].w + place] = g;
+        dy[p.at[0].w + place] = Y(g);
     }
 }

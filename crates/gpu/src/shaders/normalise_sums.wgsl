@@ -17,10 +17,10 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
+@group(0) @binding(4) var<storage, read_write> dy: array<Y>;
 @group(0) @binding(5) var<storage, read_write> saved: array<f32>;
 @group(0) @binding(6) var<storage, read_write> parts: array<f32>;
 
@@ -41,13 +41,13 @@ fn main(
     var along = 0.0;
     for (var i = first + lane; i < end; i += 256u) {
         let place = (i / p.pixels * p.channels + channel) * p.pixels + i % p.pixels;
-        let normalised = (x[p.at[0].x + place] - mean) * inverse;
+        let normalised = (f32(x[p.at[0].x + place]) - mean) * inverse;
         var v = normalised * scale + shift;
         if p.told != 0u {
-            v = y[p.at[0].z + place];
+            v = f32(y[p.at[0].z + place]);
         }
         if passes(p.kind, p.low, p.high, v) {
-            let g = dy[p.at[0].w + place];
+            let g = f32(dy[p.at[0].w + place]);
             sum += g;
             along += g * normalised;
         }

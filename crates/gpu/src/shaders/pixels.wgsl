@@ -12,7 +12,7 @@ struct P {
 
 @group(0) @binding(0) var<uniform> p: P;
 @group(0) @binding(1) var<storage, read_write> films: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<Y>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -31,5 +31,5 @@ fn main(
         byte = pixel * 3u + channel;
     }
     let v = f32((films[byte / 4u] >> (byte % 4u * 8u)) & 255u);
-    y[p.at[0].y + i] = (v / 255.0 - p.mean[channel]) / p.deviation[channel];
+    y[p.at[0].y + i] = Y((v / 255.0 - p.mean[channel]) / p.deviation[channel]);
 }

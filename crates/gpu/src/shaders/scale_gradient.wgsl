@@ -12,9 +12,9 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dy: array<Y>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<X>;
 @group(0) @binding(4) var<storage, read_write> running: array<f32>;
 
 @compute @workgroup_size(256)
@@ -29,9 +29,9 @@ fn main(
     }
     let channel = place / p.pixels % p.channels;
     let inverse = 1.0 / sqrt(running[p.at[0].w + p.variance + channel] + p.epsilon);
-    var v = dy[p.at[0].x + place] * (weights[p.at[0].y + p.scale + channel] * inverse);
+    var v = f32(dy[p.at[0].x + place]) * (weights[p.at[0].y + p.scale + channel] * inverse);
     if p.add != 0u {
-        v += dx[p.at[0].z + place];
+        v += f32(dx[p.at[0].z + place]);
     }
-    dx[p.at[0].z + place] = v;
+    dx[p.at[0].z + place] = X(v);
 }

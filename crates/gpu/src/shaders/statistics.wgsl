@@ -10,11 +10,11 @@ struct P {
 }
 
 @group(0) @binding(0) var<uniform> p: P;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<X>;
 @group(0) @binding(2) var<storage, read_write> parts: array<f32>;
 
 fn pixel(channel: u32, i: u32) -> f32 {
-    return x[p.at[0].x + (i / p.pixels * p.channels + channel) * p.pixels + i % p.pixels];
+    return f32(x[p.at[0].x + (i / p.pixels * p.channels + channel) * p.pixels + i % p.pixels]);
 }
 
 @compute @workgroup_size(256)

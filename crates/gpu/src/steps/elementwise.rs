@@ -6,6 +6,7 @@ use lungfish_engine::schedule::{Activation, BackwardStep, DropoutStep, dropout_m
 use super::{Run, activation as numbered};
 use crate::kernel::Kernel;
 use crate::launch::Numbers;
+use crate::values;
 
 pub(super) fn activation(run: &mut Run<'_, '_>, activation: Activation) -> Result<(), EngineError> {
     let (x, y) = (run.step.x[0], run.step.y);
@@ -61,7 +62,7 @@ pub(super) fn dropout(run: &mut Run<'_, '_>, dropout: &DropoutStep, key: [u64; 4
         drawn = films.flat_map(places).collect();
     }
     let mask = run.program.view(run.saved()?, &run.films);
-    run.device.write(&mask.buffer, mask.offset + u64::from(mask.base) * 4, bytemuck::cast_slice(&drawn))?;
+    values::write(run.device, &mask, &drawn)?;
     let views = vec![run.view(run.step.x[0]), Some(mask), run.view(run.step.y)];
     run.each(Kernel::Multiply, run.count(), views, Numbers::default().u(run.count()).b(false))
 }

@@ -13,7 +13,7 @@ use lungfish_engine::{EngineError, Region, State};
 
 use crate::buffer::GpuBuffer;
 use crate::device::Open;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Stored};
 use crate::launch::{Launch, Numbers, View};
 use crate::program::GpuProgram;
 
@@ -45,6 +45,11 @@ impl Run<'_, '_> {
         Ok(Some(grads.view()))
     }
 
+    /// What the values of the step lie as.
+    fn stored(&self) -> Stored {
+        Stored { x: self.step.x[0].element, y: self.step.y.element }
+    }
+
     fn missing(&self, what: &str) -> EngineError {
         self.device.error(format!("{} has no {what}", self.step.name))
     }
@@ -70,7 +75,8 @@ impl Run<'_, '_> {
         (workgroups, work): ([usize; 3], u64),
     ) -> Result<(), EngineError> {
         let workgroups = workgroups.map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        self.program.launch(self.device, Launch { kernel, views, numbers, workgroups, work })
+        let stored = self.stored();
+        self.program.launch(self.device, Launch { kernel, stored, views, numbers, workgroups, work })
     }
 
     fn each(
@@ -80,7 +86,7 @@ impl Run<'_, '_> {
         views: Vec<Option<View>>,
         numbers: Numbers,
     ) -> Result<(), EngineError> {
-        self.program.launch(self.device, Launch::each(kernel, count, views, numbers))
+        self.program.launch(self.device, Launch::each(kernel, count, views, numbers).of(self.stored()))
     }
 
     /// Forward; `key` makes the random numbers of the pass.

@@ -3,6 +3,9 @@
 //! Where there is no adapter the tests say so in one line and pass. `LUNGFISH_GPU` chooses one by its number in the list;
 //! else it is one that computes on the processor, so that the numbers are those of the machine that checks every change.
 
+// Figures, for --nocapture.
+#![allow(clippy::print_stdout)]
+
 #[path = "../device/mod.rs"]
 mod device;
 
@@ -24,6 +27,7 @@ macro_rules! on_every_backend {
     };
 }
 
+mod f16;
 mod pieces;
 
 #[path = "../../../engine/tests/suite/naive/mod.rs"]
@@ -31,6 +35,8 @@ mod naive;
 
 #[path = "../../../engine/tests/suite/across.rs"]
 mod across;
+#[path = "../../../engine/tests/suite/in_halves.rs"]
+mod in_halves;
 #[path = "../../../engine/tests/suite/initialise.rs"]
 mod initialise;
 #[path = "../../../engine/tests/suite/losses.rs"]

@@ -75,7 +75,7 @@ pub struct StepMeasure {
     pub arch: Architecture,
     /// What a step did.
     pub mode: Mode,
-    /// In which precision: `fp32` or `bf16`.
+    /// In which precision: `fp32`, `bf16` or `f16`.
     pub precision: &'static str,
     /// Films that went through at once.
     pub batch: usize,
@@ -106,7 +106,7 @@ pub struct StepMeasure {
     /// single precision; measured, see [`peak::flops`](lungfish_kernels::peak::flops).
     pub peak_gflops: f64,
     /// `gflops / peak_gflops`. Beyond 1 where an algorithm does with fewer multiplications, as Winograd's does, and where bf16
-    /// multiplies more at a time.
+    /// or f16 multiplies more at a time.
     pub share_of_peak: f64,
     /// Bytes of activations and gradients, as planned.
     pub plan_bytes: u64,

@@ -256,8 +256,8 @@ recipe! {
     seed: u64 = 0, (0 to 9223372036854775807 as SEED);
     /// Which of several trainings with the same seed and so the same split this is: each has an order of films, augmentation and fresh weights of its own.
     member: usize = 0, (0 to 1024, "a number up to 1024");
-    /// What the values between the layers are: fp32, bf16 (bfloat16, as PyTorch's autocast has it), or auto, which a training settles as it begins: bf16 where the processor multiplies bfloat16, else fp32.
-    precision: PrecisionRule = PrecisionRule::Auto, (any "fp32, bf16 or auto");
+    /// What the values between the layers are: fp32, bf16 (bfloat16, as PyTorch's autocast has it), f16 (halves and a scaled loss, for GPUs that have them), or auto, which a training settles as it begins: bf16 where the processor multiplies bfloat16, else fp32.
+    precision: PrecisionRule = PrecisionRule::Auto, (any "fp32, bf16, f16 or auto");
     /// Films a step.
     batch_size: usize = 32, (1 to 65536 as BATCH_SIZE);
     /// Epochs that train the head alone, the rest frozen.

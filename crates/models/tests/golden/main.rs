@@ -7,6 +7,7 @@ mod cam;
 mod formula;
 mod halves;
 mod imported;
+mod in_halves;
 mod lite_imagenet;
 mod networks;
 mod on_the_cpu;

@@ -20,7 +20,7 @@ use lungfish::{PrecisionRule, Recipe, Watch};
 ///
 /// GFLOP/s are effective ones: two for each multiply-add that summary tells of, three times as many for a training step,
 /// however many of them were really computed. Their share of what the same threads reach at best can therefore be above
-/// 100 %, and of bf16 it is the share of what single precision reaches. With --device they are a GPU's. LUNGFISH_SIMD and
+/// 100 %, and of bf16 or f16 it is the share of what single precision reaches. With --device they are a GPU's. LUNGFISH_SIMD and
 /// LUNGFISH_KERNELS leave out instructions and algorithms of the CPU's, to compare with them.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -45,7 +45,7 @@ pub struct Args {
     /// What a step does
     #[arg(long, value_enum, default_value_t = StepMode::Train)]
     mode: StepMode,
-    /// In which precision: fp32, bf16, or auto, what a training takes here
+    /// In which precision: fp32, bf16, f16 (on a GPU), or auto, what a training takes here
     #[arg(long, default_value = "auto")]
     #[arg(value_parser = flags::precision())]
     precision: PrecisionRule,

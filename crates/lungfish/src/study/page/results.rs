@@ -100,6 +100,7 @@ fn tested_on(found: &Found, test: &Tested) -> String {
     let precision = match test.precision.as_deref() {
         Some("fp32") => " It was computed in fp32, which did not train the model.",
         Some("bf16") => " It was computed in bf16, which did not train the model.",
+        Some("f16") => " It was computed in f16, which did not train the model.",
         _ => "",
     };
     format!("{} of {whose}.{views}{precision}", some(test.films, "film", "films"))
