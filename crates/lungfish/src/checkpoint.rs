@@ -16,6 +16,7 @@ use lungfish_models::{ModelFile, Tensor, Tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::lineage::Lineage;
+use crate::loss_scale::LossScale;
 use crate::run_folder;
 use crate::{BestEpoch, Caveat, EpochRecord, Error, Phase, Recipe};
 
@@ -73,6 +74,9 @@ pub(crate) struct State {
     /// The learning rate that a range test found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
+    /// Of a training in f16: what its loss is multiplied by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// The content hash of the file of the model that is learnt from, hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<String>,
@@ -93,8 +97,15 @@ pub(crate) struct Sums {
     pub known: Option<usize>,
     /// Films.
     pub films: usize,
+    /// Steps that were skipped, since gradients were too large for f16.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: usize,
     /// Seconds.
     pub seconds: f64,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl State {
@@ -119,6 +130,7 @@ impl State {
             parent: None,
             top: None,
             lr: None,
+            loss_scale: None,
             teacher: None,
             instructions: None,
         }
@@ -136,6 +148,9 @@ impl State {
         }
         if self.sums.films > usize::MAX / 2 || !self.sums.loss.is_finite() || !self.seconds.is_finite() {
             return bad("its sums are beyond all reason".to_owned());
+        }
+        if let Some(scale) = self.loss_scale.filter(|scale| !scale.is_possible()) {
+            return bad(format!("its loss is scaled by {}", scale.scale()));
         }
         if let Some(begun) = &self.recipe {
             let differences = Recipe::from_toml(begun)?.differences(recipe);
@@ -272,6 +287,8 @@ fn same_bits(a: &[f32], b: &[f32]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use lungfish_engine::Precision;
+
     use super::*;
 
     fn tensor(data: &[f32]) -> Tensor {
@@ -282,7 +299,8 @@ mod tests {
     fn a_checkpoint_comes_back_bit_for_bit() {
         let mut state =
             State::new(Path::new("films"), (Task::AnyOf, &["A".to_owned(), "B".to_owned()]), Phase::Unfrozen);
-        state.sums = Sums { loss: 0.1 + 0.2, right: 3, known: Some(7), films: 4, seconds: 1.0 / 3.0 };
+        state.sums = Sums { loss: 0.1 + 0.2, right: 3, known: Some(7), films: 4, skipped: 2, seconds: 1.0 / 3.0 };
+        state.loss_scale = LossScale::of(Precision::F16);
         state.seconds = f64::from_bits(0x3ff7_1234_5678_9abd);
         state.log = vec!["{\"epoch\":1}".to_owned()];
         state.best = Some(BestEpoch {

@@ -66,6 +66,7 @@ mod judge;
 mod keys;
 mod lesson;
 mod lineage;
+mod loss_scale;
 mod measures;
 mod metrics;
 mod micro_batch;

@@ -64,15 +64,22 @@ pub(crate) fn parts(n: usize, capacity: usize) -> impl Iterator<Item = Range<usi
     Stretch { steps: 0..0, films: capacity }.parts(n)
 }
 
-/// Gradients of a step of `n` films into the store, and the loss with what the network said of them.
+/// Gradients of a step of `n` films into the store, and the loss with what the network said of them. The gradients are those of
+/// the loss times `scale`, a power of two.
 pub(crate) fn gradients<B: Backend>(
     plan: &mut Plan<B>,
     store: &mut Store<B>,
     n: usize,
     films: &Films,
     towards: &Rows,
+    scale: f64,
     key: keys::Key,
 ) -> Result<Backward, EngineError> {
+    if scale != 1.0 {
+        let mut scaled = gradients(plan, store, n, films, &towards.scaled(scale), 1.0, key)?;
+        scaled.loss /= scale;
+        return Ok(scaled);
+    }
     let capacity = plan.spec().capacity;
     if n <= capacity {
         plan.forward(store, n, films.input(), key)?;
@@ -114,17 +121,20 @@ mod tests {
         let all = [graph.part("network").unwrap()];
         let films = Films::Features((0..n * 3).map(|i| (i * 37 % 19) as f32 / 19.0 - 0.5).collect());
         let rows = Rows::OneOf((0..n).flat_map(|i| [(i % 2) as f32 / 7.0, (1 - i % 2) as f32 / 7.0]).collect());
-        let step = |capacity| {
+        let step = |capacity, scale| {
             let mut store = Store::new(&Cpu::new(), &graph).unwrap();
             initialise(&mut store, &graph, 5).unwrap();
             let mut plan = Plan::new(&Cpu::new(), &graph, PlanSpec::training(&graph, capacity, 1, NONE, &all)).unwrap();
-            let said = gradients(&mut plan, &mut store, n, &films, &rows, [1, 2, 3, 4]).unwrap();
+            let said = gradients(&mut plan, &mut store, n, &films, &rows, scale, [1, 2, 3, 4]).unwrap();
             let gradients = graph.params().iter().flat_map(|spec| store.gradient(&spec.name).unwrap());
             (said.loss, said.output.unwrap(), gradients.collect::<Vec<f32>>())
         };
-        let whole = step(n);
+        let whole = step(n, 1.0);
         for capacity in 1..n {
-            let parts = step(capacity);
+            let parts = step(capacity, 1.0);
+            let mut scaled = step(capacity, 1024.0);
+            scaled.2.iter_mut().for_each(|gradient| *gradient /= 1024.0);
+            assert_eq!(scaled, parts, "{capacity}: scaled by a power of two");
             assert!((parts.0 - whole.0).abs() < 1e-6, "{capacity}: {} for {}", parts.0, whole.0);
             assert!(parts.1.iter().zip(&whole.1).all(|(a, b)| (a - b).abs() < 1e-6), "{capacity}");
             assert!(parts.2.iter().zip(&whole.2).all(|(a, b)| (a - b).abs() < 1e-6), "{capacity}");

@@ -26,6 +26,7 @@ use crate::film_memory::FilmMemory;
 use crate::films::{Batches, Films, Source};
 use crate::judge::Judge;
 use crate::lineage::Lineage;
+use crate::loss_scale::LossScale;
 use crate::model::{self, normalization};
 use crate::prior::PriorShift;
 use crate::recipe::{Optimizer, Sampling};
@@ -90,6 +91,15 @@ struct Stepper {
     /// Side of the images that the plan is for.
     side: usize,
     adam: Adam<Compute>,
+}
+
+/// What comes of a step's films, beside the gradients in the store.
+struct Gradients {
+    loss: f64,
+    /// What the network said.
+    rows: Vec<f32>,
+    /// Whether the gradients of a loss that was scaled are numbers; else nothing is to be learnt from them.
+    finite: bool,
 }
 
 impl<'a> Trainer<'a> {
@@ -173,6 +183,7 @@ impl<'a> Trainer<'a> {
                 model::restore(average, &model::capture(&self.store)?)?;
             }
             self.state.phase = Phase::Unfrozen;
+            self.state.loss_scale = None;
             self.state.epoch = 0;
             self.state.stale = 0;
             self.moments = None;
@@ -316,6 +327,8 @@ impl<'a> Trainer<'a> {
 
     /// Runs what is left of the current phase. False where it was stopped.
     fn run_phase(&mut self, watch: &mut Watch<'_>) -> Result<bool, Error> {
+        // As the optimiser, it begins anew with a phase.
+        self.state.loss_scale = self.state.loss_scale.or(LossScale::of(self.precision()));
         if !self.find_lr(watch)? {
             return Ok(false);
         }
@@ -432,14 +445,14 @@ impl<'a> Trainer<'a> {
         Ok(Loader::new(order.iter().map(item).collect(), pipeline, self.recipe.batch_size, self.workers)?)
     }
 
-    /// Gradients of one step: mixing, forward, backward, clipping. The loss, and what the network said.
+    /// Gradients of one step: mixing, forward, backward, clipping.
     fn gradients(
         &mut self,
         plan: &mut Plan<Compute>,
         (epoch, step): (usize, usize),
         mut films: Films,
         labels: &[&Label],
-    ) -> Result<(f64, Vec<f32>), Error> {
+    ) -> Result<Gradients, Error> {
         let (recipe, phase, side) = (self.recipe, self.state.phase, self.side());
         let seed = recipe.training_seed();
         let mut towards = self.targets.rows(labels);
@@ -453,18 +466,25 @@ impl<'a> Trainer<'a> {
             }
         }
         let key = keys::dropout(seed, phase, epoch, step);
-        let backward = micro_batch::gradients(plan, &mut self.store, labels.len(), &films, &towards, key)?;
-        if recipe.clip_norm > 0.0 && backward.loss.is_finite() {
-            let parts = plan.spec().train.clone();
-            clip_gradients(&mut self.store, &self.network.graph, &parts, recipe.clip_norm)?;
+        let scale = self.state.loss_scale;
+        let times = scale.map_or(1.0, |scale| scale.scale());
+        let store = &mut self.store;
+        let backward = micro_batch::gradients(plan, store, labels.len(), &films, &towards, times, key)?;
+        let (graph, parts) = (&self.network.graph, &plan.spec().train);
+        let finite = match scale {
+            Some(scale) => scale.unscale(store, graph, parts)?,
+            None => true,
+        };
+        if recipe.clip_norm > 0.0 && finite && backward.loss.is_finite() {
+            clip_gradients(store, graph, parts, recipe.clip_norm)?;
         }
-        Ok((backward.loss, backward.output.unwrap_or_default()))
+        Ok(Gradients { loss: backward.loss, rows: backward.output.unwrap_or_default(), finite })
     }
 
     /// One step: gradients, optimiser, sums.
     fn step(&mut self, with: &mut Stepper, films: Films, labels: &[&Label]) -> Result<(), Error> {
         let (epoch, step) = (self.state.epoch, self.state.step);
-        let (loss, rows) = self.gradients(&mut with.plan, (epoch, step), films, labels)?;
+        let Gradients { loss, rows, finite } = self.gradients(&mut with.plan, (epoch, step), films, labels)?;
         if !loss.is_finite() {
             return Err(self.diverged(loss, step + 1));
         }
@@ -473,8 +493,14 @@ impl<'a> Trainer<'a> {
         let pace = with.course.at(epoch, step);
         // cannot fail: the optimiser asks for the parts that it was made for.
         let rate = |part| with.rates.iter().find(|(of, _)| *of == part).map_or(0.0, |(_, rate)| rate * pace.factor);
-        with.adam.step_with(&mut self.store, rate, pace.beta1)?;
+        if finite {
+            with.adam.step_with(&mut self.store, rate, pace.beta1)?;
+        }
+        if self.state.loss_scale.as_mut().is_some_and(|scale| !scale.note(finite)) {
+            return Err(self.overflowed(loss, step + 1));
+        }
         let sums = &mut self.state.sums;
+        sums.skipped += usize::from(!finite);
         sums.loss += loss * labels.len() as f64;
         sums.right += right;
         if task == Task::AnyOf {

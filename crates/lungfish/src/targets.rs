@@ -173,6 +173,15 @@ impl Rows {
         }
     }
 
+    /// Those of a loss that is so many times as large.
+    pub(crate) fn scaled(&self, scale: f64) -> Rows {
+        let of = |rows: &[f32]| rows.iter().map(|row| row * scale as f32).collect();
+        match self {
+            Rows::OneOf(rows) => Rows::OneOf(of(rows)),
+            Rows::AnyOf { positive, negative } => Rows::AnyOf { positive: of(positive), negative: of(negative) },
+        }
+    }
+
     /// As the engine takes them.
     pub(crate) fn seed(&self) -> Seed<'_> {
         match self {

@@ -1,16 +1,18 @@
 //! Steps of a network with weights drawn at random, on films made up: what is timed, wherever something is timed.
 
 use lungfish_data::Channels;
-use lungfish_engine::{Adam, AdamConfig, Plan, PlanSpec, Store};
+use lungfish_engine::{Adam, AdamConfig, Graph, Plan, PlanSpec, Store};
 use lungfish_models::{Network, initialise};
 
 use crate::compute::Compute;
 use crate::films::Films;
+use crate::loss_scale::LossScale;
 use crate::targets::Rows;
 use crate::{Error, micro_batch};
 
 /// A network compiled for a step, with all that the step needs.
 pub(crate) struct Steps {
+    graph: Graph,
     plan: Plan<Compute>,
     store: Store<Compute>,
     /// `None` of inference.
@@ -37,16 +39,25 @@ impl Steps {
         let share = |film: usize, class: usize| if film % classes == class { 1.0 / batch as f32 } else { 0.0 };
         let targets = (0..batch).flat_map(|film| (0..classes).map(move |class| share(film, class))).collect();
         let (films, towards) = (Films::Pixels(pixels, Channels::Gray), Rows::OneOf(targets));
-        Ok(Steps { plan, store, adam, batch, films, towards })
+        Ok(Steps { graph: graph.clone(), plan, store, adam, batch, films, towards })
     }
 
     /// One step, to its end on the device.
     pub fn step(&mut self) -> Result<(), Error> {
-        let Steps { plan, store, adam, batch, films, towards } = self;
+        let Steps { graph, plan, store, adam, batch, films, towards } = self;
         match adam {
             Some(adam) => {
-                micro_batch::gradients(plan, store, *batch, films, towards, [0; 4])?;
-                adam.step(store, 1e-4)?;
+                // As a training in that precision.
+                let scale = LossScale::of(plan.spec().precision);
+                let times = scale.map_or(1.0, |scale| scale.scale());
+                micro_batch::gradients(plan, store, *batch, films, towards, times, [0; 4])?;
+                let finite = match scale {
+                    Some(scale) => scale.unscale(store, graph, &plan.spec().train)?,
+                    None => true,
+                };
+                if finite {
+                    adam.step(store, 1e-4)?;
+                }
             }
             None => {
                 for part in micro_batch::parts(*batch, plan.spec().capacity) {

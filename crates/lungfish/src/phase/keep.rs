@@ -80,6 +80,14 @@ impl Trainer<'_> {
             self.write_best()?;
         }
         self.run.append_log(&line)?;
+        if let (Some(scale), true) = (self.state.loss_scale, sums.skipped > 0) {
+            let steps = match sums.skipped {
+                1 => "a step of this epoch was".to_owned(),
+                many => format!("{many} steps of this epoch were"),
+            };
+            let scale = scale.scale();
+            watch.note(format!("{steps} skipped: gradients were too large for f16; the loss is scaled by {scale} now"));
+        }
         let seconds_left = self.seconds_left(&tools.films, record.seconds);
         watch.event(&Event::EpochDone { record, of, seconds_left });
         if improved {
@@ -167,5 +175,12 @@ impl Trainer<'_> {
         };
         let kept = format!("{kept}; a smaller learning rate or clip_norm = 1 may help");
         Error::Diverged { loss, phase: self.state.phase, epoch: self.state.epoch, step, kept }
+    }
+
+    /// That a loss has gradients of which f16 can make nothing.
+    pub(super) fn overflowed(&self, loss: f64, step: usize) -> Error {
+        let kept =
+            "its gradients are too large for f16 or no numbers, however little it is scaled: try precision = \"fp32\"";
+        Error::Diverged { loss, phase: self.state.phase, epoch: self.state.epoch, step, kept: kept.to_owned() }
     }
 }

@@ -5,7 +5,7 @@
 
 use lungfish_data::Label;
 
-use super::Trainer;
+use super::{Gradients, Trainer};
 use crate::films::Batches;
 use crate::recipe::LearningRate;
 use crate::{Activity, Error, Event, Phase, Watch, keys, micro_batch, model, run_folder, schedule};
@@ -42,9 +42,10 @@ impl Trainer<'_> {
         if self.state.phase == Phase::Frozen || self.recipe.lr != LearningRate::Auto || self.state.lr.is_some() {
             return Ok(true);
         }
-        let before = model::capture(&self.store)?;
+        let (before, scale) = (model::capture(&self.store)?, self.state.loss_scale);
         let steps = self.range_test(watch);
         model::restore(&mut self.store, &before)?;
+        self.state.loss_scale = scale;
         let Some(steps) = steps? else { return Ok(false) };
         let seen = steps.get(UNSEEN[0]..steps.len().saturating_sub(UNSEEN[1])).unwrap_or_default();
         let losses: Vec<f64> = seen.iter().map(|step| step.smoothed).collect();
@@ -83,7 +84,8 @@ impl Trainer<'_> {
                 let lr = RATES[0] * (RATES[1] / RATES[0]).powf(at as f64 / STEPS as f64);
                 let indices = &order[range];
                 let labels: Vec<&Label> = indices.iter().map(|&i| &films[i].film.label).collect();
-                let (loss, _) = self.gradients(&mut plan, (epoch, at), batches.next(indices)?, &labels)?;
+                let Gradients { loss, finite, .. } =
+                    self.gradients(&mut plan, (epoch, at), batches.next(indices)?, &labels)?;
                 mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
                 let smoothed = mean / (1.0 - SMOOTHING.powi(at as i32 + 1));
                 if !smoothed.is_finite() {
@@ -98,7 +100,12 @@ impl Trainer<'_> {
                 let rates = schedule::rates(self.recipe, Phase::Unfrozen, &self.network, lr)?;
                 let rate = |part| rates.iter().find(|(of, _)| *of == part).map_or(0.0, |(_, rate)| *rate);
                 let beta1 = lungfish_engine::AdamConfig::default().beta1;
-                adam.step_with(&mut self.store, rate, beta1)?;
+                if finite {
+                    adam.step_with(&mut self.store, rate, beta1)?;
+                }
+                if self.state.loss_scale.as_mut().is_some_and(|scale| !scale.note(finite)) {
+                    return Err(self.overflowed(loss, at + 1));
+                }
             }
         }
         Ok(Some(taken))
