@@ -152,7 +152,167 @@ fn bf16_is_refused_where_it_is_asked_for() {
     let Some(device) = GPU.as_ref() else { return };
     let folder = temporary();
     let output = train(device, &folder.path().join("run"), &["--set", "precision=bf16"]);
-    refused(&output, &["computes in fp32 alone", "--device cpu"]);
+    refused(&output, &["does not compute in bf16", "--device cpu"]);
     let args = ["bench", "step", "--device", device, "--precision", "bf16", "--runs", "1", "--batch", "1"];
-    refused(&run(&args), &["computes in fp32 alone"]);
+    refused(&run(&args), &["does not compute in bf16"]);
+}
+
+/// The device, where it has f16; else `None`, said.
+fn with_f16() -> Option<&'static str> {
+    let device = GPU.as_ref()?;
+    let report: Value = serde_json::from_str(&done(&["doctor", "--json"])).unwrap();
+    let adapters = report["adapters"].as_array().unwrap();
+    let features = adapters.last().unwrap()["features"].as_array().unwrap();
+    let has = features.iter().any(|feature| feature == "f16");
+    if !has {
+        println!("skipped: {device} has no f16 (shader-f16)");
+    }
+    has.then_some(device)
+}
+
+/// A training in f16 that nobody disturbed, with what it said.
+static TRAINED_IN_F16: LazyLock<Option<(PathBuf, String)>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trained-in-f16");
+    let _ = std::fs::remove_dir_all(&folder);
+    let output = train(with_f16()?, &folder, &["--set", "precision=f16", "--set", "clip_norm=1"]);
+    assert!(output.status.success(), "{}", said(&output));
+    Some((folder, said(&output)))
+});
+
+/// The state of a checkpoint, and what `change` makes of it.
+fn changed_state(run: &Path, change: impl FnOnce(&mut Value)) -> Value {
+    let path = run.join("last.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..end]).unwrap();
+    let mut state: Value = serde_json::from_str(header["__metadata__"]["state"].as_str().unwrap()).unwrap();
+    let before = state.clone();
+    change(&mut state);
+    if state != before {
+        header["__metadata__"]["state"] = state.to_string().into();
+        let mut text = header.to_string().into_bytes();
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let whole = [&(text.len() as u64).to_le_bytes()[..], &text, &bytes[end..]].concat();
+        std::fs::write(&path, whole).unwrap();
+    }
+    state
+}
+
+/// A run in f16 that was killed before the first step of its second phase.
+fn killed_in_f16(device: &str, run: &Path) {
+    let mut command = command(device, run, &["--set", "precision=f16", "--set", "clip_norm=1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("Before the first step")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_run_in_f16_is_gone_on_with_to_the_same_bits_and_on_no_cpu() {
+    let (Some(device), Some((first, told))) = (with_f16(), TRAINED_IN_F16.as_ref()) else { return };
+    assert!(told.contains("computing in f16 (precision), with a loss that is scaled"), "{told}");
+    let scale = changed_state(first, |_| {})["loss_scale"].clone();
+    assert!(scale["scale"].as_f64().unwrap() > 1.0 && scale["good"].as_u64().is_some(), "{scale}");
+    let folder = temporary();
+    let killed = folder.path().join("killed");
+    killed_in_f16(device, &killed);
+    let output = lungfish(&["train", "--out", arg(&killed), "--resume", "--device", "cpu"]).output().unwrap();
+    refused(&output, &["f16 is for GPUs", "--device gpu"]);
+    let output = lungfish(&["train", "--out", arg(&killed), "--resume", "--device", device]).output().unwrap();
+    assert!(output.status.success() && said(&output).contains("going on from the "), "{}", said(&output));
+    for file in ["best.safetensors", "last.safetensors"] {
+        let (a, b) = (tensors(&first.join(file)), tensors(&killed.join(file)));
+        assert!(a.0 == b.0 && a.1 == b.1, "{file} has other bits");
+    }
+    assert_eq!(changed_state(&killed, |_| {})["loss_scale"], scale);
+}
+
+/// A loss that is scaled beyond all measure: every step is skipped, and teaches nothing.
+#[test]
+fn steps_whose_gradients_are_too_large_are_skipped() {
+    let Some(device) = with_f16() else { return };
+    let folder = temporary();
+    let run = folder.path().join("run");
+    killed_in_f16(device, &run);
+    let large = 2.0_f64.powi(60);
+    changed_state(&run, |state| state["loss_scale"] = serde_json::json!({ "scale": large, "good": 1990 }));
+    let before = parameters(&run);
+    let output = lungfish(&["train", "--out", arg(&run), "--resume", "--device", device]).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let state = changed_state(&run, |_| {});
+    let skipped = (large / state["loss_scale"]["scale"].as_f64().unwrap()).log2() as usize;
+    assert!(skipped >= 3, "{skipped}");
+    let sentence = format!("{skipped} steps of this epoch were skipped: gradients were too large for f16");
+    assert!(said(&output).contains(&sentence), "{}", said(&output));
+    assert_eq!((&state["loss_scale"]["good"], &state["optimizer_step"]), (&0.into(), &0.into()));
+    assert!(parameters(&run) == before, "a skipped step changes no weight");
+    // One that no training comes to.
+    changed_state(&run, |state| state["loss_scale"]["scale"] = 3.0.into());
+    let output = lungfish(&["train", "--out", arg(&run), "--resume", "--device", device]).output().unwrap();
+    refused(&output, &["is damaged: its loss is scaled by 3"]);
+}
+
+/// The bytes of what is learnt, of a checkpoint.
+fn parameters(run: &Path) -> Vec<(String, Vec<u8>)> {
+    let (header, data) = tensors(&run.join("last.safetensors"));
+    let learnt = |name: &str| !name.contains("running_") && !name.contains('/');
+    let tensors = header.as_object().unwrap().iter().filter(|(name, _)| learnt(name));
+    let place = |tensor: &Value, end: usize| tensor["data_offsets"][end].as_u64().unwrap() as usize;
+    tensors.map(|(name, tensor)| (name.clone(), data[place(tensor, 0)..place(tensor, 1)].to_vec())).collect()
+}
+
+#[test]
+fn a_model_of_f16_is_asked_in_f16_where_there_is_one_and_in_fp32_elsewhere() {
+    let (Some(device), Some((model, _))) = (with_f16(), TRAINED_IN_F16.as_ref()) else { return };
+    let films = split(&FILMS, "test");
+    let films: Vec<&str> = films.iter().take(4).map(|film| arg(film)).collect();
+    let on = |device: &str, more: &[&str]| {
+        let args = [&["predict", "--model", arg(model), "--json", "--device", device], more, &films[..]].concat();
+        jsonl(&done(&args)).into_iter().filter(|film| film["probabilities"].is_object()).collect::<Vec<Value>>()
+    };
+    let (gpu, cpu) = (on(device, &[]), on("cpu", &[]));
+    let single = on(device, &["--precision", "fp32"]);
+    assert_eq!((gpu.len(), cpu.len(), single.len()), (4, 4, 4));
+    for ((gpu, cpu), single) in gpu.iter().zip(&cpu).zip(&single) {
+        assert!(gpu["precision"].is_null(), "{gpu}");
+        assert_eq!((&cpu["precision"], &single["precision"]), (&"fp32".into(), &"fp32".into()));
+        for (class, p) in gpu["probabilities"].as_object().unwrap() {
+            let p = p.as_f64().unwrap();
+            let [of_cpu, of_single] = [cpu, single].map(|film| film["probabilities"][class].as_f64().unwrap());
+            // Eleven bits of precision are enough for two digits of a probability.
+            assert!((p - of_cpu).abs() < 0.01 && (of_single - of_cpu).abs() < 1e-4, "{p}, {of_cpu}, {of_single}");
+        }
+    }
+    let out = temporary();
+    let measured = |device: &str, more: &[&str]| -> Value {
+        let args = ["test", "--model", arg(model), "--data", arg(&FILMS), "--split", "val", "--json", "--out"];
+        let told = done(&[&args[..], &[arg(out.path()), "--device", device], more].concat());
+        serde_json::from_str(&told).unwrap()
+    };
+    assert!(measured(device, &[])["precision"].is_null());
+    assert_eq!(measured("cpu", &[])["precision"], "fp32");
+    let map = out.path().join("map.png");
+    done(&["predict", "--model", arg(model), films[0], "--plot", arg(&map), "--device", device]);
+    assert!(std::fs::metadata(&map).unwrap().len() > 10_000);
+    let args = ["bench", "step", "--device", device, "--precision", "f16", "--runs", "1", "--batch", "1", "--json"];
+    let told: Value = serde_json::from_str(&done(&[&args[..], &["--mode", "train"]].concat())).unwrap();
+    assert_eq!(told["precision"], "f16");
+}
+
+#[test]
+fn f16_is_refused_on_the_cpu_by_every_command_that_is_asked_for_it() {
+    let folder = temporary();
+    let run_folder = folder.path().join("run");
+    let sentence = ["f16 is for GPUs", "--device gpu"];
+    let output = train("cpu", &run_folder, &["--set", "precision=f16"]);
+    refused(&output, &sentence);
+    assert!(!run_folder.join("last.safetensors").exists());
+    refused(&run(&["bench", "step", "--precision", "f16", "--runs", "1", "--batch", "1"]), &sentence);
+    let Some(model) = TRAINED.as_ref() else { return };
+    let film = split(&FILMS, "test")[0].clone();
+    refused(&run(&["predict", "--model", arg(model), "--precision", "f16", arg(&film)]), &sentence);
+    let asked = ["test", "--model", arg(model), "--data", arg(&FILMS), "--split", "val", "--precision", "f16"];
+    refused(&run(&asked), &sentence);
+    refused(&run(&["serve", "--model", arg(model), "--precision", "f16", "--port", "0"]), &sentence);
 }
