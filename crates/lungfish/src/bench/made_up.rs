@@ -74,3 +74,28 @@ impl Steps {
         self.plan.schedule().arena
     }
 }
+
+#[cfg(all(test, feature = "gpu"))]
+mod tests {
+    use lungfish_engine::Precision;
+    use lungfish_models::{Architecture, HeadConfig};
+
+    use super::*;
+
+    #[test]
+    fn steps_in_f16_are_those_of_a_training_and_leave_weights_that_are_numbers() {
+        let Some(adapter) = lungfish_gpu::adapters().pop() else { return };
+        let gpu = Compute::Gpu(adapter.open().unwrap());
+        if !gpu.has(Precision::F16) {
+            return;
+        }
+        let architecture = Architecture::EfficientnetLite0;
+        let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
+        let parts = network.parts_by_names("stage7,head").unwrap();
+        let spec = PlanSpec::training(&network.graph, 4, 32, architecture.normalization(), &parts);
+        let mut steps = Steps::new(&gpu, &network, 2, PlanSpec { precision: Precision::F16, ..spec }).unwrap();
+        (0..3).for_each(|_| steps.step().unwrap());
+        let weights = network.graph.params().iter().flat_map(|param| steps.store.get(&param.name).unwrap());
+        assert!(weights.into_iter().all(f32::is_finite));
+    }
+}
