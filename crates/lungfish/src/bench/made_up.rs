@@ -75,7 +75,8 @@ impl Steps {
     }
 }
 
-#[cfg(all(test, feature = "gpu"))]
+#[cfg(test)]
+#[cfg(feature = "gpu")]
 mod tests {
     use lungfish_engine::Precision;
     use lungfish_models::{Architecture, HeadConfig};
@@ -91,10 +92,12 @@ mod tests {
         }
         let architecture = Architecture::EfficientnetLite0;
         let network = Network::new(architecture, 2, &HeadConfig::default()).unwrap();
-        let parts = network.parts_by_names("stage7,head").unwrap();
+        let parts = network.parts_by_names("stage7").unwrap();
         let spec = PlanSpec::training(&network.graph, 4, 32, architecture.normalization(), &parts);
         let mut steps = Steps::new(&gpu, &network, 2, PlanSpec { precision: Precision::F16, ..spec }).unwrap();
-        (0..3).for_each(|_| steps.step().unwrap());
+        for _ in 0..3 {
+            steps.step().unwrap();
+        }
         let weights = network.graph.params().iter().flat_map(|param| steps.store.get(&param.name).unwrap());
         assert!(weights.into_iter().all(f32::is_finite));
     }
