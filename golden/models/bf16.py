@@ -4,8 +4,8 @@
 
 needs what networks.py needs. Networks, weights, input and groups are those of networks.py (each network at side 64, with
 training, and once more at the side that it was made for); the parameters are float32, and forward and backward run under
-torch.autocast("cpu", dtype=torch.bfloat16); with --f16, dtype=torch.float16 and a loss that is scaled by 65536, as
-torch.amp.GradScaler begins. The file in the repository has the networks and sides that the tests ask for. For each group: the relative L2 distance of its members from float64's, the median
+torch.autocast("cpu", dtype=torch.bfloat16); with --f16, dtype=torch.float16 and a loss that is scaled by 1024, as
+torch.amp.GradScaler does (it begins with 65536, by which PyTorch's own gradients to weights, which are halves, overflow). The file in the repository has the networks and sides that the tests ask for. For each group: the relative L2 distance of its members from float64's, the median
 over the members and the largest. Of `adam`, the losses: the median and the largest difference. Of each member that is zero by
 mathematics nothing is told. `train` and `gradient` are those of single steps: what a kink sends another way counts.
 """

@@ -36,7 +36,7 @@ pub enum Precision {
     /// are the operands of matrix products that have an instruction for it.
     Bf16,
     /// Values of images and their gradients are half-precision floats (5 bits of exponent, 11 of precision), rounded to nearest
-    /// even. Beyond 65,504 they are infinite and below 6e-8 zero, so that a training in it scales its loss.
+    /// even. Beyond 65,504 they are infinite and below 6e-8 (on some devices 6e-5) zero, so that a training in it scales its loss.
     F16,
 }
 

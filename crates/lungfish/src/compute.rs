@@ -115,6 +115,25 @@ impl Compute {
         }
     }
 
+    /// That a run which computes in a precision can be gone on with here.
+    ///
+    /// # Errors
+    /// A precision that the device does not have.
+    pub fn goes_on_in(&self, precision: Precision) -> Result<(), Error> {
+        if self.has(precision) {
+            return Ok(());
+        }
+        let (here, elsewhere) = match self {
+            Compute::Cpu(_) => ("the CPU".to_owned(), "a GPU that does (--device gpu)"),
+            #[cfg(feature = "gpu")]
+            Compute::Gpu(gpu) if precision == Precision::F16 => (gpu.describe(), "another GPU"),
+            #[cfg(feature = "gpu")]
+            Compute::Gpu(gpu) => (gpu.describe(), "the CPU (--device cpu)"),
+        };
+        let name = precision.name();
+        Err(Error::refused(format!("the run computes in {name}, which {here} does not: go on with it on {elsewhere}")))
+    }
+
     /// What it computes in where those trained the networks: in the same where it has that, else in fp32.
     pub fn nearest(&self, precisions: Vec<Precision>) -> Vec<Precision> {
         let nearest = |precision| if self.has(precision) { precision } else { Precision::Fp32 };

@@ -62,7 +62,7 @@ pub enum Error {
         /// What is kept and how to go on.
         kept: String,
     },
-    /// A loss that is not a number; the last good state is kept.
+    /// A loss that is not a number, or whose gradients are none in f16; the last good state is kept.
     #[error("the loss is {loss} in the {phase} phase at epoch {epoch}, step {step}: {kept}")]
     Diverged {
         /// The loss.

@@ -1,6 +1,6 @@
 //! The scale of the loss of a training in f16, as `torch.amp.GradScaler`.
 //!
-//! Gradients of images are small, and a half that is below 6e-8 is zero. So the loss is multiplied by a large number on its way
+//! Gradients of images are small, and a half that is below 6e-8, on some devices below 6e-5, is zero. So the loss is multiplied by a large number on its way
 //! back, and what comes of it is divided by that number before anything else is done with it. Where a gradient became too large
 //! for a half, and so is infinite or no number, the step is skipped and the number halved; after many steps in a row that
 //! are good it is doubled. It is a power of two: neither rounds.
@@ -16,6 +16,8 @@ const FIRST: f64 = 65_536.0;
 const PATIENCE: u32 = 2000;
 /// Where the gradients of a scale that is smaller are no numbers, it is not the scale that makes them so.
 const LEAST: f64 = 1.0 / 65_536.0;
+/// It grows no further: it and its inverse are normal single floats.
+const MOST: f64 = (1u128 << 100) as f64;
 
 /// The scale, and how long it has been good.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +41,7 @@ impl LossScale {
 
     /// Whether it is one that a training comes to.
     pub fn is_possible(&self) -> bool {
-        self.scale.is_finite() && self.scale >= LEAST && self.scale.log2().fract() == 0.0 && self.good < PATIENCE
+        (LEAST..=MOST).contains(&self.scale) && self.scale.log2().fract() == 0.0 && self.good < PATIENCE
     }
 
     /// Divides the gradients of a scaled loss by the scale. Whether they are finite, all of them.
@@ -56,8 +58,7 @@ impl LossScale {
             self.scale /= 2.0;
         } else if self.good == PATIENCE {
             self.good = 0;
-            // As far as single floats hold it.
-            self.scale = (self.scale * 2.0).min(f64::from(f32::MAX).log2().floor().exp2());
+            self.scale = (self.scale * 2.0).min(MOST);
         }
         self.scale >= LEAST
     }
@@ -88,8 +89,9 @@ mod tests {
         let halved = (0..).take_while(|_| spoiled.note(false)).count();
         assert_eq!((halved, spoiled.is_possible()), (29, false));
         assert!(scale.is_possible());
-        let mut large = LossScale { scale: 2.0_f64.powi(127), good: 1999 };
-        assert!(large.note(true) && large.scale == 2.0_f64.powi(127));
+        let mut large = LossScale { scale: MOST, good: 1999 };
+        assert!(large.note(true) && large.scale == MOST && large.is_possible());
+        assert!(!LossScale { scale: MOST * 2.0, good: 0 }.is_possible());
     }
 
     /// A power of two changes no bit of a gradient that is no half.

@@ -351,10 +351,10 @@ impl Model {
         Ok(())
     }
 
-    /// The precision that was asked for, where it is another one than trained a network.
+    /// What a network computes in, where it is another precision than trained it; the first such network's.
     pub(crate) fn other_precision(&self) -> Option<PrecisionRule> {
-        let other = self.precisions != self.info.precisions();
-        self.precisions.first().filter(|_| other).map(|precision| (*precision).into())
+        let both = self.precisions.iter().zip(self.info.precisions());
+        both.into_iter().find(|(now, trained)| **now != *trained).map(|(now, _)| (*now).into())
     }
 
     /// What the networks compute in, in words.

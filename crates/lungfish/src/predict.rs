@@ -201,7 +201,7 @@ impl Predictor {
         Ok(self)
     }
 
-    /// What it computes in: `fp32`, `bf16` or `f16`; of an ensemble of several `fp32 and bf16`.
+    /// What it computes in: `fp32`, `bf16` or `f16`; of an ensemble of several all of them, as `fp32 and bf16`.
     pub fn precision(&self) -> String {
         self.model.precision_words()
     }

@@ -267,12 +267,16 @@ impl Job<'_, '_> {
     }
 
     /// A device that failed takes nothing with it that was saved: how to go on is told.
-    fn of_device(&self, error: Error) -> Error {
+    fn of_device(&self, recipe: &Recipe, error: Error) -> Error {
         match error {
             Error::Engine(what @ (EngineError::Device { .. } | EngineError::OutOfMemory { .. })) => {
+                let elsewhere = match recipe.precision {
+                    // The CPU has none.
+                    crate::PrecisionRule::F16 => "",
+                    _ => ", or with --device cpu beside it",
+                };
                 let kept = format!(
-                    "what was done until its last checkpoint is saved; go on with: lungfish train --out {} --resume, or with \
-                     --device cpu beside it",
+                    "what was done until its last checkpoint is saved; go on with: lungfish train --out {} --resume{elsewhere}",
                     escape(&self.request.out)
                 );
                 Error::DeviceFailed { what, kept }
@@ -306,7 +310,7 @@ impl Job<'_, '_> {
             format!("going on from the {phase} phase, epoch {epoch}, after step {step}")
         };
         self.watch.note(text);
-        self.device.settled(recipe.precision)?;
+        self.device.goes_on_in(recipe.precision.precision())?;
         let path = self.device.path(recipe.precision.precision());
         if let Some(before) = checkpoint.state.instructions.as_ref().filter(|before| **before != path) {
             self.watch.warn(format!(
@@ -363,7 +367,7 @@ impl Job<'_, '_> {
         if !matches!(ended, Ok(false)) {
             run.remove_cache(self.watch);
         }
-        let stopped = !ended.map_err(|error| self.of_device(error))?;
+        let stopped = !ended.map_err(|error| self.of_device(recipe, error))?;
         if let Some(caveat) = best.as_ref().filter(|_| !stopped).and_then(Caveat::acquisition) {
             let way_out = if recipe.epochs == 0 {
                 "; to train all parts so that they hold on other films, go on from this run: train --from, with --epochs 8"

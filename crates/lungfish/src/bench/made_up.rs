@@ -17,6 +17,8 @@ pub(crate) struct Steps {
     store: Store<Compute>,
     /// `None` of inference.
     adam: Option<Adam<Compute>>,
+    /// As a training in that precision has it.
+    scale: Option<LossScale>,
     batch: usize,
     films: Films,
     towards: Rows,
@@ -39,25 +41,26 @@ impl Steps {
         let share = |film: usize, class: usize| if film % classes == class { 1.0 / batch as f32 } else { 0.0 };
         let targets = (0..batch).flat_map(|film| (0..classes).map(move |class| share(film, class))).collect();
         let (films, towards) = (Films::Pixels(pixels, Channels::Gray), Rows::OneOf(targets));
-        Ok(Steps { graph: graph.clone(), plan, store, adam, batch, films, towards })
+        let scale = LossScale::of(plan.spec().precision);
+        Ok(Steps { graph: graph.clone(), plan, store, adam, scale, batch, films, towards })
     }
 
     /// One step, to its end on the device.
     pub fn step(&mut self) -> Result<(), Error> {
-        let Steps { graph, plan, store, adam, batch, films, towards } = self;
+        let Steps { graph, plan, store, adam, scale, batch, films, towards } = self;
         match adam {
             Some(adam) => {
-                // As a training in that precision.
-                let scale = LossScale::of(plan.spec().precision);
                 let times = scale.map_or(1.0, |scale| scale.scale());
                 micro_batch::gradients(plan, store, *batch, films, towards, times, [0; 4])?;
-                let finite = match scale {
+                let finite = match *scale {
                     Some(scale) => scale.unscale(store, graph, &plan.spec().train)?,
                     None => true,
                 };
                 if finite {
                     adam.step(store, 1e-4)?;
                 }
+                // What no scale helps is no less timed.
+                _ = scale.as_mut().map(|scale| scale.note(finite));
             }
             None => {
                 for part in micro_batch::parts(*batch, plan.spec().capacity) {
@@ -95,10 +98,15 @@ mod tests {
         let parts = network.parts_by_names("stage7").unwrap();
         let spec = PlanSpec::training(&network.graph, 4, 32, architecture.normalization(), &parts);
         let mut steps = Steps::new(&gpu, &network, 2, PlanSpec { precision: Precision::F16, ..spec }).unwrap();
-        for _ in 0..3 {
+        let weights = |steps: &Steps| -> Vec<f32> {
+            network.graph.params().iter().flat_map(|param| steps.store.get(&param.name).unwrap()).collect()
+        };
+        let before = weights(&steps);
+        // The first ones may be skipped, until the scale fits.
+        for _ in 0..12 {
             steps.step().unwrap();
         }
-        let weights = network.graph.params().iter().flat_map(|param| steps.store.get(&param.name).unwrap());
-        assert!(weights.into_iter().all(f32::is_finite));
+        let after = weights(&steps);
+        assert!(after.iter().all(|weight| weight.is_finite()) && after != before);
     }
 }

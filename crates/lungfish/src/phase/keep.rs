@@ -168,19 +168,25 @@ impl Trainer<'_> {
         self.run.write(run_folder::BEST, &bytes)
     }
 
+    /// That a loss is no number.
     pub(super) fn diverged(&self, loss: f64, step: usize) -> Error {
-        let kept = match &self.state.best {
-            Some(best) => format!("{} keeps the {} epoch {}", run_folder::BEST, best.phase, best.epoch),
-            None => "no epoch was finished before".to_owned(),
-        };
-        let kept = format!("{kept}; a smaller learning rate or clip_norm = 1 may help");
-        Error::Diverged { loss, phase: self.state.phase, epoch: self.state.epoch, step, kept }
+        let single = if self.state.loss_scale.is_some() { ", or precision = \"fp32\"," } else { "" };
+        self.ended(loss, step, &format!("a smaller learning rate or clip_norm = 1{single} may help"))
     }
 
     /// That a loss has gradients of which f16 can make nothing.
     pub(super) fn overflowed(&self, loss: f64, step: usize) -> Error {
-        let kept =
+        let what =
             "its gradients are too large for f16 or no numbers, however little it is scaled: try precision = \"fp32\"";
-        Error::Diverged { loss, phase: self.state.phase, epoch: self.state.epoch, step, kept: kept.to_owned() }
+        self.ended(loss, step, what)
+    }
+
+    fn ended(&self, loss: f64, step: usize, what: &str) -> Error {
+        let kept = match &self.state.best {
+            Some(best) => format!("{} keeps the {} epoch {}", run_folder::BEST, best.phase, best.epoch),
+            None => "no epoch was finished before".to_owned(),
+        };
+        let kept = format!("{kept}; {what}");
+        Error::Diverged { loss, phase: self.state.phase, epoch: self.state.epoch, step, kept }
     }
 }

@@ -104,7 +104,8 @@ impl Trainer<'_> {
                     adam.step_with(&mut self.store, rate, beta1)?;
                 }
                 if self.state.loss_scale.as_mut().is_some_and(|scale| !scale.note(finite)) {
-                    return Err(self.overflowed(loss, at + 1));
+                    // As a loss that is none: the rate is too high.
+                    return Ok(Some(taken));
                 }
             }
         }

@@ -25,7 +25,9 @@ impl Job<'_, '_> {
             )));
         }
         let (info, ..) = ModelInfo::of_file(parent)?;
-        self.settle(&info.recipe);
+        // What is refused of the changes is refused below, by the whole recipe.
+        let asked = self.request.changes.apply(info.recipe.clone()).unwrap_or(info.recipe);
+        self.settle(&asked);
         let model = Model::open(parent, &self.device)?;
         model.require_single("go on from one of its members")?;
         model.check_split_file(parent)?;

@@ -95,24 +95,37 @@ impl<E: Stored> BandGradient<'_, E> {
         let [high, wide] = self.kernel;
         match self.kernel {
             _ if S::F32_LANES == 1 => {}
-            [3, 3] => return self.taps::<S, 3, 3>(simd, [0, 0], channel),
-            [5, 5] if S::REGISTER_COUNT >= 32 => return self.taps::<S, 5, 5>(simd, [0, 0], channel),
+            [3, 3] => {
+                self.taps::<S, 3, 3>(simd, [0, 0], channel);
+                return;
+            }
+            [5, 5] if S::REGISTER_COUNT >= 32 => {
+                self.taps::<S, 5, 5>(simd, [0, 0], channel);
+                return;
+            }
             _ => {}
         }
         for row in 0..high {
-            if wide == 5 && S::F32_LANES > 1 {
-                self.taps::<S, 1, 5>(simd, [row, 0], channel);
-                continue;
-            }
-            for column in 0..wide {
-                self.taps::<S, 1, 1>(simd, [row, column], channel);
+            let mut column = 0;
+            while column < wide {
+                let at = [row, column];
+                column += match wide - column {
+                    5.. if S::F32_LANES > 1 => self.taps::<S, 1, 5>(simd, at, channel),
+                    3.. if S::F32_LANES > 1 => self.taps::<S, 1, 3>(simd, at, channel),
+                    _ => self.taps::<S, 1, 1>(simd, at, channel),
+                };
             }
         }
     }
 
-    /// `R` rows of `T` neighbouring taps.
+    /// `R` rows of `T` neighbouring taps; gives `T`.
     #[inline(always)]
-    fn taps<S: Simd, const R: usize, const T: usize>(&mut self, simd: S, [row, column]: [usize; 2], channel: usize) {
+    fn taps<S: Simd, const R: usize, const T: usize>(
+        &mut self,
+        simd: S,
+        [row, column]: [usize; 2],
+        channel: usize,
+    ) -> usize {
         let Window { c, step, out: [_, columns], .. } = *self.window;
         let (line, apart) = (self.window.width() * BLOCK, step[1] * BLOCK);
         let source = &self.source.at_channel(channel)[row * line + column * BLOCK..];
@@ -138,5 +151,6 @@ impl<E: Stored> BandGradient<'_, E> {
                 f32::store(simd, simd.add_f32s(f32::load(simd, total), sum), total);
             }
         }
+        T
     }
 }

@@ -74,7 +74,8 @@ impl Window {
 
     /// Rows of the result in a band: as many as let the source's stay in the cache, and of even sizes.
     pub(super) fn band(&self) -> usize {
-        let rows = (BAND / (self.width() * self.c).max(1)) as isize - (self.reach[0][1] - self.reach[0][0]);
+        let rows =
+            (BAND / (self.width() * self.blocks() * BLOCK).max(1)) as isize - (self.reach[0][1] - self.reach[0][0]);
         let most = rows.max(1) as usize * self.apart / self.step[0];
         self.out[0].div_ceil(self.out[0].div_ceil(most.max(1)))
     }
