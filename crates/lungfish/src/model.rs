@@ -353,8 +353,7 @@ impl Model {
 
     /// What a network computes in, where it is another precision than trained it; the first such network's.
     pub(crate) fn other_precision(&self) -> Option<PrecisionRule> {
-        let both = self.precisions.iter().zip(self.info.precisions());
-        both.into_iter().find(|(now, trained)| **now != *trained).map(|(now, _)| (*now).into())
+        crate::precision::other(&self.precisions, &self.info.precisions())
     }
 
     /// What the networks compute in, in words.

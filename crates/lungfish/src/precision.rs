@@ -110,9 +110,23 @@ pub(crate) fn sentence(precision: Precision) -> Option<String> {
     Some(format!("computing in bf16 (precision), {why}"))
 }
 
+/// What the first network that computes in another precision than trained it computes in; `None` where there is none.
+pub(crate) fn other(now: &[Precision], trained: &[Precision]) -> Option<PrecisionRule> {
+    now.iter().zip(trained).find(|(now, trained)| now != trained).map(|(now, _)| (*now).into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_networks_the_one_that_computes_otherwise_is_told() {
+        use Precision::{Bf16, F16, Fp32};
+        assert_eq!(other(&[F16, Fp32], &[F16, Bf16]), Some(PrecisionRule::Fp32));
+        assert_eq!(other(&[Bf16, Fp32], &[Bf16, F16]), Some(PrecisionRule::Fp32));
+        assert_eq!(other(&[Bf16, Bf16], &[Fp32, Bf16]), Some(PrecisionRule::Bf16));
+        assert_eq!(other(&[F16, Fp32], &[F16, Fp32]), None);
+    }
 
     #[test]
     fn auto_is_what_the_processor_can_do_and_a_recipe_that_nobody_settled_is_fp32() {
