@@ -19,7 +19,7 @@ use crate::scorer::Networks;
 use crate::task::Answers;
 use crate::{
     Ancestor, BestEpoch, Calibration, Caveat, EpochChoice, Error, ImportedFrom, PrecisionRule, Recipe, positive,
-    run_folder,
+    precision, run_folder,
 };
 
 /// What stands in every model file.
@@ -353,7 +353,7 @@ impl Model {
 
     /// What a network computes in, where it is another precision than trained it; the first such network's.
     pub(crate) fn other_precision(&self) -> Option<PrecisionRule> {
-        crate::precision::other(&self.precisions, &self.info.precisions())
+        precision::other(&self.precisions, &self.info.precisions())
     }
 
     /// What the networks compute in, in words.

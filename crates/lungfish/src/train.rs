@@ -23,8 +23,8 @@ use crate::recipe::{Best, Sampling};
 use crate::run_folder::{self, RunFolder, Start};
 use crate::teacher::Teacher;
 use crate::{
-    BestEpoch, Caveat, Changes, Error, Phase, Recipe, Watch, film_cache, model, positive, precision, predictions_file,
-    room, sample_bits, schedule, undefined, weights,
+    BestEpoch, Caveat, Changes, Error, Phase, PrecisionRule, Recipe, Watch, film_cache, model, positive, precision,
+    predictions_file, room, sample_bits, schedule, undefined, weights,
 };
 
 /// What to train.
@@ -272,7 +272,7 @@ impl Job<'_, '_> {
             Error::Engine(what @ (EngineError::Device { .. } | EngineError::OutOfMemory { .. })) => {
                 let elsewhere = match recipe.precision {
                     // The CPU has none.
-                    crate::PrecisionRule::F16 => "",
+                    PrecisionRule::F16 => "",
                     _ => ", or with --device cpu beside it",
                 };
                 let kept = format!(

@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn depthwise(n in 1..=4_usize, s in geometry(17, &[1, 3, 5]), c in 2..=100_usize) {
+    fn depthwise(n in 1..=4_usize, s in geometry(17, &[1, 3, 4, 5, 7]), c in 2..=100_usize) {
         check(n, &ConvShape { c_in: c, c_out: c, groups: c, ..s }, Algorithm::Depthwise)?;
     }
 

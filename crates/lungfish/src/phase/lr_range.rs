@@ -5,7 +5,8 @@
 
 use lungfish_data::Label;
 
-use super::{Gradients, Trainer};
+use super::Trainer;
+use super::step::Gradients;
 use crate::films::Batches;
 use crate::recipe::LearningRate;
 use crate::{Activity, Error, Event, Phase, Watch, keys, micro_batch, model, run_folder, schedule};
