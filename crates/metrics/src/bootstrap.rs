@@ -17,6 +17,9 @@ use crate::interval::{Confidence, Interval};
 use crate::random::{Random, Use};
 use crate::special::{normal_above, normal_quantile};
 
+/// What is resampled. What goes over resamples is compiled once for all of them: a metric takes far longer than a call.
+type Metric<'a> = dyn Fn(&[usize]) -> Option<f64> + Sync + 'a;
+
 /// How to resample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bootstrap {
@@ -63,7 +66,7 @@ impl Bootstrap {
     pub fn run<C: Ord>(&self, clusters: &[C], metric: impl Fn(&[usize]) -> Option<f64> + Sync) -> Option<Resampled> {
         let clusters = Clusters::new(clusters);
         let stratum = (0..clusters.len()).collect();
-        self.resample(&clusters, &[stratum], metric)
+        self.resample(&clusters, &[stratum], &metric)
     }
 
     /// As [`run`](Self::run), and of each stratum as many clusters are drawn as it has, so that none can vanish: of the
@@ -81,15 +84,10 @@ impl Bootstrap {
     ) -> Option<Resampled> {
         assert_eq!(clusters.len(), strata.len(), "a stratum a film");
         let clusters = Clusters::new(clusters);
-        self.resample(&clusters, &clusters.strata(strata), metric)
+        self.resample(&clusters, &clusters.strata(strata), &metric)
     }
 
-    fn resample(
-        &self,
-        clusters: &Clusters,
-        strata: &[Vec<usize>],
-        metric: impl Fn(&[usize]) -> Option<f64> + Sync,
-    ) -> Option<Resampled> {
+    fn resample(&self, clusters: &Clusters, strata: &[Vec<usize>], metric: &Metric<'_>) -> Option<Resampled> {
         let metric = |films: &[usize]| metric(films).filter(|value| value.is_finite());
         let all: Vec<usize> = (0..clusters.of_film.len()).collect();
         let estimate = metric(&all)?;
@@ -114,7 +112,7 @@ impl Bootstrap {
             undefined: self.resamples - values.len(),
             most_undefined: self.most_undefined,
             values,
-            acceleration: self.acceleration(clusters, strata, metric),
+            acceleration: self.acceleration(clusters, strata, &metric),
         })
     }
 
@@ -123,12 +121,7 @@ impl Bootstrap {
     ///
     /// Beyond as many clusters as resamples, groups of them are left out together. That leaves the constant what it is:
     /// the skewness of a mean of g is 1/√g of that of one, and the sum of 1/g as many is as much more skewed again.
-    fn acceleration(
-        &self,
-        clusters: &Clusters,
-        strata: &[Vec<usize>],
-        metric: impl Fn(&[usize]) -> Option<f64> + Sync,
-    ) -> Option<f64> {
+    fn acceleration(&self, clusters: &Clusters, strata: &[Vec<usize>], metric: &Metric<'_>) -> Option<f64> {
         let (mut cubes, mut squares) = (0.0, 0.0);
         for (place, stratum) in strata.iter().enumerate() {
             let share = self.resamples as f64 * stratum.len() as f64 / clusters.len() as f64;

@@ -95,25 +95,23 @@ pub fn table() -> Vec<(usize, ConvShape)> {
     ]
 }
 
-/// Calls `f(y index, x index, weight index)` for every product of the convolution.
+/// Calls `f(y index, x index, weight index)` for every product of the convolution: a channel of results after another, so that
+/// its weights stay in the cache, and with nothing worked out for a product that need not be. Every path waits for this.
 pub fn products(n: usize, s: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
     let [oh, ow] = s.out();
-    let (ci, co) = (s.c_in / s.groups, s.c_out / s.groups);
-    for film in 0..n {
+    let (ci, co, taps) = (s.c_in / s.groups, s.c_out / s.groups, s.kernel[0] * s.kernel[1]);
+    for (o, film) in (0..s.c_out).flat_map(|o| (0..n).map(move |film| (o, film))) {
         for (oy, ox) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+            let y = ((film * oh + oy) * ow + ox) * s.c_out + o;
             for (kh, kw) in (0..s.kernel[0]).flat_map(|y| (0..s.kernel[1]).map(move |x| (y, x))) {
                 let (iy, ix) = (oy * s.stride[0] + kh, ox * s.stride[1] + kw);
                 if iy < s.pads[0] || ix < s.pads[1] || iy - s.pads[0] >= s.h || ix - s.pads[1] >= s.w {
                     continue;
                 }
                 let pixel = (film * s.h + iy - s.pads[0]) * s.w + ix - s.pads[1];
-                for o in 0..s.c_out {
-                    for i in 0..ci {
-                        let y = ((film * oh + oy) * ow + ox) * s.c_out + o;
-                        let x = pixel * s.c_in + o / co * ci + i;
-                        f(y, x, ((o * ci + i) * s.kernel[0] + kh) * s.kernel[1] + kw);
-                    }
-                }
+                let xs = pixel * s.c_in + o / co * ci..;
+                let ws = (o * ci * taps + kh * s.kernel[1] + kw..).step_by(taps);
+                xs.zip(ws).take(ci).for_each(|(x, w)| f(y, x, w));
             }
         }
     }
