@@ -72,6 +72,15 @@ impl Steps {
         Ok(())
     }
 
+    /// The loss of one step and the gradient of everything that is trained, end to end; no weight moves.
+    #[cfg(feature = "gpu")]
+    pub fn gradient(&mut self) -> Result<(f64, Vec<f32>), Error> {
+        let Steps { graph, plan, store, batch, films, towards, .. } = self;
+        let loss = micro_batch::gradients(plan, store, *batch, films, towards, 1.0, [0; 4])?.loss;
+        let names = graph.params().iter().map(|param| store.gradient(&param.name));
+        Ok((loss, names.collect::<Result<Vec<_>, _>>()?.concat()))
+    }
+
     /// Bytes of activations and gradients.
     pub fn bytes(&self) -> usize {
         self.plan.schedule().arena

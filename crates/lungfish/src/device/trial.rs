@@ -19,11 +19,42 @@ const TIMED: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2000 
 /// Classes of the network that is tried: a few more or less are nothing to it.
 const CLASSES: usize = 2;
 
+/// Films of the step that both devices are asked for: so few that no device takes them in parts.
+const COMPARED: usize = 4;
+/// How far a loss or a gradient of a GPU may be from the processor's, of itself. Rounding moves them by less than a thousandth, a
+/// value that lies at the kink of an activation by some hundredths; a driver that computes something else by all of it.
+const FURTHEST: f64 = 0.1;
+
 /// Films a second on each.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Verdict {
     pub cpu: f64,
     pub gpu: f64,
+}
+
+/// What a step gave, on the processor and on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Agreement {
+    losses: [f64; 2],
+    /// The distance of the gradients, of the processor's norm.
+    distance: f64,
+}
+
+impl Agreement {
+    /// `None` where the two agree; else the sentence to say.
+    fn doubt(self) -> Option<String> {
+        let [cpu, gpu] = self.losses;
+        let near = |off: f64| off <= FURTHEST;
+        // What is no number is not near.
+        let agree = near((gpu - cpu).abs() / cpu.abs().max(1.0)) && near(self.distance);
+        (!agree).then(|| {
+            format!(
+                "it computes something else than the CPU (of one step a loss of {gpu:.4} for {cpu:.4}, and gradients that are off by \
+                 {:.1e} of themselves); its driver may be at fault",
+                self.distance
+            )
+        })
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -43,7 +74,7 @@ pub(super) fn file() -> Option<PathBuf> {
 /// same, else tried.
 ///
 /// # Errors
-/// What the GPU reports.
+/// What the GPU reports; one that computes something else, which is not kept: a new driver may be right.
 pub(super) fn verdict(
     recipe: &Recipe,
     devices: [&Compute; 2],
@@ -72,6 +103,9 @@ pub(super) fn verdict(
         watch.event(&Event::Progress { task: Activity::Measuring, done, total: 2 });
     };
     told(0, watch);
+    if let Some(doubt) = agreement(recipe, devices)?.doubt() {
+        return Err(Error::refused(doubt));
+    }
     let gpu = films_per_second(recipe, gpu, Precision::Fp32)?;
     told(1, watch);
     let verdict = Verdict { cpu: films_per_second(recipe, cpu, precision)?, gpu };
@@ -85,14 +119,29 @@ pub(super) fn verdict(
     Ok(verdict)
 }
 
-/// Steps of a training of all parts, on films made up. The first, which prepares much, is not timed.
-fn films_per_second(recipe: &Recipe, device: &Compute, precision: Precision) -> Result<f64, Error> {
+/// Steps of a training of all parts, on films made up.
+fn steps(recipe: &Recipe, device: &Compute, precision: Precision, batch: usize) -> Result<Steps, Error> {
     let network = weights::network(recipe, Task::OneOf, CLASSES)?;
-    let (graph, batch, size) = (&network.graph, recipe.batch_size, recipe.image_size);
     let all = network.parts_by_names("all")?;
     let normalization = recipe.architecture.normalization();
-    let spec = PlanSpec { precision, ..PlanSpec::training(graph, batch, size, normalization, &all) };
-    let mut steps = Steps::new(device, &network, CLASSES, spec)?;
+    let spec = PlanSpec::training(&network.graph, batch, recipe.image_size, normalization, &all);
+    Steps::new(device, &network, CLASSES, PlanSpec { precision, ..spec })
+}
+
+/// The same step of few films on the processor and on a GPU, both in single precision.
+fn agreement(recipe: &Recipe, [cpu, gpu]: [&Compute; 2]) -> Result<Agreement, Error> {
+    let (loss, ours) = steps(recipe, cpu, Precision::Fp32, COMPARED)?.gradient()?;
+    let (other, theirs) = steps(recipe, gpu, Precision::Fp32, COMPARED)?.gradient()?;
+    let norm = |squares: f64| squares.sqrt();
+    let off = norm(ours.iter().zip(&theirs).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum());
+    let whole = norm(ours.iter().map(|a| f64::from(*a).powi(2)).sum());
+    Ok(Agreement { losses: [loss, other], distance: off / whole })
+}
+
+/// How fast a training goes. The first step, which prepares much, is not timed.
+fn films_per_second(recipe: &Recipe, device: &Compute, precision: Precision) -> Result<f64, Error> {
+    let batch = recipe.batch_size;
+    let mut steps = steps(recipe, device, precision, batch)?;
     steps.step()?;
     let (begun, mut taken) = (Instant::now(), 0);
     while begun.elapsed() < TIMED {
@@ -110,6 +159,38 @@ mod tests {
 
     use super::*;
     use crate::Silent;
+
+    #[test]
+    fn what_computes_something_else_is_doubted() {
+        let near = Agreement { losses: [0.69, 0.6901], distance: 2e-4 };
+        assert_eq!(near.doubt(), None);
+        for far in [
+            Agreement { distance: 0.2, ..near },
+            Agreement { losses: [0.69, 0.9], ..near },
+            Agreement { losses: [0.69, f64::NAN], ..near },
+            Agreement { distance: f64::NAN, ..near },
+            Agreement { distance: f64::INFINITY, ..near },
+        ] {
+            let doubt = far.doubt().unwrap();
+            assert!(doubt.contains("something else than the CPU") && doubt.contains("for 0.69"), "{doubt}");
+        }
+    }
+
+    #[test]
+    fn devices_that_compute_the_same_agree() {
+        let Some(adapter) = lungfish_gpu::adapters().pop() else { return };
+        let (cpu, gpu) = (Compute::Cpu(Cpu::new()), Compute::Gpu(adapter.open().unwrap()));
+        let mut recipe = Recipe::default();
+        ["architecture=resnet18", "image_size=64", "sizes=64"]
+            .into_iter()
+            .for_each(|setting| recipe.set(setting).unwrap());
+        let same = agreement(&recipe, [&cpu, &gpu]).unwrap();
+        assert!(same.distance > 0.0 && same.distance < FURTHEST / 10.0 && same.doubt().is_none(), "{same:?}");
+        // It is the step that was asked about, and no other.
+        let (loss, gradient) = steps(&recipe, &cpu, Precision::Fp32, COMPARED).unwrap().gradient().unwrap();
+        assert_eq!(loss, same.losses[0]);
+        assert!(loss > 0.0 && gradient.iter().any(|g| *g != 0.0));
+    }
 
     #[test]
     fn a_verdict_is_found_once_and_kept() {
