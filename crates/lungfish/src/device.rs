@@ -297,7 +297,7 @@ fn tried(recipe: &Recipe, watch: &mut Watch<'_>) -> (Compute, String) {
             (gpu, format!("computing on {}: {verdict}", adapter.describe()))
         }
         Ok(verdict) => (cpu, format!("computing on the CPU: {verdict} on {}", adapter.describe())),
-        Err(error) => (cpu, format!("{} cannot be tried: {error}; computing on the CPU", adapter.describe())),
+        Err(error) => (cpu, format!("{} is not taken: {error}; computing on the CPU", adapter.describe())),
     }
 }
 

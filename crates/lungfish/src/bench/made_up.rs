@@ -77,8 +77,8 @@ impl Steps {
     pub fn gradient(&mut self) -> Result<(f64, Vec<f32>), Error> {
         let Steps { graph, plan, store, batch, films, towards, .. } = self;
         let loss = micro_batch::gradients(plan, store, *batch, films, towards, 1.0, [0; 4])?.loss;
-        let names = graph.params().iter().map(|param| store.gradient(&param.name));
-        Ok((loss, names.collect::<Result<Vec<_>, _>>()?.concat()))
+        let gradients = graph.params().iter().map(|param| store.gradient(&param.name));
+        Ok((loss, gradients.collect::<Result<Vec<_>, _>>()?.concat()))
     }
 
     /// Bytes of activations and gradients.

@@ -21,9 +21,11 @@ const CLASSES: usize = 2;
 
 /// Films of the step that both devices are asked for: so few that no device takes them in parts.
 const COMPARED: usize = 4;
-/// How far a loss or a gradient of a GPU may be from the processor's, of itself. Rounding moves them by less than a thousandth, a
-/// value that lies at the kink of an activation by some hundredths; a driver that computes something else by all of it.
-const FURTHEST: f64 = 0.1;
+/// How far a loss of a GPU may be from the processor's, of itself (of 1, where that is more). Rounding moves it by some 1e-5.
+const LOSS: f64 = 0.01;
+/// How far a gradient may be, of its norm. Rounding puts values on the other side of an activation's kink: of networks with weights
+/// drawn at random that came to 2e-4 to 0.05 on llvmpipe. A gradient that has nothing to do with it is off by 1 or more.
+const GRADIENT: f64 = 0.5;
 
 /// Films a second on each.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,9 +46,8 @@ impl Agreement {
     /// `None` where the two agree; else the sentence to say.
     fn doubt(self) -> Option<String> {
         let [cpu, gpu] = self.losses;
-        let near = |off: f64| off <= FURTHEST;
         // What is no number is not near.
-        let agree = near((gpu - cpu).abs() / cpu.abs().max(1.0)) && near(self.distance);
+        let agree = (gpu - cpu).abs() / cpu.abs().max(1.0) <= LOSS && self.distance <= GRADIENT;
         (!agree).then(|| {
             format!(
                 "it computes something else than the CPU (of one step a loss of {gpu:.4} for {cpu:.4}, and gradients that are off by \
@@ -165,8 +166,8 @@ mod tests {
         let near = Agreement { losses: [0.69, 0.6901], distance: 2e-4 };
         assert_eq!(near.doubt(), None);
         for far in [
-            Agreement { distance: 0.2, ..near },
-            Agreement { losses: [0.69, 0.9], ..near },
+            Agreement { distance: 1.0, ..near },
+            Agreement { losses: [0.69, 0.71], ..near },
             Agreement { losses: [0.69, f64::NAN], ..near },
             Agreement { distance: f64::NAN, ..near },
             Agreement { distance: f64::INFINITY, ..near },
@@ -185,7 +186,7 @@ mod tests {
             .into_iter()
             .for_each(|setting| recipe.set(setting).unwrap());
         let same = agreement(&recipe, [&cpu, &gpu]).unwrap();
-        assert!(same.distance > 0.0 && same.distance < FURTHEST / 10.0 && same.doubt().is_none(), "{same:?}");
+        assert!(same.distance > 0.0 && same.distance < GRADIENT / 10.0 && same.doubt().is_none(), "{same:?}");
         // It is the step that was asked about, and no other.
         let (loss, gradient) = steps(&recipe, &cpu, Precision::Fp32, COMPARED).unwrap().gradient().unwrap();
         assert_eq!(loss, same.losses[0]);
